@@ -1,0 +1,84 @@
+/* Imports point one way: protocol -> objects -> storage -> remote; the leaves import nothing of ours. */
+const layer = (name, from, to, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from },
+  to: { path: to },
+});
+
+module.exports = {
+  forbidden: [
+    layer(
+      'protocol-knows-no-storage',
+      '^src/s3/',
+      '^src/(chunks|journal|index|gitee|server|cli|auth|local-gitee)/',
+      'src/s3 speaks HTTP and XML only. What it needs of chunks, journal or Gitee belongs behind src/objects.',
+    ),
+    layer(
+      'objects-know-no-protocol',
+      '^src/objects/',
+      '^src/(s3|gitee|server|cli|auth|local-gitee)/',
+      'src/objects knows keys and objects. HTTP belongs to src/s3, Gitee behind src/chunks and src/journal.',
+    ),
+    layer(
+      'storage-knows-no-objects',
+      '^src/(chunks|journal|index)/',
+      '^src/(s3|objects|server|cli|auth|local-gitee)/',
+      'The storage layer must not know S3: a rule about objects belongs to src/objects.',
+    ),
+    layer(
+      'remote-knows-nothing-above',
+      '^src/gitee/',
+      '^src/(s3|objects|chunks|journal|index|server|cli|auth|local-gitee)/',
+      'src/gitee talks to Gitee and nothing else: what decides when to talk belongs to src/journal or src/chunks.',
+    ),
+    layer(
+      'leaves-import-nothing',
+      '^src/(format|async)/',
+      '^src/(?!format/|async/)',
+      'src/format and src/async are pure leaves: anything that needs more belongs one layer up.',
+    ),
+    layer(
+      'format-and-async-apart',
+      '^src/format/',
+      '^src/async/',
+      'The storage format is pure data; waiting and retrying belong to its callers.',
+    ),
+    layer(
+      'local-gitee-shares-nothing',
+      '^src/local-gitee/',
+      '^src/(?!local-gitee/)',
+      'The emulator has its own reading of the protocols: shared code would hide a misunderstanding on both sides.',
+    ),
+    layer(
+      'nobody-imports-local-gitee',
+      '^src/(?!local-gitee/)',
+      '^src/local-gitee/',
+      'Local Gitee is another program: start it as a process (src/local-gitee/main.ts).',
+    ),
+    layer(
+      'auth-uses-gitee-only',
+      '^src/auth/',
+      '^src/(s3|objects|chunks|journal|index|server|cli)/',
+      'The token service may ask Gitee; images are none of its business.',
+    ),
+    layer('no-tests-in-src', '^src/', '^(test|bench)/', 'Test support belongs to test/support.'),
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      comment: 'A cycle means two files are one subject or a third subject hides between them: split it out.',
+      from: {},
+      to: { circular: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.json'],
+      extensionAlias: { '.js': ['.ts', '.js'] },
+    },
+  },
+};

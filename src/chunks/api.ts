@@ -1,0 +1,83 @@
+/** What objects and journal may ask of the chunk store of one bucket. Implemented by BucketChunks. */
+import type { Readable } from 'node:stream';
+import type { Chunk, Extent } from '../format/extent.js';
+import type { ExtentList } from '../index/object-record.js';
+
+export type DigestName = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme';
+
+export interface IngestOptions {
+  readonly digests: readonly DigestName[];
+  /** Bodies up to this size come back as bytes and write no chunk. */
+  readonly keepUpToBytes: number;
+  readonly signal: AbortSignal;
+}
+
+export interface Ingested {
+  readonly sizeBytes: number;
+  /** Set instead of extents where the body is at most keepUpToBytes. */
+  readonly bytes: Uint8Array | undefined;
+  /** Whole chunks, durable on disk (file and directory fsync). */
+  readonly extents: readonly Extent[];
+  /** Raw digest bytes, big-endian for CRCs. */
+  readonly digests: ReadonlyMap<DigestName, Uint8Array>;
+}
+
+export interface ChunkStats {
+  readonly unsentBytes: number;
+  readonly unsentChunks: number;
+  readonly graceBytes: number;
+  readonly cacheBytes: number;
+  readonly uplinkBytesPerSecond: number;
+}
+
+export interface ChunksApi {
+  /**
+   * Back-pressure in seconds of line: waits at most 5 s, then admits up to spool_soft; beyond that rejects
+   * with ChunkError `spool-full`, at the disk reserve with `disk-full`.
+   */
+  admit(signal: AbortSignal): Promise<void>;
+  /** Cuts, hashes and stores a body; eager upload of chunks from 5 MiB on starts at once. */
+  ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested>;
+  /** Stores bytes that are already in memory (at most chunk_size) as one chunk. */
+  store(bytes: Uint8Array): Promise<Chunk>;
+  /** Bytes [startBytes, endBytes) of an object; the stream errors rather than end with wrong bytes. */
+  read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable;
+  /**
+   * Whole chunks that a commit may name for these extents: good ones stay, adjoining short or partial ones are
+   * cut anew; exactly one chunk where the size allows it. Streamed, in order.
+   */
+  normalise(list: ExtentList): AsyncIterable<Chunk>;
+  /**
+   * Uploads what Gitee lacks, then asks Gitee once more for all of them. Rejects with RemoteError;
+   * `chunk-missing` where a chunk is neither there nor here.
+   */
+  ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void>;
+  /**
+   * Forgets unsent chunks that no row names any more and that were not touched within the grace time.
+   * `isReferenced` is asked per chunk.
+   */
+  collect(
+    isReferenced: (oid: string) => Promise<boolean>,
+  ): Promise<{ removedChunks: number; removedBytes: number }>;
+  /** Hashes every local file; wrong ones are moved aside. For fsck --deep. */
+  verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }>;
+  stats(): ChunkStats;
+  close(): Promise<void>;
+}
+
+export type ChunkErrorCode =
+  'spool-full' | 'disk-full' | 'corrupt' | 'missing' | 'remote-unavailable' | 'aborted';
+
+/** A failure of the chunk store; `retryAfterMs` with spool-full. */
+export class ChunkError extends Error {
+  override readonly name = 'ChunkError';
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    readonly code: ChunkErrorCode,
+    message: string,
+    extra: { cause?: unknown; retryAfterMs?: number } = {},
+  ) {
+    super(message, extra.cause === undefined ? undefined : { cause: extra.cause });
+    this.retryAfterMs = extra.retryAfterMs;
+  }
+}

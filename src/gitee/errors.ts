@@ -1,0 +1,122 @@
+/**
+ * Errors of the remote layer. Callers ask questions (`isTransient`, `pauses`) and never read texts.
+ * docs/errors.md explains each cause to an operator; a test checks both ways.
+ */
+export type RemoteCause =
+  /** Network, DNS, reset, cut body, deadline: try again. */
+  | 'unreachable'
+  | 'timeout'
+  /** 5xx, garbage, an HTML page where JSON belongs: try again. */
+  | 'server-fault'
+  /** 429, or 403 with a rate text; `retryAfterMs` where the server said. */
+  | 'rate-limited'
+  /** 401, wrong or expired token: pause until the secret changes. */
+  | 'unauthorized'
+  /** 403, no right to push. */
+  | 'forbidden'
+  /** 404: repository missing, or hidden from this token. */
+  | 'repository-missing'
+  /** The text "LFS only supported repository in paid or trial enterprise". */
+  | 'lfs-not-enabled'
+  /** Repository or LFS space is full (507, "exceeds quota", 406 and 422 with a quota text). */
+  | 'quota-full'
+  /** LFS bandwidth is used up (509). */
+  | 'bandwidth-exceeded'
+  /** A protected branch refused the push. */
+  | 'branch-protected'
+  /** The push was accepted, the branch did not move (review mode made a pull request). */
+  | 'review-mode'
+  /** Repository paused, closed or blocked. */
+  | 'repository-closed'
+  /** E-mail privacy (GE007) or push rules refuse the commit's identity or message. */
+  | 'identity-refused'
+  /** One file is over the plan's limit: this change will never land. */
+  | 'file-too-large'
+  /** fsckObjects or a hook refuses a path or a file: this change will never land. */
+  | 'content-refused'
+  /** The whole push is too large (413, receive.maxInputSize): try with less. */
+  | 'push-too-large'
+  /** The head moved: fetch, re-apply, push again. */
+  | 'head-moved'
+  /** No way to tell whether it landed, even after reading the branch: try again later. */
+  | 'outcome-unknown'
+  /** A chunk that must be on Gitee is not there, or its bytes do not hash to the oid. */
+  | 'chunk-missing'
+  | 'chunk-corrupt'
+  /** LFS refuses one object for good (per-object 409, 410, 422). */
+  | 'chunk-refused'
+  /** Rejected for a reason this version does not know; `detail` has the server's text. */
+  | 'refused';
+
+const TRANSIENT: ReadonlySet<RemoteCause> = new Set<RemoteCause>([
+  'unreachable',
+  'timeout',
+  'server-fault',
+  'rate-limited',
+  'outcome-unknown',
+  'head-moved',
+]);
+const PAUSING: ReadonlySet<RemoteCause> = new Set<RemoteCause>([
+  'unauthorized',
+  'forbidden',
+  'repository-missing',
+  'lfs-not-enabled',
+  'quota-full',
+  'bandwidth-exceeded',
+  'branch-protected',
+  'review-mode',
+  'repository-closed',
+  'identity-refused',
+  'refused',
+]);
+const POISON: ReadonlySet<RemoteCause> = new Set<RemoteCause>([
+  'file-too-large',
+  'content-refused',
+  'chunk-refused',
+]);
+
+/** A failed call to Gitee. `message` names the thing, the limit and the next step; it holds no secret. */
+export class RemoteError extends Error {
+  override readonly name = 'RemoteError';
+  /** Milliseconds the server asked to wait, if it did. */
+  readonly retryAfterMs: number | undefined;
+  /** The server's own words, masked and shortened to 500 characters. */
+  readonly detail: string | undefined;
+  /** HTTP status, if there was one. */
+  readonly status: number | undefined;
+  /** Oids that the error is about (`chunk-missing`, `chunk-refused`, `chunk-corrupt`). */
+  readonly oids: readonly string[];
+
+  constructor(
+    readonly code: RemoteCause,
+    message: string,
+    fields: {
+      cause?: unknown;
+      retryAfterMs?: number | undefined;
+      detail?: string | undefined;
+      status?: number | undefined;
+      oids?: readonly string[];
+    } = {},
+  ) {
+    super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
+    this.retryAfterMs = fields.retryAfterMs;
+    this.detail = fields.detail?.slice(0, 500);
+    this.status = fields.status;
+    this.oids = fields.oids ?? [];
+  }
+
+  /** The same call may succeed later without anybody's help. */
+  get isTransient(): boolean {
+    return TRANSIENT.has(this.code);
+  }
+
+  /** Nothing of this bucket will land until an operator acts: pause, keep everything. */
+  get pauses(): boolean {
+    return PAUSING.has(this.code);
+  }
+
+  /** This content will never be accepted, the rest may: bisect and quarantine. */
+  get isPoison(): boolean {
+    return POISON.has(this.code);
+  }
+}

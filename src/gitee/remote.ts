@@ -1,0 +1,93 @@
+/**
+ * What the storage layer may ask of a remote. Implemented by src/gitee/lfs and src/gitee/git; each has a
+ * contract suite in test/contract. All failures are RemoteError; every call ends by its own deadline or by
+ * the signal, whichever is first.
+ */
+import type { Readable } from 'node:stream';
+import type { Chunk } from '../format/extent.js';
+import type { CommitId, TreePath } from '../format/ids.js';
+
+/** A place that keeps chunks by their SHA-256. */
+export interface ChunkRemote {
+  /** Of these chunks, the ones that the remote does not have (any number; asked in batches). */
+  missing(chunks: readonly Chunk[], signal?: AbortSignal): Promise<Chunk[]>;
+  /**
+   * Uploads one chunk, verified by the server where it offers that; idempotent. `open` may be called again
+   * for a retry. Resolves with the bytes that crossed the line: 0 where the remote had it already.
+   */
+  put(chunk: Chunk, open: () => Readable, signal?: AbortSignal): Promise<{ sentBytes: number }>;
+  /** Streams one chunk. The caller checks the hash. A cut body is an error event, never an early end. */
+  get(chunk: Chunk, signal?: AbortSignal): Promise<Readable>;
+}
+
+/** One path of a commit. */
+export type PathEdit =
+  | { readonly kind: 'put'; readonly path: TreePath; readonly content: () => Promise<Uint8Array> }
+  /** Removes the file at this path; nothing where there is none or where it is a directory. */
+  | { readonly kind: 'remove-file'; readonly path: TreePath }
+  /** Removes the whole directory; nothing where there is none or where it is a file. */
+  | { readonly kind: 'remove-tree'; readonly path: TreePath };
+
+export interface TreeFile {
+  readonly path: TreePath;
+  /** Git blob id (40 hex). */
+  readonly blobId: string;
+  readonly sizeBytes?: number;
+}
+
+export interface PushRequest {
+  /** The head that the edits were worked out against; null for an empty repository or missing branch. */
+  readonly expectedHead: CommitId | null;
+  readonly edits: readonly PathEdit[];
+  readonly subject: string;
+  /** `Gateway-Id`, `Gateway-Epoch`, `Journal-Seq` and others, in order. */
+  readonly trailers: readonly (readonly [string, string])[];
+}
+
+export type PushResult =
+  | { readonly kind: 'landed'; readonly head: CommitId }
+  /** The edits change nothing at the expected head: no commit was made. */
+  | { readonly kind: 'unchanged'; readonly head: CommitId | null }
+  /** The branch is elsewhere: fetch() has been done and `head` is there. Work the edits out anew. */
+  | { readonly kind: 'moved'; readonly head: CommitId | null };
+
+/** What changed between two heads, below `path_prefix`. */
+export interface PathChange {
+  readonly path: TreePath;
+  /** undefined: removed. */
+  readonly blobId: string | undefined;
+}
+
+/** The branch whose tree is the truth. The local repository behind it is a cache that may be dropped. */
+export interface HeadRemote {
+  /** Reads the branch from the server and brings its objects here. null: the branch does not exist. */
+  fetch(signal?: AbortSignal): Promise<CommitId | null>;
+  /** The last head seen, without asking the server. */
+  knownHead(): CommitId | null;
+  /**
+   * Lands the edits as one commit on the expected head, or tells why not. After an unclear push it reads the
+   * branch and looks for the commit before it answers; `outcome-unknown` only if even that failed.
+   */
+  push(request: PushRequest, signal?: AbortSignal): Promise<PushResult>;
+  /** All files below a path of a commit, in git's order, streamed. */
+  files(head: CommitId, below?: TreePath): AsyncIterable<TreeFile>;
+  /** Contents of blobs, in order; null where a blob is over `maxBytes` (it is then not read). */
+  blobs(ids: AsyncIterable<string> | Iterable<string>, maxBytes: number): AsyncIterable<Uint8Array | null>;
+  /** Content of one file at a commit, or undefined. */
+  readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined>;
+  /** Paths that differ between two commits. `from` null: everything. */
+  diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange>;
+  /** True where `ancestor` is reachable from `head`. */
+  isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean>;
+  /** Newest first: which paths each commit touched, for Last-Modified after a rebuild. */
+  history(head: CommitId): AsyncIterable<{ commit: CommitId; timeMs: number; paths: TreePath[] }>;
+  /** The highest `Journal-Seq` end of commits with this Gateway-Id reachable from the head; 0 if none. */
+  lastSeqOf(head: CommitId, gatewayId: string): Promise<number>;
+  /** Keeps a commit alive under refs/gateway/keep/ in the local repository. */
+  keep(commit: CommitId): Promise<void>;
+  /** Forgets the local repository; the next fetch clones anew. */
+  drop(): Promise<void>;
+  /** Packs loose objects if there are many; called when idle. */
+  maintain(): Promise<void>;
+  close(): Promise<void>;
+}

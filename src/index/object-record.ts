@@ -1,0 +1,69 @@
+import type { Extent } from '../format/extent.js';
+
+/** Headers and attributes that belong to an object (AWS: "Working with object metadata"). */
+export interface ObjectMeta {
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly contentDisposition?: string;
+  readonly contentLanguage?: string;
+  readonly cacheControl?: string;
+  readonly expires?: string;
+  /** Absent for STANDARD. */
+  readonly storageClass?: string;
+  /** Lower-case names without `x-amz-meta-`. */
+  readonly userMetadata?: Readonly<Record<string, string>>;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+/** A checksum as the client gave it or asked for it: base64, for composite ones with `-<parts>`. */
+export interface StoredChecksum {
+  readonly algorithm: 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256';
+  readonly type: 'FULL_OBJECT' | 'COMPOSITE';
+  readonly value: string;
+}
+
+/** What the index knows of an object without its bytes. */
+export interface ObjectRecord {
+  readonly sizeBytes: number;
+  /** Without quotes. */
+  readonly etag: string;
+  /** Time of the write; never moves backwards for a key. */
+  readonly lastModifiedMs: number;
+  readonly meta: ObjectMeta;
+  readonly checksum?: StoredChecksum;
+  /** Sizes of the parts of a multipart upload, for GET ?partNumber; absent for a single PUT or copy. */
+  readonly partSizesBytes?: readonly number[];
+  readonly body: BodyRef;
+}
+
+/** Where the bytes of an object stand; opened by KeyIndex.openBody. */
+export type BodyRef =
+  | {
+      readonly kind: 'plain';
+      readonly bytes?: Uint8Array;
+      /** key of the body in the store, if not inline */ readonly at?: Uint8Array;
+    }
+  | { readonly kind: 'extents'; readonly extents: readonly Extent[] }
+  | { readonly kind: 'extent-list'; readonly listId: string; readonly count: number };
+
+/** The opened body. */
+export type ObjectBody =
+  | { readonly kind: 'plain'; readonly bytes: Uint8Array }
+  | { readonly kind: 'extents'; readonly list: ExtentList };
+
+/** Extents of one object in order; may be long, so it is only ever walked in pages. */
+export interface ExtentList {
+  readonly sizeBytes: number;
+  readonly count: number;
+  /** Extents that cover [startBytes, endBytes) of the object, the first and last one clipped to it. */
+  range(startBytes: number, endBytes: number): AsyncIterable<Extent>;
+}
+
+/** What a writer hands in: a record whose body is bytes or extents (any length). */
+export type NewBody =
+  | { readonly kind: 'plain'; readonly bytes: Uint8Array }
+  | { readonly kind: 'extents'; readonly extents: AsyncIterable<Extent> | Iterable<Extent> };
+
+export interface NewObject extends Omit<ObjectRecord, 'body'> {
+  readonly body: NewBody;
+}

@@ -1,0 +1,85 @@
+/**
+ * The state of one bucket as the objects layer sees it: base index, overlay and journal as one. Implemented by
+ * the classes of src/journal and src/index, put together in src/server/compose.ts.
+ */
+import type { ObjectKey } from '../format/ids.js';
+import type { Precondition, Write, KeyValueStore } from '../index/key-value-store.js';
+import type { NewObject, ObjectBody, ObjectRecord } from '../index/object-record.js';
+
+/** One acknowledged change of one key. */
+export type Change =
+  | { readonly kind: 'put'; readonly key: ObjectKey; readonly object: NewObject }
+  | { readonly kind: 'delete'; readonly key: ObjectKey };
+
+export interface AppendOptions {
+  /** Local keys live in the overlay only and never in a commit. All changes of one call are of one sort. */
+  readonly local?: boolean;
+  /** Rows of the overlay's tables (multipart uploads) that must change in the same durable commit. */
+  readonly writes?: readonly Write[];
+  readonly preconditions?: readonly Precondition[];
+}
+
+/** How far a key's newest change has come. */
+export interface ChangeState {
+  readonly seq: number;
+  /** When the newest change of this key was first appended. */
+  readonly appendedMs: number;
+  readonly state: 'pending' | 'landed' | 'quarantined' | 'local';
+}
+
+export interface BucketStatus {
+  readonly bucket: string;
+  readonly repository: string;
+  readonly branch: string;
+  readonly head: string | null;
+  readonly pendingChanges: number;
+  readonly oldestPendingMs: number | undefined;
+  readonly quarantinedChanges: number;
+  readonly lastLandedMs: number | undefined;
+  /** RemoteCause and message of what keeps the committer from landing changes. */
+  readonly paused: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;
+  /** Set where the remote history is not ours to follow without accept-remote. */
+  readonly frozen: { readonly reason: string; readonly sinceMs: number } | undefined;
+  readonly ready: boolean;
+}
+
+export interface BucketState {
+  /** Newest record of the key: overlay over base. */
+  get(key: ObjectKey): Promise<ObjectRecord | undefined>;
+  openBody(record: ObjectRecord): Promise<ObjectBody>;
+  /** Keys with start <= key < end (UTF-8 byte order; end undefined: to the last key), at most limit. */
+  page(
+    start: string,
+    end: Uint8Array | undefined,
+    limit: number,
+  ): Promise<{ key: ObjectKey; record: ObjectRecord }[]>;
+  /**
+   * Makes changes durable (fsync) and visible, all or none; resolves with the last change's seq, or undefined
+   * where a precondition did not hold. Rejects with StorageError (read-only, disk-full).
+   */
+  append(changes: readonly Change[], options?: AppendOptions): Promise<number | undefined>;
+  changeState(key: ObjectKey): Promise<ChangeState | undefined>;
+  /** Asks for a commit now and waits; true once everything up to seq is on Gitee, false at the time-out. */
+  waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
+  /** Deletes the overlay's local keys that were last written before the time; returns how many. */
+  expireLocalKeys(beforeMs: number): Promise<number>;
+  /** The overlay store, for the multipart tables of src/objects (keys under their own prefix bytes). */
+  readonly overlay: KeyValueStore;
+  /** Prefix of this bucket's rows in the overlay for the multipart tables. */
+  overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array;
+  status(): BucketStatus;
+}
+
+export type StorageErrorCode = 'read-only' | 'disk-full' | 'not-ready' | 'broken-invariant' | 'corrupt';
+
+/** A failure of the storage layer; `broken-invariant` stops the process. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError';
+  constructor(
+    readonly code: StorageErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
