@@ -21,7 +21,7 @@ export async function withDeadline<T>(
   const cut = new Promise<never>((_resolve, reject) => {
     const stop = (reason: unknown) => {
       controller.abort(reason);
-      reject(reason as Error);
+      reject(reason);
     };
     timer = setTimeout(() => stop(onTimeout()), timeoutMs);
     onParentAbort = () => stop(parent?.reason);
