@@ -1,0 +1,53 @@
+import type { ChunksApi } from '../chunks/api.js';
+import { wholeExtent, type Extent } from '../format/extent.js';
+import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
+import type { Bucket } from './bucket.js';
+
+/** A range of an object that is to stand elsewhere too. */
+export class CopySource {
+  constructor(
+    private readonly bucket: Bucket,
+    readonly record: ObjectRecord,
+    private readonly body: ObjectBody,
+    private readonly startBytes: number,
+    private readonly endBytes: number,
+  ) {}
+
+  get sizeBytes(): number {
+    return this.endBytes - this.startBytes;
+  }
+
+  /** The bytes, where they are in the index itself. */
+  get plainBytes(): Uint8Array | undefined {
+    return this.body.kind === 'plain' ? this.body.bytes.subarray(this.startBytes, this.endBytes) : undefined;
+  }
+
+  /**
+   * Extents of the range as the target bucket may use them: references within a bucket; into another bucket,
+   * whose chunks lie in another store, the bytes are read and stored once more.
+   */
+  async extents(target: Bucket, signal: AbortSignal): Promise<AsyncIterable<Extent> | Iterable<Extent>> {
+    if (this.sizeBytes === 0) return [];
+    if (target.name === this.bucket.name) {
+      if (this.body.kind === 'extents') return this.body.list.range(this.startBytes, this.endBytes);
+      return [wholeExtent(await target.chunks.store(this.plainBytes!))];
+    }
+    await target.chunks.admit(signal);
+    const ingested = await target.chunks.ingest(this.read(this.bucket.chunks, signal), {
+      digests: [],
+      keepUpToBytes: -1,
+      signal,
+    });
+    return ingested.extents;
+  }
+
+  async *read(chunks: ChunksApi, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (this.body.kind === 'plain') {
+      yield this.plainBytes!;
+      return;
+    }
+    for await (const piece of chunks.read(this.body.list, this.startBytes, this.endBytes, signal)) {
+      yield piece as Buffer;
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { StoredChecksum } from '../index/object-record.js';
+import type { ChecksumAlgorithm } from './api.js';
+import { combineCrc } from './crc-combine.js';
+import { crc32cOf } from './crc32c.js';
+import { ObjectError } from './errors.js';
+
+interface PartChecksum {
+  readonly sizeBytes: number;
+  readonly checksum?: StoredChecksum;
+}
+
+/**
+ * The checksum of an object from those of its parts (AWS "Checking object integrity"): COMPOSITE is the
+ * checksum of the parts' raw checksums and `-<parts>`; FULL_OBJECT joins CRCs without reading the bytes.
+ * @returns undefined where none was asked for, or a copied part has none.
+ * @throws ObjectError checksum-mismatch where the client's value for the whole differs.
+ */
+export function multipartChecksum(
+  upload: { checksumAlgorithm?: ChecksumAlgorithm; checksumType?: 'FULL_OBJECT' | 'COMPOSITE' },
+  parts: readonly PartChecksum[],
+  promised: { algorithm: ChecksumAlgorithm; value: string } | undefined,
+): StoredChecksum | undefined {
+  const algorithm = upload.checksumAlgorithm;
+  if (!algorithm || parts.length === 0) return undefined;
+  const sums: { raw: Buffer; sizeBytes: number }[] = [];
+  for (const part of parts) {
+    if (part.checksum?.algorithm !== algorithm) return undefined;
+    sums.push({ raw: Buffer.from(part.checksum.value, 'base64'), sizeBytes: part.sizeBytes });
+  }
+  const type = upload.checksumType ?? 'COMPOSITE';
+  const value = type === 'FULL_OBJECT' ? fullObject(algorithm, sums) : composite(algorithm, sums);
+  if (promised && promised.algorithm === algorithm && promised.value !== value) {
+    throw new ObjectError(
+      'checksum-mismatch',
+      `the ${algorithm} you specified for the whole object does not match its parts`,
+      { fields: { algorithm } },
+    );
+  }
+  return { algorithm, type, value };
+}
+
+function composite(algorithm: ChecksumAlgorithm, sums: readonly { raw: Buffer }[]): string {
+  const joined = Buffer.concat(sums.map((sum) => sum.raw));
+  return `${hashOf(algorithm, joined).toString('base64')}-${sums.length}`;
+}
+
+function hashOf(algorithm: ChecksumAlgorithm, bytes: Buffer): Buffer {
+  switch (algorithm) {
+    case 'SHA1':
+      return createHash('sha1').update(bytes).digest();
+    case 'SHA256':
+      return createHash('sha256').update(bytes).digest();
+    case 'CRC32':
+      return uint32(crc32(bytes));
+    case 'CRC32C':
+      return uint32(crc32cOf(bytes));
+    case 'CRC64NVME':
+      throw new ObjectError('invalid-argument', 'CRC64NVME has no composite form: use FULL_OBJECT');
+    default:
+      return algorithm satisfies never;
+  }
+}
+
+function fullObject(
+  algorithm: ChecksumAlgorithm,
+  sums: readonly { raw: Buffer; sizeBytes: number }[],
+): string {
+  if (algorithm === 'SHA1' || algorithm === 'SHA256') {
+    throw new ObjectError('invalid-argument', `${algorithm} has no full-object form for multipart uploads`);
+  }
+  let total = sums[0]!.raw;
+  for (const sum of sums.slice(1)) total = combineCrc(algorithm, total, sum.raw, sum.sizeBytes);
+  return total.toString('base64');
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value >>> 0);
+  return bytes;
+}

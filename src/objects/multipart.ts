@@ -1,0 +1,403 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../async/clock.js';
+import type { KeyLock } from '../async/key-lock.js';
+import type { Extent } from '../format/extent.js';
+import type { ObjectKey } from '../format/ids.js';
+import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
+import type { ObjectMeta, StoredChecksum } from '../index/object-record.js';
+import type {
+  ChecksumAlgorithm,
+  CompletePart,
+  Conditions,
+  CopyResult,
+  PartInfo,
+  PutResult,
+  RequestBody,
+  RequestContext,
+  UploadInfo,
+} from './api.js';
+import { checkBody, digestsFor } from './body-check.js';
+import { meltExtents } from './body.js';
+import type { Bucket } from './bucket.js';
+import type { CopySource } from './copy-source.js';
+import { ObjectError } from './errors.js';
+import { multipartEtag } from './etag.js';
+import { multipartChecksum } from './multipart-checksum.js';
+import type { Draft, ObjectWriter } from './object-writer.js';
+import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
+
+/** AWS "Amazon S3 multipart upload limits". */
+export const PART_NUMBER_MAX = 10_000;
+export const PART_MIN_BYTES = 5 * 1024 * 1024;
+export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
+export const PART_MAX_BYTES = 5 * 1024 ** 3;
+
+export interface CompleteRequest {
+  readonly parts: readonly CompletePart[];
+  readonly conditions: Conditions;
+  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
+}
+
+/** Multipart uploads of all buckets. Parts are data in the chunk store plus a row; Complete moves no bytes. */
+export class Multipart {
+  readonly #tables = new Map<string, UploadTable>();
+
+  constructor(private readonly deps: { clock: Clock; locks: KeyLock; writer: ObjectWriter }) {}
+
+  table(bucket: Bucket): UploadTable {
+    let table = this.#tables.get(bucket.name);
+    if (!table) this.#tables.set(bucket.name, (table = new UploadTable(bucket.state)));
+    return table;
+  }
+
+  async create(
+    bucket: Bucket,
+    key: ObjectKey,
+    options: {
+      meta: ObjectMeta;
+      checksumAlgorithm?: ChecksumAlgorithm;
+      checksumType?: 'FULL_OBJECT' | 'COMPOSITE';
+    },
+  ): Promise<{ uploadId: string }> {
+    const nowMs = this.deps.clock.nowMs();
+    const table = this.table(bucket);
+    const uploadId = newUploadId(nowMs);
+    const { checksumAlgorithm } = options;
+    // AWS: SHA sums of parts can't be joined, CRC64NVME only exists for the whole object.
+    const fallback = checksumAlgorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
+    const row: UploadRow = {
+      key,
+      uploadId,
+      initiatedMs: nowMs,
+      touchedMs: nowMs,
+      meta: options.meta,
+      ...(checksumAlgorithm ? { checksumAlgorithm, checksumType: options.checksumType ?? fallback } : {}),
+    };
+    await table.store.commit([], [table.putUpload(row)]);
+    return { uploadId };
+  }
+
+  async uploadPart(
+    bucket: Bucket,
+    key: ObjectKey,
+    uploadId: string,
+    partNumber: number,
+    body: RequestBody,
+    context: RequestContext,
+  ): Promise<PutResult> {
+    const upload = await this.#find(bucket, key, uploadId);
+    if ((body.promise.lengthBytes ?? 0) > PART_MAX_BYTES) tooLarge('a part', PART_MAX_BYTES);
+    // A checksum asked for at Create is computed for every part, whether or not the client sends it along.
+    const promise =
+      body.promise.checksumAlgorithm || !upload.checksumAlgorithm
+        ? body.promise
+        : { ...body.promise, checksumAlgorithm: upload.checksumAlgorithm };
+    await bucket.chunks.admit(context.signal);
+    const ingested = await bucket.chunks.ingest(body.bytes, {
+      digests: digestsFor(promise, true),
+      keepUpToBytes: -1,
+      signal: context.signal,
+    });
+    const checksum = checkBody(ingested, promise);
+    const etag = Buffer.from(ingested.digests.get('md5')!).toString('hex');
+    await this.#putPart(bucket, upload, {
+      partNumber,
+      sizeBytes: ingested.sizeBytes,
+      etag,
+      lastModifiedMs: this.deps.clock.nowMs(),
+      ...(checksum ? { checksum } : {}),
+      extents: ingested.extents,
+    });
+    return { etag, ...(checksum ? { checksum } : {}) };
+  }
+
+  /** A part by reference: no data moves within a bucket. Its ETag is made from the extents, S3's is opaque too. */
+  async uploadPartCopy(
+    bucket: Bucket,
+    key: ObjectKey,
+    uploadId: string,
+    partNumber: number,
+    source: CopySource,
+    context: RequestContext,
+  ): Promise<CopyResult> {
+    const upload = await this.#find(bucket, key, uploadId);
+    if (source.sizeBytes > PART_MAX_BYTES) tooLarge('a copied part', PART_MAX_BYTES);
+    const extents: Extent[] = [];
+    const hash = createHash('md5');
+    for await (const extent of meltExtents(await source.extents(bucket, context.signal))) {
+      extents.push(extent);
+      hash.update(`${extent.oid}:${extent.offsetBytes}:${extent.lengthBytes};`);
+    }
+    const lastModifiedMs = this.deps.clock.nowMs();
+    const etag = hash.digest('hex');
+    await this.#putPart(bucket, upload, {
+      partNumber,
+      sizeBytes: source.sizeBytes,
+      etag,
+      lastModifiedMs,
+      extents,
+    });
+    return { etag, lastModifiedMs };
+  }
+
+  async complete(
+    bucket: Bucket,
+    key: ObjectKey,
+    uploadId: string,
+    request: CompleteRequest,
+    context: RequestContext,
+  ): Promise<PutResult> {
+    return this.deps.locks.run(`upload/${uploadId}`, () =>
+      this.#complete(bucket, key, uploadId, request, context),
+    );
+  }
+
+  async #complete(
+    bucket: Bucket,
+    key: ObjectKey,
+    uploadId: string,
+    request: CompleteRequest,
+    context: RequestContext,
+  ): Promise<PutResult> {
+    const table = this.table(bucket);
+    const upload = await table.find(key, uploadId);
+    if (!upload) return this.#repeatedComplete(table, key, uploadId, request);
+
+    const chosen = await this.#chooseParts(bucket, upload, request.parts);
+    const sizeBytes = chosen.reduce((sum, part) => sum + part.sizeBytes, 0);
+    if (sizeBytes > OBJECT_MAX_BYTES) tooLarge('an object', OBJECT_MAX_BYTES);
+    const checksum = multipartChecksum(upload, chosen, request.checksum);
+    const etag = multipartEtag(chosen.map((part) => part.etag));
+    const extentsAgain = () => this.#extentsOf(table, uploadId, chosen);
+    const draft: Draft = {
+      sizeBytes,
+      etag,
+      meta: upload.meta,
+      body:
+        sizeBytes === 0
+          ? { kind: 'plain', bytes: new Uint8Array(0) }
+          : { kind: 'extents', extents: extentsAgain() },
+      extentsAgain,
+      ...(checksum ? { checksum } : {}),
+      ...(chosen.length > 0 && !isRegistryOwnKey(bucket.rules, key) && !isLocalKey(bucket.rules, key)
+        ? { partSizesBytes: chosen.map((part) => part.sizeBytes) }
+        : {}),
+    };
+    const numbers: number[] = [];
+    for (let after = 0; ;) {
+      const page = await table.parts(uploadId, after, 500);
+      for (const part of page) numbers.push(part.partNumber);
+      const last = page.at(-1);
+      if (!last) break;
+      after = last.partNumber;
+    }
+    const written = await this.deps.writer.write(bucket, key, draft, {
+      conditions: request.conditions,
+      signal: context.signal,
+      preconditions: [table.unchanged(upload)],
+      writes: [
+        table.deleteUpload(upload),
+        ...numbers.map((n) => table.deletePart(uploadId, n)),
+        table.putCompleted(uploadId, {
+          key,
+          etag,
+          ...(checksum ? { checksum } : {}),
+          partsDigest: digestOf(request.parts),
+          completedMs: this.deps.clock.nowMs(),
+        }),
+      ],
+    });
+    return { etag: written.etag, ...(checksum ? { checksum } : {}) };
+  }
+
+  async abort(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<void> {
+    await this.deps.locks.run(`upload/${uploadId}`, async () => {
+      await this.#remove(bucket, await this.#find(bucket, key, uploadId));
+    });
+  }
+
+  async listParts(
+    bucket: Bucket,
+    key: ObjectKey,
+    uploadId: string,
+    options: { afterPartNumber: number; limit: number },
+  ): Promise<{ upload: UploadInfo; parts: PartInfo[]; truncated: boolean }> {
+    const upload = await this.#find(bucket, key, uploadId);
+    const table = this.table(bucket);
+    const parts: PartInfo[] = [];
+    let after = options.afterPartNumber;
+    // In steps, since a row holds its extents and the page may have 10,000 rows.
+    while (parts.length <= options.limit) {
+      const page = await table.parts(uploadId, after, Math.min(500, options.limit + 1 - parts.length));
+      for (const { extents: _, ...info } of page) parts.push(info);
+      const last = page.at(-1);
+      if (!last) break;
+      after = last.partNumber;
+    }
+    const truncated = parts.length > options.limit;
+    return { upload: uploadInfo(upload), parts: parts.slice(0, options.limit), truncated };
+  }
+
+  /** Aborts uploads that nobody touched since the time. */
+  async expire(bucket: Bucket, beforeMs: number): Promise<number> {
+    const table = this.table(bucket);
+    let expired = 0;
+    for await (const upload of table.allUploads()) {
+      if (upload.touchedMs >= beforeMs) continue;
+      await this.deps.locks.run(`upload/${upload.uploadId}`, async () => {
+        const again = await table.find(upload.key, upload.uploadId);
+        if (!again || again.touchedMs >= beforeMs) return;
+        await this.#remove(bucket, again);
+        expired += 1;
+      });
+    }
+    await table.expireCompleted(beforeMs);
+    return expired;
+  }
+
+  async #remove(bucket: Bucket, upload: UploadRow): Promise<void> {
+    const table = this.table(bucket);
+    // The upload first: without it no part can be seen, whatever stops us after that.
+    await table.store.commit([], [table.deleteUpload(upload)]);
+    for (;;) {
+      const page = await table.parts(upload.uploadId, 0, 500);
+      if (page.length === 0) return;
+      await table.store.commit(
+        [],
+        page.map((part) => table.deletePart(upload.uploadId, part.partNumber)),
+      );
+    }
+  }
+
+  async #putPart(bucket: Bucket, upload: UploadRow, part: PartRow): Promise<void> {
+    const table = this.table(bucket);
+    await this.deps.locks.run(`upload/${upload.uploadId}`, async () => {
+      const current = await this.#find(bucket, upload.key, upload.uploadId);
+      const touched: UploadRow = { ...current, touchedMs: this.deps.clock.nowMs() };
+      await table.store.commit([], [table.putPart(upload.uploadId, part), table.putUpload(touched)]);
+    });
+  }
+
+  async #find(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<UploadRow> {
+    const upload = await this.table(bucket).find(key, uploadId);
+    if (!upload) {
+      throw new ObjectError(
+        'no-such-upload',
+        'the specified upload does not exist: it may have been completed, aborted, or expired',
+        { fields: { uploadId } },
+      );
+    }
+    return upload;
+  }
+
+  async #chooseParts(
+    bucket: Bucket,
+    upload: UploadRow,
+    wanted: readonly CompletePart[],
+  ): Promise<Omit<PartRow, 'extents'>[]> {
+    if (wanted.length === 0 && !isLocalKey(bucket.rules, upload.key)) {
+      throw new ObjectError('invalid-argument', 'CompleteMultipartUpload needs at least one part');
+    }
+    const table = this.table(bucket);
+    const chosen: Omit<PartRow, 'extents'>[] = [];
+    for (const [i, part] of wanted.entries()) {
+      if (i > 0 && part.partNumber <= wanted[i - 1]!.partNumber) {
+        throw new ObjectError('invalid-part-order', 'the list of parts was not in ascending order of number');
+      }
+      const row = await table.part(upload.uploadId, part.partNumber);
+      if (!row || row.etag !== part.etag) {
+        throw new ObjectError(
+          'invalid-part',
+          'one or more of the parts could not be found or have another ETag',
+          {
+            fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
+          },
+        );
+      }
+      if (part.checksum && row.checksum && row.checksum.algorithm === part.checksum.algorithm) {
+        if (row.checksum.value !== part.checksum.value) {
+          throw new ObjectError('invalid-part', `the checksum of part ${part.partNumber} is another one`, {
+            fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
+          });
+        }
+      }
+      const { extents: _, ...rest } = row;
+      chosen.push(rest);
+    }
+    for (const part of chosen.slice(0, -1)) {
+      if (part.sizeBytes < PART_MIN_BYTES) {
+        throw new ObjectError(
+          'part-too-small',
+          `part ${part.partNumber} is below 5 MiB and not the last one`,
+          {
+            fields: {
+              partNumber: part.partNumber,
+              etag: part.etag,
+              sizeBytes: part.sizeBytes,
+              minimumBytes: PART_MIN_BYTES,
+            },
+          },
+        );
+      }
+    }
+    return chosen;
+  }
+
+  async *#extentsOf(
+    table: UploadTable,
+    uploadId: string,
+    chosen: readonly Omit<PartRow, 'extents'>[],
+  ): AsyncGenerator<Extent> {
+    const all = async function* () {
+      for (const part of chosen) {
+        const row = await table.part(uploadId, part.partNumber);
+        if (!row || row.etag !== part.etag) {
+          throw new ObjectError(
+            'conflict',
+            `part ${part.partNumber} was replaced while the upload was completed`,
+          );
+        }
+        yield* row.extents;
+      }
+    };
+    yield* meltExtents(all());
+  }
+
+  async #repeatedComplete(
+    table: UploadTable,
+    key: ObjectKey,
+    uploadId: string,
+    request: CompleteRequest,
+  ): Promise<PutResult> {
+    const done = await table.completed(uploadId);
+    // AWS CompleteMultipartUpload is idempotent for the same parts.
+    if (done && done.key === key && done.partsDigest === digestOf(request.parts)) {
+      return { etag: done.etag, ...(done.checksum ? { checksum: done.checksum } : {}) };
+    }
+    throw new ObjectError('no-such-upload', 'the specified upload does not exist', { fields: { uploadId } });
+  }
+}
+
+/** An upload as a listing shows it. */
+export function uploadInfo(row: UploadRow): UploadInfo {
+  return {
+    key: row.key,
+    uploadId: row.uploadId,
+    initiatedMs: row.initiatedMs,
+    ...(row.meta.storageClass ? { storageClass: row.meta.storageClass } : {}),
+    ...(row.checksumAlgorithm ? { checksumAlgorithm: row.checksumAlgorithm } : {}),
+    ...(row.checksumType ? { checksumType: row.checksumType } : {}),
+  };
+}
+
+function digestOf(parts: readonly CompletePart[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.partNumber}:${part.etag};`);
+  return hash.digest('hex');
+}
+
+function tooLarge(what: string, maxBytes: number): never {
+  throw new ObjectError('entity-too-large', `${what} may have at most ${maxBytes} bytes`, {
+    fields: { maxSizeAllowed: maxBytes },
+  });
+}

@@ -1,0 +1,51 @@
+import { Readable } from 'node:stream';
+import type { ObjectKey } from '../format/ids.js';
+import type { ObjectRecord } from '../index/object-record.js';
+import type { Conditions, GetResult, HeadResult, RangeRequest, RequestContext } from './api.js';
+import type { Bucket } from './bucket.js';
+import { checkReadConditions } from './conditions.js';
+import { ObjectError } from './errors.js';
+import { resolveRange } from './range.js';
+
+export interface ReadOptions {
+  readonly range?: RangeRequest;
+  readonly conditions: Conditions;
+}
+
+/** @throws ObjectError no-such-key. */
+export async function findRecord(bucket: Bucket, key: ObjectKey): Promise<ObjectRecord> {
+  const record = await bucket.state.get(key);
+  if (!record) {
+    throw new ObjectError('no-such-key', 'the specified key does not exist', { fields: { key } });
+  }
+  return record;
+}
+
+/** HeadObject: conditions, then the range. */
+export async function headObject(bucket: Bucket, key: ObjectKey, options: ReadOptions): Promise<HeadResult> {
+  const record = await findRecord(bucket, key);
+  checkReadConditions(record, options.conditions);
+  return { record, ...resolveRange(record, options.range) };
+}
+
+/**
+ * GetObject. The body is opened before the answer begins, so that an object which is overwritten meanwhile is
+ * still read whole, as it was.
+ */
+export async function getObject(
+  bucket: Bucket,
+  key: ObjectKey,
+  options: ReadOptions,
+  context: RequestContext,
+): Promise<GetResult> {
+  const head = await headObject(bucket, key, options);
+  const body = await bucket.state.openBody(head.record);
+  const { startBytes, endBytes } = head;
+  return {
+    ...head,
+    open: () =>
+      body.kind === 'plain'
+        ? Readable.from([Buffer.from(body.bytes.subarray(startBytes, endBytes))])
+        : bucket.chunks.read(body.list, startBytes, endBytes, context.signal),
+  };
+}

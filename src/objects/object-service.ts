@@ -1,0 +1,373 @@
+import type { Clock } from '../async/clock.js';
+import { KeyLock } from '../async/key-lock.js';
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+import type { ObjectKey } from '../format/ids.js';
+import { isLocalKey } from '../format/tree-layout.js';
+import type { ObjectMeta } from '../index/object-record.js';
+import type {
+  BucketInfo,
+  Conditions,
+  CopyRequest,
+  CopyResult,
+  GetResult,
+  HeadResult,
+  ListRequest,
+  ListResult,
+  ObjectsApi,
+  PutResult,
+  RequestBody,
+  RequestContext,
+} from './api.js';
+import { checkBody, digestsFor } from './body-check.js';
+import { keepUpToBytes, meltExtents } from './body.js';
+import type { Bucket, Buckets } from './bucket.js';
+import { checkSourceConditions, checkWriteConditions, isUnconditional } from './conditions.js';
+import { CopySource } from './copy-source.js';
+import { ObjectError } from './errors.js';
+import { rollUp } from './listing.js';
+import { Multipart, PART_MAX_BYTES, type CompleteRequest } from './multipart.js';
+import { findRecord, getObject, headObject, type ReadOptions } from './object-reader.js';
+import { ObjectWriter } from './object-writer.js';
+import { translated } from './translate-error.js';
+import { listUploads, type UploadListRequest } from './upload-listing.js';
+import { WriteConcern } from './write-concern.js';
+
+/** The objects layer: every S3 operation in terms of buckets and keys. One per gateway. */
+export class ObjectService implements ObjectsApi {
+  readonly multipart: Multipart;
+  readonly #locks = new KeyLock();
+  readonly #writer: ObjectWriter;
+  readonly #concern: WriteConcern;
+
+  constructor(
+    private readonly buckets: Buckets,
+    deps: { clock: Clock; log: Log; observer: Observer },
+  ) {
+    this.#concern = new WriteConcern(deps);
+    this.#writer = new ObjectWriter({ clock: deps.clock, locks: this.#locks, concern: this.#concern });
+    this.multipart = new Multipart({ clock: deps.clock, locks: this.#locks, writer: this.#writer });
+  }
+
+  async listBuckets(): Promise<BucketInfo[]> {
+    return this.buckets.all().map(({ name, createdMs }) => ({ name, createdMs }));
+  }
+
+  async headBucket(name: string): Promise<BucketInfo> {
+    const bucket = this.buckets.get(name);
+    return { name, createdMs: bucket.createdMs };
+  }
+
+  putObject(
+    bucketName: string,
+    key: ObjectKey,
+    body: RequestBody,
+    options: { meta: ObjectMeta; conditions: Conditions },
+    context: RequestContext,
+  ): Promise<PutResult> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      if ((body.promise.lengthBytes ?? 0) > PART_MAX_BYTES) {
+        throw new ObjectError(
+          'entity-too-large',
+          'a single PUT may have at most 5 GiB: use a multipart upload',
+          {
+            fields: { maxSizeAllowed: PART_MAX_BYTES, proposedSize: body.promise.lengthBytes ?? 0 },
+          },
+        );
+      }
+      // Asked before the body is read too, so that a large body is not sent in vain; decided under the lock.
+      if (!isUnconditional(options.conditions)) {
+        checkWriteConditions(await bucket.state.get(key), options.conditions);
+      }
+      await bucket.chunks.admit(context.signal);
+      const ingested = await bucket.chunks.ingest(body.bytes, {
+        digests: digestsFor(body.promise, true),
+        keepUpToBytes: keepUpToBytes(bucket.rules, key),
+        signal: context.signal,
+      });
+      const checksum = checkBody(ingested, body.promise);
+      const written = await this.#writer.write(
+        bucket,
+        key,
+        {
+          sizeBytes: ingested.sizeBytes,
+          etag: Buffer.from(ingested.digests.get('md5')!).toString('hex'),
+          meta: options.meta,
+          body: ingested.bytes
+            ? { kind: 'plain', bytes: ingested.bytes }
+            : ingested.sizeBytes === 0
+              ? { kind: 'plain', bytes: new Uint8Array(0) }
+              : { kind: 'extents', extents: ingested.extents },
+          ...(ingested.bytes ? {} : { extentsAgain: () => asyncOf(ingested.extents) }),
+          ...(checksum ? { checksum } : {}),
+        },
+        { conditions: options.conditions, signal: context.signal },
+      );
+      return { etag: written.etag, ...(checksum ? { checksum } : {}) };
+    });
+  }
+
+  headObject(bucket: string, key: ObjectKey, options: ReadOptions): Promise<HeadResult> {
+    return translated(() => headObject(this.buckets.get(bucket), key, options));
+  }
+
+  getObject(
+    bucket: string,
+    key: ObjectKey,
+    options: ReadOptions,
+    context: RequestContext,
+  ): Promise<GetResult> {
+    return translated(() => getObject(this.buckets.get(bucket), key, options, context));
+  }
+
+  deleteObject(
+    bucketName: string,
+    key: ObjectKey,
+    conditions: Conditions,
+    context: RequestContext,
+  ): Promise<void> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      await this.#locks.run(
+        `${bucketName}/${key}`,
+        async () => {
+          const current = await bucket.state.get(key);
+          if (!current) return;
+          checkWriteConditions(current, conditions);
+          await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
+        },
+        context.signal,
+      );
+      if (bucket.concern.mode === 'remote') {
+        await this.#concern.settle(bucket, key, '', true, context.signal);
+      }
+    });
+  }
+
+  deleteObjects(
+    bucketName: string,
+    keys: readonly ObjectKey[],
+    context: RequestContext,
+  ): Promise<(Error | undefined)[]> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      const present = { local: [] as ObjectKey[], committed: [] as ObjectKey[] };
+      for (const key of new Set(keys)) {
+        context.signal.throwIfAborted();
+        if (!(await bucket.state.get(key))) continue;
+        (isLocalKey(bucket.rules, key) ? present.local : present.committed).push(key);
+      }
+      // Two journal entries at most for a thousand keys: what is deleted together lands together.
+      for (const local of [true, false]) {
+        const list = local ? present.local : present.committed;
+        if (list.length === 0) continue;
+        await bucket.state.append(
+          list.map((key) => ({ kind: 'delete', key })),
+          { local },
+        );
+      }
+      const last = present.committed.at(-1);
+      if (last !== undefined && bucket.concern.mode === 'remote') {
+        await this.#concern.settle(bucket, last, '', true, context.signal);
+      }
+      return keys.map(() => undefined);
+    });
+  }
+
+  copyObject(
+    bucketName: string,
+    key: ObjectKey,
+    request: CopyRequest,
+    context: RequestContext,
+  ): Promise<CopyResult> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      const source = await this.#source(request);
+      const { record } = source;
+      const plain = source.plainBytes;
+      const toOther = request.sourceBucket !== bucketName;
+      // Into another bucket the bytes are stored once; within one, the list is walked again where needed.
+      const moved = toOther && !plain ? [...(await collect(source, bucket, context))] : undefined;
+      const again = async function* () {
+        yield* meltExtents(moved ?? (await source.extents(bucket, context.signal)));
+      };
+      const tags = request.tags ?? (request.meta ? undefined : record.meta.tags);
+      const { tags: _, ...metaOnly } = request.meta ?? record.meta;
+      return this.#writer.write(
+        bucket,
+        key,
+        {
+          sizeBytes: record.sizeBytes,
+          etag: record.etag,
+          meta: { ...metaOnly, ...(tags ? { tags } : {}) },
+          body: plain ? { kind: 'plain', bytes: plain } : { kind: 'extents', extents: again() },
+          ...(plain ? {} : { extentsAgain: again }),
+          ...(record.checksum ? { checksum: record.checksum } : {}),
+        },
+        { conditions: request.conditions, signal: context.signal },
+      );
+    });
+  }
+
+  setTags(
+    bucketName: string,
+    key: ObjectKey,
+    tags: Readonly<Record<string, string>> | undefined,
+    context: RequestContext,
+  ): Promise<void> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      await this.#locks.run(
+        `${bucketName}/${key}`,
+        async () => {
+          const record = await findRecord(bucket, key);
+          const body = await bucket.state.openBody(record);
+          const { tags: _, ...meta } = record.meta;
+          await bucket.state.append(
+            [
+              {
+                kind: 'put',
+                key,
+                object: {
+                  ...record,
+                  meta: { ...meta, ...(tags ? { tags } : {}) },
+                  body:
+                    body.kind === 'plain'
+                      ? body
+                      : { kind: 'extents', extents: body.list.range(0, record.sizeBytes) },
+                },
+              },
+            ],
+            { local: isLocalKey(bucket.rules, key) },
+          );
+        },
+        context.signal,
+      );
+    });
+  }
+
+  listObjects(bucketName: string, request: ListRequest): Promise<ListResult> {
+    return translated(async () => {
+      const { state } = this.buckets.get(bucketName);
+      const page = await rollUp(
+        async (start, end, limit) =>
+          (await state.page(start, end, limit)).map(({ key, record }) => ({ key, item: record })),
+        request,
+      );
+      return {
+        objects: page.items.map(({ key, item }) => ({ key: key as ObjectKey, record: item })),
+        commonPrefixes: page.commonPrefixes,
+        truncated: page.truncated,
+        ...(page.last !== undefined ? { last: page.last } : {}),
+      };
+    });
+  }
+
+  createMultipartUpload(
+    bucket: string,
+    key: ObjectKey,
+    options: Parameters<ObjectsApi['createMultipartUpload']>[2],
+  ): Promise<{ uploadId: string }> {
+    return translated(() => this.multipart.create(this.buckets.get(bucket), key, options));
+  }
+
+  uploadPart(
+    bucket: string,
+    key: ObjectKey,
+    uploadId: string,
+    partNumber: number,
+    body: RequestBody,
+    context: RequestContext,
+  ): Promise<PutResult> {
+    return translated(() =>
+      this.multipart.uploadPart(this.buckets.get(bucket), key, uploadId, partNumber, body, context),
+    );
+  }
+
+  uploadPartCopy(
+    bucketName: string,
+    key: ObjectKey,
+    uploadId: string,
+    partNumber: number,
+    request: Parameters<ObjectsApi['uploadPartCopy']>[4],
+    context: RequestContext,
+  ): Promise<CopyResult> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      const source = await this.#source(request);
+      return this.multipart.uploadPartCopy(bucket, key, uploadId, partNumber, source, context);
+    });
+  }
+
+  completeMultipartUpload(
+    bucket: string,
+    key: ObjectKey,
+    uploadId: string,
+    request: CompleteRequest,
+    context: RequestContext,
+  ): Promise<PutResult> {
+    return translated(() =>
+      this.multipart.complete(this.buckets.get(bucket), key, uploadId, request, context),
+    );
+  }
+
+  abortMultipartUpload(bucket: string, key: ObjectKey, uploadId: string): Promise<void> {
+    return translated(() => this.multipart.abort(this.buckets.get(bucket), key, uploadId));
+  }
+
+  listParts(
+    bucket: string,
+    key: ObjectKey,
+    uploadId: string,
+    options: { afterPartNumber: number; limit: number },
+  ): ReturnType<ObjectsApi['listParts']> {
+    return translated(() => this.multipart.listParts(this.buckets.get(bucket), key, uploadId, options));
+  }
+
+  listMultipartUploads(
+    bucket: string,
+    options: UploadListRequest,
+  ): ReturnType<ObjectsApi['listMultipartUploads']> {
+    return translated(() => listUploads(this.multipart, this.buckets.get(bucket), options));
+  }
+
+  async #source(
+    request: Pick<CopyRequest, 'sourceBucket' | 'sourceKey' | 'sourceConditions'> & {
+      range?: { startBytes: number; endInclusiveBytes: number };
+    },
+  ): Promise<CopySource> {
+    const bucket = this.buckets.get(request.sourceBucket);
+    const record = await findRecord(bucket, request.sourceKey);
+    checkSourceConditions(record, request.sourceConditions);
+    const { range } = request;
+    if (
+      range &&
+      (range.startBytes > range.endInclusiveBytes || range.endInclusiveBytes >= record.sizeBytes)
+    ) {
+      throw new ObjectError(
+        'invalid-argument',
+        `range specified is not valid for source object of size: ${record.sizeBytes}`,
+        { fields: { argumentName: 'x-amz-copy-source-range' } },
+      );
+    }
+    const body = await bucket.state.openBody(record);
+    return new CopySource(
+      bucket,
+      record,
+      body,
+      range?.startBytes ?? 0,
+      range ? range.endInclusiveBytes + 1 : record.sizeBytes,
+    );
+  }
+}
+
+async function* asyncOf<T>(items: Iterable<T>): AsyncGenerator<T> {
+  yield* items;
+}
+
+async function collect(source: CopySource, bucket: Bucket, context: RequestContext) {
+  const list = [];
+  for await (const extent of await source.extents(bucket, context.signal)) list.push(extent);
+  return list;
+}

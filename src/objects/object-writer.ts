@@ -1,0 +1,157 @@
+import type { Clock } from '../async/clock.js';
+import type { KeyLock } from '../async/key-lock.js';
+import type { Extent } from '../format/extent.js';
+import type { ObjectKey } from '../format/ids.js';
+import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
+import type { Precondition, Write } from '../index/key-value-store.js';
+import type { NewBody, NewObject, ObjectMeta, ObjectRecord, StoredChecksum } from '../index/object-record.js';
+import type { Conditions } from './api.js';
+import { fitBody, readSmall } from './body.js';
+import type { Bucket } from './bucket.js';
+import { checkWriteConditions } from './conditions.js';
+import { ObjectError } from './errors.js';
+import { hasOidEtag, md5Hex, registryBlobEtag } from './etag.js';
+import type { WriteConcern } from './write-concern.js';
+
+/** A body ready to become an object, and what is known of it. */
+export interface Draft {
+  readonly sizeBytes: number;
+  readonly body: NewBody;
+  /** Walks the extents again, for a body whose extents are long or come from parts. */
+  readonly extentsAgain?: () => AsyncIterable<Extent>;
+  /** ETag where it is not made from the oids. */
+  readonly etag: string;
+  readonly meta: ObjectMeta;
+  readonly checksum?: StoredChecksum;
+  readonly partSizesBytes?: readonly number[];
+}
+
+export interface WriteOptions {
+  readonly conditions: Conditions;
+  readonly writes?: readonly Write[];
+  readonly preconditions?: readonly Precondition[];
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The one way in which an object comes to stand at a key: lock, conditions, form, journal, write concern.
+ * Put, Copy and Complete all end here.
+ */
+export class ObjectWriter {
+  constructor(private readonly deps: { clock: Clock; locks: KeyLock; concern: WriteConcern }) {}
+
+  async write(
+    bucket: Bucket,
+    key: ObjectKey,
+    draft: Draft,
+    options: WriteOptions,
+  ): Promise<{ etag: string; lastModifiedMs: number }> {
+    const written = await this.deps.locks.run(
+      `${bucket.name}/${key}`,
+      () => this.#append(bucket, key, draft, options),
+      options.signal,
+    );
+    await this.deps.concern.settle(bucket, key, written.etag, written.appended, options.signal);
+    return written;
+  }
+
+  async #append(
+    bucket: Bucket,
+    key: ObjectKey,
+    draft: Draft,
+    options: WriteOptions,
+  ): Promise<{ etag: string; lastModifiedMs: number; appended: boolean }> {
+    const { state, rules } = bucket;
+    const current = await state.get(key);
+    checkWriteConditions(current, options.conditions);
+    const local = isLocalKey(rules, key);
+
+    const body = await fitBody(rules, key, draft.sizeBytes, draft.body, bucket.chunks, () =>
+      this.#readDraft(bucket, draft),
+    );
+    const etag = await this.#etag(bucket, key, draft, body, local);
+
+    // Registry keys carry nothing but their bytes, so the same bytes again are no change: a repeated push
+    // makes no commit.
+    const same = current?.etag === etag && current.sizeBytes === draft.sizeBytes;
+    if (same && !local && isRegistryOwnKey(rules, key)) {
+      if (options.writes?.length) await this.#writeOnly(bucket, options);
+      return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
+    }
+
+    const object = newObject(draft, body, etag, this.#nextTimeMs(current));
+    const seq = await state.append([{ kind: 'put', key, object }], {
+      local,
+      ...(options.writes ? { writes: options.writes } : {}),
+      ...(options.preconditions ? { preconditions: options.preconditions } : {}),
+    });
+    if (seq === undefined) {
+      throw new ObjectError('conflict', 'another request changed this upload or object at the same time');
+    }
+    return { etag, lastModifiedMs: object.lastModifiedMs, appended: true };
+  }
+
+  async #writeOnly(bucket: Bucket, options: WriteOptions): Promise<void> {
+    const done = await bucket.state.overlay.commit(options.preconditions ?? [], options.writes ?? []);
+    if (!done) throw new ObjectError('conflict', 'another request changed this upload at the same time');
+  }
+
+  async #etag(bucket: Bucket, key: ObjectKey, draft: Draft, body: NewBody, local: boolean): Promise<string> {
+    if (local) return draft.etag;
+    if (body.kind === 'extents' && hasOidEtag(bucket.rules, key, draft.sizeBytes)) {
+      const extents =
+        draft.body.kind === 'extents' && draft.extentsAgain ? draft.extentsAgain() : body.extents;
+      return registryBlobEtag(bucket.rules, key, draft.sizeBytes, extents);
+    }
+    if (body.kind === 'plain' && isRegistryOwnKey(bucket.rules, key)) return md5Hex(body.bytes);
+    return draft.etag;
+  }
+
+  /** Last-Modified never moves backwards for a key, whatever the clock does. */
+  #nextTimeMs(current: ObjectRecord | undefined): number {
+    return Math.max(this.deps.clock.nowMs(), current?.lastModifiedMs ?? 0);
+  }
+
+  async #readDraft(bucket: Bucket, draft: Draft): Promise<Uint8Array> {
+    if (draft.body.kind === 'plain') return draft.body.bytes;
+    const list: Extent[] = [];
+    for await (const extent of draft.extentsAgain?.() ?? draft.body.extents) list.push(extent);
+    return readSmall(
+      { kind: 'extents', list: extentList(list, draft.sizeBytes) },
+      draft.sizeBytes,
+      bucket.rules.inlineLimitBytes,
+      bucket.chunks,
+    );
+  }
+}
+
+function newObject(draft: Draft, body: NewBody, etag: string, lastModifiedMs: number): NewObject {
+  return {
+    sizeBytes: draft.sizeBytes,
+    etag,
+    lastModifiedMs,
+    meta: draft.meta,
+    ...(draft.checksum ? { checksum: draft.checksum } : {}),
+    ...(draft.partSizesBytes ? { partSizesBytes: draft.partSizesBytes } : {}),
+    body,
+  };
+}
+
+/** A short list of extents as the reader wants it. */
+export function extentList(extents: readonly Extent[], sizeBytes: number) {
+  return {
+    sizeBytes,
+    count: extents.length,
+    async *range(startBytes: number, endBytes: number): AsyncGenerator<Extent> {
+      let at = 0;
+      for (const extent of extents) {
+        const from = Math.max(startBytes, at);
+        const to = Math.min(endBytes, at + extent.lengthBytes);
+        if (from < to) {
+          yield { ...extent, offsetBytes: extent.offsetBytes + from - at, lengthBytes: to - from };
+        }
+        at += extent.lengthBytes;
+      }
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { ChunkError } from '../chunks/api.js';
+import { StorageError } from '../journal/bucket-state.js';
+import { ObjectError } from './errors.js';
+
+/** Turns an error of the storage layer into one of objects; what is not known stays as it is (a bug). */
+export function toObjectError(error: unknown): unknown {
+  if (error instanceof ChunkError) {
+    switch (error.code) {
+      case 'spool-full':
+        return new ObjectError('slow-down', error.message, {
+          cause: error,
+          retryAfterMs: error.retryAfterMs ?? 2_000,
+        });
+      case 'disk-full':
+        return new ObjectError('disk-full', error.message, { cause: error, retryAfterMs: 30_000 });
+      case 'corrupt':
+      case 'missing':
+        return new ObjectError('corrupt', error.message, { cause: error });
+      case 'remote-unavailable':
+        return new ObjectError('remote-unavailable', error.message, { cause: error, retryAfterMs: 2_000 });
+      case 'aborted':
+        return new ObjectError('aborted', error.message, { cause: error });
+      default:
+        return error.code satisfies never;
+    }
+  }
+  if (error instanceof StorageError) {
+    switch (error.code) {
+      case 'read-only':
+        return new ObjectError('read-only', error.message, { cause: error });
+      case 'disk-full':
+        return new ObjectError('disk-full', error.message, { cause: error, retryAfterMs: 30_000 });
+      case 'not-ready':
+        return new ObjectError('unavailable', error.message, { cause: error, retryAfterMs: 1_000 });
+      case 'corrupt':
+        return new ObjectError('corrupt', error.message, { cause: error });
+      case 'broken-invariant':
+        return new ObjectError('internal', error.message, { cause: error });
+      default:
+        return error.code satisfies never;
+    }
+  }
+  return error;
+}
+
+/** Runs an operation and translates what it throws. */
+export async function translated<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw toObjectError(error);
+  }
+}

@@ -1,0 +1,78 @@
+import type { UploadInfo } from './api.js';
+import type { Bucket } from './bucket.js';
+import { keyBytes, prefixEnd } from './key-order.js';
+import { rollUp } from './listing.js';
+import { uploadInfo, type Multipart } from './multipart.js';
+import { UploadTable, type UploadRow } from './upload-table.js';
+
+export interface UploadListRequest {
+  readonly prefix: string;
+  readonly delimiter?: string;
+  readonly keyMarker?: string;
+  readonly uploadIdMarker?: string;
+  readonly limit: number;
+}
+
+export interface UploadListResult {
+  uploads: UploadInfo[];
+  commonPrefixes: string[];
+  truncated: boolean;
+  nextKeyMarker?: string;
+  nextUploadIdMarker?: string;
+}
+
+/**
+ * ListMultipartUploads. A row's name in the roll-up is `key NUL uploadId`, so that several uploads of one key
+ * stand side by side in the order of their start. The registry's 3.x driver pages with an upload-id-marker
+ * alone: then the key of that upload is looked up first.
+ */
+export async function listUploads(
+  multipart: Multipart,
+  bucket: Bucket,
+  request: UploadListRequest,
+): Promise<UploadListResult> {
+  const table = multipart.table(bucket);
+  const after = await markerName(table, request);
+  const page = await rollUp<UploadRow>(
+    async (start, end, limit) =>
+      (await table.uploads(start, end, limit)).map((row) => ({
+        key: `${row.key}\0${row.uploadId}`,
+        item: row,
+      })),
+    {
+      prefix: request.prefix,
+      ...(request.delimiter ? { delimiter: request.delimiter } : {}),
+      ...(after !== undefined ? { after } : {}),
+      limit: request.limit,
+    },
+  );
+  const last = page.last?.split('\0');
+  return {
+    uploads: page.items.map(({ item }) => uploadInfo(item)),
+    commonPrefixes: page.commonPrefixes,
+    truncated: page.truncated,
+    ...(page.truncated && last
+      ? { nextKeyMarker: last[0]!, ...(last[1] ? { nextUploadIdMarker: last[1] } : {}) }
+      : {}),
+  };
+}
+
+async function markerName(table: UploadTable, request: UploadListRequest): Promise<string | undefined> {
+  const { keyMarker, uploadIdMarker } = request;
+  if (keyMarker) {
+    if (uploadIdMarker) return `${keyMarker}\0${uploadIdMarker}`;
+    // After all uploads of this key: ids are hex digits, which stand before '~'.
+    return request.delimiter && keyMarker.endsWith(request.delimiter) ? keyMarker : `${keyMarker}\0~`;
+  }
+  if (!uploadIdMarker) return undefined;
+  let start = request.prefix;
+  const endText = prefixEnd(request.prefix);
+  for (;;) {
+    const rows = await table.uploads(start, endText === undefined ? undefined : keyBytes(endText), 500);
+    const found = rows.find((row) => row.uploadId === uploadIdMarker);
+    if (found) return `${found.key}\0${found.uploadId}`;
+    const last = rows.at(-1);
+    if (!last) return undefined;
+    start = UploadTable.afterUpload(last.key, last.uploadId);
+  }
+}
