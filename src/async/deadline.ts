@@ -19,12 +19,12 @@ export async function withDeadline<T>(
   let onParentAbort: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
   const cut = new Promise<never>((_resolve, reject) => {
-    const stop = (reason: unknown) => {
+    const stop = (reason: Error) => {
       controller.abort(reason);
       reject(reason);
     };
     timer = setTimeout(() => stop(onTimeout()), timeoutMs);
-    onParentAbort = () => stop(parent?.reason);
+    onParentAbort = () => stop(parent?.reason as Error);
     parent?.addEventListener('abort', onParentAbort, { once: true });
   });
   try {

@@ -1,0 +1,144 @@
+/**
+ * `.gateway/meta/<escaped key>%meta`: what an object's bytes do not tell. It names the bytes that it describes and
+ * counts only for those: after an edit by hand the old ETag must not stand beside new bytes.
+ */
+import { z } from 'zod';
+
+/** Headers and attributes of an object, as in src/index/object-record.ts (leaves import nothing of ours). */
+export interface MetaAttributes {
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly contentDisposition?: string;
+  readonly contentLanguage?: string;
+  readonly cacheControl?: string;
+  readonly expires?: string;
+  readonly storageClass?: string;
+  readonly userMetadata?: Readonly<Record<string, string>>;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export interface MetaChecksum {
+  readonly algorithm: 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256';
+  readonly type: 'FULL_OBJECT' | 'COMPOSITE';
+  /** base64; composite ones with `-<parts>`. */
+  readonly value: string;
+}
+
+/** The bytes that a document is about: a plain file by its git blob id, chunks by their oids in order. */
+export interface DescribedBytes {
+  readonly blobId?: string;
+  readonly oids?: readonly string[];
+  readonly sizeBytes: number;
+}
+
+export interface MetaDocument {
+  /** Without quotes. */
+  readonly etag: string;
+  /** Milliseconds since 1970. */
+  readonly lastModifiedMs: number;
+  readonly meta: MetaAttributes;
+  readonly checksum?: MetaChecksum;
+  /** Sizes of the parts of a multipart upload. */
+  readonly partSizesBytes?: readonly number[];
+  readonly describes: DescribedBytes;
+}
+
+const ATTRIBUTES = [
+  'contentType',
+  'contentEncoding',
+  'contentDisposition',
+  'contentLanguage',
+  'cacheControl',
+  'expires',
+  'storageClass',
+] as const;
+
+// Not z.record: it drops `__proto__`, which is a legal name of user metadata.
+const stringMap = z.custom<Readonly<Record<string, string>>>(
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((v) => typeof v === 'string'),
+);
+const sizeBytes = z.int().min(0);
+const text = z.string().exactOptional();
+
+const document = z.object({
+  etag: z.string().min(1),
+  lastModifiedMs: z.int().min(0),
+  meta: z.object({
+    contentType: text,
+    contentEncoding: text,
+    contentDisposition: text,
+    contentLanguage: text,
+    cacheControl: text,
+    expires: text,
+    storageClass: text,
+    userMetadata: stringMap.exactOptional(),
+    tags: stringMap.exactOptional(),
+  }),
+  checksum: z
+    .object({
+      algorithm: z.enum(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']),
+      type: z.enum(['FULL_OBJECT', 'COMPOSITE']),
+      value: z.string(),
+    })
+    .exactOptional(),
+  partSizesBytes: z.array(sizeBytes).exactOptional(),
+  describes: z.object({
+    blobId: z
+      .string()
+      .regex(/^[0-9a-f]{40}$/)
+      .exactOptional(),
+    oids: z.array(z.string().regex(/^[0-9a-f]{64}$/)).exactOptional(),
+    sizeBytes,
+  }),
+});
+
+/** The file's bytes: the same for the same document, so that nothing is committed that changes nothing. */
+export function encodeMeta(doc: MetaDocument): Uint8Array {
+  const { meta, checksum, describes } = doc;
+  // JSON.stringify leaves out what is undefined.
+  const ordered = {
+    etag: doc.etag,
+    lastModifiedMs: doc.lastModifiedMs,
+    meta: {
+      ...Object.fromEntries(ATTRIBUTES.map((name) => [name, meta[name]])),
+      userMetadata: sorted(meta.userMetadata),
+      tags: sorted(meta.tags),
+    },
+    checksum: checksum && { algorithm: checksum.algorithm, type: checksum.type, value: checksum.value },
+    partSizesBytes: doc.partSizesBytes,
+    describes: { blobId: describes.blobId, oids: describes.oids, sizeBytes: describes.sizeBytes },
+  };
+  return Buffer.from(`${JSON.stringify(ordered, undefined, 1)}\n`);
+}
+
+/** Reads the file; undefined where it is damaged: the object is then as if it had none. */
+export function decodeMeta(bytes: Uint8Array): MetaDocument | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return undefined; // somebody's edit; the bytes of the object are whole without it
+  }
+  const parsed = document.safeParse(json);
+  return parsed.success ? parsed.data : undefined;
+}
+
+/** True where the document is about exactly these bytes. */
+export function describesBytes(doc: MetaDocument, bytes: DescribedBytes): boolean {
+  const { blobId, oids } = doc.describes;
+  if (doc.describes.sizeBytes !== bytes.sizeBytes) return false;
+  if (blobId !== undefined) return blobId === bytes.blobId;
+  return (
+    oids !== undefined &&
+    bytes.oids?.length === oids.length &&
+    oids.every((oid, i) => oid === bytes.oids?.[i])
+  );
+}
+
+function sorted(map: Readonly<Record<string, string>> | undefined): Record<string, string> | undefined {
+  return map && Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
