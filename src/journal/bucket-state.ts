@@ -2,6 +2,7 @@
  * The state of one bucket as the objects layer sees it: base index, overlay and journal as one. Implemented by
  * the classes of src/journal and src/index, put together in src/server/compose.ts.
  */
+import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { Precondition, Write, KeyValueStore } from '../index/key-value-store.js';
 import type { NewObject, ObjectBody, ObjectRecord } from '../index/object-record.js';
@@ -63,6 +64,11 @@ export interface BucketState {
   waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   /** Deletes the overlay's local keys that were last written before the time; returns how many. */
   expireLocalKeys(beforeMs: number): Promise<number>;
+  /**
+   * Extents of everything that the overlay names: local keys, pending and quarantined changes. What stands here
+   * after garbage collection began may be missing; the grace time of the chunk store covers that.
+   */
+  overlayExtents(): AsyncIterable<Extent>;
   /** The overlay store, for the multipart tables of src/objects (keys under their own prefix bytes). */
   readonly overlay: KeyValueStore;
   /** Prefix of this bucket's rows in the overlay for the multipart tables. */

@@ -1,0 +1,76 @@
+import type { Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
+import type { Buckets, Bucket } from './bucket.js';
+import type { Multipart } from './multipart.js';
+
+export interface HousekeepingTimes {
+  readonly intervalMs: number;
+  /** Local keys and uploads that nobody touched for this long are dropped: the registry aborts nothing itself. */
+  readonly localKeyTtlMs: number;
+}
+
+/** Drops what only matters until an upload ends, then the chunks that nothing names any more. */
+export class Housekeeping {
+  #stop = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(
+    private readonly buckets: Buckets,
+    private readonly multipart: Multipart,
+    private readonly times: HousekeepingTimes,
+    private readonly deps: { clock: Clock; log: Log },
+  ) {}
+
+  start(): void {
+    this.#running = this.#loop(this.#stop.signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error('housekeeping stops'));
+    await this.#running;
+  }
+
+  /** One round over all buckets; a failing bucket does not keep the others from theirs. */
+  async runOnce(): Promise<void> {
+    for (const bucket of this.buckets.all()) {
+      try {
+        await this.#round(bucket);
+      } catch (error) {
+        this.deps.log.warn('housekeeping failed, the next round tries again', { bucket: bucket.name, error });
+      }
+    }
+  }
+
+  async #round(bucket: Bucket): Promise<void> {
+    const beforeMs = this.deps.clock.nowMs() - this.times.localKeyTtlMs;
+    const uploads = await this.multipart.expire(bucket, beforeMs);
+    const localKeys = await bucket.state.expireLocalKeys(beforeMs);
+    const referenced = new Set<string>();
+    for await (const part of this.multipart.table(bucket).allParts()) {
+      for (const extent of part.extents) referenced.add(extent.oid);
+    }
+    for await (const extent of bucket.state.overlayExtents()) referenced.add(extent.oid);
+    const { removedChunks, removedBytes } = await bucket.chunks.collect(async (oid) => referenced.has(oid));
+    if (uploads + localKeys + removedChunks > 0) {
+      this.deps.log.info('dropped what unfinished uploads left behind', {
+        bucket: bucket.name,
+        uploads,
+        localKeys,
+        removedChunks,
+        removedBytes,
+      });
+    }
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.deps.clock.sleep(this.times.intervalMs, signal);
+      } catch {
+        // The only reason to be woken early is to stop.
+        return;
+      }
+      await this.runOnce();
+    }
+  }
+}

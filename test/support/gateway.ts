@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { Child, freePort, httpStatus, run, until, type RunResult } from './child.js';
+
+const CLI = path.resolve('dist/cli/main.js');
+
+export interface GatewayOptions {
+  readonly directory: string;
+  readonly gitee: { readonly url: string; readonly token: string };
+  /** Deep-merged over the default configuration, as YAML has it. */
+  readonly config?: Record<string, unknown>;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A gateway of its own process, restarted and killed as a test asks. The ports stay over restarts. */
+export class TestGateway {
+  child: Child | undefined;
+  env: NodeJS.ProcessEnv;
+
+  private constructor(
+    readonly directory: string,
+    readonly endpoint: string,
+    readonly metricsUrl: string,
+    readonly accessKeyId: string,
+    readonly secretAccessKey: string,
+    readonly tokenFile: string,
+    readonly configFile: string,
+    env: NodeJS.ProcessEnv,
+  ) {
+    this.env = env;
+  }
+
+  get stateDirectory(): string {
+    return path.join(this.directory, 'state');
+  }
+
+  /** Writes the configuration: bucket `registry` in acme/images, bucket `files` in acme/files. */
+  static async prepare(options: GatewayOptions): Promise<TestGateway> {
+    await mkdir(options.directory, { recursive: true });
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const accessKeyId = `AK${randomBytes(9).toString('hex').toUpperCase()}`;
+    const secretAccessKey = randomBytes(20).toString('hex');
+    const tokenFile = path.join(options.directory, 'gitee-token');
+    await writeFile(tokenFile, `${options.gitee.token}\n`, { mode: 0o600 });
+    const config = merge(
+      {
+        state_dir: path.join(options.directory, 'state'),
+        s3: { host: '127.0.0.1', port },
+        metrics: { host: '127.0.0.1', port: metricsPort },
+        gitee: { url: options.gitee.url, token_file: tokenFile },
+        disk_reserve: '64MiB',
+        access_keys: [
+          { access_key_id: accessKeyId, secret_access_key: secretAccessKey, buckets: { '*': 'write' } },
+        ],
+        buckets: [
+          { name: 'registry', repository: 'acme/images', branch: 'master', preset: 'registry' },
+          { name: 'files', repository: 'acme/files', branch: 'master', preset: 'generic' },
+        ],
+        log: { level: 'info' },
+      },
+      options.config ?? {},
+    );
+    const configFile = path.join(options.directory, 'gateway.yaml');
+    await writeFile(configFile, JSON.stringify(config, null, 2), { mode: 0o600 });
+    return new TestGateway(
+      options.directory,
+      `http://127.0.0.1:${port}`,
+      `http://127.0.0.1:${metricsPort}`,
+      accessKeyId,
+      secretAccessKey,
+      tokenFile,
+      configFile,
+      { ...process.env, ...options.env },
+    );
+  }
+
+  static async start(options: GatewayOptions): Promise<TestGateway> {
+    const gateway = await TestGateway.prepare(options);
+    await gateway.start();
+    return gateway;
+  }
+
+  async start(options: { ready?: boolean } = {}): Promise<void> {
+    const child = Child.start(process.execPath, [CLI, 'serve', '--config', this.configFile], {
+      env: this.env,
+      logFile: path.join(this.directory, 'gateway.log'),
+    });
+    this.child = child;
+    await until('the gateway is ready', async () => {
+      if (!child.running) throw new Error(`the gateway ended, see ${child.logFile}`);
+      return (
+        (await httpStatus(`${this.metricsUrl}/${options.ready === false ? 'healthz' : 'readyz'}`)) === 200
+      );
+    });
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    await this.child?.stop('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.child?.stop();
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  cli(...args: string[]): Promise<RunResult> {
+    return run(process.execPath, [CLI, ...args, '--config', this.configFile], { env: this.env });
+  }
+
+  /** The value of a metric with exactly these labels, 0 where it is not there. */
+  async metric(name: string, labels: Record<string, string> = {}): Promise<number> {
+    const text = await (await fetch(`${this.metricsUrl}/metrics`)).text();
+    for (const line of text.split('\n')) {
+      const m = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
+      if (!m || m[1] !== name) continue;
+      if (Object.entries(labels).every(([k, v]) => m[2]?.includes(`${k}="${v}"`))) return Number(m[3]);
+    }
+    return 0;
+  }
+}
+
+function merge(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
+  const out = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const old = out[key];
+    out[key] = isObject(old) && isObject(value) ? merge(old, value) : value;
+  }
+  return out;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
