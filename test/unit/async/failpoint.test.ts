@@ -1,0 +1,34 @@
+import { systemClock } from '../../../src/async/clock.js';
+import { noFailpoints, parseFailpoints } from '../../../src/async/failpoint.js';
+
+describe('failpoints', () => {
+  test('throw at their name and nowhere else', async () => {
+    const points = parseFailpoints('journal.beforeSync=throw');
+    await expect(points.hit('journal.beforeSync')).rejects.toThrow('failpoint journal.beforeSync');
+    await expect(points.hit('journal.afterSync')).resolves.toBeUndefined();
+    await expect(noFailpoints.hit('journal.beforeSync')).resolves.toBeUndefined();
+  });
+
+  test('wait for their turn', async () => {
+    const points = parseFailpoints('a=throw@3,b=delay:0');
+    await points.hit('a');
+    await points.hit('a');
+    await points.hit('b');
+    await expect(points.hit('a')).rejects.toThrow('failpoint a');
+  });
+
+  test.each(['a', 'a=burn', 'a=delay:x', 'a b=throw'])('refuse %s and name it', (item) => {
+    expect(() => parseFailpoints(item)).toThrow(item);
+  });
+});
+
+describe('the machine’s clock', () => {
+  test('ends a sleep with the reason of its signal', async () => {
+    const controller = new AbortController();
+    const sleep = systemClock.sleep(60_000, controller.signal);
+    controller.abort(new Error('woken'));
+    await expect(sleep).rejects.toThrow('woken');
+    await expect(systemClock.sleep(1, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
+    await expect(systemClock.sleep(1)).resolves.toBeUndefined();
+  });
+});
