@@ -1,0 +1,107 @@
+/** What no single option can know: rules between options. All mistakes at once. */
+import type { BucketConfig, Config, RawConfig } from './config.js';
+import type { Mistake } from './mistakes.js';
+import { nearestName } from './nearest-name.js';
+
+/** Secrets shorter than this can be guessed, and masking them in logs would hit ordinary words. */
+const SECRET_MIN_CHARACTERS = 8;
+
+export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistake[]; warnings: string[] } {
+  const mistakes: Mistake[] = [];
+  const warnings: string[] = [];
+  const wrong = (name: string, message: string) => mistakes.push({ name, message });
+
+  checkGitee(config, table, wrong, warnings);
+  checkSizes(config, wrong);
+  checkKeys(config, wrong);
+  checkBuckets(config.buckets, wrong);
+  if (config.barrier.holdMs > 25_000) {
+    warnings.push("barrier.hold is over 25s: Docker's clients give up after 30s and report an unclear error");
+  }
+  return { mistakes, warnings };
+}
+
+type Wrong = (name: string, message: string) => void;
+
+function checkGitee(config: Config, table: RawConfig, wrong: Wrong, warnings: string[]): void {
+  const { gitee, localGitee } = config;
+  if (localGitee.enabled && table.gitee.url !== undefined) {
+    wrong('local_gitee.enabled', 'is true although gitee.url names another Gitee: set one of the two');
+  }
+  if (!localGitee.enabled && table.gitee.url === undefined) {
+    wrong('gitee.url', 'must be set where local_gitee.enabled is false');
+  }
+  if (table.gitee.url !== undefined && !gitee.token) {
+    wrong(
+      'gitee.token',
+      'must be set, itself or as gitee.token_file: a personal token with projects and user_info',
+    );
+  }
+  if (gitee.token && gitee.token.reveal().length < SECRET_MIN_CHARACTERS) {
+    wrong('gitee.token', `must have at least ${SECRET_MIN_CHARACTERS} characters`);
+  }
+  const { protocol, hostname } = new URL(gitee.url);
+  if (protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(hostname)) {
+    warnings.push(`gitee.url is http: the token crosses the network to ${hostname} in clear text; use https`);
+  }
+}
+
+function checkSizes(config: Config, wrong: Wrong): void {
+  if (config.spoolSoftBytes > config.spoolHardBytes) wrong('spool_soft', 'must not be over spool_hard');
+  if (config.spoolSoftBytes < 2 * config.chunkSizeBytes) wrong('spool_soft', 'must hold two chunks at least');
+  if (config.eagerFromBytes > config.chunkSizeBytes) wrong('eager_from', 'must not be over chunk_size');
+}
+
+function checkKeys(config: Config, wrong: Wrong): void {
+  const names = config.buckets.map((b) => b.name);
+  const seen = new Set<string>();
+  if (config.accessKeys.length === 0) wrong('access_keys', 'must have at least one entry');
+  for (const [i, key] of config.accessKeys.entries()) {
+    const here = `access_keys[${i}]`;
+    if (seen.has(key.accessKeyId)) wrong(`${here}.access_key_id`, 'stands twice in the list');
+    seen.add(key.accessKeyId);
+    if (key.secretAccessKey.reveal().length < SECRET_MIN_CHARACTERS) {
+      wrong(`${here}.secret_access_key`, `must have at least ${SECRET_MIN_CHARACTERS} characters`);
+    }
+    for (const bucket of Object.keys(key.buckets)) {
+      if (bucket === '*' || names.includes(bucket)) continue;
+      const near = nearestName(bucket, names);
+      wrong(
+        `${here}.buckets.${bucket}`,
+        `is no bucket${near === undefined ? '' : `; did you mean ${near}?`}`,
+      );
+    }
+  }
+}
+
+function checkBuckets(buckets: readonly BucketConfig[], wrong: Wrong): void {
+  if (buckets.length === 0) wrong('buckets', 'must have at least one entry');
+  for (const [i, bucket] of buckets.entries()) {
+    const here = `buckets[${i}]`;
+    if (bucket.registryRoot !== '' && bucket.preset !== 'registry') {
+      wrong(`${here}.registry_root`, 'belongs to preset registry only');
+    }
+    if (bucket.writeConcern === 'barrier' && bucket.barrierPatterns.length === 0) {
+      wrong(`${here}.barrier_patterns`, 'must be set with write_concern barrier: no key would ever wait');
+    }
+    if (bucket.writeConcern !== 'barrier' && bucket.barrierPatterns.length > 0) {
+      wrong(`${here}.barrier_patterns`, `has no meaning with write_concern ${bucket.writeConcern}`);
+    }
+    for (const [j, other] of buckets.slice(0, i).entries()) {
+      if (other.name === bucket.name) wrong(`${here}.name`, `is the name of buckets[${j}] too`);
+      if (overlap(bucket, other)) {
+        wrong(
+          `${here}.path_prefix`,
+          `lies on the same branch inside, around or at the place of buckets[${j}]`,
+        );
+      }
+    }
+  }
+}
+
+/** Gitee's names are the same in any case: Acme/Images and acme/images are one repository. */
+function overlap(a: BucketConfig, b: BucketConfig): boolean {
+  if (a.repository.toLowerCase() !== b.repository.toLowerCase() || a.branch !== b.branch) return false;
+  const [pa, pb] = [a.pathPrefix, b.pathPrefix].map((p) => (p === '' ? '' : `${p}/`)) as [string, string];
+  return pa.startsWith(pb) || pb.startsWith(pa);
+}

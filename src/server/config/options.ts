@@ -1,0 +1,247 @@
+/**
+ * The one table of options. Types, start-up check, environment names, `--help` and docs/configuration.md come
+ * from it; test/docs holds the document to it, both ways.
+ */
+import {
+  choice,
+  duration,
+  file,
+  group,
+  integer,
+  list,
+  port,
+  rate,
+  rights,
+  secret,
+  size,
+  text,
+  texts,
+  toggle,
+} from './option.js';
+
+const MIB = 1024 ** 2;
+
+export const OPTIONS = {
+  region: text({
+    default: 'us-east-1',
+    about: 'Region that clients sign for. A request signed for another region is told this one, as S3 does.',
+  }),
+  state_dir: file({
+    default: '/var/lib/gitee-s3',
+    about:
+      'Directory of the journal, the index, the chunk store and the control socket. What is acknowledged but not yet on Gitee exists only here: put it on a disk you trust, and never share it between two gateways.',
+  }),
+  s3: group('The S3 endpoint. It speaks plain HTTP: put Nginx with TLS before it (nginx/registry.conf).', {
+    host: text({ default: '127.0.0.1', about: 'Address to listen on.' }),
+    port: port({ default: '9000', about: 'Port to listen on; 0 takes a free one and logs it.' }),
+    domain: text({
+      about:
+        'Also answer virtual-host style requests: with s3.example.com, requests to registry.s3.example.com are for bucket registry. Unset: path style only.',
+    }),
+  }),
+  metrics: group('Metrics and health, on an address of their own and without a login: keep it inside.', {
+    host: text({ default: '127.0.0.1', about: 'Address of /metrics, /healthz and /readyz.' }),
+    port: port({ default: '9464', about: 'Port of /metrics, /healthz and /readyz.' }),
+  }),
+  gitee: group('The Gitee server that keeps everything.', {
+    url: text({
+      pattern: /^https?:\/\/[^/?#\s@]+\/?$/,
+      fits: 'must be http(s)://host[:port] without path, user or password',
+      about:
+        'Address of Gitee, such as https://gitee.com. Unset: the embedded local Gitee is started and used.',
+    }),
+    token: secret({
+      about:
+        'Personal access token with the scopes projects and user_info. It is sent to the host of gitee.url only. Read again from its file on a 401 and on SIGHUP.',
+    }),
+    user: text({
+      default: 'oauth2',
+      about: 'User name that goes with the token for git over HTTPS: oauth2, or your login name.',
+    }),
+    lfs_user: text({
+      about: 'User name that goes with the token for Git LFS, where it differs from gitee.user.',
+    }),
+    ca_file: file({
+      about:
+        'PEM file of the authorities to trust for gitee.url, for a private Gitee with its own authority.',
+    }),
+    identity_name: text({ default: 'gitee-s3 gateway', about: 'Author and committer of the commits.' }),
+    identity_email: text({
+      default: 'gateway@gitee-s3.invalid',
+      pattern: /^[^\s@<>]+@[^\s@<>]+$/,
+      fits: 'must be an e-mail address',
+      about:
+        'E-mail address in the commits. Gitee may refuse a private address (GE007) or one unknown to the enterprise: then use the public address of the account of gitee.token.',
+    }),
+    timeouts: group('Deadlines of calls to Gitee. Every call ends by one of them.', {
+      connect: duration({ default: '5s', minMs: 100, about: 'To open a connection.' }),
+      idle: duration({ default: '15s', minMs: 100, about: 'Without a byte in either direction.' }),
+      api: duration({ default: '30s', minMs: 100, about: 'One API or LFS batch call in all.' }),
+      push: duration({ default: '60s', minMs: 1000, about: 'One git push in all.' }),
+      push_per_100k_keys: duration({
+        default: '5s',
+        about: 'Added to the push deadline for every 100,000 keys: the server checks the whole tree.',
+      }),
+    }),
+    lfs_batch_max: integer({
+      default: '100',
+      min: 1,
+      max: 1000,
+      about: 'LFS objects asked for in one batch call.',
+    }),
+    lfs_parallel: integer({ default: '4', min: 1, max: 64, about: 'LFS uploads at the same time.' }),
+    lfs_quota_bytes: size({
+      about:
+        'LFS space that your plan gives, for the metric and the alarm; Gitee has no call that tells it. Look it up in the enterprise dashboard under extensions, LFS.',
+    }),
+  }),
+  local_gitee: group('The embedded Gitee-compatible server, for trying out and for tests.', {
+    enabled: toggle({
+      about: 'Start it as a child process. Default: true exactly when gitee.url is not set.',
+    }),
+    host: text({ default: '127.0.0.1', about: 'Address to listen on.' }),
+    port: port({ default: '9300', about: 'Port of its pages, git and API.' }),
+    lfs_port: port({ default: '9301', about: 'Port of its LFS data, another one as on Gitee.' }),
+    data_dir: file({
+      about: 'Where its repositories and LFS objects lie. Default: local-gitee inside state_dir.',
+    }),
+  }),
+  chunk_size: size({
+    default: '8MiB',
+    minBytes: 5 * MIB,
+    maxBytes: 1024 * MIB,
+    fits: 'must be a size from 5MiB to 1GiB',
+    about:
+      "Largest piece that an object is cut into. Make it equal to the registry's chunksize. Objects that are stored already keep their pieces.",
+  }),
+  inline_limit: size({
+    default: '64KiB',
+    maxBytes: MIB,
+    fits: 'must be a size up to 1MiB',
+    about: 'Objects up to this size are ordinary files in git; larger ones go to LFS.',
+  }),
+  eager_from: size({
+    default: '5MiB',
+    about: 'A chunk of at least this size is sent to Gitee at once, while the client still uploads.',
+  }),
+  spool_soft: size({
+    default: '4GiB',
+    about: 'Bytes not yet on Gitee from which on uploads are refused with 503 SlowDown after a wait.',
+  }),
+  spool_hard: size({
+    default: '16GiB',
+    about: 'Bytes not yet on Gitee from which on every write is refused at once.',
+  }),
+  disk_reserve: size({
+    default: '1GiB',
+    about: 'Free disk space that is never used: below it writes are refused, and nothing breaks.',
+  }),
+  cache: group('Chunks kept on disk for reading.', {
+    max_bytes: size({ default: '20GiB', about: 'Size of the cache; at most half of the disk is used.' }),
+  }),
+  uplink_initial: rate({
+    default: '1MiB',
+    about: 'Line speed to Gitee (bytes per second) that is assumed until one was measured.',
+  }),
+  commit: group('When waiting changes become a commit on Gitee (a barrier does it at once).', {
+    interval: duration({
+      default: '60s',
+      minMs: 10,
+      about: 'The oldest waiting change is at most this old.',
+    }),
+    max_changes: integer({ default: '10000', min: 1, max: 1_000_000, about: 'Or so many changes wait.' }),
+  }),
+  poll_interval: duration({
+    default: '60s',
+    minMs: 100,
+    about: 'How often the branch is read for changes made by others.',
+  }),
+  barrier: group('Writes that wait for Gitee.', {
+    hold: duration({
+      default: '20s',
+      minMs: 100,
+      about:
+        'How long such a write waits before it is answered 503: stored here, not yet on Gitee, will land. Clients give up after 30s.',
+    }),
+  }),
+  local_key_ttl: duration({
+    default: '24h',
+    minMs: 60_000,
+    about:
+      'Upload files of the registry and unfinished multipart uploads are dropped so long after the last touch.',
+  }),
+  outage: choice(['reject', 'accept'], {
+    default: 'reject',
+    about:
+      'While Gitee is down: reject answers 503 to a tag; accept acknowledges it, and a lost disk then loses it. See gateway_spool_bytes_at_risk.',
+  }),
+  access_keys: list('Who may use the S3 endpoint. At least one.', {
+    access_key_id: text({
+      required: true,
+      pattern: /^[\x21-\x2e\x30-\x7e]{3,128}$/,
+      fits: 'must be 3 to 128 printable characters without blanks and slashes',
+      about: 'Public half of the key.',
+    }),
+    secret_access_key: secret({ required: true, about: 'Secret half of the key, at least 8 characters.' }),
+    buckets: rights({ default: '{"*": write}', about: 'Rights by bucket name; * is every other bucket.' }),
+  }),
+  buckets: list('Buckets and where each lies on Gitee. At least one.', {
+    name: text({
+      required: true,
+      pattern: /^(?!xn--)(?!.*\.\.)(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+      fits: 'must be a bucket name by the rules of S3: 3 to 63 of a-z, 0-9, - and .',
+      about: 'Name of the bucket.',
+    }),
+    repository: text({
+      required: true,
+      pattern: /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/,
+      fits: 'must be owner/repository',
+      about: 'Repository on Gitee, as owner/name. It must exist, with LFS enabled.',
+    }),
+    branch: text({
+      default: 'main',
+      pattern: /^(?!.*(?:\.\.|\/\/|@\{|\.lock$|\/$|\.$))[\w][\w./-]*$/,
+      fits: 'must be the name of a git branch',
+      about: 'Branch whose tree is the bucket. Give it to the gateway alone.',
+    }),
+    path_prefix: text({
+      default: '',
+      pattern: /^(?:[\w-][\w.-]*(?:\/[\w-][\w.-]*)*)?\/?$/,
+      fits: 'must be a directory such as images or a/b, or empty',
+      about:
+        'Directory of the repository that the bucket fills. Two buckets must not lie one inside the other.',
+    }),
+    preset: choice(['registry', 'generic'], {
+      default: 'generic',
+      about:
+        "registry: laid out so that a clone is a root directory of the registry's filesystem driver. generic: any S3 client; keeps all metadata.",
+    }),
+    registry_root: text({
+      default: '',
+      pattern: /^(?:[\w-][\w.-]*(?:\/[\w-][\w.-]*)*)?\/?$/,
+      fits: 'must be a directory such as images, without a leading /',
+      about: "With preset registry: the registry's rootdirectory, without the leading /.",
+    }),
+    write_concern: choice(['local', 'remote', 'barrier'], {
+      about:
+        'When a write is acknowledged. local: safe on this disk. remote: on Gitee. barrier: as local, but keys that match barrier_patterns wait until they and all before them are on Gitee. Default: barrier with preset registry, else local.',
+    }),
+    barrier_patterns: texts({
+      about:
+        'With barrier: patterns of keys (* within a component, ** over several). Default with preset registry: the tags, <registry_root>docker/registry/v2/repositories/**/_manifests/tags/*/current/link.',
+    }),
+  }),
+  log: group('Logs: one JSON object a line on standard error.', {
+    level: choice(['error', 'warn', 'info', 'debug'], {
+      default: 'info',
+      about: 'Least severity that is written.',
+    }),
+  }),
+  shutdown: group('Graceful stop.', {
+    grace: duration({
+      default: '20s',
+      about:
+        'On SIGTERM, how long running requests and a running commit may go on. A second signal ends at once.',
+    }),
+  }),
+} as const;

@@ -1,0 +1,93 @@
+/**
+ * What a composed gateway offers to the programs around it (serve, the control socket, the CLI). Implemented by
+ * src/server/compose.ts; nothing else knows how the layers are put together.
+ */
+import type { Clock } from '../async/clock.js';
+import type { Failpoints } from '../async/failpoint.js';
+import type { Log } from '../async/log.js';
+import type { BucketStatus } from '../journal/bucket-state.js';
+import type { Config } from './config/config.js';
+import type { Redactor } from './logging/redact.js';
+import type { Metrics } from './metrics.js';
+
+/** What composition gets from outside. */
+export interface GatewayParts {
+  readonly log: Log;
+  /** Also the Observer of every component. */
+  readonly metrics: Metrics;
+  /** Register every secret here as soon as it is known (after a reload too). */
+  readonly redactor: Redactor;
+  readonly clock: Clock;
+  readonly failpoints: Failpoints;
+  /** A broken invariant: stop the process, a restart recovers. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/**
+ * Opens the state (takes the lease on `state_dir`) without asking Gitee anything: a gateway with a wrong token
+ * composes, so that status and doctor can say so. Rejects with LeaseHeldError where another process has it.
+ */
+export type Compose = (config: Config, parts: GatewayParts) => Promise<Gateway>;
+
+/** One thing that keeps the gateway from being ready, in words for an operator. */
+export interface Problem {
+  /** Stable name: `gitee`, `bucket:<name>`, `disk`, `starting`, … */
+  readonly name: string;
+  /** Which setting, which limit, what to do. */
+  readonly detail: string;
+}
+
+/** One answer of `doctor`. */
+export interface ProbeResult {
+  /** What was asked, e.g. `token`, `repository acme/images`, `lfs acme/images`, `clock`. */
+  readonly name: string;
+  /** `unknown`: could not be found out, which is no failure. */
+  readonly verdict: 'ok' | 'warning' | 'failed' | 'unknown';
+  /** A plain sentence. */
+  readonly answer: string;
+  /** What to do about it, where there is something. */
+  readonly nextStep?: string;
+}
+
+/** One named step of `fsck`. */
+export interface FsckStep {
+  readonly step: string;
+  readonly figures: Readonly<Record<string, number>>;
+  /** Sentences; empty: clean. */
+  readonly problems: readonly string[];
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Gateway {
+  /**
+   * Listens on the metrics address first (so that /readyz answers during a long rebuild), then on the S3 address,
+   * and starts committers and polls. Resolves when both listen; it does not wait for Gitee.
+   */
+  start(): Promise<void>;
+  /**
+   * Stops taking requests, lets running ones and a running commit finish for at most graceMs, cuts the rest,
+   * closes the state. Idempotent. Nothing acknowledged depends on it.
+   */
+  stop(graceMs: number): Promise<void>;
+  /** @throws Error before start(). */
+  s3Address(): ListenAddress;
+  /** @throws Error before start(). */
+  metricsAddress(): ListenAddress;
+  statuses(): BucketStatus[];
+  /** Empty: ready. */
+  problems(): Problem[];
+  /** SIGHUP: reads the `_FILE` secrets again and lets paused committers try at once. */
+  reload(): Promise<void>;
+  /** Steps in order, over one bucket or all. `deep` also hashes every chunk. */
+  fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep>;
+  /** Builds the base index anew from Gitee alone, beside the old one, and swaps it in. */
+  rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
+  /** Takes a frozen bucket's remote head as the truth; the old head stays under refs/gateway/keep/. */
+  acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
+  /** The read-only probes; never throws for what Gitee answers. */
+  doctor(): Promise<ProbeResult[]>;
+}

@@ -1,0 +1,132 @@
+/**
+ * The table of metrics, and the Observer that components report to. A name or a label that stands in no row
+ * throws, so that a typing error fails a test instead of losing a figure.
+ */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Observer } from '../async/observer.js';
+
+type Kind = 'counter' | 'gauge' | 'histogram';
+
+export interface MetricRow {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** Upper bounds, for histograms. */
+  readonly buckets?: readonly number[];
+}
+
+const SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120];
+const CHANGES = [1, 2, 5, 10, 20, 50, 100, 500, 1000, 5000, 10_000];
+
+const counter = (name: string, help: string, ...labels: string[]): MetricRow => ({
+  name,
+  kind: 'counter',
+  help,
+  labels,
+});
+const gauge = (name: string, help: string, ...labels: string[]): MetricRow => ({
+  name,
+  kind: 'gauge',
+  help,
+  labels,
+});
+const histogram = (
+  name: string,
+  help: string,
+  buckets: readonly number[],
+  ...labels: string[]
+): MetricRow => ({ name, kind: 'histogram', help, buckets, labels });
+
+export const METRICS: readonly MetricRow[] = [
+  counter('gateway_http_requests_total', 'S3 requests answered.', 'operation', 'status'),
+  histogram('gateway_http_request_duration_seconds', 'Time to answer an S3 request.', SECONDS, 'operation'),
+  counter('gateway_http_bytes_total', 'Bytes of S3 bodies, in (uploads) and out (downloads).', 'direction'),
+  counter('gateway_cache_reads_total', 'Chunk reads by where the chunk was: hit, miss, spool.', 'result'),
+  gauge('gateway_cache_bytes', 'Bytes of chunks in the cache.'),
+  counter('gateway_cache_evictions_total', 'Chunks removed from the cache to make room.'),
+  gauge('gateway_spool_unsent_bytes', 'Bytes of chunks that are not yet on Gitee.'),
+  gauge('gateway_spool_unsent_chunks', 'Chunks that are not yet on Gitee.'),
+  gauge('gateway_spool_grace_bytes', 'Bytes of chunks on Gitee that are still pinned here.'),
+  gauge('gateway_spool_bytes_at_risk', 'Acknowledged bytes that exist on this disk only.'),
+  counter('gateway_admission_waits_total', 'Uploads that had to wait for the line, by outcome.', 'result'),
+  gauge('gateway_uplink_bytes_per_second', 'Measured speed of uploads to Gitee.'),
+  gauge('gateway_journal_pending_changes', 'Changes that are not yet in a commit on Gitee.', 'bucket'),
+  gauge('gateway_journal_oldest_pending_seconds', 'Age of the oldest such change.', 'bucket'),
+  counter('gateway_journal_appends_total', 'Changes made durable in the journal.', 'bucket'),
+  counter('gateway_commits_total', 'Attempts to land a commit, by result.', 'bucket', 'result'),
+  histogram('gateway_commit_duration_seconds', 'Time to land a commit on Gitee.', SECONDS, 'bucket'),
+  histogram('gateway_commit_changes', 'Changes in one commit.', CHANGES, 'bucket'),
+  counter('gateway_barrier_waits_total', 'Writes that waited for Gitee, by result.', 'bucket', 'result'),
+  gauge('gateway_quarantined_changes', 'Changes that Gitee refuses for good.', 'bucket'),
+  gauge('gateway_bucket_frozen', '1 where the bucket is read-only until accept-remote.', 'bucket'),
+  gauge('gateway_bucket_paused', '1 where commits wait for an operator, by cause.', 'bucket', 'cause'),
+  counter('gateway_lfs_requests_total', 'Requests of the LFS protocol.', 'operation', 'result'),
+  counter('gateway_lfs_uploaded_bytes_total', 'Bytes sent to LFS.'),
+  counter('gateway_lfs_downloaded_bytes_total', 'Bytes fetched from LFS.'),
+  counter('gateway_gitee_errors_total', 'Failed calls to Gitee, by cause (docs/errors.md).', 'cause'),
+  counter('gateway_gitee_api_requests_total', 'Calls of the API v5.', 'result'),
+  gauge('gateway_gitee_rate_limit_remaining', 'Calls left in the rate window, as Gitee says.'),
+  counter('gateway_git_operations_total', 'Runs of git against Gitee.', 'operation', 'result'),
+  histogram('gateway_git_operation_duration_seconds', 'Time of such runs.', SECONDS, 'operation'),
+  gauge('gateway_lfs_quota_bytes', 'LFS space as configured in gitee.lfs_quota_bytes; 0 where it is not.'),
+  counter('gateway_chunk_hash_failures_total', 'Chunks whose bytes did not hash to their oid.', 'where'),
+  counter('gateway_rebuild_keys_total', 'Keys read from Gitee while rebuilding the index.', 'bucket'),
+];
+
+/** The registry of this process: one per gateway, so that two gateways in one test do not mix. */
+export class Metrics implements Observer {
+  readonly registry = new Registry();
+  readonly #rows = new Map<string, MetricRow>();
+  readonly #counters = new Map<string, Counter>();
+  readonly #gauges = new Map<string, Gauge>();
+  readonly #histograms = new Map<string, Histogram>();
+
+  constructor(build: { readonly version: string; readonly format: string }, options?: { process?: boolean }) {
+    const registers = [this.registry];
+    for (const row of METRICS) {
+      this.#rows.set(row.name, row);
+      const common = { name: row.name, help: row.help, labelNames: [...row.labels], registers };
+      if (row.kind === 'counter') this.#counters.set(row.name, new Counter(common));
+      else if (row.kind === 'gauge') this.#gauges.set(row.name, new Gauge(common));
+      else
+        this.#histograms.set(row.name, new Histogram({ ...common, buckets: [...(row.buckets ?? SECONDS)] }));
+    }
+    const info = new Gauge({
+      name: 'gateway_build_info',
+      help: 'Always 1; the labels say what runs.',
+      labelNames: ['version', 'node_version', 'storage_format'],
+      registers,
+    });
+    info.set({ version: build.version, node_version: process.version, storage_format: build.format }, 1);
+    if (options?.process !== false) collectDefaultMetrics({ register: this.registry });
+  }
+
+  count(name: string, labels: Record<string, string> = {}, n = 1): void {
+    this.#of(this.#counters, name, labels).inc(labels, n);
+  }
+
+  observe(name: string, value: number, labels: Record<string, string> = {}): void {
+    this.#of(this.#histograms, name, labels).observe(labels, value);
+  }
+
+  set(name: string, value: number, labels: Record<string, string> = {}): void {
+    this.#of(this.#gauges, name, labels).set(labels, value);
+  }
+
+  /** The page of /metrics and its content type. */
+  async page(): Promise<{ contentType: string; body: string }> {
+    return { contentType: this.registry.contentType, body: await this.registry.metrics() };
+  }
+
+  #of<T>(kind: ReadonlyMap<string, T>, name: string, labels: Record<string, string>): T {
+    const metric = kind.get(name);
+    const row = this.#rows.get(name);
+    if (!metric || !row) throw new RangeError(`${name} is no such metric in src/server/metrics.ts`);
+    const given = Object.keys(labels);
+    if (given.length !== row.labels.length || given.some((label) => !row.labels.includes(label))) {
+      throw new RangeError(`${name} has the labels {${row.labels.join()}}, not {${given.join()}}`);
+    }
+    return metric;
+  }
+}
