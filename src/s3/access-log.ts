@@ -1,0 +1,65 @@
+/** One line and a few figures per request. No signature, no Authorization header, no secret gets in. */
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+
+/** Query parameters whose values let somebody in. Old (SigV2) names too, since such requests are logged as well. */
+const SECRET_PARAMETERS =
+  /^(x-amz-signature|x-amz-security-token|x-amz-credential|signature|awsaccesskeyid)$/i;
+
+export interface AccessRecord {
+  readonly requestId: string;
+  readonly method: string;
+  /** As sent. */
+  readonly url: string;
+  readonly operation: string;
+  readonly bucket: string;
+  readonly accessKeyId: string | undefined;
+  readonly status: number;
+  readonly code: string | undefined;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+  readonly remoteAddress: string | undefined;
+  readonly userAgent: string | undefined;
+  /** False where the client did not get the whole answer. */
+  readonly isWhole: boolean;
+}
+
+/** The request target with the values of secret parameters struck out. */
+export function redactUrl(url: string): string {
+  const question = url.indexOf('?');
+  if (question < 0) return url;
+  const pairs = url
+    .slice(question + 1)
+    .split('&')
+    .map((pair) => {
+      const equals = pair.indexOf('=');
+      const name = equals < 0 ? pair : pair.slice(0, equals);
+      return SECRET_PARAMETERS.test(name.replaceAll(/%2d/gi, '-')) ? `${name}=***` : pair;
+    });
+  return `${url.slice(0, question)}?${pairs.join('&')}`;
+}
+
+export function recordAccess(record: AccessRecord, log: Log, observer: Observer): void {
+  const { operation } = record;
+  observer.count('gateway_http_requests_total', { operation, status: String(record.status) });
+  observer.observe('gateway_http_request_duration_seconds', record.durationMs / 1000, { operation });
+  if (record.bytesIn > 0) observer.count('gateway_http_bytes_total', { direction: 'in' }, record.bytesIn);
+  if (record.bytesOut > 0) observer.count('gateway_http_bytes_total', { direction: 'out' }, record.bytesOut);
+  log.info('request', {
+    requestId: record.requestId,
+    method: record.method,
+    url: redactUrl(record.url),
+    operation,
+    bucket: record.bucket,
+    accessKeyId: record.accessKeyId,
+    status: record.status,
+    code: record.code,
+    bytesIn: record.bytesIn,
+    bytesOut: record.bytesOut,
+    durationMs: Math.round(record.durationMs),
+    remoteAddress: record.remoteAddress,
+    userAgent: record.userAgent,
+    isWhole: record.isWhole,
+  });
+}

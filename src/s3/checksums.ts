@@ -1,0 +1,111 @@
+/** Flexible checksums: x-amz-checksum-*, x-amz-sdk-checksum-algorithm, x-amz-trailer. AWS: "Checking object integrity". */
+import type { ChecksumAlgorithm, StoredChecksum } from '../objects/api.js';
+import { S3Error } from './errors.js';
+import type { RequestHeaders } from './headers.js';
+
+/** Length of the value in bytes, before base64. */
+const LENGTH_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
+  CRC32: 4,
+  CRC32C: 4,
+  CRC64NVME: 8,
+  SHA1: 20,
+  SHA256: 32,
+};
+
+export const CHECKSUM_ALGORITHMS = Object.keys(LENGTH_BYTES) as ChecksumAlgorithm[];
+
+/** Header of a checksum, lower case. */
+export function checksumHeader(algorithm: ChecksumAlgorithm): string {
+  return `x-amz-checksum-${algorithm.toLowerCase()}`;
+}
+
+/** Element of a checksum in S3's documents, as ChecksumCRC32. */
+export function checksumElement(algorithm: ChecksumAlgorithm): string {
+  return `Checksum${algorithm}`;
+}
+
+/** @throws S3Error InvalidRequest where no such algorithm exists. */
+export function readAlgorithm(text: string | undefined): ChecksumAlgorithm | undefined {
+  if (text === undefined) return undefined;
+  const algorithm = CHECKSUM_ALGORITHMS.find((a) => a === text.toUpperCase());
+  if (!algorithm) throw new S3Error('InvalidRequest', `Checksum algorithm ${text} is not valid.`);
+  return algorithm;
+}
+
+/** True for base64 of the right number of bytes. */
+export function isChecksumValue(algorithm: ChecksumAlgorithm, value: string): boolean {
+  return isBase64Of(value, LENGTH_BYTES[algorithm]);
+}
+
+function isBase64Of(value: string, lengthBytes: number): boolean {
+  const bytes = Buffer.from(value, 'base64');
+  return bytes.length === lengthBytes && bytes.toString('base64') === value;
+}
+
+/** Checksum of a body that a request announces. */
+export interface AnnouncedChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  /** undefined: it stands in the trailer. */
+  readonly value?: string;
+}
+
+/** The one checksum given in a header, checked for form. @throws S3Error InvalidRequest */
+export function checksumInHeaders(
+  headers: RequestHeaders,
+): { algorithm: ChecksumAlgorithm; value: string } | undefined {
+  const given = CHECKSUM_ALGORITHMS.filter((a) => headers.has(checksumHeader(a)));
+  const algorithm = given[0];
+  if (!algorithm) return undefined;
+  if (given.length > 1)
+    throw new S3Error(
+      'InvalidRequest',
+      'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
+    );
+  const value = headers.get(checksumHeader(algorithm))!;
+  if (!isChecksumValue(algorithm, value))
+    throw new S3Error('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`);
+  return { algorithm, value };
+}
+
+/** @throws S3Error InvalidRequest where what is announced does not fit together. */
+export function announcedChecksum(
+  headers: RequestHeaders,
+  hasTrailer: boolean,
+): AnnouncedChecksum | undefined {
+  const inHeader = checksumInHeaders(headers);
+  const trailer = headers.get('x-amz-trailer')?.trim().toLowerCase();
+  const named = readAlgorithm(headers.get('x-amz-sdk-checksum-algorithm'));
+  if (trailer !== undefined && trailer !== '') {
+    const algorithm = CHECKSUM_ALGORITHMS.find((a) => checksumHeader(a) === trailer);
+    if (!algorithm || !hasTrailer)
+      throw new S3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported');
+    if (inHeader)
+      throw new S3Error(
+        'InvalidRequest',
+        'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
+      );
+    return { algorithm };
+  }
+  if (named && !inHeader)
+    throw new S3Error(
+      'InvalidRequest',
+      'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
+    );
+  if (named && inHeader && named !== inHeader.algorithm)
+    throw new S3Error('InvalidRequest', 'Value for x-amz-sdk-checksum-algorithm header is invalid.');
+  return inHeader;
+}
+
+/** Bytes of Content-MD5. @throws S3Error InvalidDigest */
+export function contentMd5(headers: RequestHeaders): Uint8Array | undefined {
+  const value = headers.get('content-md5');
+  if (value === undefined) return undefined;
+  if (!isBase64Of(value, 16)) throw new S3Error('InvalidDigest');
+  return Buffer.from(value, 'base64');
+}
+
+/** Headers that tell a checksum. */
+export function checksumHeaders(checksum: StoredChecksum | undefined): Record<string, string> {
+  if (!checksum) return {};
+  return { [checksumHeader(checksum.algorithm)]: checksum.value, 'x-amz-checksum-type': checksum.type };
+}

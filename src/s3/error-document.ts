@@ -1,0 +1,52 @@
+/** The XML document of an error, and the ids that every answer carries. */
+import { randomBytes } from 'node:crypto';
+import type { S3Error } from './errors.js';
+import { document, element } from './xml/write.js';
+
+export interface RequestId {
+  /** x-amz-request-id: 16 hex digits, upper case. */
+  readonly id: string;
+  /** x-amz-id-2 */
+  readonly hostId: string;
+}
+
+export function newRequestId(): RequestId {
+  const bytes = randomBytes(32);
+  return {
+    id: bytes.subarray(0, 8).toString('hex').toUpperCase(),
+    hostId: bytes.subarray(8).toString('base64'),
+  };
+}
+
+/** What the failed request was about; S3 repeats it in some documents. */
+export interface ErrorSubject {
+  /** Path as sent. */
+  readonly resource: string;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+export const NO_SUBJECT: ErrorSubject = { resource: '', bucket: '', key: '' };
+
+export function errorDocument(error: S3Error, requestId: RequestId, subject: ErrorSubject): string {
+  const named: Record<string, string> =
+    error.code === 'NoSuchKey'
+      ? { Key: subject.key }
+      : error.code === 'NoSuchBucket'
+        ? { BucketName: subject.bucket }
+        : {};
+  const fields = Object.entries({ ...named, ...error.fields }).map(([name, value]) => element(name, value));
+  return document(
+    'Error',
+    [
+      element('Code', error.code),
+      element('Message', error.message),
+      ...fields,
+      element('Resource', subject.resource),
+      element('RequestId', requestId.id),
+      element('HostId', requestId.hostId),
+    ],
+    // S3's error documents have no namespace.
+    { namespace: false },
+  );
+}

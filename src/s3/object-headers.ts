@@ -1,0 +1,163 @@
+/** Headers that belong to an object: from a request into ObjectMeta, and back into an answer. */
+import type { HeadResult, ObjectMeta, ObjectRecord } from '../objects/api.js';
+import { checksumHeaders } from './checksums.js';
+import { S3Error } from './errors.js';
+import { headerOfText, type RequestHeaders } from './headers.js';
+import type { Query } from './request-target.js';
+import { tagsOfHeader } from './tags.js';
+
+/** AWS: "user-defined metadata is limited to 2 KB". */
+const USER_METADATA_BYTES_MAX = 2048;
+const USER_PREFIX = 'x-amz-meta-';
+
+const STORAGE_CLASSES = new Set([
+  'STANDARD',
+  'REDUCED_REDUNDANCY',
+  'STANDARD_IA',
+  'ONEZONE_IA',
+  'INTELLIGENT_TIERING',
+  'GLACIER',
+  'DEEP_ARCHIVE',
+  'OUTPOSTS',
+  'GLACIER_IR',
+  'SNOW',
+  'EXPRESS_ONEZONE',
+]);
+
+/** Headers that ask for something that would not be done: refused, never ignored. */
+const NOT_DONE: readonly (readonly [RegExp, string])[] = [
+  [
+    /^x-amz-server-side-encryption-(customer-|aws-kms|context|bucket-key)/,
+    'Encryption with keys of the client or of KMS',
+  ],
+  [/^x-amz-copy-source-server-side-encryption-customer-/, 'Encryption with keys of the client'],
+  [/^x-amz-website-redirect-location$/, 'Website redirection'],
+  [/^x-amz-object-lock-/, 'Object lock'],
+  [/^x-amz-write-offset-bytes$/, 'Appending to an object'],
+];
+
+/** @throws S3Error NotImplemented, AccessControlListNotSupported */
+export function refuseUnsupported(headers: RequestHeaders): void {
+  for (const name of headers.names()) {
+    if (!name.startsWith('x-amz-')) continue;
+    const found = NOT_DONE.find(([pattern]) => pattern.test(name));
+    if (found) throw new S3Error('NotImplemented', `${found[1]} is not implemented (${name}).`);
+    if (name.startsWith('x-amz-grant-')) throw new S3Error('AccessControlListNotSupported');
+  }
+  const encryption = headers.get('x-amz-server-side-encryption');
+  if (encryption !== undefined && encryption !== 'AES256')
+    throw new S3Error('NotImplemented', 'x-amz-server-side-encryption may only be AES256.');
+}
+
+/** @throws S3Error InvalidStorageClass */
+export function storageClassOf(headers: RequestHeaders): string | undefined {
+  const storageClass = headers.get('x-amz-storage-class');
+  if (storageClass === undefined || storageClass === 'STANDARD') return undefined;
+  if (!STORAGE_CLASSES.has(storageClass)) throw new S3Error('InvalidStorageClass');
+  return storageClass;
+}
+
+/**
+ * What a write says of its object.
+ * @throws S3Error MetadataTooLarge, InvalidStorageClass, InvalidTag, NotImplemented
+ */
+export function metaOf(headers: RequestHeaders): ObjectMeta {
+  refuseUnsupported(headers);
+  const storageClass = storageClassOf(headers);
+  const contentEncoding = withoutAwsChunked(headers.get('content-encoding'));
+  const userMetadata = userMetadataOf(headers);
+  const tags = tagsOfHeader(headers.get('x-amz-tagging'));
+  return {
+    ...kept('contentType', headers.get('content-type')),
+    ...kept('contentEncoding', contentEncoding),
+    ...kept('contentDisposition', headers.get('content-disposition')),
+    ...kept('contentLanguage', headers.get('content-language')),
+    ...kept('cacheControl', headers.get('cache-control')),
+    ...kept('expires', headers.get('expires')),
+    ...kept('storageClass', storageClass),
+    ...(userMetadata ? { userMetadata } : {}),
+    ...(tags ? { tags } : {}),
+  };
+}
+
+function kept<N extends string>(name: N, value: string | undefined): { [K in N]?: string } {
+  return (value === undefined || value === '' ? {} : { [name]: value }) as { [K in N]?: string };
+}
+
+/** aws-chunked is how the request travels, not what the object is. */
+function withoutAwsChunked(header: string | undefined): string | undefined {
+  return header
+    ?.split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => coding.toLowerCase() !== 'aws-chunked' && coding !== '')
+    .join(',');
+}
+
+function userMetadataOf(headers: RequestHeaders): Record<string, string> | undefined {
+  const pairs = headers
+    .names()
+    .filter((name) => name.startsWith(USER_PREFIX) && name.length > USER_PREFIX.length)
+    .map((name) => [name.slice(USER_PREFIX.length), headers.get(name)!] as const);
+  if (pairs.length === 0) return undefined;
+  const sizeBytes = pairs.reduce((sum, [n, v]) => sum + Buffer.byteLength(n) + Buffer.byteLength(v), 0);
+  if (sizeBytes > USER_METADATA_BYTES_MAX)
+    throw new S3Error('MetadataTooLarge', undefined, {
+      fields: { Size: String(sizeBytes), MaxSizeAllowed: String(USER_METADATA_BYTES_MAX) },
+    });
+  return Object.fromEntries(pairs);
+}
+
+const CONTENT_HEADERS = [
+  ['Content-Type', 'contentType', 'response-content-type'],
+  ['Content-Encoding', 'contentEncoding', 'response-content-encoding'],
+  ['Content-Disposition', 'contentDisposition', 'response-content-disposition'],
+  ['Content-Language', 'contentLanguage', 'response-content-language'],
+  ['Cache-Control', 'cacheControl', 'response-cache-control'],
+  ['Expires', 'expires', 'response-expires'],
+] as const;
+
+/** Headers of GetObject and HeadObject. `query` may override some (the request is always signed here). */
+export function objectHeaders(
+  result: HeadResult,
+  options: { query: Query; isRange: boolean; wantsChecksum: boolean },
+): Record<string, string> {
+  const { record, startBytes, endBytes } = result;
+  const headers: Record<string, string> = {
+    'Content-Length': String(endBytes - startBytes),
+    ETag: `"${record.etag}"`,
+    'Last-Modified': new Date(record.lastModifiedMs).toUTCString(),
+    'Accept-Ranges': 'bytes',
+    ...metaHeaders(record, options.query),
+  };
+  // An empty part has no byte positions, so no Content-Range can say where it stands.
+  if (options.isRange && endBytes > startBytes)
+    headers['Content-Range'] = `bytes ${startBytes}-${endBytes - 1}/${record.sizeBytes}`;
+  if (result.partsCount !== undefined) headers['x-amz-mp-parts-count'] = String(result.partsCount);
+  // A checksum of the whole object says nothing of a part of it.
+  if (options.wantsChecksum && endBytes - startBytes === record.sizeBytes)
+    Object.assign(headers, checksumHeaders(record.checksum));
+  return headers;
+}
+
+function metaHeaders(record: ObjectRecord, query: Query): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const put = (name: string, text: string | undefined) => {
+    const value = text === undefined ? undefined : headerOfText(text);
+    if (value !== undefined) headers[name] = value;
+  };
+  put('Content-Type', 'binary/octet-stream');
+  for (const [header, field, override] of CONTENT_HEADERS)
+    put(header, query.get(override) ?? record.meta[field]);
+  let unsendable = 0;
+  for (const [name, value] of Object.entries(record.meta.userMetadata ?? {})) {
+    if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || headerOfText(value) === undefined) unsendable += 1;
+    else put(`${USER_PREFIX}${name}`, value);
+  }
+  // AWS: x-amz-missing-meta counts what a header cannot hold (edited by hand in the repository).
+  if (unsendable > 0) headers['x-amz-missing-meta'] = String(unsendable);
+  const tagCount = Object.keys(record.meta.tags ?? {}).length;
+  if (tagCount > 0) headers['x-amz-tagging-count'] = String(tagCount);
+  // Never for STANDARD (TestStorageClass of the registry's driver).
+  put('x-amz-storage-class', record.meta.storageClass);
+  return headers;
+}

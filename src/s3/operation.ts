@@ -1,0 +1,78 @@
+/** What an S3 operation gets and gives; one operation per file in operations/. */
+import type { Readable } from 'node:stream';
+import type { ObjectKey } from '../format/ids.js';
+import type { ObjectsApi, RequestBody, RequestContext } from '../objects/api.js';
+import { S3Error } from './errors.js';
+import type { RequestHeaders } from './headers.js';
+import type { Query } from './request-target.js';
+import type { Identity } from './sigv4/verify.js';
+
+export interface OperationRequest {
+  readonly objects: ObjectsApi;
+  readonly region: string;
+  /** '' for the service. */
+  readonly bucket: string;
+  /** Checked; only of object operations. */
+  readonly key: ObjectKey;
+  readonly query: Query;
+  readonly headers: RequestHeaders;
+  readonly identity: Identity;
+  readonly context: RequestContext;
+  /** Scheme and host as the client used them, for Location. */
+  readonly origin: string;
+  /** The body; to be called once, by operations that have one. */
+  readonly body: () => RequestBody;
+}
+
+export interface OperationAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A document (XML unless headers say otherwise), or bytes whose number stands in Content-Length. */
+  readonly body?: string | { readonly open: () => Readable; readonly lengthBytes: number };
+}
+
+export interface Operation {
+  /** As in the Amazon S3 API reference. */
+  readonly name: string;
+  readonly target: 'service' | 'bucket' | 'object';
+  /** What the access key needs on the bucket; the service itself needs a valid signature only. */
+  readonly right: 'read' | 'write';
+  run(request: OperationRequest): Promise<OperationAnswer>;
+}
+
+export function xmlAnswer(body: string, headers: Record<string, string> = {}): OperationAnswer {
+  return { status: 200, headers, body };
+}
+
+const INT32_MAX = 2_147_483_647;
+
+/**
+ * A whole number from the query, cut to `capped`.
+ * @throws S3Error InvalidArgument
+ */
+export function readCount(query: Query, name: string, fallback: number, capped: number): number {
+  const text = query.get(name);
+  if (text === undefined || text === '') return fallback;
+  if (!/^\d{1,10}$/.test(text) || Number(text) > INT32_MAX)
+    throw new S3Error('InvalidArgument', `Argument ${name} must be an integer between 0 and ${INT32_MAX}`, {
+      fields: { ArgumentName: name, ArgumentValue: text },
+    });
+  return Math.min(Number(text), capped);
+}
+
+/** @throws S3Error InvalidArgument where it is not 1 to 10,000. */
+export function readPartNumber(query: Query): number {
+  const text = query.get('partNumber') ?? '';
+  const partNumber = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (partNumber < 1 || partNumber > 10_000)
+    throw new S3Error('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive', {
+      fields: { ArgumentName: 'partNumber', ArgumentValue: text },
+    });
+  return partNumber;
+}
+
+/** There is one version of everything, named null. @throws S3Error NoSuchVersion */
+export function checkVersion(query: Query): void {
+  const versionId = query.get('versionId');
+  if (versionId !== undefined && versionId !== 'null' && versionId !== '') throw new S3Error('NoSuchVersion');
+}

@@ -1,0 +1,67 @@
+/**
+ * The read-only answers to questions about a bucket's settings: what S3 says of a bucket that has none. Tools
+ * ask them before they do anything (Terraform, mc, rclone), and stop at a 501.
+ */
+import { S3Error, type S3ErrorCode } from '../errors.js';
+import { xmlAnswer, type Operation } from '../operation.js';
+import { OWNER } from '../xml/listing.js';
+import { document, element, type Xml } from '../xml/write.js';
+
+const fixed = (name: string, root: string, content: readonly Xml[] = []): Operation => ({
+  name,
+  target: 'bucket',
+  right: 'read',
+  run: async ({ objects, bucket }) => {
+    await objects.headBucket(bucket);
+    return xmlAnswer(document(root, content));
+  },
+});
+
+const absent = (name: string, code: S3ErrorCode): Operation => ({
+  name,
+  target: 'bucket',
+  right: 'read',
+  run: async ({ objects, bucket }) => {
+    await objects.headBucket(bucket);
+    throw new S3Error(code, undefined, { fields: { BucketName: bucket } });
+  },
+});
+
+/** The owner may do everything, and nobody else is listed. */
+const ACCESS_CONTROL: readonly Xml[] = [
+  element('Owner', OWNER),
+  `<AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">${OWNER.join('')}</Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList>` as Xml,
+];
+
+export const getBucketVersioning = fixed('GetBucketVersioning', 'VersioningConfiguration');
+export const getBucketAcl = fixed('GetBucketAcl', 'AccessControlPolicy', ACCESS_CONTROL);
+export const getBucketLogging = fixed('GetBucketLogging', 'BucketLoggingStatus');
+export const getBucketNotification = fixed('GetBucketNotificationConfiguration', 'NotificationConfiguration');
+export const getBucketAccelerate = fixed('GetBucketAccelerateConfiguration', 'AccelerateConfiguration');
+export const getBucketRequestPayment = fixed('GetBucketRequestPayment', 'RequestPaymentConfiguration', [
+  element('Payer', 'BucketOwner'),
+]);
+export const getBucketPolicy = absent('GetBucketPolicy', 'NoSuchBucketPolicy');
+export const getBucketPolicyStatus = absent('GetBucketPolicyStatus', 'NoSuchBucketPolicy');
+export const getBucketCors = absent('GetBucketCors', 'NoSuchCORSConfiguration');
+export const getBucketLifecycle = absent('GetBucketLifecycleConfiguration', 'NoSuchLifecycleConfiguration');
+export const getBucketTagging = absent('GetBucketTagging', 'NoSuchTagSet');
+export const getObjectLock = absent('GetObjectLockConfiguration', 'ObjectLockConfigurationNotFoundError');
+export const getBucketEncryption = absent(
+  'GetBucketEncryption',
+  'ServerSideEncryptionConfigurationNotFoundError',
+);
+export const getBucketWebsite = absent('GetBucketWebsite', 'NoSuchWebsiteConfiguration');
+export const getBucketReplication = absent('GetBucketReplication', 'ReplicationConfigurationNotFoundError');
+export const getBucketOwnership = absent('GetBucketOwnershipControls', 'OwnershipControlsNotFoundError');
+export const getPublicAccessBlock = absent('GetPublicAccessBlock', 'NoSuchPublicAccessBlockConfiguration');
+
+export const getObjectAcl: Operation = {
+  name: 'GetObjectAcl',
+  target: 'object',
+  right: 'read',
+  run: async ({ objects, bucket, key, context }) => {
+    await objects.headObject(bucket, key, { conditions: {} }, context);
+    return xmlAnswer(document('AccessControlPolicy', ACCESS_CONTROL));
+  },
+};

@@ -1,0 +1,34 @@
+import { readCopySource } from '../copy-source.js';
+import { refuseUnsupported } from '../object-headers.js';
+import { readPartNumber, xmlAnswer, type Operation } from '../operation.js';
+import { parseCopyRange } from '../range.js';
+import { document, element, isoTime } from '../xml/write.js';
+
+/**
+ * UploadPartCopy. The source may be the very key that the upload is for: registry 2.x appends so (facts §3).
+ */
+export const uploadPartCopy: Operation = {
+  name: 'UploadPartCopy',
+  target: 'object',
+  right: 'write',
+  run: async ({ objects, bucket, key, query, headers, identity, context }) => {
+    refuseUnsupported(headers);
+    const partNumber = readPartNumber(query);
+    const source = readCopySource(headers, identity.credential);
+    const range = parseCopyRange(headers.get('x-amz-copy-source-range'));
+    const result = await objects.uploadPartCopy(
+      bucket,
+      key,
+      query.get('uploadId') ?? '',
+      partNumber,
+      { ...source, ...(range ? { range } : {}) },
+      context,
+    );
+    return xmlAnswer(
+      document('CopyPartResult', [
+        element('LastModified', isoTime(result.lastModifiedMs)),
+        element('ETag', `"${result.etag}"`),
+      ]),
+    );
+  },
+};

@@ -1,0 +1,207 @@
+/**
+ * The S3 endpoint. A request goes: target → signature → operation → rights → operation. Nothing of its body is
+ * read before the first four are right.
+ */
+import express from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+import type { ObjectKey } from '../format/ids.js';
+import type { ObjectsApi } from '../objects/api.js';
+import { recordAccess } from './access-log.js';
+import { writeAnswer, writeError, type AnswerContext } from './answer.js';
+import type { DrainLimits } from './connection.js';
+import { findOperation } from './dispatch.js';
+import { newRequestId, NO_SUBJECT } from './error-document.js';
+import { toS3Error } from './error-map.js';
+import { S3Error } from './errors.js';
+import { RequestHeaders } from './headers.js';
+import type { Operation, OperationAnswer } from './operation.js';
+import { openBody } from './request-body.js';
+import { checkKey, parseRequestTarget, type RequestTarget } from './request-target.js';
+import { allows, type CredentialStore } from './sigv4/credentials.js';
+import { verifyRequest, type Identity } from './sigv4/verify.js';
+
+export { attachClientErrorHandler, attachExpectHandler, prepareS3Server } from './connection.js';
+export type { Credential, CredentialStore, Right } from './sigv4/credentials.js';
+
+export interface S3AppDeps {
+  readonly objects: ObjectsApi;
+  readonly credentials: CredentialStore;
+  /** The one region that requests may be signed for. */
+  readonly region: string;
+  readonly log: Log;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  /** Domain of virtual-host style requests: `bucket.domain`. Without it all are path style. */
+  readonly domain?: string;
+  /** A body that stands still for longer is answered RequestTimeout. Default 30 s. */
+  readonly bodyIdleTimeoutMs?: number;
+  /** What is read of a refused body. */
+  readonly drain?: Partial<DrainLimits>;
+}
+
+const DRAIN_DEFAULTS: DrainLimits = {
+  keepAliveBytes: 256 * 1024,
+  maxBytes: 16 * 1024 * 1024,
+  timeoutMs: 5000,
+};
+const BODY_IDLE_TIMEOUT_MS = 30_000;
+
+/** What is known of a request so far, for the log and for errors. */
+interface Progress {
+  target?: RequestTarget;
+  operation?: Operation;
+  identity?: Identity;
+  error?: S3Error;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/**
+ * The Express application of the S3 listener. It parses no body and decodes no path: everything is read from
+ * `req.url` as it was sent. Use prepareS3Server on the http.Server that it is given to.
+ */
+export function createS3App(deps: S3AppDeps): express.Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', false);
+  const endpoint = new S3Endpoint(deps);
+  app.use((req, res) => endpoint.handle(req, res));
+  return app;
+}
+
+class S3Endpoint {
+  readonly #drain: DrainLimits;
+
+  constructor(private readonly deps: S3AppDeps) {
+    this.#drain = { ...DRAIN_DEFAULTS, ...deps.drain };
+  }
+
+  /** Never rejects. */
+  async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { clock } = this.deps;
+    const startedMs = clock.nowMs();
+    const requestId = newRequestId();
+    const progress: Progress = { bytesIn: 0, bytesOut: 0 };
+    const gone = new AbortController();
+    res.on('close', () => {
+      const isWhole = res.writableFinished;
+      if (!isWhole) gone.abort(new Error('the client closed the connection'));
+      this.#record(req, res, requestId.id, progress, startedMs, isWhole);
+    });
+    res.setHeader('x-amz-request-id', requestId.id);
+    res.setHeader('x-amz-id-2', requestId.hostId);
+    const context: AnswerContext = {
+      req,
+      res,
+      requestId,
+      signal: gone.signal,
+      drain: this.#drain,
+      onBytes: (sizeBytes) => {
+        progress.bytesOut += sizeBytes;
+      },
+    };
+    try {
+      const answer = await this.#answer(req, res, progress, { signal: gone.signal, requestId: requestId.id });
+      if (!gone.signal.aborted) await writeAnswer(answer, context);
+    } catch (thrown) {
+      const error = (progress.error = toS3Error(thrown));
+      if (error.status >= 500 && !gone.signal.aborted)
+        log.error('request failed', {
+          requestId: requestId.id,
+          code: error.code,
+          error: error.cause ?? error,
+        });
+      writeError(error, progress.target?.rawPath ?? '', context);
+    }
+  }
+
+  async #answer(
+    req: IncomingMessage,
+    res: ServerResponse,
+    progress: Progress,
+    context: { signal: AbortSignal; requestId: string },
+  ): Promise<OperationAnswer> {
+    const { objects, credentials, region, clock, domain } = this.deps;
+    const headers = new RequestHeaders(req.rawHeaders);
+    const method = req.method ?? '';
+    const target = (progress.target = parseRequestTarget(req.url ?? '/', headers.get('host'), domain));
+    // Browsers ask before they send a signature; S3 says so of a bucket without CORS.
+    if (method === 'OPTIONS') throw new S3Error('AccessForbidden');
+    const { bucket, keyText, query } = target;
+    const identity = (progress.identity = verifyRequest(
+      { method, rawPath: target.rawPath, query, headers },
+      { credentials, region, clock },
+    ));
+    const kind = bucket === '' ? 'service' : keyText === '' ? 'bucket' : 'object';
+    const operation = (progress.operation = findOperation(method, kind, query, headers));
+    if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
+      throw new S3Error('AccessDenied');
+    return await operation.run({
+      objects,
+      region,
+      bucket,
+      // Only object operations look at it, and there it is checked.
+      key: kind === 'object' ? checkKey(keyText) : ('' as ObjectKey),
+      query,
+      headers,
+      identity,
+      context,
+      origin: `${(req.socket as TLSSocket).encrypted ? 'https' : 'http'}://${headers.get('host') ?? ''}`,
+      body: () =>
+        openBody({
+          req,
+          res,
+          headers,
+          identity,
+          idleTimeoutMs: this.deps.bodyIdleTimeoutMs ?? BODY_IDLE_TIMEOUT_MS,
+          onBytes: (sizeBytes) => {
+            progress.bytesIn += sizeBytes;
+          },
+        }),
+    });
+  }
+
+  /** A 503 is how the gateway asks for patience; any other 5xx is somebody's bug. */
+  #logFailure(error: S3Error, requestId: string, isGone: boolean): void {
+    if (error.status < 500 || error.status === 501 || isGone) return;
+    const fields = { requestId, code: error.code, error: error.cause ?? error };
+    if (error.status === 503) this.deps.log.warn('request put off', fields);
+    else this.deps.log.error('request failed', fields);
+  }
+
+  #record(
+    req: IncomingMessage,
+    res: ServerResponse,
+    requestId: string,
+    progress: Progress,
+    startedMs: number,
+    isWhole: boolean,
+  ): void {
+    const { clock, log, observer } = this.deps;
+    recordAccess(
+      {
+        requestId,
+        method: req.method ?? '',
+        url: req.url ?? '',
+        operation: progress.operation?.name ?? 'unknown',
+        bucket: progress.target?.bucket ?? '',
+        accessKeyId: progress.identity?.accessKeyId,
+        status: res.statusCode,
+        code: progress.error?.code,
+        bytesIn: progress.bytesIn,
+        bytesOut: progress.bytesOut,
+        durationMs: clock.nowMs() - startedMs,
+        remoteAddress: req.socket.remoteAddress,
+        userAgent: req.headers['user-agent'],
+        isWhole,
+      },
+      log,
+      observer,
+    );
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Says who sent a request. Nothing of the request is acted on before this returns: signature, date, scope,
+ * and that every x-amz-* header is covered.
+ */
+import type { Clock } from '../../async/clock.js';
+import { S3Error } from '../errors.js';
+import type { RequestHeaders } from '../headers.js';
+import type { Query } from '../request-target.js';
+import { formatTimestamp, readAuthorization, type Authorization } from './authorization.js';
+import { canonicalRequest, canonicalUris } from './canonical-request.js';
+import type { Credential, CredentialStore } from './credentials.js';
+import { readPayloadMode, type PayloadMode } from './payload-mode.js';
+import { deriveSigningKey, requestSignature, sameSignature, type SigningContext } from './signing.js';
+
+/** AWS: requests more than 15 minutes off are refused. */
+const SKEW_MAX_MS = 15 * 60 * 1000;
+
+export interface SignedRequest {
+  readonly method: string;
+  readonly rawPath: string;
+  readonly query: Query;
+  readonly headers: RequestHeaders;
+}
+
+export interface Identity {
+  readonly accessKeyId: string;
+  readonly credential: Credential;
+  readonly payload: PayloadMode;
+  /** Of the request itself: the seed of chunk signatures. */
+  readonly signature: string;
+  readonly signing: SigningContext;
+}
+
+export interface VerifyRules {
+  readonly credentials: CredentialStore;
+  readonly region: string;
+  readonly clock: Clock;
+}
+
+/** @throws S3Error AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch, RequestTimeTooSkewed … */
+export function verifyRequest(request: SignedRequest, rules: VerifyRules): Identity {
+  const authorization = readAuthorization(request.headers, request.query);
+  checkScope(authorization, rules.region);
+  checkTime(authorization, rules.clock.nowMs());
+  checkCoverage(authorization, request.headers);
+  const credential = rules.credentials.find(authorization.accessKeyId);
+  if (!credential)
+    throw new S3Error('InvalidAccessKeyId', undefined, {
+      fields: { AWSAccessKeyId: authorization.accessKeyId },
+    });
+  const payload = readPayloadMode(authorization.kind, request.headers, request.query);
+  const signing: SigningContext = {
+    key: deriveSigningKey(credential.secret, authorization.scope),
+    timestamp: authorization.timestamp,
+    scope: authorization.scope,
+  };
+  const matches = canonicalUris(request.rawPath).some((canonicalUri) =>
+    sameSignature(
+      authorization.signature,
+      requestSignature(
+        signing,
+        canonicalRequest({
+          method: request.method,
+          canonicalUri,
+          query: request.query,
+          headers: request.headers,
+          signedHeaders: authorization.signedHeaders,
+          payloadHash: payload.signedHash,
+        }),
+      ),
+    ),
+  );
+  if (!matches)
+    throw new S3Error('SignatureDoesNotMatch', undefined, {
+      fields: { AWSAccessKeyId: authorization.accessKeyId },
+    });
+  return {
+    accessKeyId: authorization.accessKeyId,
+    credential,
+    payload,
+    signature: authorization.signature,
+    signing,
+  };
+}
+
+function checkScope(authorization: Authorization, region: string): void {
+  const { scope, kind } = authorization;
+  const code = kind === 'header' ? 'AuthorizationHeaderMalformed' : 'AuthorizationQueryParametersError';
+  const lead =
+    kind === 'header'
+      ? 'The authorization header is malformed'
+      : 'Error parsing the X-Amz-Credential parameter';
+  if (scope.region !== region)
+    throw new S3Error(code, `${lead}; the region '${scope.region}' is wrong; expecting '${region}'`, {
+      fields: { Region: region },
+    });
+  if (scope.service !== 's3')
+    throw new S3Error(code, `${lead}; incorrect service "${scope.service}". This endpoint belongs to "s3".`);
+}
+
+function checkTime(authorization: Authorization, nowMs: number): void {
+  const { signedAtMs, expiresSeconds } = authorization;
+  if (expiresSeconds === undefined) {
+    if (Math.abs(nowMs - signedAtMs) > SKEW_MAX_MS)
+      throw new S3Error('RequestTimeTooSkewed', undefined, {
+        fields: {
+          RequestTime: authorization.timestamp,
+          ServerTime: formatTimestamp(nowMs),
+          MaxAllowedSkewMilliseconds: String(SKEW_MAX_MS),
+        },
+      });
+    return;
+  }
+  if (signedAtMs - nowMs > SKEW_MAX_MS) throw new S3Error('AccessDenied', 'Request is not valid yet');
+  const endMs = signedAtMs + expiresSeconds * 1000;
+  if (nowMs > endMs)
+    throw new S3Error('AccessDenied', 'Request has expired', {
+      fields: {
+        'X-Amz-Expires': String(expiresSeconds),
+        Expires: new Date(endMs).toISOString(),
+        ServerTime: new Date(nowMs).toISOString(),
+      },
+    });
+}
+
+/** A header that changes what is done but is not signed could be added on the way. */
+function checkCoverage(authorization: Authorization, headers: RequestHeaders): void {
+  const signed = new Set(authorization.signedHeaders);
+  const unsigned = headers.names().filter((name) => name.startsWith('x-amz-') && !signed.has(name));
+  if (!signed.has('host')) unsigned.unshift('host');
+  if (unsigned.length > 0)
+    throw new S3Error('AccessDenied', 'There were headers present in the request which were not signed', {
+      fields: { HeadersNotSigned: unsigned.join(', ') },
+    });
+}
