@@ -1,6 +1,6 @@
 /** What the storage format promises to git, git-lfs and a shell, asked of the real programs. */
 import { createHash } from 'node:crypto';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { ObjectKey, TreePath } from '../../src/format/ids.js';
@@ -196,6 +196,28 @@ describe.each([
 
     expect(result.status).toBe(1);
     expect(result.stderr).toContain('lacks a chunk');
+  }, 60_000);
+
+  test('is not led out of its target by links in the tree', async () => {
+    const bucket = await bucketOf(generic);
+    expect(await bucket.push(objectsOf([toObjectKey('a%b')]))).toMatchObject({ status: 0 });
+    const clone = await bucket.clone('clone', true);
+    const outside = join(bucket.dir, 'outside');
+    await writeFile(outside, 'untouched');
+    await mkdir(join(clone, '%restore'));
+    for (const name of ['joined', 'names', 'blob', 'suspects'])
+      await symlink(outside, join(clone, '%restore', name));
+    await symlink(bucket.dir, join(clone, 'x'));
+    await symlink(bucket.dir, join(clone, 'x%25'));
+
+    const target = join(bucket.dir, 'target');
+    expect(await restore(bucket, clone, target)).toMatchObject({ status: 0 });
+    expect(await readFile(outside, 'utf8')).toBe('untouched');
+    expect((await lstat(join(target, 'x%'))).isSymbolicLink()).toBe(true);
+
+    await mkdir(join(clone, 'y%chunks'));
+    await symlink(outside, join(clone, 'y%chunks/000000'));
+    expect(await restore(bucket, clone, join(bucket.dir, 'second'))).toMatchObject({ status: 1 });
   }, 60_000);
 });
 
