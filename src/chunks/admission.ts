@@ -1,0 +1,105 @@
+import type { Clock } from '../async/clock.js';
+import type { Observer } from '../async/observer.js';
+import { ChunkError } from './api.js';
+import { abortedBy, type Bell } from './bell.js';
+import type { DiskReserve } from './disk-reserve.js';
+
+/** Clients give up by the clock (Docker's containerd store after 30 s), so the queue is measured in seconds. */
+const LINE_SECONDS = 8;
+const LINE_CHUNKS = 2;
+const LONGEST_WAIT_MS = 5_000;
+const RETRY_AFTER_MIN_MS = 1_000;
+const RETRY_AFTER_MAX_MS = 60_000;
+
+export interface AdmissionOptions {
+  readonly chunkSizeBytes: number;
+  readonly spoolSoftBytes: number;
+  readonly spoolHardBytes: number;
+  readonly disk: DiskReserve;
+  /** Rung when any of the figures changed. */
+  readonly changed: Bell;
+  readonly figures: () => {
+    readonly unsentBytes: number;
+    /** Unsent bytes that are queued for the line. */
+    readonly inLineBytes: number;
+    readonly uplinkBytesPerSecond: number;
+    readonly isStalled: boolean;
+  };
+  readonly clock: Clock;
+  readonly observer: Observer;
+}
+
+/** Back-pressure on clients, in seconds of line. */
+export class Admission {
+  constructor(private readonly options: AdmissionOptions) {}
+
+  /**
+   * Resolves at once while at most max(2 chunks, 8 s of uplink) stand in line; else waits up to 5 s for that,
+   * then admits up to spool_soft. Short chunks that wait for their commit, and a line that does not move,
+   * are not waited for: it would not help.
+   * @throws ChunkError `spool-full`, `disk-full`, `aborted`
+   */
+  async admit(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw abortedBy(signal);
+    const { chunkSizeBytes, disk, observer } = this.options;
+    await disk.demand(chunkSizeBytes);
+    if (this.#flows() && this.#isBelowSoft()) return;
+    await this.#waitForLine(signal);
+    const admitted = this.#isBelowSoft();
+    observer.count('gateway_admission_waits_total', { result: admitted ? 'admitted' : 'refused' });
+    if (!admitted) throw this.#full();
+  }
+
+  /** For bytes of a part that was admitted already. @throws ChunkError `spool-full`, `disk-full` */
+  async demandChunk(): Promise<void> {
+    if (this.options.figures().unsentBytes >= this.options.spoolHardBytes) throw this.#full();
+    await this.options.disk.demand(this.options.chunkSizeBytes);
+  }
+
+  #flows(): boolean {
+    const { inLineBytes, isStalled, uplinkBytesPerSecond } = this.options.figures();
+    const lineBytes = Math.max(
+      LINE_CHUNKS * this.options.chunkSizeBytes,
+      LINE_SECONDS * uplinkBytesPerSecond,
+    );
+    return isStalled || inLineBytes <= lineBytes;
+  }
+
+  #isBelowSoft(): boolean {
+    return this.options.figures().unsentBytes < this.options.spoolSoftBytes;
+  }
+
+  async #waitForLine(signal: AbortSignal): Promise<void> {
+    const { changed, clock } = this.options;
+    const over = new AbortController();
+    const onAbort = () => over.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const timer = clock.sleep(LONGEST_WAIT_MS, over.signal).then(
+      () => true,
+      () => true,
+    );
+    try {
+      let timedOut = false;
+      while (!timedOut && !(this.#flows() && this.#isBelowSoft())) {
+        timedOut = await Promise.race([timer, changed.next(over.signal).then(() => false)]);
+        if (signal.aborted) throw abortedBy(signal);
+      }
+    } catch (error) {
+      throw signal.aborted ? abortedBy(signal) : error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      over.abort(new ChunkError('aborted', 'the wait is over'));
+    }
+  }
+
+  #full(): ChunkError {
+    const { unsentBytes, uplinkBytesPerSecond } = this.options.figures();
+    const surplusBytes = Math.max(0, unsentBytes - this.options.spoolSoftBytes) + this.options.chunkSizeBytes;
+    const waitMs = (surplusBytes * 1_000) / Math.max(1, uplinkBytesPerSecond);
+    return new ChunkError(
+      'spool-full',
+      `${unsentBytes} bytes wait for Gitee, spool_soft is ${this.options.spoolSoftBytes}`,
+      { retryAfterMs: Math.ceil(Math.min(RETRY_AFTER_MAX_MS, Math.max(RETRY_AFTER_MIN_MS, waitMs))) },
+    );
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * The chunk store of one bucket: puts the parts of this folder together. Each part states the promise that it
+ * keeps at its top: writer.ts and pinned.ts that nothing acknowledged is lost, reader.ts, fetch.ts and
+ * local-chunks.ts that no wrong byte completes an answer, upload-queue.ts and cache.ts that memory is bounded.
+ */
+import type { Readable } from 'node:stream';
+import type { Clock } from '../async/clock.js';
+import type { Failpoints } from '../async/failpoint.js';
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+import type { Chunk } from '../format/extent.js';
+import type { RemoteError } from '../gitee/errors.js';
+import type { ChunkRemote } from '../gitee/remote.js';
+import type { ExtentList } from '../index/object-record.js';
+import { Admission } from './admission.js';
+import type { ChunksApi, ChunkStats, Ingested, IngestOptions } from './api.js';
+import { Bell } from './bell.js';
+import type { ChunkCache } from './cache.js';
+import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
+import { ensureRemote } from './ensure-remote.js';
+import { collectUnsent, releaseGrace, relieveDisk } from './evict.js';
+import { ChunkFetcher } from './fetch.js';
+import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
+import { LocalChunks } from './local-chunks.js';
+import { normalise } from './normalise.js';
+import { PinnedPaths } from './paths.js';
+import { PinnedChunks } from './pinned.js';
+import { ChunkReader } from './reader.js';
+import { UplinkMeter } from './uplink.js';
+import { UploadQueue } from './upload-queue.js';
+import { verifyLocal } from './verify.js';
+
+const HOUSEKEEPING_INTERVAL_MS = 60_000;
+const DOWNLOAD_PARALLEL = 16;
+
+export interface ChunkLimits {
+  /** `chunk_size`, 8 MiB */
+  readonly chunkSizeBytes: number;
+  /** Chunks from this size on are uploaded at once, 5 MiB; a smaller chunk_size lowers it. */
+  readonly eagerFromBytes: number;
+  /** `spool_soft`: unsent bytes beyond which nothing is admitted, 4 GiB */
+  readonly spoolSoftBytes: number;
+  /** `spool_hard`: unsent bytes beyond which admitted parts end too, and the most that is pinned, 16 GiB */
+  readonly spoolHardBytes: number;
+  /** Kept free on disk, 1 GiB */
+  readonly diskReserveBytes: number;
+  /** 4 */
+  readonly uploadParallel: number;
+  /** 16 */
+  readonly downloadParallel?: number;
+  /** Estimate at start, 1 MiB/s */
+  readonly uplinkInitialBytesPerSecond: number;
+  /** How long chunks stay pinned after their upload, and unreferenced ones before they are collected: 24 h */
+  readonly graceMs: number;
+}
+
+export interface BucketChunksOptions {
+  readonly bucket: string;
+  /** The chunk root, `<stateDir>/chunks`; the same as the cache's. */
+  readonly directory: string;
+  readonly cache: ChunkCache;
+  readonly remote: ChunkRemote;
+  readonly limits: ChunkLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observer: Observer;
+  readonly failpoints: Failpoints;
+  /** Free bytes of the disk; statfs unless a test owns it. */
+  readonly freeBytes?: FreeBytes;
+  /** In [0, 1), for jitter. */
+  readonly random?: () => number;
+}
+
+/** Chunks of one bucket. `open()` before use; the cache is opened before and closed after it. */
+export class BucketChunks implements ChunksApi {
+  readonly #pinned: PinnedChunks;
+  readonly #local: LocalChunks;
+  readonly #fetcher: ChunkFetcher;
+  readonly #reader: ChunkReader;
+  readonly #uplink: UplinkMeter;
+  readonly #queue: UploadQueue;
+  readonly #disk: DiskReserve;
+  readonly #admission: Admission;
+  readonly #changed = new Bell();
+  readonly #closed = new AbortController();
+  readonly #eagerFromBytes: number;
+  #housekeeping: Promise<void> = Promise.resolve();
+  #leaveGauges: () => void = () => {};
+
+  constructor(private readonly options: BucketChunksOptions) {
+    const { cache, clock, limits, observer, remote } = options;
+    const log = options.log.child({ bucket: options.bucket });
+    const onChange = () => {
+      this.#changed.ring();
+      cache.gauges.changed();
+    };
+    const random = options.random ? { random: options.random } : {};
+    this.#eagerFromBytes = Math.min(limits.eagerFromBytes, limits.chunkSizeBytes);
+    this.#pinned = new PinnedChunks({
+      paths: new PinnedPaths(options.directory, options.bucket),
+      cache,
+      clock,
+      failpoints: options.failpoints,
+      onChange,
+    });
+    this.#local = new LocalChunks(this.#pinned, cache, observer);
+    this.#disk = new DiskReserve({
+      directory: options.directory,
+      reserveBytes: limits.diskReserveBytes,
+      freeBytes: options.freeBytes ?? freeBytesOfDisk,
+      relieve: (bytes) => relieveDisk(this.#pinned, cache, bytes),
+      clock,
+    });
+    this.#fetcher = new ChunkFetcher({
+      remote,
+      cache,
+      downloadParallel: limits.downloadParallel ?? DOWNLOAD_PARALLEL,
+      makeRoom: (bytes) => this.#disk.makeRoom(bytes),
+      clock,
+      log,
+      observer,
+    });
+    this.#reader = new ChunkReader(this.#local, this.#fetcher);
+    this.#uplink = new UplinkMeter(limits.uplinkInitialBytesPerSecond, clock);
+    this.#queue = new UploadQueue({
+      remote,
+      pinned: this.#pinned,
+      files: cache.files,
+      uplink: this.#uplink,
+      uploadParallel: limits.uploadParallel,
+      clock,
+      log,
+      ...random,
+      onChange,
+    });
+    this.#admission = new Admission({
+      ...limits,
+      disk: this.#disk,
+      changed: this.#changed,
+      figures: () => ({
+        unsentBytes: this.#pinned.unsentBytes,
+        inLineBytes: this.#queue.queuedBytes,
+        uplinkBytesPerSecond: this.#uplink.bytesPerSecond,
+        isStalled: this.#queue.isStalled,
+      }),
+      clock,
+      observer,
+    });
+  }
+
+  /** Finds what earlier runs left, and goes on uploading it. Once. */
+  async open(): Promise<void> {
+    await this.#pinned.open();
+    this.#leaveGauges = this.options.cache.gauges.addBucket(this.options.bucket, () => ({
+      ...this.stats(),
+      bytesAtRisk: this.#queue.isStalled ? this.#pinned.unsentBytes : 0,
+    }));
+    for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('unsent'))
+      this.#sendEagerly({ oid, sizeBytes, volume: 0 });
+    this.#housekeeping = this.#keepHouse();
+  }
+
+  admit(signal: AbortSignal): Promise<void> {
+    return this.#admission.admit(signal);
+  }
+
+  ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested> {
+    return ingestBody(
+      body,
+      options,
+      this.#sink(() => this.#admission.demandChunk()),
+    );
+  }
+
+  /** @throws RangeError where the bytes are none or more than a chunk; ChunkError as ingest */
+  async store(bytes: Uint8Array): Promise<Chunk> {
+    const { chunkSizeBytes } = this.options.limits;
+    if (bytes.length === 0 || bytes.length > chunkSizeBytes)
+      throw new RangeError(`a chunk has 1 to ${chunkSizeBytes} bytes, not ${bytes.length}`);
+    const { extents } = await this.ingest(one(bytes), {
+      digests: [],
+      keepUpToBytes: 0,
+      signal: this.#closed.signal,
+    });
+    const { oid, chunkLengthBytes, volume } = extents[0]!;
+    return { oid, sizeBytes: chunkLengthBytes, volume };
+  }
+
+  read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable {
+    return this.#reader.read(list, startBytes, endBytes, signal);
+  }
+
+  normalise(list: ExtentList): AsyncIterable<Chunk> {
+    const { chunkSizeBytes } = this.options.limits;
+    return normalise(list, {
+      reader: this.#reader,
+      // Not refused by a full spool: the commit that needs these chunks is what empties it.
+      newSink: () => new ChunkSink(this.#sink(() => this.#disk.makeRoom(chunkSizeBytes))),
+      chunkSizeBytes,
+      goodFromBytes: this.#eagerFromBytes,
+    });
+  }
+
+  ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
+    return ensureRemote(
+      chunks,
+      {
+        remote: this.options.remote,
+        pinned: this.#pinned,
+        local: this.#local,
+        queue: this.#queue,
+        clock: this.options.clock,
+      },
+      signal,
+    );
+  }
+
+  collect(
+    isReferenced: (oid: string) => Promise<boolean>,
+  ): Promise<{ removedChunks: number; removedBytes: number }> {
+    return collectUnsent(this.#pinned, {
+      nowMs: this.options.clock.nowMs(),
+      graceMs: this.options.limits.graceMs,
+      isBusy: (oid) => this.#queue.has(oid),
+      isReferenced,
+    });
+  }
+
+  verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }> {
+    return verifyLocal(this.#pinned, this.options.cache, signal);
+  }
+
+  stats(): ChunkStats {
+    return {
+      unsentBytes: this.#pinned.unsentBytes,
+      unsentChunks: this.#pinned.unsentChunks,
+      graceBytes: this.#pinned.graceBytes,
+      cacheBytes: this.options.cache.sizeBytes,
+      uplinkBytesPerSecond: this.#uplink.bytesPerSecond,
+    };
+  }
+
+  /** Why nothing is uploaded until an operator acts, if that is so. */
+  get uploadsPausedBy(): RemoteError | undefined {
+    return this.#queue.pausedBy;
+  }
+
+  /** Tries uploads again now: a secret was read anew, or an operator removed the cause of a pause. */
+  kick(): void {
+    this.#queue.kick();
+  }
+
+  /** Ends the grace time of what has been on Gitee long enough; also done once a minute. */
+  async releaseGrace(): Promise<number> {
+    return releaseGrace(this.#pinned, {
+      nowMs: this.options.clock.nowMs(),
+      graceMs: this.options.limits.graceMs,
+      pinnedMaxBytes: this.options.limits.spoolHardBytes,
+    });
+  }
+
+  /** Stops transfers; what is unsent stays on disk and is sent by the next run. Readers get `aborted`. */
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('the chunk store is closed'));
+    await Promise.all([this.#queue.close(), this.#fetcher.close(), this.#housekeeping]);
+    this.#leaveGauges();
+  }
+
+  #sink(beforeChunk: () => Promise<void>): ChunkSinkOptions {
+    return {
+      pinned: this.#pinned,
+      chunkSizeBytes: this.options.limits.chunkSizeBytes,
+      beforeChunk,
+      onChunk: (chunk) => this.#sendEagerly(chunk),
+    };
+  }
+
+  #sendEagerly(chunk: Chunk): void {
+    // Gitee has what is within its grace time.
+    if (chunk.sizeBytes >= this.#eagerFromBytes && this.#pinned.isUnsent(chunk.oid))
+      this.#queue.enqueue(chunk);
+  }
+
+  async #keepHouse(): Promise<void> {
+    const { clock, log } = this.options;
+    const { signal } = this.#closed;
+    while (!signal.aborted) {
+      try {
+        await this.releaseGrace();
+        await clock.sleep(HOUSEKEEPING_INTERVAL_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        // The files stay pinned: too much on disk, nothing lost. The next round tries again.
+        log.warn('grace time could not be ended', { bucket: this.options.bucket, error });
+        await clock.sleep(HOUSEKEEPING_INTERVAL_MS, signal).catch(() => {});
+      }
+    }
+  }
+}
+
+async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

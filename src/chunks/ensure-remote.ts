@@ -1,0 +1,117 @@
+/**
+ * Invariant 2 (this layer's share). A commit never names a chunk that is not on Gitee: after the uploads,
+ * Gitee is asked for every chunk once more, and what it lacks is uploaded again or named.
+ */
+import type { Clock } from '../async/clock.js';
+import { retry } from '../async/retry.js';
+import type { Chunk } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
+import { RemoteError } from '../gitee/errors.js';
+import type { ChunkRemote } from '../gitee/remote.js';
+import { ChunkError } from './api.js';
+import { abortedBy } from './bell.js';
+import type { LocalChunks } from './local-chunks.js';
+import type { PinnedChunks } from './pinned.js';
+import type { UploadQueue } from './upload-queue.js';
+
+const ASK_ATTEMPTS = 3;
+
+export interface EnsureRemoteOptions {
+  readonly remote: ChunkRemote;
+  readonly pinned: PinnedChunks;
+  readonly local: LocalChunks;
+  readonly queue: UploadQueue;
+  readonly clock: Clock;
+}
+
+/** See ChunksApi.ensureRemote. @throws RemoteError, or ChunkError `aborted` */
+export async function ensureRemote(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  signal?: AbortSignal,
+): Promise<void> {
+  const byOid = new Map<Oid, Chunk>();
+  for (const chunk of chunks) byOid.set(chunk.oid, chunk);
+  const all = [...byOid.values()];
+  if (all.length === 0) return;
+
+  await upload(
+    all.filter((chunk) => options.pinned.isUnsent(chunk.oid)),
+    options,
+    signal,
+  );
+  const lacking = await askMissing(all, options, signal);
+  if (lacking.length === 0) return;
+
+  const gone: Chunk[] = [];
+  for (const chunk of lacking) if (!(await bringBack(chunk, options))) gone.push(chunk);
+  if (gone.length > 0) throw missingError(gone, 'neither on Gitee nor on this disk');
+  await upload(lacking, options, signal);
+  const still = await askMissing(lacking, options, signal);
+  if (still.length > 0) throw missingError(still, 'not on Gitee, although their upload was confirmed');
+}
+
+/** Uploads side by side; after all have ended, throws the most telling failure. */
+async function upload(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  signal?: AbortSignal,
+): Promise<void> {
+  const results = await Promise.allSettled(chunks.map((chunk) => options.queue.ensure(chunk, signal)));
+  const failures = results
+    .filter((r): r is PromiseRejectedResult => r.status === 'rejected')
+    .map((r): unknown => r.reason);
+  if (failures.length === 0) return;
+  const remote = failures.filter((e) => e instanceof RemoteError);
+  const pausing = remote.find((e) => e.pauses);
+  if (pausing) throw pausing;
+  // The committer takes out what will never land: it must learn of all of them at once.
+  for (const code of ['chunk-refused', 'chunk-corrupt', 'chunk-missing', 'file-too-large'] as const) {
+    const same = remote.filter((e) => e.code === code);
+    if (same.length === 0) continue;
+    if (same.length === 1) throw same[0]!;
+    throw new RemoteError(code, same[0]!.message, { cause: same[0], oids: same.flatMap((e) => e.oids) });
+  }
+  throw remote[0] ?? failures[0];
+}
+
+async function askMissing(
+  chunks: readonly Chunk[],
+  { remote, clock }: EnsureRemoteOptions,
+  signal?: AbortSignal,
+): Promise<Chunk[]> {
+  try {
+    return await retry(() => remote.missing(chunks, signal), {
+      attempts: ASK_ATTEMPTS,
+      baseMs: 300,
+      maxMs: 2_000,
+      clock,
+      ...(signal ? { signal } : {}),
+      isRetryable: (e) => e instanceof RemoteError && e.isTransient,
+      retryAfterMs: (e) => (e instanceof RemoteError ? Math.min(e.retryAfterMs ?? 0, 5_000) : 0),
+    });
+  } catch (error) {
+    throw signal?.aborted ? abortedBy(signal) : error;
+  }
+}
+
+/** Makes a chunk that Gitee lost unsent again, from whatever good copy is here. */
+async function bringBack(chunk: Chunk, { pinned, local }: EnsureRemoteOptions): Promise<boolean> {
+  let checked;
+  try {
+    checked = await local.open(chunk);
+  } catch (error) {
+    // A wrong only copy is no copy; the caller names the chunk as missing.
+    if (error instanceof ChunkError && error.code === 'corrupt') return false;
+    throw error;
+  }
+  if (!checked) return false;
+  await checked.close();
+  return pinned.markLost(chunk.oid, chunk.sizeBytes);
+}
+
+function missingError(chunks: readonly Chunk[], where: string): RemoteError {
+  const oids = chunks.map((chunk) => chunk.oid);
+  const named = oids.slice(0, 3).join(', ');
+  return new RemoteError('chunk-missing', `${oids.length} chunk(s) are ${where}: ${named}`, { oids });
+}

@@ -1,0 +1,157 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Chunk, Extent } from '../format/extent.js';
+import { wholeExtent } from '../format/extent.js';
+import { toOid } from '../format/ids.js';
+import type { Ingested, IngestOptions } from './api.js';
+import { abortedBy } from './bell.js';
+import { Chunker } from './chunker.js';
+import { BodyDigests } from './digests.js';
+import type { PinnedChunks } from './pinned.js';
+import type { UnnamedChunk } from './writer.js';
+
+export interface ChunkSinkOptions {
+  readonly pinned: PinnedChunks;
+  readonly chunkSizeBytes: number;
+  /** Called before a chunk is begun; may refuse it. */
+  readonly beforeChunk: () => Promise<void>;
+  /** Called when a chunk is durable. */
+  readonly onChunk: (chunk: Chunk) => void;
+}
+
+/** Turns a run of bytes into durable chunks, one after the other. Ends with `end`, or with `discard`. */
+export class ChunkSink {
+  readonly #chunker: Chunker;
+  #file: UnnamedChunk | undefined;
+  #hash: Hash | undefined;
+  #begun = 0;
+
+  /** `digests` of the whole body are kept up here; the first chunk shares their SHA-256. */
+  constructor(
+    private readonly options: ChunkSinkOptions,
+    private readonly digests: BodyDigests = new BodyDigests([]),
+  ) {
+    this.#chunker = new Chunker(options.chunkSizeBytes);
+  }
+
+  /** Yields each chunk that these bytes complete. The bytes must not change afterwards. */
+  async *write(bytes: Uint8Array): AsyncGenerator<Chunk> {
+    for (const piece of this.#chunker.cut(bytes)) {
+      this.#file ??= await this.#begin();
+      this.digests.update(piece.bytes);
+      this.#hash?.update(piece.bytes);
+      await this.#file.write(piece.bytes);
+      if (piece.endsChunk) yield await this.#publish(this.#file);
+    }
+  }
+
+  /** The last, shorter chunk, if there is one. */
+  async end(): Promise<Chunk | undefined> {
+    return this.#file && (await this.#publish(this.#file));
+  }
+
+  /** Removes what has no name yet; nothing after `end`. */
+  async discard(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.discard();
+  }
+
+  async #begin(): Promise<UnnamedChunk> {
+    await this.options.beforeChunk();
+    // Where a chunk is a whole part, its SHA-256 is computed anyway: hashing twice would cost a third more.
+    this.#hash = this.#begun === 0 && this.digests.hasSha256 ? undefined : createHash('sha256');
+    this.#begun += 1;
+    return this.options.pinned.begin();
+  }
+
+  async #publish(file: UnnamedChunk): Promise<Chunk> {
+    this.#file = undefined;
+    const oid = toOid(this.#hash?.digest('hex') ?? this.digests.sha256SoFarHex() ?? '');
+    const chunk = await this.options.pinned.publish(file, oid);
+    this.options.onChunk(chunk);
+    return chunk;
+  }
+}
+
+/** Cuts, hashes and stores one body; see ChunksApi.ingest. What it throws leaves no half-written file. */
+export async function ingestBody(
+  body: AsyncIterable<Uint8Array>,
+  options: IngestOptions,
+  sinkOptions: ChunkSinkOptions,
+): Promise<Ingested> {
+  const digests = new BodyDigests(options.digests);
+  const sink = new ChunkSink(sinkOptions, digests);
+  const extents: Extent[] = [];
+  const store = async (bytes: Uint8Array) => {
+    for await (const chunk of sink.write(bytes)) extents.push(wholeExtent(chunk));
+  };
+  // Small bodies are kept back until it is known that they end soon.
+  let kept: Uint8Array[] | undefined = [];
+  let sizeBytes = 0;
+  try {
+    for await (const bytes of untilAborted(body, options.signal)) {
+      sizeBytes += bytes.length;
+      if (kept && sizeBytes <= options.keepUpToBytes) {
+        kept.push(bytes);
+        continue;
+      }
+      for (const earlier of kept ?? []) await store(earlier);
+      kept = undefined;
+      await store(bytes);
+    }
+    if (kept && sizeBytes <= options.keepUpToBytes) {
+      const bytes = Buffer.concat(kept);
+      digests.update(bytes);
+      return { sizeBytes, bytes, extents: [], digests: digests.finish() };
+    }
+    const last = await sink.end();
+    if (last) extents.push(wholeExtent(last));
+    return { sizeBytes, bytes: undefined, extents, digests: digests.finish() };
+  } finally {
+    await sink.discard();
+  }
+}
+
+/**
+ * The body's runs; rejects with ChunkError `aborted` as soon as the signal fires, even while the body stalls.
+ * A listener per run and not one race for all: a promise that stays open keeps every value that raced with it.
+ */
+async function* untilAborted(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const runs = body[Symbol.asyncIterator]();
+  let over = false;
+  try {
+    for (;;) {
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        const onAbort = () => reject(abortedBy(signal));
+        if (signal.aborted) {
+          onAbort();
+          return;
+        }
+        signal.addEventListener('abort', onAbort, { once: true });
+        const settled = () => signal.removeEventListener('abort', onAbort);
+        runs.next().then(
+          (result) => {
+            settled();
+            resolve(result);
+          },
+          (error: unknown) => {
+            settled();
+            over = true;
+            reject(error);
+          },
+        );
+      });
+      if (next.done) {
+        over = true;
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    // Not waited for: a body that stalls answers this only after its next run.
+    if (!over) runs.return?.().catch(() => {});
+  }
+}

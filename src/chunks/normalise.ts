@@ -1,0 +1,77 @@
+import type { Chunk, Extent } from '../format/extent.js';
+import { isWholeChunk } from '../format/extent.js';
+import type { ExtentList } from '../index/object-record.js';
+import { ChunkError } from './api.js';
+import type { ChunkSink } from './ingest.js';
+import type { ChunkReader } from './reader.js';
+
+export interface NormaliseOptions {
+  readonly reader: ChunkReader;
+  readonly newSink: () => ChunkSink;
+  readonly chunkSizeBytes: number;
+  /** Whole chunks of this size stay; they are what eager upload has sent already. */
+  readonly goodFromBytes: number;
+}
+
+/** Extents that stand side by side and are cut anew together. */
+interface Run {
+  readonly startBytes: number;
+  /** The run is just this whole chunk: cutting it anew would give it again. */
+  only: Extent | undefined;
+}
+
+function chunkOf(extent: Extent): Chunk {
+  return { oid: extent.oid, sizeBytes: extent.chunkLengthBytes, volume: extent.volume };
+}
+
+/**
+ * The whole chunks that a commit may name for an object, in order; their concatenation is the object. Exactly
+ * one where the object is no longer than a chunk. Whole chunks of a good size stay, as does a short one between
+ * them; runs of partial or short ones are cut anew through the writer. What comes out normalises to itself, so
+ * a committer that starts over finds the same chunks.
+ */
+export async function* normalise(list: ExtentList, options: NormaliseOptions): AsyncGenerator<Chunk> {
+  const { chunkSizeBytes, goodFromBytes } = options;
+  const isSmall = list.sizeBytes <= chunkSizeBytes;
+  let run: Run | undefined;
+  let atBytes = 0;
+  for await (const extent of list.range(0, list.sizeBytes)) {
+    if (extent.lengthBytes === 0) continue;
+    const whole = isWholeChunk(extent);
+    if (whole && extent.lengthBytes >= goodFromBytes && !isSmall) {
+      if (run) yield* endRun(run, atBytes, list, options);
+      run = undefined;
+      yield chunkOf(extent);
+    } else if (run) run.only = undefined;
+    else run = { startBytes: atBytes, only: whole ? extent : undefined };
+    atBytes += extent.lengthBytes;
+  }
+  if (run) yield* endRun(run, atBytes, list, options);
+  if (atBytes !== list.sizeBytes)
+    throw new ChunkError(
+      'corrupt',
+      `the extents give ${atBytes} bytes where the index says ${list.sizeBytes}`,
+    );
+}
+
+async function* endRun(
+  run: Run,
+  endBytes: number,
+  list: ExtentList,
+  options: NormaliseOptions,
+): AsyncGenerator<Chunk> {
+  if (run.only) {
+    yield chunkOf(run.only);
+    return;
+  }
+  const sink = options.newSink();
+  const bytes = options.reader.read(list, run.startBytes, endBytes);
+  try {
+    for await (const block of bytes as AsyncIterable<Uint8Array>) yield* sink.write(block);
+    const last = await sink.end();
+    if (last) yield last;
+  } finally {
+    bytes.destroy();
+    await sink.discard();
+  }
+}
