@@ -2,6 +2,7 @@
  * `.gateway/meta/<escaped key>%meta`: what an object's bytes do not tell. It names the bytes that it describes and
  * counts only for those: after an edit by hand the old ETag must not stand beside new bytes.
  */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 
 /** Headers and attributes of an object, as in src/index/object-record.ts (leaves import nothing of ours). */
@@ -24,10 +25,15 @@ export interface MetaChecksum {
   readonly value: string;
 }
 
+/** With more chunks than this, a document holds a hash over the oids: its size must not follow the object's. */
+const LISTED_OIDS_MAX = 1000;
+
 /** The bytes that a document is about: a plain file by its git blob id, chunks by their oids in order. */
 export interface DescribedBytes {
   readonly blobId?: string;
   readonly oids?: readonly string[];
+  /** SHA-256 over the raw oids; what encodeMeta makes of a long list. Writers hand in `oids`. */
+  readonly oidsSha256?: string;
   readonly sizeBytes: number;
 }
 
@@ -62,6 +68,7 @@ const stringMap = z.custom<Readonly<Record<string, string>>>(
     Object.values(value).every((v) => typeof v === 'string'),
 );
 const sizeBytes = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const text = z.string().exactOptional();
 
 const document = z.object({
@@ -91,14 +98,17 @@ const document = z.object({
       .string()
       .regex(/^[0-9a-f]{40}$/)
       .exactOptional(),
-    oids: z.array(z.string().regex(/^[0-9a-f]{64}$/)).exactOptional(),
+    oids: z.array(sha256).exactOptional(),
+    oidsSha256: sha256.exactOptional(),
     sizeBytes,
   }),
 });
 
 /** The file's bytes: the same for the same document, so that nothing is committed that changes nothing. */
 export function encodeMeta(doc: MetaDocument): Uint8Array {
-  const { meta, checksum, describes } = doc;
+  const { meta, checksum } = doc;
+  const { blobId, oids, oidsSha256, sizeBytes } = doc.describes;
+  const listed = oids === undefined || oids.length <= LISTED_OIDS_MAX;
   // JSON.stringify leaves out what is undefined.
   const ordered = {
     etag: doc.etag,
@@ -110,7 +120,11 @@ export function encodeMeta(doc: MetaDocument): Uint8Array {
     },
     checksum: checksum && { algorithm: checksum.algorithm, type: checksum.type, value: checksum.value },
     partSizesBytes: doc.partSizesBytes,
-    describes: { blobId: describes.blobId, oids: describes.oids, sizeBytes: describes.sizeBytes },
+    describes: {
+      blobId,
+      ...(listed ? { oids, oidsSha256 } : { oidsSha256: hashOf(oids) }),
+      sizeBytes,
+    },
   };
   return Buffer.from(`${JSON.stringify(ordered, undefined, 1)}\n`);
 }
@@ -127,16 +141,20 @@ export function decodeMeta(bytes: Uint8Array): MetaDocument | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
-/** True where the document is about exactly these bytes. */
+/** True where the document is about exactly these bytes (given with `oids` where they are chunks). */
 export function describesBytes(doc: MetaDocument, bytes: DescribedBytes): boolean {
-  const { blobId, oids } = doc.describes;
+  const { blobId, oids, oidsSha256 } = doc.describes;
   if (doc.describes.sizeBytes !== bytes.sizeBytes) return false;
   if (blobId !== undefined) return blobId === bytes.blobId;
-  return (
-    oids !== undefined &&
-    bytes.oids?.length === oids.length &&
-    oids.every((oid, i) => oid === bytes.oids?.[i])
-  );
+  if (bytes.oids === undefined) return false;
+  if (oidsSha256 !== undefined) return oidsSha256 === hashOf(bytes.oids);
+  return oids?.length === bytes.oids.length && oids.every((oid, i) => oid === bytes.oids?.[i]);
+}
+
+function hashOf(oids: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const oid of oids) hash.update(oid, 'hex');
+  return hash.digest('hex');
 }
 
 function sorted(map: Readonly<Record<string, string>> | undefined): Record<string, string> | undefined {

@@ -102,4 +102,20 @@ describe('metadata documents', () => {
     expect(describesBytes(plain, { blobId: 'd'.repeat(40), sizeBytes: 1 })).toBe(false);
     expect(describesBytes({ ...full, describes: { sizeBytes: 1 } }, { sizeBytes: 1 })).toBe(false);
   });
+
+  test('stay small for an object of many chunks, and still know its bytes', () => {
+    const oids = Array.from({ length: 1001 }, (_, i) => i.toString(16).padStart(64, '0'));
+    const encoded = encodeMeta({ ...full, describes: { oids, sizeBytes: 5 } });
+    expect(encoded.length).toBeLessThan(1000);
+    const doc = decodeMeta(encoded)!;
+    expect(doc.describes).toEqual({
+      // sha256 over the raw oids, computed with another program
+      oidsSha256: '63d4a2e4501a5db1cc3f4529f6b9962064b10e8c8efcc784ed96b9ec6dd22389',
+      sizeBytes: 5,
+    });
+    expect(describesBytes(doc, { oids, sizeBytes: 5 })).toBe(true);
+    expect(describesBytes(doc, { oids: oids.toReversed(), sizeBytes: 5 })).toBe(false);
+    expect(describesBytes(doc, { oids: oids.slice(1), sizeBytes: 5 })).toBe(false);
+    expect(encodeMeta(doc)).toEqual(encoded);
+  });
 });
