@@ -1,0 +1,23 @@
+import type { Command } from './command.js';
+import { acceptRemoteCommand } from './commands/accept-remote.js';
+import { doctorCommand } from './commands/doctor.js';
+import { fsckCommand } from './commands/fsck.js';
+import { localGiteeCommand } from './commands/local-gitee.js';
+import { rebuildCommand } from './commands/rebuild.js';
+import { serveCommand } from './commands/serve.js';
+import { statusCommand } from './commands/status.js';
+import { verifyCloneCommand } from './commands/verify-clone.js';
+import { versionCommand } from './commands/version.js';
+
+/** All commands, in the order that help and README list them. */
+export const COMMANDS: readonly Command[] = [
+  serveCommand,
+  localGiteeCommand,
+  doctorCommand,
+  statusCommand,
+  fsckCommand,
+  rebuildCommand,
+  acceptRemoteCommand,
+  verifyCloneCommand,
+  versionCommand,
+];

@@ -1,0 +1,53 @@
+import type { BucketStatus } from '../../journal/bucket-state.js';
+import type { GatewayStatus } from '../../server/control-server.js';
+import { CONFIG_FLAG, type Command } from '../command.js';
+import { EXIT } from '../exit-codes.js';
+import { columns, humanDuration, printJson, printLine } from '../output.js';
+import { withGateway } from '../with-gateway.js';
+
+export const statusCommand: Command = {
+  name: 'status',
+  positionals: [],
+  flags: [CONFIG_FLAG],
+  summary: 'show what the gateway does and what is not yet on Gitee',
+  details: () => 'Exit code 0: a gateway runs and is ready; 1: it is not ready, or none runs.\n',
+  run: async (input, context) => {
+    const status = await withGateway(input, context, (operations) => operations.status());
+    if (input.json) printJson(context, status);
+    else for (const line of statusLines(status, Date.now())) printLine(context, line);
+    return status.ready ? EXIT.ok : EXIT.found;
+  },
+};
+
+/** The text of `status`; nowMs for ages. */
+export function statusLines(status: GatewayStatus, nowMs: number): string[] {
+  const runs = status.pid === undefined ? 'not running' : `running, process ${status.pid}`;
+  return [
+    `gitee-s3 ${status.version}: ${runs}, ${status.ready ? 'ready' : 'not ready'}`,
+    ...status.problems.map((problem) => `  ${problem.name}: ${problem.detail}`),
+    ...columns([
+      ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
+      ...status.buckets.map((bucket) => bucketRow(bucket, nowMs)),
+    ]),
+  ];
+}
+
+function bucketRow(bucket: BucketStatus, nowMs: number): string[] {
+  const oldest = bucket.oldestPendingMs;
+  return [
+    bucket.bucket,
+    bucket.repository,
+    bucket.branch,
+    bucket.head?.slice(0, 10) ?? '-',
+    String(bucket.pendingChanges),
+    oldest === undefined ? '-' : humanDuration(nowMs - oldest),
+    String(bucket.quarantinedChanges),
+    bucketState(bucket),
+  ];
+}
+
+function bucketState(bucket: BucketStatus): string {
+  if (bucket.frozen) return `read-only until accept-remote: ${bucket.frozen.reason}`;
+  if (bucket.paused) return `paused (${bucket.paused.code}): ${bucket.paused.message}`;
+  return bucket.ready ? 'ready' : 'not ready';
+}

@@ -1,0 +1,106 @@
+/** Speaks to a running gateway over its control socket. */
+import { request, type IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
+import type { GatewayStatus } from '../server/control-server.js';
+import type { FsckStep, ProbeResult } from '../server/gateway.js';
+import type { Operations } from './operations.js';
+
+/** The gateway answered that a command failed; the message is its own. */
+export class ControlError extends Error {
+  override readonly name = 'ControlError';
+}
+
+/** Operations of a gateway that runs. */
+export class ControlClient implements Operations {
+  private constructor(private readonly socket: SocketPath) {}
+
+  /** undefined where no gateway listens on this directory. */
+  static async connect(stateDir: string): Promise<ControlClient | undefined> {
+    let socket: SocketPath;
+    try {
+      socket = await controlSocketPath(stateDir);
+    } catch (error) {
+      if (isNobodyThere(error)) return undefined;
+      throw error;
+    }
+    const client = new ControlClient(socket);
+    try {
+      await client.status();
+      return client;
+    } catch (error) {
+      await socket.release();
+      if (isNobodyThere(error)) return undefined;
+      throw error;
+    }
+  }
+
+  status(): Promise<GatewayStatus> {
+    return this.#json('GET', '/v1/status');
+  }
+
+  doctor(): Promise<ProbeResult[]> {
+    return this.#json('POST', '/v1/doctor', {});
+  }
+
+  async *fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep> {
+    const response = await this.#send('POST', '/v1/fsck', options);
+    for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
+      if (line === '') continue;
+      const item = JSON.parse(line) as FsckStep | { error: string };
+      if ('error' in item) throw new ControlError(item.error);
+      yield item;
+    }
+  }
+
+  rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }> {
+    return this.#json('POST', '/v1/rebuild', { bucket });
+  }
+
+  acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
+    return this.#json('POST', '/v1/accept-remote', { bucket });
+  }
+
+  close(): Promise<void> {
+    return this.socket.release();
+  }
+
+  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    return JSON.parse(await text(await this.#send(method, path, body))) as T;
+  }
+
+  async #send(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const sent = request(
+        {
+          socketPath: this.socket.path,
+          method,
+          path,
+          headers: payload === undefined ? {} : { 'content-type': 'application/json' },
+        },
+        resolve,
+      );
+      sent.on('error', reject);
+      sent.end(payload);
+    });
+    if (response.statusCode === 200) return response;
+    throw new ControlError(errorText(await text(response), response.statusCode));
+  }
+}
+
+function errorText(body: string, status: number | undefined): string {
+  try {
+    return (JSON.parse(body) as { error: string }).error;
+  } catch {
+    // Not JSON: then the status is all there is to say.
+    return `the gateway answered the command with status ${status ?? 'none'}`;
+  }
+}
+
+/** No socket, or one that a killed gateway left behind. */
+function isNobodyThere(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR';
+}

@@ -1,0 +1,88 @@
+/** Runs one gateway from its configuration to its end. */
+import { mkdir } from 'node:fs/promises';
+import type { EventEmitter } from 'node:events';
+import { systemClock } from '../async/clock.js';
+import type { Failpoints } from '../async/failpoint.js';
+import type { Log } from '../async/log.js';
+import type { Config } from './config/config.js';
+import { ControlServer } from './control-server.js';
+import { controlSocketPath } from './control-socket.js';
+import type { Compose, Gateway } from './gateway.js';
+import type { Redactor } from './logging/redact.js';
+import { Metrics } from './metrics.js';
+import { Shutdown } from './shutdown.js';
+import { STORAGE_FORMAT } from './version.js';
+
+export interface ServeParts {
+  readonly config: Config;
+  readonly compose: Compose;
+  readonly log: Log;
+  readonly redactor: Redactor;
+  readonly failpoints: Failpoints;
+  readonly version: string;
+  /** Where signals come from: the process. */
+  readonly signals: EventEmitter;
+  /** Ends the process at once; the second stop signal calls it. */
+  readonly exit: (code: number) => void;
+  /** Called when the gateway listens. */
+  readonly onStarted?: (gateway: Gateway) => void;
+}
+
+/**
+ * Serves until a signal or a broken invariant.
+ * @returns the exit code: 0 after a signal, 3 after a broken invariant (a supervisor starts it again).
+ */
+export async function serve(parts: ServeParts): Promise<number> {
+  const { config, log } = parts;
+  // State holds what others must not read: journal, chunks, the control socket.
+  process.umask(0o077);
+  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+
+  let gateway: Gateway | undefined;
+  const shutdown = new Shutdown(parts.signals, log, {
+    onReload: async () => gateway?.reload(),
+    onImpatience: () => {
+      log.warn('second stop signal: ending at once');
+      parts.exit(3);
+    },
+  });
+  try {
+    gateway = await parts.compose(config, {
+      log,
+      metrics: new Metrics({ version: parts.version, format: STORAGE_FORMAT }),
+      redactor: parts.redactor,
+      clock: systemClock,
+      failpoints: parts.failpoints,
+      onFatal: (error) => shutdown.fatal(error),
+    });
+    return await runUntilStopped(gateway, shutdown, parts);
+  } finally {
+    shutdown.dispose();
+  }
+}
+
+async function runUntilStopped(gateway: Gateway, shutdown: Shutdown, parts: ServeParts): Promise<number> {
+  const { config, log } = parts;
+  const control = new ControlServer(gateway, await controlSocketPath(config.stateDir), parts.version, log);
+  try {
+    await control.listen();
+    await gateway.start();
+    log.info('gateway started', {
+      version: parts.version,
+      s3: gateway.s3Address(),
+      metrics: gateway.metricsAddress(),
+      gitee: config.gitee.url,
+      buckets: config.buckets.map((b) => b.name),
+    });
+    parts.onStarted?.(gateway);
+    const reason = await shutdown.requested();
+    if ('fatal' in reason)
+      log.error('a broken invariant: stopping, a restart recovers', { error: reason.fatal });
+    else log.info('stopping', { signal: reason.signal, graceMs: config.shutdown.graceMs });
+    return 'fatal' in reason ? 3 : 0;
+  } finally {
+    await control.close();
+    await gateway.stop(config.shutdown.graceMs);
+    log.info('gateway stopped');
+  }
+}
