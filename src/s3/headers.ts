@@ -52,6 +52,6 @@ export function textOfHeader(latin1: string): string {
 export function headerOfText(text: string): string | undefined {
   const latin1 = Buffer.from(text, 'utf8').toString('latin1');
   // RFC 9110 §5.5: no control characters but TAB.
-   
+
   return /[\u0000-\u0008\u000a-\u001f\u007f]/.test(latin1) ? undefined : latin1;
 }

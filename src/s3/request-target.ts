@@ -43,7 +43,6 @@ export function decodeComponent(text: string): string {
   }
 }
 
- 
 const NON_ASCII = /[^\u0000-\u007f]/;
 
 /** In queries `+` is a blank, as in forms; S3 reads it so. */

@@ -110,13 +110,12 @@ class S3Endpoint {
       if (!gone.signal.aborted) await writeAnswer(answer, context);
     } catch (thrown) {
       const error = (progress.error = toS3Error(thrown));
-      if (error.status >= 500 && !gone.signal.aborted)
-        log.error('request failed', {
-          requestId: requestId.id,
-          code: error.code,
-          error: error.cause ?? error,
-        });
-      writeError(error, progress.target?.rawPath ?? '', context);
+      this.#logFailure(error, requestId.id, gone.signal.aborted);
+      const { target } = progress;
+      const subject = target
+        ? { resource: target.rawPath, bucket: target.bucket, key: target.keyText }
+        : NO_SUBJECT;
+      writeError(error, subject, context);
     }
   }
 

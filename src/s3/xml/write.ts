@@ -11,7 +11,6 @@ export type Xml = string & { readonly __xml: true };
  */
 export function escapeText(text: string): string {
   return text.replace(
-     
     /[&<>"\r\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g,
     (c) => NAMED[c] ?? `&#x${c.charCodeAt(0).toString(16).toUpperCase()};`,
   );

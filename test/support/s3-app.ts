@@ -1,0 +1,85 @@
+/** The real router on a real socket, over objects in memory. */
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock, type Clock } from '../../src/async/clock.js';
+import { silentLog, type Log } from '../../src/async/log.js';
+import { silentObserver, type Observer } from '../../src/async/observer.js';
+import { createS3App, prepareS3Server, type S3AppDeps } from '../../src/s3/router.js';
+import type { CredentialStore } from '../../src/s3/sigv4/credentials.js';
+import { MemoryObjects } from './memory-objects.js';
+import { WireClient, type S3Target } from './s3-client.js';
+
+export const ACCESS_KEY = 'AKIDEXAMPLE';
+export const SECRET_KEY = 'a/secret+with=signs';
+export const READER_KEY = 'AKIDREADER';
+export const READER_SECRET = 'reader-secret';
+
+/** One key that may write `images` and read `shared`, one that may read `images`. */
+export const testCredentials: CredentialStore = {
+  find: (accessKeyId) => {
+    if (accessKeyId === ACCESS_KEY)
+      return {
+        secret: SECRET_KEY,
+        rights: (bucket) => (bucket === 'shared' ? 'read' : bucket === 'secret' ? 'none' : 'write'),
+      };
+    if (accessKeyId === READER_KEY)
+      return { secret: READER_SECRET, rights: (bucket) => (bucket === 'images' ? 'read' : 'none') };
+    return undefined;
+  },
+};
+
+export interface TestApp {
+  readonly objects: MemoryObjects;
+  readonly server: http.Server;
+  readonly endpoint: string;
+  readonly port: number;
+  readonly target: S3Target;
+  readonly client: WireClient;
+  readonly reader: WireClient;
+  close(): Promise<void>;
+}
+
+export async function startTestApp(
+  options: Partial<Pick<S3AppDeps, 'domain' | 'bodyIdleTimeoutMs' | 'drain'>> & {
+    clock?: Clock;
+    log?: Log;
+    observer?: Observer;
+    region?: string;
+    objects?: MemoryObjects;
+  } = {},
+): Promise<TestApp> {
+  const { clock = systemClock, log = silentLog, observer = silentObserver, region = 'us-east-1' } = options;
+  const objects = options.objects ?? new MemoryObjects(['images', 'shared', 'secret'], () => clock.nowMs());
+  const { domain, bodyIdleTimeoutMs, drain } = options;
+  const app = createS3App({
+    objects,
+    credentials: testCredentials,
+    region,
+    log,
+    observer,
+    clock,
+    ...(domain === undefined ? {} : { domain }),
+    ...(bodyIdleTimeoutMs === undefined ? {} : { bodyIdleTimeoutMs }),
+    ...(drain === undefined ? {} : { drain }),
+  });
+  const server = http.createServer(app);
+  prepareS3Server(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const endpoint = `http://127.0.0.1:${port}`;
+  const target = { endpoint, region, accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY };
+  return {
+    objects,
+    server,
+    endpoint,
+    port,
+    target,
+    client: new WireClient(target),
+    reader: new WireClient({ ...target, accessKeyId: READER_KEY, secretAccessKey: READER_SECRET }),
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

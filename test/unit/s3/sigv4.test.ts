@@ -1,0 +1,290 @@
+import http from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import aws4 from 'aws4';
+import { canonicalUris } from '../../../src/s3/sigv4/canonical-request.js';
+import { ACCESS_KEY, SECRET_KEY, startTestApp, type TestApp } from '../../support/s3-app.js';
+import { WireClient, sha256Hex } from '../../support/s3-client.js';
+
+describe('Signature Version 4', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp();
+    await app.client.send({ method: 'PUT', path: '/images/k', body: 'hello' });
+  });
+  afterAll(() => app.close());
+
+  const get = (query: Record<string, string> = {}) => ({ method: 'GET', path: '/images/k', query });
+  const codeOf = (answer: { status: number; xml(n: string): string | undefined }) => [
+    answer.status,
+    answer.xml('Code'),
+  ];
+
+  it('lets a request in that @smithy/signature-v4 signed', async () => {
+    expect((await app.client.send(get())).text).toBe('hello');
+  });
+
+  it.each([
+    '/images/a%20b',
+    '/images/a%2Fb',
+    '/images/a//b',
+    '/images/%E4%BD%A0/~x',
+    "/images/(a)'*!",
+    '/images/a+b',
+    '/images/a/../b',
+    '/images/%2525',
+  ])('lets the path %s in as it was sent, and keeps it apart from others', async (path) => {
+    const answer = await app.client.send({ method: 'PUT', path, body: path });
+    expect(answer.status).toBe(200);
+    expect((await app.client.send({ method: 'GET', path })).text).toBe(path);
+  });
+
+  it('lets requests in that aws4 signed, by header and by query', async () => {
+    const credentials = { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY };
+    const header = aws4.sign(
+      {
+        host: `127.0.0.1:${app.port}`,
+        path: '/images/k?response-content-type=text%2Fx%20y',
+        service: 's3',
+        region: 'us-east-1',
+        method: 'GET',
+      },
+      credentials,
+    );
+    const byHeader = await app.client.raw('GET', header.path!, header.headers as Record<string, string>);
+    expect([byHeader.status, byHeader.text]).toEqual([200, 'hello']);
+    const query = aws4.sign(
+      {
+        host: `127.0.0.1:${app.port}`,
+        path: '/images/k?X-Amz-Expires=60',
+        service: 's3',
+        region: 'us-east-1',
+        signQuery: true,
+      },
+      credentials,
+    );
+    expect((await app.client.raw('GET', query.path!)).text).toBe('hello');
+  });
+
+  it.each(['GET', 'HEAD', 'PUT', 'DELETE'])('lets a presigned %s in', async (method) => {
+    const url = await app.client.presign({ method, path: '/images/presigned' });
+    const answer = await app.client.raw(method, url, {}, method === 'PUT' ? 'body' : undefined);
+    expect(answer.status).toBe({ GET: 404, HEAD: 404, PUT: 200, DELETE: 204 }[method]);
+  });
+
+  it('lets a presigned link hold for a client that adds Range and User-Agent', async () => {
+    const url = await app.client.presign(get());
+    const answer = await app.client.raw('GET', url, {
+      range: 'bytes=1-2',
+      'user-agent': 'docker',
+      'accept-encoding': 'gzip',
+    });
+    expect([answer.status, answer.text, answer.headers['content-range']]).toEqual([206, 'el', 'bytes 1-2/5']);
+  });
+
+  it('refuses a presigned link of one method for another', async () => {
+    const url = await app.client.presign({ method: 'GET', path: '/images/k' });
+    expect(codeOf(await app.client.raw('DELETE', url))).toEqual([403, 'SignatureDoesNotMatch']);
+  });
+
+  it('refuses a presigned link after its time', async () => {
+    const url = await app.client.presign({ ...get(), now: new Date(Date.now() - 61_000) }, 60);
+    const answer = await app.client.raw('GET', url);
+    expect(codeOf(answer)).toEqual([403, 'AccessDenied']);
+    expect(answer.xml('Message')).toBe('Request has expired');
+  });
+
+  it.each([
+    ['0', 400],
+    ['-5', 400],
+    ['604801', 400],
+    ['soon', 400],
+  ])('refuses X-Amz-Expires=%s', async (expires, status) => {
+    const url = (await app.client.presign(get())).replace('X-Amz-Expires=1200', `X-Amz-Expires=${expires}`);
+    expect(codeOf(await app.client.raw('GET', url))).toEqual([status, 'AuthorizationQueryParametersError']);
+  });
+
+  it('takes X-Amz-Expires=604800', async () => {
+    const url = await app.client.presign(get(), 604_800);
+    expect((await app.client.raw('GET', url)).status).toBe(200);
+  });
+
+  it('refuses a header that was changed, a query that was added, a body that is another', async () => {
+    const headers = await app.client.signedHeaders({
+      method: 'PUT',
+      path: '/images/x',
+      body: 'a',
+      headers: { 'x-amz-acl': 'private' },
+    });
+    expect(
+      codeOf(await app.client.raw('PUT', '/images/x', { ...headers, 'x-amz-acl': 'public-read' }, 'a')),
+    ).toEqual([403, 'SignatureDoesNotMatch']);
+    expect(codeOf(await app.client.raw('PUT', '/images/x?acl', headers, 'a'))).toEqual([
+      403,
+      'SignatureDoesNotMatch',
+    ]);
+    expect(codeOf(await app.client.raw('PUT', '/images/x', headers, 'b'))).toEqual([
+      400,
+      'XAmzContentSHA256Mismatch',
+    ]);
+    expect(app.objects.keys()).not.toContain('x');
+  });
+
+  it('refuses an x-amz header that is not signed, and names it', async () => {
+    const answer = await app.client.send({ ...get(), unsignedHeaders: { 'x-amz-meta-added': '1' } });
+    expect(codeOf(answer)).toEqual([403, 'AccessDenied']);
+    expect(answer.xml('HeadersNotSigned')).toBe('x-amz-meta-added');
+  });
+
+  it('refuses a signature that does not cover the host', async () => {
+    const headers = await app.client.signedHeaders(get());
+    const authorization = headers['authorization']!.replace('SignedHeaders=host;', 'SignedHeaders=');
+    const answer = await app.client.raw('GET', '/images/k', { ...headers, authorization });
+    expect(answer.xml('HeadersNotSigned')).toBe('host');
+  });
+
+  it.each([-16, 16])('refuses a clock that is %d minutes off', async (minutes) => {
+    const answer = await app.client.send({ ...get(), now: new Date(Date.now() + minutes * 60_000) });
+    expect(codeOf(answer)).toEqual([403, 'RequestTimeTooSkewed']);
+    expect(answer.xml('MaxAllowedSkewMilliseconds')).toBe('900000');
+  });
+
+  it('bears a clock that is 14 minutes off', async () => {
+    expect((await app.client.send({ ...get(), now: new Date(Date.now() - 14 * 60_000) })).status).toBe(200);
+  });
+
+  it('refuses a foreign region and says which one it expects', async () => {
+    const answer = await new WireClient({ ...app.target, region: 'eu-west-1' }).send(get());
+    expect(codeOf(answer)).toEqual([400, 'AuthorizationHeaderMalformed']);
+    expect(answer.xml('Region')).toBe('us-east-1');
+  });
+
+  it('refuses a scope of another service or another day', async () => {
+    const headers = await app.client.signedHeaders(get());
+    for (const [from, to] of [
+      ['/s3/', '/sqs/'],
+      [/\/\d{8}\//, '/20200101/'],
+    ] as const) {
+      const authorization = headers['authorization']!.replace(from, to);
+      expect(codeOf(await app.client.raw('GET', '/images/k', { ...headers, authorization }))).toEqual([
+        400,
+        'AuthorizationHeaderMalformed',
+      ]);
+    }
+  });
+
+  it('refuses an unknown access key, and a wrong secret', async () => {
+    expect(codeOf(await new WireClient({ ...app.target, accessKeyId: 'NOBODY' }).send(get()))).toEqual([
+      403,
+      'InvalidAccessKeyId',
+    ]);
+    expect(codeOf(await new WireClient({ ...app.target, secretAccessKey: 'wrong' }).send(get()))).toEqual([
+      403,
+      'SignatureDoesNotMatch',
+    ]);
+  });
+
+  it('refuses a request without a signature', async () => {
+    expect(codeOf(await app.client.raw('GET', '/images/k'))).toEqual([403, 'AccessDenied']);
+  });
+
+  it('refuses a session token clearly', async () => {
+    const answer = await app.client.send({ ...get(), headers: { 'x-amz-security-token': 'token' } });
+    expect(codeOf(answer)).toEqual([400, 'InvalidToken']);
+    expect(answer.xml('Message')).toMatch(/session token/i);
+  });
+
+  it.each([
+    ['header', '/images/k', { authorization: 'AWS AKID:c2lnbmF0dXJl' }],
+    ['query', '/images/k?AWSAccessKeyId=AKID&Signature=x&Expires=1', {}],
+  ])('refuses Signature Version 2 in the %s and says what to set', async (_where, path, headers) => {
+    const answer = await app.client.raw('GET', path, headers as Record<string, string>);
+    expect(codeOf(answer)).toEqual([400, 'InvalidRequest']);
+    expect(answer.xml('Message')).toContain('v4auth: true');
+  });
+
+  it('refuses a header signature without x-amz-content-sha256, or with a senseless one', async () => {
+    const headers = await app.client.signedHeaders(get());
+    const { 'x-amz-content-sha256': _hash, ...without } = headers;
+    expect(codeOf(await app.client.raw('GET', '/images/k', without))).toEqual([400, 'InvalidRequest']);
+    expect(
+      codeOf(await app.client.raw('GET', '/images/k', { ...headers, 'x-amz-content-sha256': 'abc' })),
+    ).toEqual([400, 'InvalidArgument']);
+  });
+
+  it('takes UNSIGNED-PAYLOAD by header', async () => {
+    const answer = await app.client.send({
+      method: 'PUT',
+      path: '/images/u',
+      body: 'x',
+      payloadHash: 'UNSIGNED-PAYLOAD',
+    });
+    expect(answer.status).toBe(200);
+  });
+
+  it('gives a reader reads and no writes, and no other bucket', async () => {
+    expect((await app.reader.send(get())).text).toBe('hello');
+    expect(codeOf(await app.reader.send({ method: 'PUT', path: '/images/r', body: 'x' }))).toEqual([
+      403,
+      'AccessDenied',
+    ]);
+    expect(codeOf(await app.reader.send({ method: 'GET', path: '/shared' }))).toEqual([403, 'AccessDenied']);
+  });
+
+  it('does not let a copy read what its key may not read', async () => {
+    await app.objects.putObject(
+      'secret',
+      's' as never,
+      { bytes: bytes('secret'), promise: {} },
+      { meta: {}, conditions: {} },
+      { signal: new AbortController().signal, requestId: 't' },
+    );
+    const answer = await app.client.send({
+      method: 'PUT',
+      path: '/images/stolen',
+      headers: { 'x-amz-copy-source': 'secret/s' },
+    });
+    expect(codeOf(answer)).toEqual([403, 'AccessDenied']);
+  });
+
+  it('lists only the buckets that the key may use', async () => {
+    expect((await app.client.send({ method: 'GET', path: '/' })).xmlAll('Name')).toEqual([
+      'images',
+      'shared',
+    ]);
+    expect((await app.reader.send({ method: 'GET', path: '/' })).xmlAll('Name')).toEqual(['images']);
+  });
+
+  it('signs header values with runs of blanks and UTF-8 as signers do', async () => {
+    const answer = await app.client.send({
+      method: 'PUT',
+      path: '/images/meta',
+      body: '',
+      headers: { 'x-amz-meta-note': '  two   blanks ' },
+    });
+    expect(answer.status).toBe(200);
+  });
+
+  it('reads an absolute request target', async () => {
+    const headers = await app.client.signedHeaders(get());
+    const text = await new Promise<string>((resolve, reject) => {
+      http
+        .get({ host: '127.0.0.1', port: app.port, path: `${app.endpoint}/images/k`, headers }, (res) => {
+          let body = '';
+          res.on('data', (piece: Buffer) => (body += piece.toString()));
+          res.on('end', () => resolve(body));
+        })
+        .on('error', reject);
+    });
+    expect(text).toBe('hello');
+  });
+
+  it('knows two spellings of a path at most', () => {
+    expect(canonicalUris('/b/a+b')).toEqual(['/b/a+b', '/b/a%2Bb']);
+    expect(canonicalUris('/b/a%2Fb')).toEqual(['/b/a%2Fb']);
+    expect(sha256Hex('')).toMatch(/^e3b0c442/);
+  });
+});
+
+async function* bytes(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
+}
