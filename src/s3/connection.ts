@@ -39,10 +39,22 @@ const REFUSED_LINGER_MS = 2000;
 /** Answers what Node's parser refuses (headers too large, garbage, a time-out) with an S3 document. */
 export function attachClientErrorHandler(server: Server): void {
   const answered = new WeakSet<Duplex>();
+  const busy = new WeakSet<Duplex>();
+  server.prependListener('request', (req: IncomingMessage, res: ServerResponse) => {
+    busy.add(req.socket);
+    res.once('close', () => busy.delete(req.socket));
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (answered.has(socket)) return;
     answered.add(socket);
-    if (error.code === 'ECONNRESET' || !socket.writable) {
+    // In the middle of a request (its client hung up, or its body is garbage) there is an answer under way
+    // already, and a second one would be read as part of it. HPE_INVALID_EOF_STATE is a hang-up.
+    if (
+      !socket.writable ||
+      busy.has(socket) ||
+      error.code === 'ECONNRESET' ||
+      error.code === 'HPE_INVALID_EOF_STATE'
+    ) {
       socket.destroy();
       return;
     }
