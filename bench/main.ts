@@ -1,0 +1,30 @@
+/**
+ * `npm run bench [-- <scenario>...]`: prints ratios and sizes measured in one run. How to read them:
+ * bench/README.md. Without names the short ones run; `line`, `memory` and `keys-1m` take minutes.
+ */
+import { line } from './line.bench.js';
+import { keys } from './keys.bench.js';
+import { memory } from './memory.bench.js';
+import { pulls } from './pulls.bench.js';
+
+const SCENARIOS: Record<string, () => Promise<void>> = {
+  'keys-10k': () => keys(10_000),
+  'keys-100k': () => keys(100_000),
+  'keys-1m': () => keys(1_000_000),
+  memory: () => memory(5 * 1024),
+  'memory-512m': () => memory(512),
+  pulls: () => pulls(32, 512),
+  line: () => line(),
+};
+const SHORT = ['keys-10k', 'memory-512m', 'pulls'];
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in SCENARIOS));
+if (unknown.length > 0) {
+  console.error(`no scenario ${unknown.join(', ')}: there are ${Object.keys(SCENARIOS).join(', ')}`);
+  process.exit(2);
+}
+for (const name of names.length > 0 ? names : SHORT) {
+  console.log(`== ${name}`);
+  await SCENARIOS[name]!();
+}
