@@ -71,6 +71,7 @@ export class Admission {
 
   async #waitForLine(signal: AbortSignal): Promise<void> {
     const { changed, clock } = this.options;
+    if (signal.aborted) throw abortedBy(signal);
     const over = new AbortController();
     const onAbort = () => over.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });

@@ -4,7 +4,7 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Oid } from '../format/ids.js';
 import type { ChunkHome } from './paths.js';
-import { isNotFound, makeDurableDirectory } from './durable-files.js';
+import { isNotFound, makeDurableDirectory, systemCode } from './durable-files.js';
 
 /** A broken disk must not fill itself with evidence: beyond so many, copies that Gitee has too are deleted. */
 const KEPT_FILES = 32;
@@ -48,7 +48,7 @@ export class AsideShelf {
         await (await open(path, 'wx', 0o600)).close();
         return path;
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+        if (systemCode(error) !== 'EEXIST') throw error;
       }
     }
   }

@@ -3,6 +3,7 @@
  * keeps at its top: writer.ts and pinned.ts that nothing acknowledged is lost, reader.ts, fetch.ts and
  * local-chunks.ts that no wrong byte completes an answer, upload-queue.ts and cache.ts that memory is bounded.
  */
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
@@ -89,6 +90,8 @@ export class BucketChunks implements ChunksApi {
 
   constructor(private readonly options: BucketChunksOptions) {
     const { cache, clock, limits, observer, remote } = options;
+    // Every store() under way listens to it.
+    setMaxListeners(0, this.#closed.signal);
     const log = options.log.child({ bucket: options.bucket });
     const onChange = () => {
       this.#changed.ring();

@@ -66,7 +66,8 @@ export class ChunkCache {
     this.#lru = new LRUCache<Oid, CachedFile>({
       maxSize: Math.max(1, options.maxBytes),
       sizeCalculation: (file) => Math.max(1, file.sizeBytes),
-      dispose: (_file, oid, reason) => {
+      // After, not while: the deletion asks whether the entry is still there.
+      disposeAfter: (_file, oid, reason) => {
         if (reason !== 'evict') return;
         options.observer.count('gateway_cache_evictions_total');
         this.#deleteLater(oid);

@@ -5,9 +5,10 @@ import { dirname, join } from 'node:path';
 import type { Oid } from '../format/ids.js';
 import { ChunkError } from './api.js';
 
-/** The system call's name for what went wrong (`ENOENT`), if it has one. */
+/** The system call's name for what went wrong (`ENOENT`), if it has one. Errors of another realm count too. */
 export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
 }
 
 export function isNotFound(error: unknown): boolean {

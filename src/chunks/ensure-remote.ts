@@ -2,6 +2,7 @@
  * Invariant 2 (this layer's share). A commit never names a chunk that is not on Gitee: after the uploads,
  * Gitee is asked for every chunk once more, and what it lacks is uploaded again or named.
  */
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../async/clock.js';
 import { retry } from '../async/retry.js';
 import type { Chunk } from '../format/extent.js';
@@ -57,7 +58,9 @@ async function upload(
   options: EnsureRemoteOptions,
   signal?: AbortSignal,
 ): Promise<void> {
-  const results = await Promise.allSettled(chunks.map((chunk) => options.queue.ensure(chunk, signal)));
+  const results = await withOwnSignal(signal, (own) =>
+    Promise.allSettled(chunks.map((chunk) => options.queue.ensure(chunk, own))),
+  );
   const failures = results
     .filter((r): r is PromiseRejectedResult => r.status === 'rejected')
     .map((r): unknown => r.reason);
@@ -73,6 +76,23 @@ async function upload(
     throw new RemoteError(code, same[0]!.message, { cause: same[0], oids: same.flatMap((e) => e.oids) });
   }
   throw remote[0] ?? failures[0];
+}
+
+/** One listener on the caller's signal, however many chunks listen here. */
+async function withOwnSignal<T>(
+  signal: AbortSignal | undefined,
+  run: (own: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const own = new AbortController();
+  setMaxListeners(0, own.signal);
+  const onAbort = () => own.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await run(own.signal);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
 }
 
 async function askMissing(

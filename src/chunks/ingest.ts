@@ -137,7 +137,7 @@ async function* untilAborted(
             settled();
             resolve(result);
           },
-          (error: unknown) => {
+          (error: Error) => {
             settled();
             over = true;
             reject(error);

@@ -116,7 +116,7 @@ class BlockStream extends Readable {
       ({ done, value }) => {
         if (!this.destroyed) this.push(done ? null : value);
       },
-      (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+      (error: Error) => this.destroy(error),
     );
   }
 

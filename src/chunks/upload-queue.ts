@@ -30,7 +30,7 @@ const READ_BYTES = 1024 * 1024;
 
 interface Waiter {
   resolve(): void;
-  reject(error: unknown): void;
+  reject(error: Error): void;
 }
 
 interface Task {
@@ -60,6 +60,8 @@ export class UploadQueue {
   readonly #urgent = new Set<Task>();
   readonly #eager = new Set<Task>();
   readonly #runs = new Set<Promise<void>>();
+  /** One per upload under way: a remote may leave listeners behind, which must not pile up on one signal. */
+  readonly #uploads = new Set<AbortController>();
   readonly #closed = new AbortController();
   #queuedBytes = 0;
   #pausedBy: RemoteError | undefined;
@@ -150,8 +152,10 @@ export class UploadQueue {
 
   /** Stops uploads under way; what was not sent stays unsent. */
   async close(): Promise<void> {
-    this.#closed.abort(new ChunkError('aborted', 'the chunk store is closed'));
-    for (const task of [...this.#tasks.values()]) this.#rejectAll(task, abortedBy(this.#closed.signal));
+    const reason = new ChunkError('aborted', 'the chunk store is closed');
+    this.#closed.abort(reason);
+    for (const upload of this.#uploads) upload.abort(reason);
+    for (const task of [...this.#tasks.values()]) this.#rejectAll(task, reason);
     await Promise.all(this.#runs);
   }
 
@@ -204,13 +208,15 @@ export class UploadQueue {
     const { chunk } = task;
     const startedMs = clock.nowMs();
     let sentBytes = 0;
+    const upload = new AbortController();
+    this.#uploads.add(upload);
     uplink.begin();
     try {
       if (pinned.isUnsent(chunk.oid)) {
         await this.#checkFile(chunk);
         const path = pinned.pathOf(chunk.oid, 'unsent');
         const open = () => createReadStream(path, { highWaterMark: READ_BYTES });
-        ({ sentBytes } = await remote.put(chunk, open, this.#closed.signal));
+        ({ sentBytes } = await remote.put(chunk, open, upload.signal));
         await pinned.markSent(chunk.oid);
         this.#pausedBy = undefined;
         this.#failedRounds = 0;
@@ -220,8 +226,9 @@ export class UploadQueue {
       this.#drop(task);
     } catch (error) {
       task.running = false;
-      this.#failed(task, error, startedMs);
+      this.#failed(task, error as Error, startedMs);
     } finally {
+      this.#uploads.delete(upload);
       uplink.end(sentBytes);
       this.options.onChange();
     }
@@ -239,7 +246,7 @@ export class UploadQueue {
     }
   }
 
-  #failed(task: Task, error: unknown, startedMs: number): void {
+  #failed(task: Task, error: Error, startedMs: number): void {
     const { log } = this.options;
     if (this.#closed.signal.aborted) {
       this.#rejectAll(task, abortedBy(this.#closed.signal));
@@ -312,7 +319,7 @@ export class UploadQueue {
     clock.sleep(waitMs, resting.signal).then(over, over);
   }
 
-  #rejectAll(task: Task, error: unknown): void {
+  #rejectAll(task: Task, error: Error): void {
     for (const waiter of [...task.waiters]) waiter.reject(error);
   }
 }

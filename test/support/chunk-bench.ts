@@ -1,0 +1,240 @@
+/** A chunk store of one bucket in a temporary directory, with a clock, a disk and a remote that the test owns. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Clock } from '../../src/async/clock.js';
+import { noFailpoints, type Failpoints } from '../../src/async/failpoint.js';
+import { silentLog } from '../../src/async/log.js';
+import type { Observer } from '../../src/async/observer.js';
+import { BucketChunks, type ChunkLimits } from '../../src/chunks/bucket-chunks.js';
+import { ChunkCache } from '../../src/chunks/cache.js';
+import type { Chunk, Extent } from '../../src/format/extent.js';
+import { wholeExtent } from '../../src/format/extent.js';
+import type { ExtentList } from '../../src/index/object-record.js';
+import { MemoryChunkRemote } from './memory-chunk-remote.js';
+
+/** A clock that stands still until the test moves it. */
+export class ManualClock implements Clock {
+  #nowMs = Date.UTC(2026, 0, 1);
+  readonly #sleepers = new Set<{ untilMs: number; wake: () => void }>();
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get sleepers(): number {
+    return this.#sleepers.size;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const sleeper = {
+        untilMs: this.#nowMs + ms,
+        wake: () => {
+          this.#sleepers.delete(sleeper);
+          signal?.removeEventListener('abort', onAbort);
+          resolve();
+        },
+      };
+      const onAbort = () => {
+        this.#sleepers.delete(sleeper);
+        reject(signal!.reason as Error);
+      };
+      this.#sleepers.add(sleeper);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    for (const sleeper of [...this.#sleepers]) if (sleeper.untilMs <= this.#nowMs) sleeper.wake();
+  }
+}
+
+/** An observer that keeps what it is told. */
+export class RecordingObserver implements Observer {
+  readonly counters = new Map<string, number>();
+  readonly gauges = new Map<string, number>();
+  sets = 0;
+
+  count(name: string, labels?: Record<string, string>, n = 1): void {
+    const key = [name, ...Object.values(labels ?? {})].join(' ');
+    this.counters.set(key, (this.counters.get(key) ?? 0) + n);
+  }
+
+  observe(): void {}
+
+  set(name: string, value: number): void {
+    this.sets += 1;
+    this.gauges.set(name, value);
+  }
+}
+
+/** An extent list over an array, as the index gives one. */
+export function listOf(extents: readonly Extent[]): ExtentList {
+  const sizeBytes = extents.reduce((sum, e) => sum + e.lengthBytes, 0);
+  return {
+    sizeBytes,
+    count: extents.length,
+    range: async function* (startBytes: number, endBytes: number): AsyncGenerator<Extent> {
+      let at = 0;
+      for (const extent of extents) {
+        const from = Math.max(startBytes, at);
+        const to = Math.min(endBytes, at + extent.lengthBytes);
+        if (from < to)
+          yield { ...extent, offsetBytes: extent.offsetBytes + from - at, lengthBytes: to - from };
+        at += extent.lengthBytes;
+      }
+    },
+  };
+}
+
+export function listOfChunks(...chunks: readonly Chunk[]): ExtentList {
+  return listOf(chunks.map(wholeExtent));
+}
+
+/** Bytes that look random and are the same in every run. */
+export function bytesOf(seed: number, lengthBytes: number): Buffer {
+  const out = Buffer.allocUnsafe(lengthBytes);
+  let x = (seed * 2654435761 + 1) >>> 0;
+  for (let i = 0; i < lengthBytes; i += 1) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    out[i] = x;
+  }
+  return out;
+}
+
+export async function* pieces(...runs: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* runs;
+}
+
+export async function collectBytes(stream: Readable): Promise<Buffer> {
+  const out: Buffer[] = [];
+  for await (const block of stream) out.push(block as Buffer);
+  return Buffer.concat(out);
+}
+
+/** Lets everything that is ready run, files included, until the condition holds. Fails after 10 s. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadlineMs = Date.now() + 10_000;
+  while (!condition()) {
+    if (Date.now() > deadlineMs) throw new Error(`never came true: ${condition.toString()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+export const smallLimits: ChunkLimits = {
+  chunkSizeBytes: 1024,
+  eagerFromBytes: 640,
+  spoolSoftBytes: 64 * 1024,
+  spoolHardBytes: 128 * 1024,
+  diskReserveBytes: 1024,
+  uploadParallel: 4,
+  uplinkInitialBytesPerSecond: 1024,
+  graceMs: 24 * 3_600_000,
+};
+
+export interface BenchOptions {
+  readonly limits?: Partial<ChunkLimits>;
+  readonly cacheBytes?: number;
+  readonly failpoints?: Failpoints;
+}
+
+export class ChunkBench {
+  readonly remote = new MemoryChunkRemote();
+  readonly clock = new ManualClock();
+  readonly observer = new RecordingObserver();
+  freeBytes = 1024 * 1024 * 1024;
+  cache!: ChunkCache;
+  chunks!: BucketChunks;
+
+  private constructor(
+    readonly directory: string,
+    private readonly options: BenchOptions,
+  ) {}
+
+  static async start(options: BenchOptions = {}): Promise<ChunkBench> {
+    const bench = new ChunkBench(await mkdtemp(join(tmpdir(), 'chunks-')), options);
+    await bench.open();
+    return bench;
+  }
+
+  async open(): Promise<void> {
+    this.cache = new ChunkCache({
+      directory: this.directory,
+      maxBytes: this.options.cacheBytes ?? 256 * 1024 * 1024,
+      clock: this.clock,
+      log: silentLog,
+      observer: this.observer,
+    });
+    await this.cache.open();
+    this.chunks = new BucketChunks({
+      bucket: 'images',
+      directory: this.directory,
+      cache: this.cache,
+      remote: this.remote,
+      limits: { ...smallLimits, ...this.options.limits },
+      clock: this.clock,
+      log: silentLog,
+      observer: this.observer,
+      failpoints: this.options.failpoints ?? noFailpoints,
+      freeBytes: async () => this.freeBytes,
+      random: () => 0.5,
+    });
+    await this.chunks.open();
+  }
+
+  async close(): Promise<void> {
+    await this.chunks.close();
+    await this.cache.close();
+  }
+
+  /** Another process starts on the same directory. */
+  async restart(): Promise<void> {
+    await this.close();
+    await this.open();
+  }
+
+  async remove(): Promise<void> {
+    await this.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Moves the clock until the promise settles: retries wait between attempts. */
+  async stepped<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const done = () => (settled = true);
+    promise.then(done, done);
+    await until(() => {
+      this.clock.advance(1_000);
+      return settled;
+    });
+    return promise;
+  }
+
+  path(home: 'unsent' | 'grace' | 'cache', oid: string): string {
+    const below = home === 'cache' ? [home] : [home, 'images'];
+    return join(this.directory, ...below, oid.slice(0, 2), oid);
+  }
+
+  /** The body's chunks, durable. */
+  async put(...runs: readonly Uint8Array[]): Promise<readonly Extent[]> {
+    const { extents } = await this.chunks.ingest(pieces(...runs), {
+      digests: [],
+      keepUpToBytes: 0,
+      signal: new AbortController().signal,
+    });
+    return extents;
+  }
+
+  read(list: ExtentList, startBytes = 0, endBytes = list.sizeBytes): Promise<Buffer> {
+    return collectBytes(this.chunks.read(list, startBytes, endBytes));
+  }
+}

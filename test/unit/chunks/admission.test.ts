@@ -1,0 +1,123 @@
+// Attacks invariant 5's share of the spool, and the bound on how long a request may wait (invariant 6).
+import { RemoteError } from '../../../src/gitee/errors.js';
+import { bytesOf, ChunkBench, listOfChunks, until } from '../../support/chunk-bench.js';
+
+describe('admitting parts', () => {
+  let bench: ChunkBench;
+  const signal = new AbortController().signal;
+  beforeEach(async () => {
+    bench = await ChunkBench.start({ limits: { spoolSoftBytes: 20_000, spoolHardBytes: 30_000 } });
+  });
+  afterEach(() => bench.remove());
+
+  /** Large chunks that stand in line, since the line is shut. */
+  const fill = async (chunks: number) => {
+    bench.remote.gates.put.shut();
+    await bench.put(bytesOf(chunks, chunks * 1024));
+  };
+
+  const settledOf = (promise: Promise<void>) => {
+    const state = { settled: false };
+    promise.then(
+      () => (state.settled = true),
+      () => (state.settled = true),
+    );
+    return state;
+  };
+
+  test('up to 8 s of line is admitted at once', async () => {
+    await fill(8);
+    await bench.chunks.admit(signal);
+    expect(bench.observer.counters.size).toBe(0);
+  });
+
+  test('beyond that a part waits until the line has moved', async () => {
+    await fill(12);
+    const admitted = bench.chunks.admit(signal);
+    const state = settledOf(admitted);
+    await until(() => bench.remote.gates.put.waiting === 4);
+    expect(state.settled).toBe(false);
+    bench.remote.gates.put.open();
+    await admitted;
+    expect(bench.observer.counters.get('gateway_admission_waits_total admitted')).toBe(1);
+  });
+
+  test('it waits 5 s at most and is then admitted up to spool_soft', async () => {
+    await fill(12);
+    const admitted = bench.chunks.admit(signal);
+    const state = settledOf(admitted);
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    bench.clock.advance(4_999);
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(state.settled).toBe(false);
+    bench.clock.advance(1);
+    await admitted;
+  });
+
+  test('beyond spool_soft it is refused after the wait, with the time to come back', async () => {
+    await fill(21);
+    const failure = await bench.stepped(bench.chunks.admit(signal)).catch((e: unknown) => e);
+    expect(failure).toMatchObject({ name: 'ChunkError', code: 'spool-full' });
+    expect((failure as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(1_000);
+    expect(bench.observer.counters.get('gateway_admission_waits_total refused')).toBe(1);
+  });
+
+  test('a part that was admitted ends at spool_hard, and leaves nothing half-written', async () => {
+    await fill(29);
+    await expect(bench.put(bytesOf(99, 5_000))).rejects.toMatchObject({ code: 'spool-full' });
+  });
+
+  test('short chunks that wait for their commit hold nobody up', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) await bench.put(bytesOf(seed, 600));
+    await bench.chunks.admit(signal);
+  });
+
+  test('a line that stands still holds nobody up before spool_soft', async () => {
+    bench.remote.fail('put', () => new RemoteError('quota-full', 'full'));
+    await bench.put(bytesOf(1, 12 * 1024));
+    await until(() => bench.chunks.uploadsPausedBy !== undefined);
+    await bench.chunks.admit(signal);
+  });
+
+  test('a caller that goes away does not wait', async () => {
+    await fill(12);
+    const controller = new AbortController();
+    const admitted = bench.chunks.admit(controller.signal);
+    controller.abort(new Error('gone'));
+    await expect(admitted).rejects.toMatchObject({ code: 'aborted' });
+  });
+
+  test('at the disk reserve the cache gives way first', async () => {
+    const cached = bench.remote.seed(bytesOf(1, 600));
+    await bench.read(listOfChunks(cached));
+    bench.clock.advance(2_000);
+    bench.freeBytes = 1_500;
+    await expect(bench.chunks.admit(signal)).rejects.toMatchObject({ code: 'disk-full' });
+    expect(bench.cache.entries).toBe(0);
+    bench.freeBytes = 5_000;
+    await bench.chunks.admit(signal);
+  });
+
+  test('at the disk reserve grace time ends early, unsent chunks stay', async () => {
+    const [sent] = await bench.put(bytesOf(1, 700));
+    await until(() => bench.chunks.stats().graceBytes === 700);
+    const [unsent] = await bench.put(bytesOf(2, 100));
+    bench.clock.advance(2_000);
+    bench.freeBytes = 0;
+    await expect(bench.chunks.admit(signal)).rejects.toMatchObject({ code: 'disk-full' });
+    expect(bench.chunks.stats()).toMatchObject({ unsentBytes: 100, graceBytes: 0, cacheBytes: 0 });
+    expect(bench.cache.has(sent!.oid)).toBe(false);
+    bench.freeBytes = 1_000_000;
+    await bench.chunks.ensureRemote([{ oid: unsent!.oid, sizeBytes: 100, volume: 0 }]);
+  });
+
+  test('gauges are set on change, at most once a second', async () => {
+    const before = bench.observer.sets;
+    for (let seed = 1; seed <= 10; seed += 1) await bench.put(bytesOf(seed, 100));
+    expect(bench.observer.sets).toBe(before);
+    bench.clock.advance(1_000);
+    await until(() => bench.observer.gauges.get('gateway_spool_unsent_bytes') === 1_000);
+    expect(bench.observer.sets - before).toBe(6);
+    expect(bench.observer.gauges.get('gateway_spool_unsent_chunks')).toBe(10);
+  });
+});

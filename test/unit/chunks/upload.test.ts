@@ -1,0 +1,303 @@
+import { readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { RemoteError } from '../../../src/gitee/errors.js';
+import type { Chunk, Extent } from '../../../src/format/extent.js';
+import { bytesOf, ChunkBench, listOfChunks, until } from '../../support/chunk-bench.js';
+
+function chunkOf(extent: Extent): Chunk {
+  return { oid: extent.oid, sizeBytes: extent.chunkLengthBytes, volume: 0 };
+}
+
+describe('uploading chunks', () => {
+  let bench: ChunkBench;
+  beforeEach(async () => {
+    bench = await ChunkBench.start();
+  });
+  afterEach(() => bench.remove());
+
+  /** One chunk of so many bytes; from 640 on it is uploaded eagerly. */
+  const write = async (seed: number, lengthBytes: number) =>
+    chunkOf((await bench.put(bytesOf(seed, lengthBytes)))[0]!);
+
+  test('large chunks go out while the body still comes, short ones wait', async () => {
+    const short = await write(1, 639);
+    const large = await write(2, 640);
+    await until(() => bench.chunks.stats().graceBytes === 640);
+    expect([...bench.remote.chunks.keys()]).toEqual([large.oid]);
+    expect(bench.chunks.stats()).toMatchObject({ unsentBytes: 639, unsentChunks: 1 });
+    await bench.chunks.ensureRemote([short, large]);
+    expect(bench.remote.chunks.has(short.oid)).toBe(true);
+    expect(bench.chunks.stats()).toMatchObject({ unsentBytes: 0, graceBytes: 1_279 });
+  });
+
+  test('at most four uploads run at once', async () => {
+    bench.remote.gates.put.shut();
+    const chunks: Chunk[] = [];
+    for (let seed = 1; seed <= 9; seed += 1) chunks.push(await write(seed, 700));
+    await until(() => bench.remote.gates.put.waiting === 4);
+    bench.remote.gates.put.open();
+    await bench.chunks.ensureRemote(chunks);
+    expect(bench.remote.mostAtOnce.put).toBe(4);
+  });
+
+  test('a chunk is uploaded once, however often it is written and asked for', async () => {
+    bench.remote.gates.put.shut();
+    const chunk = await write(1, 700);
+    await write(1, 700);
+    const all = Promise.all([bench.chunks.ensureRemote([chunk, chunk]), bench.chunks.ensureRemote([chunk])]);
+    bench.remote.gates.put.open();
+    await all;
+    await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    expect(bench.remote.count('put')).toBe(1);
+  });
+
+  test('what a commit needs goes before what nobody waits for', async () => {
+    bench.remote.gates.put.shut();
+    for (let seed = 1; seed <= 8; seed += 1) await write(seed, 700);
+    const short = await write(20, 100);
+    await until(() => bench.remote.gates.put.waiting === 4);
+    const ensured = bench.chunks.ensureRemote([short]);
+    bench.remote.gates.put.open();
+    await ensured;
+    const order = bench.remote.calls.filter((c) => c.call === 'put').map((c) => c.oids[0]);
+    expect(order.indexOf(short.oid)).toBe(4);
+  });
+
+  test('a transient failure is tried again', async () => {
+    bench.remote.fail('put', () => new RemoteError('timeout', 'slow'), 2);
+    const chunk = await write(1, 700);
+    await bench.stepped(bench.chunks.ensureRemote([chunk]));
+    expect(bench.remote.count('put')).toBe(3);
+    expect(bench.chunks.stats().unsentBytes).toBe(0);
+  });
+
+  test('who waits is told after a bounded number of attempts; the chunk goes on trying', async () => {
+    bench.remote.fail('put', () => new RemoteError('unreachable', 'down'));
+    const chunk = await write(1, 700);
+    await expect(bench.stepped(bench.chunks.ensureRemote([chunk]))).rejects.toMatchObject({
+      name: 'RemoteError',
+      code: 'unreachable',
+    });
+    expect(bench.chunks.stats().unsentBytes).toBe(700);
+    bench.remote.heal();
+    await until(() => {
+      bench.clock.advance(10_000);
+      return bench.remote.chunks.has(chunk.oid);
+    });
+  });
+
+  test('a line that is down is not asked by every chunk at once', async () => {
+    bench.remote.fail('put', () => new RemoteError('unreachable', 'down'));
+    for (let seed = 1; seed <= 12; seed += 1) await write(seed, 700);
+    await until(() => bench.remote.count('put') >= 1);
+    const before = bench.remote.count('put');
+    // A minute, second by second: the waits grow to 30 s.
+    for (let s = 0; s < 60; s += 1) {
+      bench.clock.advance(1_000);
+      for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(bench.remote.count('put') - before).toBeLessThan(40);
+  });
+
+  test('a refusal that only an operator can lift pauses all uploads, and is probed every 30 s', async () => {
+    bench.remote.fail('put', () => new RemoteError('quota-full', 'LFS space is used up'));
+    for (let seed = 1; seed <= 6; seed += 1) await write(seed, 700);
+    await until(() => bench.chunks.uploadsPausedBy?.code === 'quota-full' && bench.clock.sleepers > 0);
+    const before = bench.remote.count('put');
+    bench.clock.advance(29_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(bench.remote.count('put')).toBe(before);
+    bench.clock.advance(1_500);
+    await until(() => bench.remote.count('put') === before + 1);
+    bench.remote.heal();
+    await until(() => {
+      bench.clock.advance(31_000);
+      return bench.chunks.stats().unsentBytes === 0;
+    });
+    expect(bench.chunks.uploadsPausedBy).toBeUndefined();
+  });
+
+  test('who waits during a pause is told at once why, and kick() tries again at once', async () => {
+    bench.remote.fail('put', () => new RemoteError('unauthorized', 'token expired'));
+    const chunk = await write(1, 700);
+    const more = await write(2, 100);
+    await expect(bench.chunks.ensureRemote([chunk, more])).rejects.toMatchObject({ code: 'unauthorized' });
+    bench.remote.heal();
+    bench.chunks.kick();
+    await until(() => bench.remote.chunks.has(chunk.oid));
+  });
+
+  test('a chunk that Gitee refuses for good fails those who need it, and nobody else', async () => {
+    const bad = await write(1, 100);
+    const worse = await write(2, 100);
+    const good = await write(3, 100);
+    const put = bench.remote.put.bind(bench.remote);
+    bench.remote.put = (chunk, open, signal) =>
+      chunk.oid === good.oid
+        ? put(chunk, open, signal)
+        : Promise.reject(new RemoteError('chunk-refused', 'no', { oids: [chunk.oid] }));
+    const failure = await bench.chunks.ensureRemote([bad, worse, good]).catch((e: unknown) => e);
+    expect(failure).toMatchObject({ code: 'chunk-refused' });
+    expect([...(failure as RemoteError).oids].sort()).toEqual([bad.oid, worse.oid].sort());
+    await bench.chunks.ensureRemote([good]);
+  });
+
+  test('what Gitee has already is confirmed without bytes', async () => {
+    bench.remote.seed(bytesOf(1, 700));
+    const chunk = await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    expect(bench.chunks.stats()).toMatchObject({ unsentBytes: 0, graceBytes: 700 });
+  });
+
+  test('invariant 2: a confirmed upload that is not there is uploaded again', async () => {
+    bench.remote.forgetPuts = 1;
+    const chunk = await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    expect(bench.remote.chunks.has(chunk.oid)).toBe(true);
+    expect(bench.remote.count('put')).toBe(2);
+  });
+
+  test('invariant 2: a chunk that Gitee never keeps is chunk-missing, and stays here', async () => {
+    bench.remote.forgetPuts = Number.POSITIVE_INFINITY;
+    const chunk = await write(1, 100);
+    await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({
+      code: 'chunk-missing',
+      oids: [chunk.oid],
+    });
+    expect((await bench.read(listOfChunks(chunk))).equals(bytesOf(1, 100))).toBe(true);
+  });
+
+  test('invariant 2: a chunk that is neither here nor there is chunk-missing', async () => {
+    const chunk = bench.remote.seed(bytesOf(5, 100));
+    bench.remote.chunks.clear();
+    await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({
+      name: 'RemoteError',
+      code: 'chunk-missing',
+      oids: [chunk.oid],
+    });
+  });
+
+  test('invariant 2: a chunk that Gitee lost is brought back from the cache', async () => {
+    const body = bytesOf(5, 800);
+    const chunk = bench.remote.seed(body);
+    await bench.read(listOfChunks(chunk));
+    bench.remote.chunks.clear();
+    await bench.chunks.ensureRemote([chunk]);
+    expect(Buffer.from(bench.remote.chunks.get(chunk.oid)!).equals(body)).toBe(true);
+    expect(bench.chunks.stats()).toMatchObject({ cacheBytes: 0, graceBytes: 800 });
+  });
+
+  test('a cached copy that rotted is not uploaded in place of the chunk', async () => {
+    const chunk = bench.remote.seed(bytesOf(5, 800));
+    await bench.read(listOfChunks(chunk));
+    bench.remote.chunks.clear();
+    await writeFile(bench.path('cache', chunk.oid), bytesOf(6, 800));
+    await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({ code: 'chunk-missing' });
+    expect(bench.remote.count('put')).toBe(0);
+  });
+
+  test('an unsent file that rotted is never sent', async () => {
+    const chunk = await write(1, 100);
+    await writeFile(bench.path('unsent', chunk.oid), bytesOf(2, 100));
+    await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({
+      code: 'chunk-corrupt',
+      oids: [chunk.oid],
+    });
+    expect(bench.remote.count('put')).toBe(0);
+    await unlink(bench.path('unsent', chunk.oid));
+    await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({ code: 'chunk-missing' });
+  });
+
+  test('a question about missing chunks that fails is asked again, and bounded', async () => {
+    const chunk = await write(1, 100);
+    bench.remote.fail('missing', () => new RemoteError('server-fault', '502'), 2);
+    await bench.stepped(bench.chunks.ensureRemote([chunk]));
+    bench.remote.fail('missing', () => new RemoteError('server-fault', '502'));
+    await expect(bench.stepped(bench.chunks.ensureRemote([chunk]))).rejects.toMatchObject({
+      code: 'server-fault',
+    });
+  });
+
+  test('many chunks are asked for with one listener on the caller', async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const chunks: Chunk[] = [];
+    for (let seed = 1; seed <= 60; seed += 1) chunks.push(await write(seed, 100));
+    await bench.chunks.ensureRemote(chunks, new AbortController().signal);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+    expect(bench.chunks.stats().unsentChunks).toBe(0);
+  });
+
+  test('a caller that gives up is let go, the upload goes on', async () => {
+    bench.remote.gates.put.shut();
+    const chunk = await write(1, 700);
+    const controller = new AbortController();
+    const ensured = bench.chunks.ensureRemote([chunk], controller.signal);
+    await until(() => bench.remote.gates.put.waiting === 1);
+    controller.abort(new Error('gone'));
+    await expect(ensured).rejects.toMatchObject({ code: 'aborted' });
+    bench.remote.gates.put.open();
+    await until(() => bench.chunks.stats().graceBytes === 700);
+  });
+
+  test('after its upload a chunk is pinned for 24 h, then it belongs to the cache', async () => {
+    const chunk = await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    const uploadedMs = bench.clock.nowMs();
+    expect((await stat(bench.path('grace', chunk.oid))).mtimeMs).toBe(uploadedMs);
+    bench.clock.advance(24 * 3_600_000 - 1);
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    await bench.restart();
+    bench.clock.advance(1);
+    expect(await bench.chunks.releaseGrace()).toBe(1);
+    expect(bench.chunks.stats()).toMatchObject({ graceBytes: 0, cacheBytes: 700 });
+    expect((await readFile(bench.path('cache', chunk.oid))).equals(bytesOf(1, 700))).toBe(true);
+  });
+
+  test('pinned chunks beyond spool_hard leave their grace time early, the oldest first', async () => {
+    const old = await write(1, 1_000);
+    await bench.chunks.ensureRemote([old]);
+    for (let seed = 2; seed <= 131; seed += 1) {
+      bench.clock.advance(1);
+      await write(seed, 1_000);
+    }
+    await until(() => bench.chunks.stats().graceBytes === 131_000);
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    bench.clock.advance(1);
+    const last = await write(132, 1_000);
+    await bench.chunks.ensureRemote([last]);
+    expect(await bench.chunks.releaseGrace()).toBe(1);
+    expect(bench.cache.has(old.oid)).toBe(true);
+  });
+
+  test('a chunk within its grace time that is written again is not sent again, and stays longer', async () => {
+    const chunk = await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    bench.clock.advance(20 * 3_600_000);
+    await write(1, 700);
+    bench.clock.advance(20 * 3_600_000);
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    expect(bench.remote.count('put')).toBe(1);
+    expect((await bench.read(listOfChunks(chunk))).equals(bytesOf(1, 700))).toBe(true);
+  });
+
+  test('the uplink is measured over the time in which something was sent', async () => {
+    expect(bench.chunks.stats().uplinkBytesPerSecond).toBe(1024);
+    for (let seed = 1; seed <= 40; seed += 1) {
+      bench.remote.gates.put.shut();
+      const chunk = await write(seed, 1_000);
+      const ensured = bench.chunks.ensureRemote([chunk]);
+      await until(() => bench.remote.gates.put.waiting === 1);
+      bench.clock.advance(5_000);
+      bench.remote.gates.put.open();
+      await ensured;
+      // Idle time says nothing about the line.
+      bench.clock.advance(60_000);
+    }
+    expect(bench.chunks.stats().uplinkBytesPerSecond).toBeGreaterThan(190);
+    expect(bench.chunks.stats().uplinkBytesPerSecond).toBeLessThan(260);
+  });
+});
