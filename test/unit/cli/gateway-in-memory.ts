@@ -1,0 +1,63 @@
+/** A gateway that answers from memory, for tests of what stands around it. */
+import type { FsckStep, Gateway, Problem, ProbeResult } from '../../../src/server/gateway.js';
+
+export class GatewayInMemory implements Gateway {
+  readonly calls: string[] = [];
+  problemList: Problem[] = [];
+  probes: ProbeResult[] = [{ name: 'token', verdict: 'ok', answer: 'it belongs to acme-bot.' }];
+  steps: (FsckStep | Error)[] = [{ step: 'journal', figures: { changes: 3 }, problems: [] }];
+
+  async start(): Promise<void> {
+    this.calls.push('start');
+  }
+  async stop(graceMs: number): Promise<void> {
+    this.calls.push(`stop ${graceMs}`);
+  }
+  s3Address() {
+    return { host: '127.0.0.1', port: 1 };
+  }
+  metricsAddress() {
+    return { host: '127.0.0.1', port: 2 };
+  }
+  statuses() {
+    return [
+      {
+        bucket: 'registry',
+        repository: 'acme/images',
+        branch: 'main',
+        head: 'c'.repeat(40),
+        pendingChanges: 2,
+        oldestPendingMs: 0,
+        quarantinedChanges: 0,
+        lastLandedMs: undefined,
+        paused: { code: 'unauthorized', message: 'gitee.token is refused.', sinceMs: 0 },
+        frozen: undefined,
+        ready: false,
+      },
+    ];
+  }
+  problems() {
+    return this.problemList;
+  }
+  async reload(): Promise<void> {
+    this.calls.push('reload');
+  }
+  async *fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep> {
+    this.calls.push(`fsck ${JSON.stringify(options)}`);
+    for (const step of this.steps) {
+      if (step instanceof Error) throw step;
+      yield step;
+    }
+  }
+  async rebuild(bucket: string) {
+    this.calls.push(`rebuild ${bucket}`);
+    return { keys: 7, seconds: 0.5, head: 'd'.repeat(40) };
+  }
+  async acceptRemote(bucket: string) {
+    this.calls.push(`accept-remote ${bucket}`);
+    return { previousHead: null, head: 'e'.repeat(40) };
+  }
+  async doctor() {
+    return this.probes;
+  }
+}

@@ -1,0 +1,38 @@
+import { METRICS, Metrics } from '../../../src/server/metrics.js';
+
+const build = { version: '1.2.3', format: '1' };
+
+test('a metric or a label that stands in no row throws', () => {
+  const metrics = new Metrics(build, { process: false });
+  expect(() => metrics.count('gateway_htp_requests_total')).toThrow('no such metric');
+  expect(() => metrics.set('gateway_http_requests_total', 1)).toThrow('no such metric');
+  expect(() => metrics.count('gateway_http_requests_total', { operation: 'GetObject' })).toThrow('labels');
+  expect(() => metrics.count('gateway_cache_evictions_total', { why: 'x' })).toThrow('labels');
+});
+
+test('counters add, gauges hold, histograms bucket', async () => {
+  const metrics = new Metrics(build, { process: false });
+  metrics.count('gateway_http_requests_total', { operation: 'GetObject', status: '200' });
+  metrics.count('gateway_http_requests_total', { operation: 'GetObject', status: '200' }, 2);
+  metrics.set('gateway_cache_bytes', 7);
+  metrics.observe('gateway_commit_duration_seconds', 0.3, { bucket: 'registry' });
+  const { body, contentType } = await metrics.page();
+  expect(contentType).toContain('text/plain');
+  expect(body).toContain('gateway_http_requests_total{operation="GetObject",status="200"} 3');
+  expect(body).toContain('gateway_cache_bytes 7');
+  expect(body).toContain('gateway_commit_duration_seconds_bucket{le="0.5",bucket="registry"} 1');
+  expect(body).toContain(
+    `gateway_build_info{version="1.2.3",node_version="${process.version}",storage_format="1"} 1`,
+  );
+});
+
+test('two gateways in one process have figures of their own', async () => {
+  const [a, b] = [new Metrics(build), new Metrics(build)];
+  a.count('gateway_cache_evictions_total');
+  expect((await b.page()).body).toContain('gateway_cache_evictions_total 0');
+});
+
+test('names follow the conventions: counters end in _total, nothing else does', () => {
+  for (const row of METRICS)
+    expect([row.name, row.name.endsWith('_total')]).toEqual([row.name, row.kind === 'counter']);
+});
