@@ -81,11 +81,6 @@ export const S3_ERRORS = {
     'Compare the access key with the configuration (credentials).',
   ),
   InvalidArgument: row(400, 'Invalid Argument', 'The message names the argument and what it may be.'),
-  InvalidBucketName: row(
-    400,
-    'The specified bucket is not valid.',
-    'Bucket names have 3 to 63 characters: a-z, 0-9, dot and hyphen.',
-  ),
   InvalidDigest: row(
     400,
     'The Content-MD5 you specified is not valid.',
@@ -143,11 +138,6 @@ export const S3_ERRORS = {
     411,
     'You must provide the Content-Length HTTP header.',
     'Send Content-Length, or x-amz-decoded-content-length with aws-chunked.',
-  ),
-  MissingSecurityHeader: row(
-    400,
-    'Your request is missing a required header.',
-    'The message names the header.',
   ),
   NoSuchBucket: row(404, 'The specified bucket does not exist', 'Buckets are made in the configuration.'),
   NoSuchBucketPolicy: row(

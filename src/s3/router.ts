@@ -190,7 +190,8 @@ class S3Endpoint {
         operation: progress.operation?.name ?? 'unknown',
         bucket: progress.target?.bucket ?? '',
         accessKeyId: progress.identity?.accessKeyId,
-        status: res.statusCode,
+        // 499, as Nginx writes it: the client went away before there was an answer.
+        status: res.headersSent ? res.statusCode : 499,
         code: progress.error?.code,
         bytesIn: progress.bytesIn,
         bytesOut: progress.bytesOut,
