@@ -250,7 +250,7 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       }
       const ids = (await collect(remote.files(base))).map((file) => file.blobId);
       for await (const blob of remote.blobs(ids, 1000)) {
-        expect(new TextDecoder().decode(blob!)).toBe('content 0');
+        expect(new TextDecoder().decode(blob)).toBe('content 0');
         break;
       }
       for await (const entry of remote.history(base)) {

@@ -1,0 +1,133 @@
+import type { Failpoints } from '../../async/failpoint.js';
+import { retry } from '../../async/retry.js';
+import type { Clock } from '../../async/clock.js';
+import type { CommitId } from '../../format/ids.js';
+import { RemoteError } from '../errors.js';
+import type { PushResult } from '../remote.js';
+import { meansMoved } from './push-report.js';
+import type { PushAttempt, ServerBranch } from './server-branch.js';
+
+/** What the push needs of the local side. */
+export interface BranchView {
+  /** Reads the branch and brings its objects here. */
+  fetch(signal: AbortSignal | undefined): Promise<CommitId | null>;
+  isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean>;
+  /** Takes a head over whose objects are here. */
+  setKnown(head: CommitId): Promise<void>;
+}
+
+/** Reading the branch after a push is worth some patience: without it nobody knows whether the push landed. */
+const READ_BACK_ATTEMPTS = 3;
+
+/**
+ * Sends one commit and finds out what became of it. The status of `git push` decides nothing: only the server's
+ * line, and what the branch is afterwards.
+ */
+export class BranchPush {
+  constructor(
+    readonly server: ServerBranch,
+    readonly view: BranchView,
+    readonly clock: Clock,
+    readonly failpoints: Failpoints,
+  ) {}
+
+  /**
+   * @throws RemoteError where nothing landed and the branch did not move; `review-mode`; `outcome-unknown` where
+   * the branch could not be read after an unclear push.
+   */
+  async send(old: CommitId | null, commit: CommitId, signal: AbortSignal | undefined): Promise<PushResult> {
+    await this.failpoints.hit('committer.beforePush');
+    const attempt = await this.server.push(old, commit, signal);
+    await this.failpoints.hit('committer.afterPush');
+    if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);
+    if (attempt.line) return this.#afterRefused(old, attempt, signal);
+    if (!attempt.mayHaveLanded) throw attempt.error!;
+    return this.#afterUnclear(old, commit, attempt, signal);
+  }
+
+  /** The server said yes; in review mode it says so too, and makes a pull request (facts/gitee.md §3). */
+  async #afterAccepted(
+    old: CommitId | null,
+    commit: CommitId,
+    signal: AbortSignal | undefined,
+  ): Promise<PushResult> {
+    const head = await this.#readBack(() => this.server.readHead(signal), signal);
+    if (head === commit) {
+      await this.view.setKnown(commit);
+      return { kind: 'landed', head: commit };
+    }
+    if (head === old)
+      throw new RemoteError(
+        'review-mode',
+        `the push was accepted, but the branch ${this.server.settings.branch} did not move: it is in review mode, and ` +
+          'a pull request was made instead. Close it, and let this user push to the branch directly',
+      );
+    return this.#whereIsIt(old, commit, signal, undefined);
+  }
+
+  async #afterRefused(
+    old: CommitId | null,
+    attempt: PushAttempt,
+    signal: AbortSignal | undefined,
+  ): Promise<PushResult> {
+    const reason = attempt.line?.reason ?? '';
+    if (!meansMoved(reason)) throw attempt.error!;
+    const head = await this.view.fetch(signal);
+    if (head !== old) return { kind: 'moved', head };
+    // It stands where we thought: somebody's lock was in the way, or it moved and came back.
+    throw new RemoteError(
+      'server-fault',
+      `the push was refused (${reason}), yet the branch did not move: try again`,
+      {
+        detail: attempt.error?.detail,
+      },
+    );
+  }
+
+  async #afterUnclear(
+    old: CommitId | null,
+    commit: CommitId,
+    attempt: PushAttempt,
+    signal: AbortSignal | undefined,
+  ): Promise<PushResult> {
+    return this.#whereIsIt(old, commit, signal, attempt.error);
+  }
+
+  /** Looks for our commit on the branch. `error`: what to throw where neither is there and nothing moved. */
+  async #whereIsIt(
+    old: CommitId | null,
+    commit: CommitId,
+    signal: AbortSignal | undefined,
+    error: RemoteError | undefined,
+  ): Promise<PushResult> {
+    const head = await this.#readBack(() => this.view.fetch(signal), signal, error);
+    if (head !== null && (head === commit || (await this.view.isAncestor(commit, head))))
+      return { kind: 'landed', head: commit };
+    if (head !== old || error === undefined) return { kind: 'moved', head };
+    throw error;
+  }
+
+  async #readBack<T>(
+    read: () => Promise<T>,
+    signal: AbortSignal | undefined,
+    first?: RemoteError,
+  ): Promise<T> {
+    try {
+      return await retry(read, {
+        attempts: READ_BACK_ATTEMPTS,
+        baseMs: 500,
+        maxMs: 5_000,
+        clock: this.clock,
+        ...(signal ? { signal } : {}),
+        isRetryable: (e) => e instanceof RemoteError && e.isTransient,
+      });
+    } catch (e) {
+      if (!(e instanceof RemoteError)) throw e;
+      throw new RemoteError(
+        'outcome-unknown',
+        'the push may have landed or not: the branch could not be read after it. It is looked for again later',
+        { cause: first ?? e, detail: e.detail },
+      );
+    }
+  }
+}

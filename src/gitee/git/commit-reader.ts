@@ -1,0 +1,166 @@
+import type { CommitId, TreePath } from '../../format/ids.js';
+import { RemoteError } from '../errors.js';
+import type { PathChange, TreeFile } from '../remote.js';
+import { readBlobs } from './bulk-blobs.js';
+import { parseTrailers, seqEndOf } from './commit-message.js';
+import { LocalDamageError } from './failures.js';
+import {
+  EMPTY_TREE,
+  fromByteName,
+  isRegularFile,
+  MODE_TREE,
+  toByteName,
+  type TreeEntry,
+} from './git-object.js';
+import type { LocalRepository } from './local-repository.js';
+import { readRawDiff, readRawLog, readTreeListing, splitRecords } from './record-streams.js';
+
+/** One file is read whole into memory up to this; what is larger is nobody's metadata. */
+const READ_FILE_MAX_BYTES = 64 << 20;
+
+/**
+ * Reads commits of the local repository. Paths given and returned are relative to the prefix. Left out everywhere,
+ * as if they were not there: symbolic links, submodules, and paths that are not UTF-8.
+ */
+export class CommitReader {
+  constructor(
+    readonly local: LocalRepository,
+    readonly pathPrefix: string,
+  ) {}
+
+  /** @throws RemoteError `head-moved` where the commit is not here; LocalDamageError where it should be. */
+  async require(commit: CommitId): Promise<void> {
+    if (await this.local.has(commit)) return;
+    if (commit === this.local.known) throw new LocalDamageError(`the head ${commit} cannot be read`);
+    throw new RemoteError(
+      'head-moved',
+      `the commit ${commit} is not in the local repository: fetch, and start from its head`,
+    );
+  }
+
+  async *files(head: CommitId, below?: TreePath): AsyncGenerator<TreeFile, void, undefined> {
+    await this.require(head);
+    const entry = await this.#entry(head, below ?? '');
+    if (entry?.mode !== MODE_TREE) return;
+    const lead = below === undefined || below === '' ? '' : `${below}/`;
+    const listing = this.local.program.stream(['ls-tree', '-r', '-z', '--long', entry.id]);
+    for await (const { mode, id, sizeBytes, path } of readTreeListing(listing)) {
+      const text = isRegularFile(mode) ? fromByteName(path) : undefined;
+      if (text !== undefined) yield { path: `${lead}${text}` as TreePath, blobId: id, sizeBytes };
+    }
+  }
+
+  blobs(ids: AsyncIterable<string> | Iterable<string>, maxBytes: number): AsyncIterable<Uint8Array | null> {
+    return readBlobs(this.local.program, ids, maxBytes);
+  }
+
+  async readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined> {
+    await this.require(head);
+    const entry = await this.#entry(head, path);
+    if (!entry || !isRegularFile(entry.mode)) return undefined;
+    for await (const bytes of this.blobs([entry.id], READ_FILE_MAX_BYTES)) {
+      if (bytes !== null) return bytes;
+    }
+    throw new RemoteError(
+      'content-refused',
+      `the file ${JSON.stringify(path)} is larger than ${READ_FILE_MAX_BYTES} bytes and is not read whole`,
+    );
+  }
+
+  async *diff(from: CommitId | null, to: CommitId): AsyncGenerator<PathChange, void, undefined> {
+    if (from !== null) await this.require(from);
+    await this.require(to);
+    const oldTree = from === null ? EMPTY_TREE : await this.#treeAtPrefix(from);
+    const newTree = await this.#treeAtPrefix(to);
+    if (oldTree === newTree) return;
+    const args = ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-abbrev', oldTree, newTree];
+    for await (const change of readRawDiff(this.local.program.stream(args))) {
+      const text = fromByteName(change.path);
+      const is = isRegularFile(change.newMode);
+      if (text === undefined || (!is && !isRegularFile(change.oldMode))) continue;
+      yield { path: text as TreePath, blobId: is ? change.newId : undefined };
+    }
+  }
+
+  /**
+   * The first-parent line, each merge as one commit against its first parent: a path's time is when the branch
+   * first showed it, not when somebody wrote it elsewhere.
+   */
+  async *history(
+    head: CommitId,
+  ): AsyncGenerator<{ commit: CommitId; timeMs: number; paths: TreePath[] }, void, undefined> {
+    await this.require(head);
+    const args = ['log', '--raw', '-z', '--no-renames', '--no-abbrev', '--format=%H,%ct', '--root'];
+    const below = this.pathPrefix === '' ? [] : [this.pathPrefix];
+    const log = this.local.program.stream([...args, '-m', '--first-parent', head, '--', ...below]);
+    const lead = this.pathPrefix === '' ? '' : `${toByteName(this.pathPrefix)}/`;
+    for await (const { commit, timeMs, changes } of readRawLog(log)) {
+      const paths = changes
+        .filter(({ path }) => path.startsWith(lead))
+        .map(({ path }) => fromByteName(path.slice(lead.length)))
+        .filter((path) => path !== undefined);
+      yield { commit: commit as CommitId, timeMs, paths: paths as TreePath[] };
+    }
+  }
+
+  async isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean> {
+    await this.require(head);
+    if (!(await this.local.has(ancestor))) return this.#isInHistory(ancestor, head);
+    const result = await this.local.program.run(['merge-base', '--is-ancestor', ancestor, head]);
+    if (result.exitCode === 0) return true;
+    if (result.exitCode === 1) return false;
+    throw new LocalDamageError(`merge-base: ${result.stderr.trim()}`);
+  }
+
+  /**
+   * The newest commit of a gateway has its highest seq: each of its commits is built on the one before. The grep
+   * finds candidates; only a trailer counts, not a message that quotes one.
+   */
+  async lastSeqOf(head: CommitId, gatewayId: string): Promise<number> {
+    await this.require(head);
+    const args = [
+      'log',
+      '-z',
+      '--format=%B',
+      '--fixed-strings',
+      `--grep=Gateway-Id: ${gatewayId}`,
+      head,
+      '--',
+    ];
+    for await (const record of splitRecords(this.local.program.stream(args), 0)) {
+      const trailers = parseTrailers(record.toString('utf8'));
+      const seq = trailers.get('Gateway-Id') === gatewayId ? seqEndOf(trailers) : undefined;
+      if (seq !== undefined) return seq;
+    }
+    return 0;
+  }
+
+  /**
+   * For a commit that cannot be read: no, if a walk over the whole history does not meet it. Damage must not
+   * look like a rewritten history, which would freeze the bucket.
+   */
+  async #isInHistory(commit: CommitId, head: CommitId): Promise<boolean> {
+    for await (const line of splitRecords(this.local.program.stream(['rev-list', head, '--']), 0x0a))
+      if (line.toString('latin1') === commit)
+        throw new LocalDamageError(`the commit ${commit} cannot be read`);
+    return false;
+  }
+
+  async #treeAtPrefix(commit: CommitId): Promise<string> {
+    const entry = await this.#entry(commit, '');
+    return entry?.mode === MODE_TREE ? entry.id : EMPTY_TREE;
+  }
+
+  /** What stands at a path below the prefix. */
+  async #entry(commit: CommitId, path: string): Promise<TreeEntry | undefined> {
+    let entry: TreeEntry = { mode: MODE_TREE, id: await this.local.store.readRoot(commit) };
+    const components = [this.pathPrefix, path].filter((part) => part !== '').join('/');
+    for (const component of components === '' ? [] : components.split('/')) {
+      if (entry.mode !== MODE_TREE) return undefined;
+      const next = (await this.local.store.readTree(entry.id)).get(toByteName(component));
+      if (!next) return undefined;
+      entry = next;
+    }
+    return entry;
+  }
+}

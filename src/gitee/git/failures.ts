@@ -1,0 +1,28 @@
+/** What can go wrong with the git program itself; none of it leaves this folder but as a RemoteError. */
+
+/** git ended with a status that the caller did not expect. `stderr` is bounded and may hold the server's words. */
+export class GitFailedError extends Error {
+  override readonly name = 'GitFailedError';
+
+  constructor(
+    /** The git command, without its arguments. */
+    readonly command: string,
+    /** null: ended by a signal. */
+    readonly exitCode: number | null,
+    readonly stderr: string,
+  ) {
+    super(`git ${command} ended with ${exitCode ?? 'a signal'}: ${stderr.trim().slice(-300)}`);
+  }
+}
+
+/**
+ * The local repository cannot be trusted: an object is empty, a reference broken, a lock left over. It is only
+ * a cache, so the answer is always the same: drop it and fetch anew (facts/git-at-scale.md, H).
+ */
+export class LocalDamageError extends Error {
+  override readonly name = 'LocalDamageError';
+
+  constructor(what: string, cause?: unknown) {
+    super(`the local git repository cannot be used: ${what}`, cause === undefined ? undefined : { cause });
+  }
+}

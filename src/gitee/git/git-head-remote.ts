@@ -1,0 +1,282 @@
+/**
+ * The branch on Gitee through the git program. This class keeps order: one push, fetch or packing at a time, and
+ * a local repository that is dropped and fetched anew where it is in doubt. What a commit looks like is
+ * tree-builder.ts, what the server's words mean is stderr.ts, what became of a push is branch-push.ts, and
+ * invariant 2 is kept in exact-change.ts.
+ */
+import { Semaphore } from '../../async/semaphore.js';
+import type { CommitId, TreePath } from '../../format/ids.js';
+import { RemoteError } from '../errors.js';
+import type { HeadRemote, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
+import { BranchPush } from './branch-push.js';
+import { CommitReader } from './commit-reader.js';
+import { formatMessage } from './commit-message.js';
+import { assertExactChange } from './exact-change.js';
+import { GitFailedError, LocalDamageError } from './failures.js';
+import { EMPTY_TREE, signature } from './git-object.js';
+import { LocalRepository } from './local-repository.js';
+import { countObjects, packAll } from './maintenance.js';
+import { planEdits } from './path-edits.js';
+import { ServerBranch } from './server-branch.js';
+import { DEFAULT_GIT_TIMEOUTS, type GitHeadRemoteSettings } from './settings.js';
+import { TreeBuilder } from './tree-builder.js';
+
+/** Packing gives way to pushes and fetches this often in a row; then it is let to its end. */
+const PACKING_GIVES_WAY_MAX = 3;
+const PACK_FROM_PACKS = 50;
+
+export class GitHeadRemote implements HeadRemote {
+  readonly #local: LocalRepository;
+  readonly #server: ServerBranch;
+  readonly #reader: CommitReader;
+  readonly #builder: TreeBuilder;
+  readonly #branchPush: BranchPush;
+  readonly #turn = new Semaphore(1);
+  readonly #closing = new AbortController();
+  #packing: AbortController | undefined;
+  #packingGaveWay = 0;
+
+  constructor(readonly settings: GitHeadRemoteSettings) {
+    const timeouts = { ...DEFAULT_GIT_TIMEOUTS, ...settings.timeouts };
+    const log = settings.log.child({ gateway: settings.gatewayId, branch: settings.branch });
+    this.#local = new LocalRepository(settings.directory, log, {
+      killGraceMs: timeouts.killGraceMs,
+      treeCacheMaxBytes: settings.treeCacheMaxBytes ?? 64 << 20,
+    });
+    this.#server = new ServerBranch(this.#local.program, { ...settings, log }, timeouts);
+    this.#reader = new CommitReader(this.#local, settings.pathPrefix);
+    this.#builder = new TreeBuilder(this.#local.store);
+    this.#branchPush = new BranchPush(
+      this.#server,
+      {
+        fetch: (signal) => this.#fetchNow(signal),
+        isAncestor: (ancestor, head) => this.#reader.isAncestor(ancestor, head),
+        setKnown: (head) => this.#local.setKnown(head),
+      },
+      settings.clock,
+      settings.failpoints,
+    );
+  }
+
+  knownHead(): CommitId | null {
+    return this.#local.known;
+  }
+
+  async fetch(signal?: AbortSignal): Promise<CommitId | null> {
+    return this.#inTurn('fetch', signal, (s) => this.#fetchNow(s));
+  }
+
+  async push(request: PushRequest, signal?: AbortSignal): Promise<PushResult> {
+    return this.#inTurn('push', signal, (s) => this.#pushNow(request, s));
+  }
+
+  files(head: CommitId, below?: TreePath): AsyncIterable<TreeFile> {
+    return this.#readingStream(() => this.#reader.files(head, below));
+  }
+
+  blobs(ids: AsyncIterable<string> | Iterable<string>, maxBytes: number): AsyncIterable<Uint8Array | null> {
+    return this.#readingStream(() => this.#reader.blobs(ids, maxBytes));
+  }
+
+  diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange> {
+    return this.#readingStream(() => this.#reader.diff(from, to));
+  }
+
+  history(head: CommitId): AsyncIterable<{ commit: CommitId; timeMs: number; paths: TreePath[] }> {
+    return this.#readingStream(() => this.#reader.history(head));
+  }
+
+  async readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined> {
+    return this.#reading(() => this.#reader.readFile(head, path));
+  }
+
+  async isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean> {
+    return this.#reading(() => this.#reader.isAncestor(ancestor, head));
+  }
+
+  async lastSeqOf(head: CommitId, gatewayId: string): Promise<number> {
+    return this.#reading(() => this.#reader.lastSeqOf(head, gatewayId));
+  }
+
+  async keep(commit: CommitId): Promise<void> {
+    return this.#inTurn('keep', undefined, async () => {
+      await this.#reader.require(commit);
+      await this.#local.updateRef(`refs/gateway/keep/${commit}`, commit);
+    });
+  }
+
+  async drop(): Promise<void> {
+    this.#closing.signal.throwIfAborted();
+    this.#packing?.abort(new Error('what is packed is dropped'));
+    return this.#turn.run(() => this.#local.drop(), this.#closing.signal);
+  }
+
+  /** Packs when there is much to pack. A push or fetch that comes meanwhile stops it. */
+  async maintain(): Promise<void> {
+    const packing = new AbortController();
+    const signal = AbortSignal.any([packing.signal, this.#closing.signal]);
+    await this.#turn.run(async () => {
+      this.#packing = packing;
+      try {
+        await this.#repairing('maintain', signal, async () => {
+          const { loose, packs } = await countObjects(this.#local.program);
+          if (loose < (this.settings.packFromLooseObjects ?? 20_000) && packs < PACK_FROM_PACKS) return;
+          await packAll(this.#local.program, signal);
+          this.#packingGaveWay = 0;
+        });
+      } catch (e) {
+        if (!packing.signal.aborted) throw e;
+        // Stopped for somebody who had more of a hurry: the next idle moment begins anew.
+        this.#packingGaveWay += 1;
+      } finally {
+        this.#packing = undefined;
+      }
+    }, this.#closing.signal);
+  }
+
+  /** Stops everything that runs, pushes included: their outcome is looked for at the next start. */
+  async close(): Promise<void> {
+    this.#closing.abort(new RemoteError('unreachable', 'the gateway is closing its remote'));
+    await this.#local.close();
+  }
+
+  async #fetchNow(signal: AbortSignal | undefined): Promise<CommitId | null> {
+    // Twice: the branch may come and go between the two looks.
+    for (let look = 1; ; look += 1) {
+      const head = await this.#server.readHead(signal);
+      if (head === null) {
+        await this.#local.setKnown(null);
+        return null;
+      }
+      if (head === this.#local.known) return head;
+      if (await this.#server.fetch(signal)) return this.#local.readKnown();
+      if (look === 2)
+        throw new RemoteError(
+          'server-fault',
+          `the server lists the branch ${this.settings.branch} but does not send it`,
+        );
+    }
+  }
+
+  async #pushNow(request: PushRequest, signal: AbortSignal): Promise<PushResult> {
+    const { expectedHead } = request;
+    const plan = planEdits(request.edits, this.settings.pathPrefix);
+    if (expectedHead !== null && !(await this.#local.has(expectedHead))) {
+      const head = await this.#fetchNow(signal);
+      if (head !== expectedHead) return { kind: 'moved', head };
+    }
+    const { store, program } = this.#local;
+    const oldTree = expectedHead === null ? null : await store.readRoot(expectedHead);
+    const built = await this.#builder.build(oldTree, plan);
+    if (built.changes.size === 0) return { kind: 'unchanged', head: expectedHead };
+    await assertExactChange(program, oldTree ?? EMPTY_TREE, built.tree, built.changes, signal);
+    const commit = (await store.writeCommit({
+      tree: built.tree,
+      parent: expectedHead,
+      signature: signature(this.settings.identity, this.settings.clock.nowMs()),
+      message: formatMessage(request.subject, request.trailers),
+    })) as CommitId;
+    await this.settings.failpoints.hit('git.afterObjects');
+    signal.throwIfAborted();
+    return this.#branchPush.send(expectedHead, commit, signal);
+  }
+
+  /** One at a time; packing gives way. Measured, and repaired once where the local repository is damaged. */
+  async #inTurn<T>(
+    operation: string,
+    signal: AbortSignal | undefined,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    this.#closing.signal.throwIfAborted();
+    if (this.#packingGaveWay < PACKING_GIVES_WAY_MAX)
+      this.#packing?.abort(new Error(`packing gives way to a ${operation}`));
+    const either = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+    return this.#turn.run(
+      () => this.#measured(operation, () => this.#repairing(operation, either, run)),
+      either,
+    );
+  }
+
+  async #repairing<T>(
+    operation: string,
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    try {
+      await this.#local.ready();
+      return await run(signal);
+    } catch (e) {
+      if (signal.aborted || !isDamage(e)) throw this.#outward(e);
+      this.#local.doubt(`${operation}: ${e.message}`);
+    }
+    try {
+      await this.#local.ready();
+      await this.#fetchNow(signal);
+      return await run(signal);
+    } catch (e) {
+      throw this.#outward(e);
+    }
+  }
+
+  async #measured<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    const { clock, observer } = this.settings;
+    const startMs = clock.nowMs();
+    let result = 'ok';
+    try {
+      return await run();
+    } catch (e) {
+      result = e instanceof RemoteError ? e.code : 'error';
+      if (e instanceof RemoteError) observer.count('gateway_gitee_errors_total', { cause: e.code });
+      throw e;
+    } finally {
+      observer.count('gateway_git_operations_total', { operation, result });
+      observer.observe('gateway_git_operation_duration_seconds', (clock.nowMs() - startMs) / 1000, {
+        operation,
+      });
+    }
+  }
+
+  /** Reads wait for no turn, but for the opening: git lets them run beside everything but a drop. */
+  async #ready(): Promise<void> {
+    this.#closing.signal.throwIfAborted();
+    if (this.#local.isReady) return;
+    await this.#turn.run(() => this.#local.ready(), this.#closing.signal);
+  }
+
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      await this.#ready();
+      return await read();
+    } catch (e) {
+      if (isDamage(e)) this.#local.doubt(e.message);
+      throw this.#outward(e);
+    }
+  }
+
+  async *#readingStream<T>(read: () => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    try {
+      await this.#ready();
+      yield* read();
+    } catch (e) {
+      if (isDamage(e)) this.#local.doubt(e.message);
+      throw this.#outward(e);
+    }
+  }
+
+  /** The words of this folder's errors in those of the remote layer. */
+  #outward(e: unknown): unknown {
+    if (this.#closing.signal.aborted) return this.#closing.signal.reason;
+    if (e instanceof LocalDamageError || e instanceof GitFailedError)
+      return new RemoteError(
+        'server-fault',
+        'the local git repository could not be used; it is dropped and fetched anew with the next fetch or push',
+        { cause: e, detail: e.message },
+      );
+    return e;
+  }
+}
+
+function isDamage(e: unknown): e is Error {
+  return e instanceof LocalDamageError || e instanceof GitFailedError;
+}

@@ -1,0 +1,66 @@
+import type { Clock } from '../../async/clock.js';
+import type { Failpoints } from '../../async/failpoint.js';
+import type { Log } from '../../async/log.js';
+import type { Observer } from '../../async/observer.js';
+import type { Identity } from './git-object.js';
+
+/** The secret, and how to look for a newer one. */
+export interface TokenSource {
+  current(): string;
+  /** Reads the secret again; true where it changed, so that another try makes sense. */
+  reload(): Promise<boolean>;
+}
+
+/** Time limits; each ends the whole process group. */
+export interface GitTimeouts {
+  /** One push: this, and `per100kKeysMs` for each 100,000 keys, since the server walks the tree at every push. */
+  readonly pushBaseMs: number;
+  readonly per100kKeysMs: number;
+  /** One fetch, the first one of the whole history included; grows with the keys too. */
+  readonly fetchMs: number;
+  /** Asking for the head. */
+  readonly readHeadMs: number;
+  /** A transfer below this for `lowSpeedTimeMs` (grows with the keys) counts as hung. */
+  readonly lowSpeedBytesPerSecond: number;
+  readonly lowSpeedTimeMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly killGraceMs: number;
+}
+
+export const DEFAULT_GIT_TIMEOUTS: GitTimeouts = {
+  pushBaseMs: 60_000,
+  per100kKeysMs: 5_000,
+  fetchMs: 900_000,
+  readHeadMs: 30_000,
+  lowSpeedBytesPerSecond: 1_000,
+  lowSpeedTimeMs: 30_000,
+  killGraceMs: 2_000,
+};
+
+export interface GitHeadRemoteSettings {
+  /** `https://gitee.com/owner/name.git`, without credentials. */
+  readonly url: string;
+  readonly branch: string;
+  /** Folder of the bucket in the repository, without slashes at the ends; '' for the root. */
+  readonly pathPrefix: string;
+  /** Where the bare repository is kept; made if missing, ours alone, may vanish at any time. */
+  readonly directory: string;
+  readonly token: TokenSource;
+  /** User name beside the token. Default: `oauth2`. */
+  readonly user?: string;
+  /** Author and committer. */
+  readonly identity: Identity;
+  /** Names this gateway in the log. */
+  readonly gatewayId: string;
+  /** How many keys the bucket has, roughly: time limits grow with it. */
+  readonly keyCount: () => number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observer: Observer;
+  readonly failpoints: Failpoints;
+  readonly timeouts?: Partial<GitTimeouts>;
+  /** Memory for trees that pushes touch again and again. Default: 64 MiB. */
+  readonly treeCacheMaxBytes?: number;
+  /** Loose objects from which maintain() packs. Default: 20,000. */
+  readonly packFromLooseObjects?: number;
+}

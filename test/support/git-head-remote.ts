@@ -1,0 +1,41 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../src/async/clock.js';
+import { noFailpoints } from '../../src/async/failpoint.js';
+import { silentLog } from '../../src/async/log.js';
+import { silentObserver } from '../../src/async/observer.js';
+import { GitHeadRemote } from '../../src/gitee/git/git-head-remote.js';
+import type { GitHeadRemoteSettings } from '../../src/gitee/git/settings.js';
+
+/** A GitHeadRemote in a temporary directory; what is not given is harmless. */
+export async function startGitHeadRemote(
+  url: string,
+  settings: Partial<GitHeadRemoteSettings> = {},
+): Promise<{ remote: GitHeadRemote; settings: GitHeadRemoteSettings; remove(): Promise<void> }> {
+  const state = await mkdtemp(join(tmpdir(), 'head-remote-'));
+  const all: GitHeadRemoteSettings = {
+    url,
+    branch: 'main',
+    pathPrefix: '',
+    directory: join(state, 'head.git'),
+    token: { current: () => '', reload: async () => false },
+    identity: { name: 'Gateway', email: 'gateway@example.com' },
+    gatewayId: 'gw-1',
+    keyCount: () => 0,
+    clock: systemClock,
+    log: silentLog,
+    observer: silentObserver,
+    failpoints: noFailpoints,
+    ...settings,
+  };
+  const remote = new GitHeadRemote(all);
+  return {
+    remote,
+    settings: all,
+    remove: async () => {
+      await remote.close();
+      await rm(state, { recursive: true, force: true });
+    },
+  };
+}
