@@ -1,0 +1,215 @@
+/**
+ * The base: every object at the last known commit, that commit's id, and how far our journal had landed with it.
+ *
+ * A batch is applied in one atomic commit where it is small, otherwise in several, and the marker (head and landed
+ * seq) is written with the last one. A crash in between leaves an old marker beside newer rows: applying the
+ * same batch, or the difference of the same commits, again makes it right, since every change says what a key is
+ * and not how it differs.
+ */
+import type { Clock } from '../async/clock.js';
+import type { CommitId, ObjectKey, TreePath } from '../format/ids.js';
+import { BodyStore } from './body-store.js';
+import { prefixEnd, utf8 } from './key-bytes.js';
+import type { Entry, KeyValueStore, Write } from './key-value-store.js';
+import { Keyspace } from './keyspace.js';
+import type { NewObject, ObjectBody, ObjectRecord } from './object-record.js';
+import { decodeRecord, encodeRecord, packRow, unpackRow } from './record-codec.js';
+import { walk } from './walk.js';
+
+/** Where a base stands. */
+export interface BaseMarker {
+  /** null: the branch does not exist yet. */
+  readonly head: CommitId | null;
+  /** Every change of our journal up to this seq is in the head (or was found to change nothing). */
+  readonly landedSeq: number;
+}
+
+/** What a path or key is at a commit. */
+export type BaseChange =
+  | { readonly kind: 'put'; readonly key: ObjectKey; readonly object: NewObject }
+  | { readonly kind: 'delete'; readonly key: ObjectKey }
+  /** A file of the tree that is no object of ours; known so that no key is put in its way. */
+  | { readonly kind: 'foreign'; readonly path: TreePath; readonly present: boolean };
+
+const GROUP_CHANGES_MAX = 500;
+const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+const MARKER = utf8('marker');
+const COUNT = utf8('count');
+
+export class KeyIndex {
+  readonly keys = Keyspace.base();
+  readonly bodies: BodyStore;
+  #marker: BaseMarker | undefined;
+  #count: number;
+
+  private constructor(
+    readonly store: KeyValueStore,
+    clock: Clock,
+    state: { marker: BaseMarker | undefined; count: number },
+  ) {
+    this.bodies = new BodyStore(store, this.keys, clock, 'b');
+    this.#marker = state.marker;
+    this.#count = state.count;
+  }
+
+  static async open(store: KeyValueStore, clock: Clock): Promise<KeyIndex> {
+    const keys = Keyspace.base();
+    const marker = await store.get(keys.key('single', MARKER));
+    const count = await store.get(keys.key('single', COUNT));
+    return new KeyIndex(store, clock, {
+      marker: marker && markerFromRow(unpackRow(marker)),
+      count: count ? (unpackRow(count)[0] as number) : 0,
+    });
+  }
+
+  /** undefined: never filled. */
+  get marker(): BaseMarker | undefined {
+    return this.#marker;
+  }
+
+  /** Number of objects. */
+  get count(): number {
+    return this.#count;
+  }
+
+  async get(key: string): Promise<ObjectRecord | undefined> {
+    const row = await this.store.get(this.keys.key('record', utf8(key)));
+    return row && decodeRecord(row);
+  }
+
+  /** Keys with start <= key < end in byte order; end undefined: to the last. */
+  async page(
+    start: Uint8Array,
+    end: Uint8Array | undefined,
+    limit: number,
+  ): Promise<{ key: ObjectKey; record: ObjectRecord }[]> {
+    const entries = await this.store.page(
+      this.keys.key('record', start),
+      end ? this.keys.key('record', end) : this.keys.end('record'),
+      limit,
+    );
+    return entries.map((entry) => this.#recordOf(entry));
+  }
+
+  /** Every object, in key order, read in pages. */
+  async *all(): AsyncGenerator<{ key: ObjectKey; record: ObjectRecord }, void> {
+    for await (const entry of walk(this.store, this.keys.key('record'), this.keys.end('record')))
+      yield this.#recordOf(entry);
+  }
+
+  /** @throws StorageError corrupt where the body's rows are gone. */
+  openBody(record: ObjectRecord): Promise<ObjectBody> {
+    return this.bodies.open(record.body, record.sizeBytes);
+  }
+
+  /** True where a file that is no object stands somewhere below this path. */
+  async hasForeignBelow(path: TreePath): Promise<boolean> {
+    const start = this.keys.key('foreign', utf8(`${path}/`));
+    return (await this.store.page(start, prefixEnd(start), 1)).length > 0;
+  }
+
+  /** Makes the changes and then the marker durable. One caller at a time; safe to repeat after a failure. */
+  async apply(changes: AsyncIterable<BaseChange> | Iterable<BaseChange>, marker: BaseMarker): Promise<void> {
+    await this.load(changes, marker);
+  }
+
+  /** As apply; without a marker the base stays marked as it was (a rebuild that has more to add). */
+  async load(
+    changes: AsyncIterable<BaseChange> | Iterable<BaseChange>,
+    marker: BaseMarker | undefined,
+  ): Promise<void> {
+    let group = new ChangeGroup(this, this.#count);
+    for await (const change of changes) {
+      await group.add(change);
+      if (group.changes < GROUP_CHANGES_MAX && group.sizeBytes < GROUP_BYTES_MAX) continue;
+      await this.#commit(group);
+      group = new ChangeGroup(this, this.#count);
+    }
+    if (marker)
+      group.writes.push({
+        key: this.keys.key('single', MARKER),
+        value: packRow([marker.head, marker.landedSeq]),
+      });
+    await this.#commit(group);
+    if (marker) this.#marker = marker;
+  }
+
+  /** Writes records whose bodies stay where they are; the keys must exist. For what a rebuild learns late. */
+  async replaceRecords(records: ReadonlyMap<ObjectKey, ObjectRecord>): Promise<void> {
+    await this.store.commit(
+      [],
+      [...records].map(([key, record]) => ({
+        key: this.keys.key('record', utf8(key)),
+        value: encodeRecord(record),
+      })),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.store.close();
+  }
+
+  async #commit(group: ChangeGroup): Promise<void> {
+    if (group.writes.length === 0) return;
+    await this.store.commit(
+      [],
+      [...group.writes, { key: this.keys.key('single', COUNT), value: packRow([group.count]) }],
+    );
+    this.#count = group.count;
+  }
+
+  #recordOf(entry: Entry): { key: ObjectKey; record: ObjectRecord } {
+    const key = Buffer.from(this.keys.rest('record', entry.key)).toString('utf8') as ObjectKey;
+    return { key, record: decodeRecord(entry.value) };
+  }
+}
+
+/** Writes of one atomic commit of the base. */
+class ChangeGroup {
+  readonly writes: Write[] = [];
+  changes = 0;
+  sizeBytes = 0;
+  /** Records of this group, which a read of the store does not show yet. */
+  readonly #own = new Map<string, ObjectRecord | undefined>();
+
+  constructor(
+    private readonly index: KeyIndex,
+    public count: number,
+  ) {}
+
+  async add(change: BaseChange): Promise<void> {
+    this.changes += 1;
+    if (change.kind === 'foreign') {
+      const key = this.index.keys.key('foreign', utf8(change.path));
+      this.#push({ key, value: change.present ? new Uint8Array(0) : undefined });
+      return;
+    }
+    const { key } = change;
+    const old = this.#own.has(key) ? this.#own.get(key) : await this.index.get(key);
+    const at = this.index.keys.key('record', utf8(key));
+    if (change.kind === 'delete') {
+      if (!old) return;
+      this.#push({ key: at, value: undefined });
+      this.#own.set(key, undefined);
+      this.count -= 1;
+    } else {
+      const body = await this.index.bodies.prepare(change.object.body);
+      const record: ObjectRecord = { ...change.object, body: body.ref };
+      this.#push({ key: at, value: encodeRecord(record) }, ...body.writes);
+      this.#own.set(key, record);
+      if (!old) this.count += 1;
+    }
+    this.#push(...this.index.bodies.condemn(old?.body));
+  }
+
+  #push(...writes: readonly Write[]): void {
+    for (const write of writes) {
+      this.writes.push(write);
+      this.sizeBytes += write.key.length + (write.value?.length ?? 0);
+    }
+  }
+}
+
+function markerFromRow(row: unknown[]): BaseMarker {
+  return { head: row[0] as CommitId | null, landedSeq: row[1] as number };
+}

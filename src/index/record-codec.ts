@@ -1,0 +1,130 @@
+/**
+ * Rows of the index as msgpack arrays that begin with a version. Maps of the user stand as pairs: msgpackr renames
+ * a key `__proto__`, which is a legal name of user metadata.
+ */
+import { Packr } from 'msgpackr';
+import { StorageError } from '../journal/bucket-state.js';
+import { packExtents, unpackExtents } from './extent-codec.js';
+import type { BodyRef, ObjectMeta, ObjectRecord, StoredChecksum } from './object-record.js';
+
+const RECORD_VERSION = 1;
+const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+
+/** What stands for a record inside a row; plain data for msgpack. */
+export type RecordTuple = readonly unknown[];
+
+const META_FIELDS = {
+  contentType: 't',
+  contentEncoding: 'e',
+  contentDisposition: 'd',
+  contentLanguage: 'l',
+  cacheControl: 'c',
+  expires: 'x',
+  storageClass: 's',
+} as const;
+
+export function packRow(row: readonly unknown[]): Uint8Array {
+  return packr.pack(row);
+}
+
+/** @throws StorageError corrupt. */
+export function unpackRow(bytes: Uint8Array): unknown[] {
+  let row: unknown;
+  try {
+    row = packr.unpack(bytes);
+  } catch (cause) {
+    throw new StorageError('corrupt', 'a row of the index is damaged', { cause });
+  }
+  if (!Array.isArray(row)) throw new StorageError('corrupt', 'a row of the index is no list');
+  return row;
+}
+
+export function encodeRecord(record: ObjectRecord): Uint8Array {
+  return packRow(recordToTuple(record));
+}
+
+export function decodeRecord(bytes: Uint8Array): ObjectRecord {
+  return recordFromTuple(unpackRow(bytes));
+}
+
+export function recordToTuple(record: ObjectRecord): RecordTuple {
+  const { checksum } = record;
+  return [
+    RECORD_VERSION,
+    record.sizeBytes,
+    record.etag,
+    record.lastModifiedMs,
+    bodyToTuple(record.body),
+    metaToTuple(record.meta),
+    checksum && [checksum.algorithm, checksum.type, checksum.value],
+    record.partSizesBytes,
+  ];
+}
+
+export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
+  if (tuple[0] !== RECORD_VERSION)
+    throw new StorageError('corrupt', `a record has version ${String(tuple[0])}, this gateway knows 1`);
+  const [, sizeBytes, etag, lastModifiedMs, body, meta, checksum, partSizesBytes] = tuple as [
+    number,
+    number,
+    string,
+    number,
+    RecordTuple,
+    RecordTuple | null,
+    [StoredChecksum['algorithm'], StoredChecksum['type'], string] | null,
+    number[] | null,
+  ];
+  return {
+    sizeBytes,
+    etag,
+    lastModifiedMs,
+    meta: metaFromTuple(meta),
+    body: bodyFromTuple(body),
+    ...(checksum ? { checksum: { algorithm: checksum[0], type: checksum[1], value: checksum[2] } } : {}),
+    ...(partSizesBytes ? { partSizesBytes } : {}),
+  };
+}
+
+function bodyToTuple(body: BodyRef): RecordTuple {
+  if (body.kind === 'extents') return ['e', packExtents(body.extents)];
+  if (body.kind === 'extent-list') return ['l', body.listId, body.count];
+  return body.at ? ['a', body.at] : ['p', body.bytes ?? new Uint8Array(0)];
+}
+
+function bodyFromTuple(tuple: RecordTuple): BodyRef {
+  const [kind, first, second] = tuple;
+  if (kind === 'e') return { kind: 'extents', extents: unpackExtents(first as Uint8Array) };
+  if (kind === 'l') return { kind: 'extent-list', listId: first as string, count: second as number };
+  if (kind === 'a') return { kind: 'plain', at: first as Uint8Array };
+  if (kind === 'p') return { kind: 'plain', bytes: first as Uint8Array };
+  throw new StorageError('corrupt', `a record has a body of kind ${String(kind)}`);
+}
+
+function metaToTuple(meta: ObjectMeta): RecordTuple | undefined {
+  const fields: Record<string, string> = {};
+  for (const [name, short] of Object.entries(META_FIELDS)) {
+    const value = meta[name as keyof typeof META_FIELDS];
+    if (value !== undefined) fields[short] = value;
+  }
+  const user = meta.userMetadata && Object.entries(meta.userMetadata);
+  const tags = meta.tags && Object.entries(meta.tags);
+  if (Object.keys(fields).length === 0 && !user && !tags) return undefined;
+  return [fields, user, tags];
+}
+
+function metaFromTuple(tuple: RecordTuple | null): ObjectMeta {
+  if (!tuple) return {};
+  const [fields, user, tags] = tuple as [
+    Record<string, string>,
+    [string, string][] | null,
+    [string, string][] | null,
+  ];
+  const meta: Record<string, unknown> = {};
+  for (const [name, short] of Object.entries(META_FIELDS))
+    if (fields[short] !== undefined) meta[name] = fields[short];
+  return {
+    ...meta,
+    ...(user ? { userMetadata: Object.fromEntries(user) } : {}),
+    ...(tags ? { tags: Object.fromEntries(tags) } : {}),
+  };
+}

@@ -1,0 +1,34 @@
+/** The files of a bucket that belong to no object: attributes, format and the script that restores it. */
+import type { CommitId, TreePath } from '../format/ids.js';
+import {
+  ATTRIBUTES_PATH,
+  FORMAT_PATH,
+  gitattributes,
+  RESTORE_PATH,
+  RESTORE_SH,
+  type LayoutRules,
+} from '../format/tree-layout.js';
+import { encodeFormat, SELF_VOLUME } from '../format/version.js';
+import type { HeadRemote, PathEdit } from '../gitee/remote.js';
+
+/** Edits that make them what they must be; none where they are. */
+export async function bucketFileEdits(
+  remote: HeadRemote,
+  head: CommitId | null,
+  rules: LayoutRules,
+  repositoryId: number,
+): Promise<PathEdit[]> {
+  const format = encodeFormat({ version: 1, repositoryId, features: [], volumes: [SELF_VOLUME] });
+  const wanted: readonly (readonly [TreePath, Uint8Array])[] = [
+    [ATTRIBUTES_PATH, Buffer.from(gitattributes(rules))],
+    [FORMAT_PATH, format],
+    [RESTORE_PATH, Buffer.from(RESTORE_SH)],
+  ];
+  const edits: PathEdit[] = [];
+  for (const [path, content] of wanted) {
+    const present = head === null ? undefined : await remote.readFile(head, path);
+    if (present && Buffer.compare(present, content) === 0) continue;
+    edits.push({ kind: 'put', path, content: async () => content });
+  }
+  return edits;
+}

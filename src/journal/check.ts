@@ -1,0 +1,267 @@
+/**
+ * Looks for what must never be: the library behind `fsck`, and what crash tests run after every kill. Named steps
+ * that return figures and problems; nothing is changed.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
+import type { Semaphore } from '../async/semaphore.js';
+import { isWholeChunk, type Chunk } from '../format/extent.js';
+import type { LayoutRules } from '../format/tree-layout.js';
+import type { ChunkRemote, HeadRemote } from '../gitee/remote.js';
+import { changesBetween } from '../index/apply-diff.js';
+import { rowIdOf, type BodyStore } from '../index/body-store.js';
+import { utf8 } from '../index/key-bytes.js';
+import { KeyIndex } from '../index/key-index.js';
+import type { KeyValueStore } from '../index/key-value-store.js';
+import type { Keyspace, Table } from '../index/keyspace.js';
+import { LmdbStore } from '../index/lmdb-store.js';
+import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
+import { fillBase } from '../index/rebuild.js';
+import { walk } from '../index/walk.js';
+import type { BaseHolder } from './base-holder.js';
+import type { Journal } from './journal.js';
+
+export interface CheckStep {
+  readonly name: string;
+  readonly figures: Readonly<Record<string, number>>;
+  /** At most 100, in words for an operator. */
+  readonly problems: readonly string[];
+}
+
+export interface CheckOptions {
+  /** Read the tree of the head again and compare every object. */
+  readonly deep?: boolean;
+  /** Ask the remote for every committed chunk; left out where it is down. */
+  readonly chunkRemote?: Pick<ChunkRemote, 'missing'>;
+  readonly signal?: AbortSignal;
+}
+
+export interface CheckDeps {
+  readonly journal: Journal;
+  readonly bases: BaseHolder;
+  readonly remote: HeadRemote;
+  readonly rules: LayoutRules;
+  readonly headLock: Semaphore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const PROBLEMS_MAX = 100;
+const CHUNKS_ASKED_AT_ONCE = 1000;
+
+/** Runs all steps that the options ask for. Safe on a running bucket. */
+export async function checkBucket(deps: CheckDeps, options: CheckOptions = {}): Promise<CheckStep[]> {
+  const steps = [await checkJournal(deps.journal), await checkBase(deps.bases.current)];
+  steps.push(await checkRows('overlay-rows', deps.journal, overlayRecords(deps.journal)));
+  const base = deps.bases.current;
+  steps.push(await checkRows('base-rows', base, records(base)));
+  if (options.chunkRemote) steps.push(await checkChunks(base, options.chunkRemote, options.signal));
+  if (options.deep) steps.push(await checkTree(deps));
+  return steps;
+}
+
+class Findings {
+  readonly figures: Record<string, number> = {};
+  readonly problems: string[] = [];
+
+  count(name: string, n = 1): void {
+    this.figures[name] = (this.figures[name] ?? 0) + n;
+  }
+
+  problem(text: string): void {
+    this.count('problems');
+    if (this.problems.length < PROBLEMS_MAX) this.problems.push(text);
+  }
+
+  step(name: string): CheckStep {
+    return { name, figures: { problems: 0, ...this.figures }, problems: this.problems };
+  }
+}
+
+/** Journal and newest rows must tell the same story. */
+async function checkJournal(journal: Journal): Promise<CheckStep> {
+  const found = new Findings();
+  for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
+    found.count('pending');
+    const newest = await journal.newest(entry.key);
+    if ((!newest || newest.seq < entry.seq) && (await journal.entry(entry.seq)))
+      found.problem(`change ${entry.seq} of ${entry.key} is pending, but readers do not see it`);
+    if (entry.record) await checkBody(found, journal.bodies, entry.key, entry.record);
+  }
+  for await (const { key, row } of journal.newestRows()) {
+    found.count(row.state);
+    if (row.record) await checkBody(found, journal.bodies, key, row.record);
+    if (row.state !== 'pending' || (await journal.entry(row.seq))) continue;
+    // It may have landed between the two reads.
+    if ((await journal.newest(key))?.seq === row.seq)
+      found.problem(`${key} shows change ${row.seq}, which no longer waits for a commit`);
+  }
+  for await (const row of journal.quarantinedRows()) {
+    found.count('set-aside');
+    const newest = await journal.newest(row.key);
+    if (row.shown && newest?.state !== 'quarantined')
+      found.problem(`${row.key} has a refused change that readers should see and do not`);
+  }
+  return found.step('journal');
+}
+
+/** Every object of the base must be of whole chunks and be as long as it says. */
+async function checkBase(base: KeyIndex): Promise<CheckStep> {
+  const found = new Findings();
+  for await (const { key, record } of base.all()) {
+    found.count('objects');
+    await checkBody(found, base.bodies, key, record, true);
+  }
+  const objects = found.figures['objects'] ?? 0;
+  if (objects !== base.count) found.count('counted-otherwise');
+  return found.step('base');
+}
+
+async function checkBody(
+  found: Findings,
+  bodies: BodyStore,
+  key: string,
+  record: ObjectRecord,
+  onlyWhole = false,
+): Promise<void> {
+  try {
+    const body = await bodies.open(record.body, record.sizeBytes);
+    let sizeBytes = body.kind === 'plain' ? body.bytes.length : 0;
+    if (body.kind === 'extents')
+      for await (const extent of body.list.range(0, record.sizeBytes)) {
+        sizeBytes += extent.lengthBytes;
+        if (onlyWhole && !isWholeChunk(extent)) found.problem(`${key} was committed with a part of a chunk`);
+      }
+    if (sizeBytes !== record.sizeBytes)
+      found.problem(`${key} has ${record.sizeBytes} bytes and a body of ${sizeBytes}`);
+  } catch (error) {
+    found.problem(`${key} cannot be read: ${String(error)}`);
+  }
+}
+
+/** Rows of bodies and lists that no record names and nobody will delete. */
+async function checkRows(
+  name: string,
+  owner: { store: KeyValueStore; keys: Keyspace; bodies: BodyStore },
+  named: AsyncIterable<ObjectRecord>,
+): Promise<CheckStep> {
+  const found = new Findings();
+  const rows = new Map<string, Table>();
+  for (const table of ['body', 'extents'] as const)
+    for await (const { key } of walk(owner.store, owner.keys.key(table), owner.keys.end(table))) {
+      const id = owner.keys.rest(table, key).subarray(0, 16);
+      rows.set(Buffer.from(id).toString('hex'), table);
+      found.count(table === 'body' ? 'bodies' : 'pages');
+    }
+  for await (const record of named) {
+    const id = rowIdOf(record.body);
+    if (id !== undefined) rows.delete(id);
+  }
+  for await (const id of owner.bodies.condemned()) {
+    rows.delete(id);
+    found.count('condemned');
+  }
+  for (const [id, table] of rows) found.problem(`${table} ${id} belongs to no object`);
+  return found.step(name);
+}
+
+async function* overlayRecords(journal: Journal): AsyncGenerator<ObjectRecord> {
+  for await (const { row } of journal.newestRows()) if (row.record) yield row.record;
+  for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) if (entry.record) yield entry.record;
+  for await (const row of journal.quarantinedRows()) if (row.record) yield row.record;
+}
+
+async function* records(base: KeyIndex): AsyncGenerator<ObjectRecord> {
+  for await (const { record } of base.all()) yield record;
+}
+
+/** Invariant 2: no commit names a chunk that is not on Gitee. */
+async function checkChunks(
+  base: KeyIndex,
+  remote: Pick<ChunkRemote, 'missing'>,
+  signal: AbortSignal | undefined,
+): Promise<CheckStep> {
+  const found = new Findings();
+  let asked = new Map<string, { chunk: Chunk; key: string }>();
+  const flush = async () => {
+    const missing = await remote.missing(
+      [...asked.values()].map(({ chunk }) => chunk),
+      signal,
+    );
+    for (const { oid } of missing) found.problem(`chunk ${oid} of ${asked.get(oid)?.key} is not on Gitee`);
+    found.count('chunks', asked.size);
+    asked = new Map();
+  };
+  for await (const { key, record } of base.all()) {
+    const body = await base.openBody(record);
+    if (body.kind === 'plain') continue;
+    for await (const extent of body.list.range(0, record.sizeBytes)) {
+      const { oid, chunkLengthBytes: sizeBytes, volume } = extent;
+      asked.set(oid, { chunk: { oid, sizeBytes, volume }, key });
+      if (asked.size >= CHUNKS_ASKED_AT_ONCE) await flush();
+    }
+  }
+  if (asked.size > 0) await flush();
+  return found.step('chunks-on-gitee');
+}
+
+/** Reads the head's tree into a second base and compares the two, key by key. */
+async function checkTree(deps: CheckDeps): Promise<CheckStep> {
+  const { bases, clock, headLock, log, remote, rules } = deps;
+  const found = new Findings();
+  const directory = await mkdtemp(join(tmpdir(), 'gateway-check-'));
+  const second = await KeyIndex.open(LmdbStore.open(directory), clock);
+  try {
+    const head = bases.current.marker?.head ?? null;
+    const source = { remote, rules, log };
+    await fillBase({ ...source, onProgress: () => {} }, second, { head, landedSeq: 0 });
+    await headLock.run(async () => {
+      const now = bases.current.marker?.head ?? null;
+      const known = async function* () {};
+      if (now !== head && now !== null)
+        await second.apply(changesBetween({ ...source, known }, head, now), { head: now, landedSeq: 0 });
+      await compare(found, bases.current, second);
+    });
+  } finally {
+    await second.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+  return found.step('tree');
+}
+
+async function compare(found: Findings, base: KeyIndex, tree: KeyIndex): Promise<void> {
+  const ours = base.all();
+  const theirs = tree.all();
+  let a = await nextOf(ours);
+  let b = await nextOf(theirs);
+  while (a || b) {
+    const order = !a ? 1 : !b ? -1 : Buffer.compare(utf8(a.key), utf8(b.key));
+    found.count('compared');
+    if (order < 0) found.problem(`${a!.key} is in the index, but not in the tree`);
+    else if (order > 0) found.problem(`${b!.key} is in the tree, but not in the index`);
+    else if (!(await isSame(await base.openBody(a!.record), await tree.openBody(b!.record))))
+      found.problem(`${a!.key} has other bytes in the tree than in the index`);
+    if (order <= 0) a = await nextOf(ours);
+    if (order >= 0) b = await nextOf(theirs);
+  }
+}
+
+async function nextOf<T>(items: AsyncGenerator<T, void>): Promise<T | undefined> {
+  const { done, value } = await items.next();
+  return done ? undefined : value;
+}
+
+async function isSame(a: ObjectBody, b: ObjectBody): Promise<boolean> {
+  if (a.kind === 'plain' || b.kind === 'plain')
+    return a.kind === 'plain' && b.kind === 'plain' && Buffer.compare(a.bytes, b.bytes) === 0;
+  if (a.list.count !== b.list.count || a.list.sizeBytes !== b.list.sizeBytes) return false;
+  const others = b.list.range(0, b.list.sizeBytes)[Symbol.asyncIterator]();
+  for await (const extent of a.list.range(0, a.list.sizeBytes)) {
+    const other = (await others.next()).value as typeof extent | undefined;
+    if (extent.oid !== other?.oid || extent.lengthBytes !== other.lengthBytes) return false;
+  }
+  return true;
+}

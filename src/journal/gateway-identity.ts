@@ -1,0 +1,102 @@
+/**
+ * Who this state directory is towards the branch. Commits carry the id; the highest seq that was ever sent under
+ * it is durable before it is sent, so that a branch which shows a higher one proves that this state is older than
+ * what happened under its id: a restored snapshot.
+ */
+import { randomUUID } from 'node:crypto';
+import type { CommitId } from '../format/ids.js';
+import type { KeyValueStore } from '../index/key-value-store.js';
+import { packRow, unpackRow } from '../index/record-codec.js';
+import type { Journal } from './journal.js';
+
+export type FreezeCode =
+  /** The branch is not a descendant of the head that we know. */
+  | 'diverged'
+  /** Somebody removed more objects at once than a slip of the hand should be able to. */
+  | 'mass-delete'
+  | 'branch-gone'
+  /** A newer storage format or an unknown feature: looked at again with every fetch. */
+  | 'format'
+  /** format.json names another repository. */
+  | 'foreign-bucket';
+
+export interface Freeze {
+  readonly code: FreezeCode;
+  readonly reason: string;
+  readonly sinceMs: number;
+  readonly head: CommitId | null;
+}
+
+export class GatewayIdentity {
+  private constructor(
+    private readonly store: KeyValueStore,
+    private readonly key: (name: string) => Uint8Array,
+    private state: { id: string; epoch: number; attemptedSeq: number },
+    private freeze: Freeze | undefined,
+  ) {}
+
+  /** Reads who we are, or becomes somebody new; each opening is an epoch of its own. */
+  static async open(journal: Journal): Promise<GatewayIdentity> {
+    const { store } = journal;
+    const key = (name: string) => journal.single(name);
+    const row = await store.get(key('gateway'));
+    const [id, epoch, attemptedSeq] = row
+      ? (unpackRow(row) as [string, number, number])
+      : [randomUUID(), 0, 0];
+    const frozen = await store.get(key('frozen'));
+    const identity = new GatewayIdentity(
+      store,
+      key,
+      { id, epoch: epoch + 1, attemptedSeq },
+      frozen && freezeOf(unpackRow(frozen)),
+    );
+    await identity.#save();
+    return identity;
+  }
+
+  get id(): string {
+    return this.state.id;
+  }
+
+  get epoch(): number {
+    return this.state.epoch;
+  }
+
+  /** No commit of ours has a seq above this one. */
+  get attemptedSeq(): number {
+    return this.state.attemptedSeq;
+  }
+
+  get frozen(): Freeze | undefined {
+    return this.freeze;
+  }
+
+  /** Must be durable before a push that carries the seq begins. */
+  async setAttempted(seq: number): Promise<void> {
+    if (seq <= this.state.attemptedSeq) return;
+    this.state = { ...this.state, attemptedSeq: seq };
+    await this.#save();
+  }
+
+  /** Becomes somebody else. */
+  async renew(): Promise<void> {
+    this.state = { id: randomUUID(), epoch: 1, attemptedSeq: 0 };
+    await this.#save();
+  }
+
+  async setFrozen(freeze: Freeze | undefined): Promise<void> {
+    const value = freeze && packRow([freeze.code, freeze.reason, freeze.sinceMs, freeze.head]);
+    await this.store.commit([], [{ key: this.key('frozen'), value }]);
+    this.freeze = freeze;
+  }
+
+  async #save(): Promise<void> {
+    const { id, epoch, attemptedSeq } = this.state;
+    await this.store.commit([], [{ key: this.key('gateway'), value: packRow([id, epoch, attemptedSeq]) }]);
+  }
+}
+
+function freezeOf(row: unknown[]): Freeze {
+  const [code, reason, sinceMs, head] = row as [FreezeCode, string, number, CommitId | null];
+  return { code, reason, sinceMs, head };
+}

@@ -1,0 +1,90 @@
+/** Looks at the branch: at the start, after every poll interval, and when somebody says that it moved. */
+import type { Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
+import type { Semaphore } from '../async/semaphore.js';
+import { RemoteError } from '../gitee/errors.js';
+import { StorageError } from './bucket-state.js';
+import type { Condition } from './condition.js';
+import type { HeadSync } from './head-sync.js';
+import { Wake } from './wake.js';
+
+export interface FollowerDeps {
+  readonly bucket: string;
+  readonly sync: HeadSync;
+  /** One at a time works on the head: the committer or the follower. */
+  readonly headLock: Semaphore;
+  readonly condition: Condition;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pollMs: number;
+  readonly retryMaxMs: number;
+  /** What must be known before the first fetch (the repository's id, the binding of the state). */
+  readonly prepare: () => Promise<void>;
+  readonly onFollowed: () => void;
+  /** Housekeeping between two looks. */
+  readonly onIdle: () => Promise<void>;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class HeadFollower {
+  readonly #wake: Wake;
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(private readonly deps: FollowerDeps) {
+    this.#wake = new Wake(deps.clock);
+  }
+
+  start(): void {
+    this.#running ??= this.#loop(this.#stop.signal);
+  }
+
+  /** The branch may have moved (webhook, operator), or what failed may work again. */
+  hint(): void {
+    this.#wake.ring();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error('the follower stops'));
+    await this.#running;
+  }
+
+  /** One look at the branch. */
+  async followOnce(signal: AbortSignal): Promise<void> {
+    await this.deps.headLock.run(async () => {
+      await this.deps.prepare();
+      await this.deps.sync.fetch(signal);
+    }, signal);
+    this.deps.condition.resume('fetch');
+    this.deps.onFollowed();
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.followOnce(signal);
+        failures = 0;
+        await this.deps.onIdle();
+        await this.#wake.wait(this.deps.pollMs, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof StorageError && error.code === 'broken-invariant') {
+          this.deps.onFatal(error);
+          return;
+        }
+        failures += 1;
+        this.#report(error);
+        const ceilingMs = Math.min(this.deps.retryMaxMs, 1000 * 2 ** Math.min(failures - 1, 10));
+        const waitMs = ceilingMs * (0.5 + Math.random() / 2);
+        await this.#wake.wait(waitMs, signal).catch(() => {}); // the only reason is the stop, seen above
+      }
+    }
+  }
+
+  #report(error: unknown): void {
+    const { bucket, condition, log } = this.deps;
+    if (error instanceof RemoteError && error.pauses) condition.pause('fetch', error);
+    log.warn('could not read the branch; reads go on from what is known', { bucket, error });
+  }
+}

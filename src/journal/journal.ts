@@ -1,0 +1,421 @@
+/**
+ * Keeps invariant 1, "an acknowledged write is never lost": append() makes the change durable and visible in one
+ * commit of the overlay, and only drop() and quarantine() take it out of the journal again.
+ *
+ * A change is named by its seq, which grows by one per change and is durable with it. Every change up to
+ * `closableSeq` is durable or was never acknowledged, so that a batch that ends there misses none.
+ * Who owns a body: its journal entry while it has one, then the newest row (local and quarantined changes).
+ */
+import { StorageError, type AppendOptions, type Change } from './bucket-state.js';
+import type { Clock } from '../async/clock.js';
+import type { Failpoints } from '../async/failpoint.js';
+import type { ObjectKey } from '../format/ids.js';
+import { BodyStore, type PreparedBody } from '../index/body-store.js';
+import { prefixEnd, sameBytes, u64, utf8 } from '../index/key-bytes.js';
+import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
+import { Keyspace } from '../index/keyspace.js';
+import type { NewObject, ObjectRecord } from '../index/object-record.js';
+import { packRow, unpackRow } from '../index/record-codec.js';
+import { walk } from '../index/walk.js';
+import {
+  decodeEntry,
+  decodeNewest,
+  decodeQuarantine,
+  encodeEntry,
+  encodeNewest,
+  encodeQuarantine,
+  type JournalEntry,
+  type NewestRow,
+  type QuarantineRow,
+} from './overlay-rows.js';
+
+/** A commit loses its race against others at most so often: each time one of them has won. */
+const RACES_MAX = 1000;
+const DROP_PAGE = 300;
+
+export class Journal {
+  readonly keys: Keyspace;
+  readonly bodies: BodyStore;
+  #lastSeq = 0;
+  #landedSeq = 0;
+  #pending = 0;
+  #quarantined = 0;
+  #oldestMs: number | undefined;
+  #lastPendingSeq = 0;
+  /** Seqs that are being written, in order. */
+  readonly #inFlight = new Set<number>();
+
+  private constructor(
+    readonly store: KeyValueStore,
+    bucket: string,
+    private readonly deps: { clock: Clock; failpoints: Failpoints },
+  ) {
+    this.keys = Keyspace.overlay(bucket);
+    this.bodies = new BodyStore(store, this.keys, deps.clock, 'o');
+  }
+
+  /** Opens the journal of a bucket in the overlay store. */
+  static async open(
+    store: KeyValueStore,
+    bucket: string,
+    deps: { clock: Clock; failpoints: Failpoints },
+  ): Promise<Journal> {
+    const journal = new Journal(store, bucket, deps);
+    journal.#landedSeq = await journal.#number('landed');
+    journal.#lastSeq = Math.max(await journal.#number('seq'), journal.#landedSeq);
+    for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
+      journal.#oldestMs ??= entry.appendedMs;
+      journal.#pending += 1;
+      journal.#lastPendingSeq = entry.seq;
+    }
+    for await (const _ of journal.quarantinedRows()) journal.#quarantined += 1;
+    return journal;
+  }
+
+  /** Seq of the last change. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** Every change up to here has been dropped or quarantined. */
+  get landedSeq(): number {
+    return this.#landedSeq;
+  }
+
+  get closableSeq(): number {
+    for (const first of this.#inFlight) return first - 1;
+    return this.#lastSeq;
+  }
+
+  /** Seq of the last change that had to be committed; local ones are not. */
+  get lastPendingSeq(): number {
+    return this.#lastPendingSeq;
+  }
+
+  get pendingCount(): number {
+    return this.#pending;
+  }
+
+  get quarantinedCount(): number {
+    return this.#quarantined;
+  }
+
+  /** When the oldest pending change was appended. */
+  get oldestPendingMs(): number | undefined {
+    return this.#oldestMs;
+  }
+
+  /**
+   * See BucketState.append. `hidesBase` says for a local key whether the base has it, so that its deletion must
+   * leave a row behind.
+   */
+  async append(
+    changes: readonly Change[],
+    options: AppendOptions & { hidesBase?: (key: ObjectKey) => boolean } = {},
+  ): Promise<number | undefined> {
+    const bodies: (PreparedBody | undefined)[] = [];
+    for (const change of changes) bodies.push(await this.#prepare(change));
+    await this.deps.failpoints.hit('journal.beforeSync');
+    for (let race = 0; race < RACES_MAX; race += 1) {
+      const before = await Promise.all(changes.map((change) => this.#newestRow(change.key)));
+      const lastSeq = await this.#write(changes, bodies, before, options);
+      if (lastSeq !== undefined) {
+        await this.deps.failpoints.hit('journal.afterSync');
+        return lastSeq;
+      }
+      for (const { key, value } of options.preconditions ?? [])
+        if (!sameBytes(await this.store.get(key), value)) return undefined;
+      // Not the caller's conditions: one of the keys was dropped, quarantined or written meanwhile.
+    }
+    throw new StorageError(
+      'broken-invariant',
+      `an append lost ${RACES_MAX} races: the overlay does not settle`,
+    );
+  }
+
+  async newest(key: string): Promise<NewestRow | undefined> {
+    const value = await this.store.get(this.#newestKey(key));
+    return value && decodeNewest(value);
+  }
+
+  async newestPage(
+    start: Uint8Array,
+    end: Uint8Array | undefined,
+    limit: number,
+  ): Promise<{ key: ObjectKey; row: NewestRow }[]> {
+    const from = this.keys.key('newest', start);
+    const to = end ? this.keys.key('newest', end) : this.keys.end('newest');
+    return (await this.store.page(from, to, limit)).map((entry) => this.#newestOf(entry));
+  }
+
+  async *newestRows(): AsyncGenerator<{ key: ObjectKey; row: NewestRow }> {
+    const rows = walk(this.store, this.keys.key('newest'), this.keys.end('newest'));
+    for await (const entry of rows) yield this.#newestOf(entry);
+  }
+
+  /** Pending changes up to a seq, in order. */
+  async *entries(lastSeq: number): AsyncGenerator<JournalEntry> {
+    const start = this.keys.key('journal');
+    const end = this.keys.key('journal', u64(Math.min(lastSeq, Number.MAX_SAFE_INTEGER - 1) + 1));
+    for await (const entry of walk(this.store, start, end)) yield decodeEntry(entry.value);
+  }
+
+  /** The pending change with this seq, as it is now. */
+  async entry(seq: number): Promise<JournalEntry | undefined> {
+    const value = await this.store.get(this.#entryKey(seq));
+    return value && decodeEntry(value);
+  }
+
+  async *quarantinedRows(): AsyncGenerator<QuarantineRow> {
+    const rows = walk(this.store, this.keys.key('quarantine'), this.keys.end('quarantine'));
+    for await (const entry of rows) yield decodeQuarantine(entry.value);
+  }
+
+  /**
+   * Gives a pending change another body with the same bytes (cut anew); the newest row follows where it is the
+   * same change. Resolves with the entry as it is now, undefined where it is not pending any more.
+   */
+  async replaceBody(entry: JournalEntry, object: NewObject): Promise<JournalEntry | undefined> {
+    const body = await this.bodies.prepare(object.body);
+    const record: ObjectRecord = { ...object, body: body.ref };
+    const at = this.#entryKey(entry.seq);
+    for (let race = 0; race < RACES_MAX; race += 1) {
+      const stored = await this.store.get(at);
+      if (!stored) return undefined;
+      const newest = await this.#newestRow(entry.key);
+      const replaced = { ...entry, record };
+      const writes: Write[] = [
+        ...body.writes,
+        { key: at, value: encodeEntry(replaced) },
+        ...this.bodies.condemn(decodeEntry(stored).record?.body),
+      ];
+      if (newest.row?.seq === entry.seq)
+        writes.push({ key: newest.key, value: encodeNewest({ ...newest.row, record }) });
+      const held = await this.store.commit(
+        [
+          { key: at, value: stored },
+          { key: newest.key, value: newest.value },
+        ],
+        writes,
+      );
+      if (held) return replaced;
+    }
+    throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
+  }
+
+  /** Everything up to the seq is on Gitee and in the base: takes it out of the overlay, unless written since. */
+  async drop(lastSeq: number): Promise<void> {
+    const end = this.keys.key('journal', u64(lastSeq + 1));
+    for (let race = 0; race < RACES_MAX;) {
+      const page = await this.store.page(this.keys.key('journal'), end, DROP_PAGE);
+      const entries = page.map((row) => decodeEntry(row.value));
+      const preconditions: Precondition[] = [];
+      const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
+      const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
+      entries.forEach((entry, i) => {
+        const { key, value, row } = newest[i]!;
+        writes.push(...this.bodies.condemn(entry.record?.body));
+        if (row?.seq !== entry.seq) return;
+        preconditions.push({ key, value });
+        writes.push({ key, value: undefined });
+      });
+      const isLast = page.length < DROP_PAGE;
+      if (isLast && lastSeq > this.#landedSeq)
+        writes.push({ key: this.single('landed'), value: packRow([lastSeq]) });
+      if (writes.length > 0 && !(await this.store.commit(preconditions, writes))) {
+        race += 1;
+        continue;
+      }
+      this.#pending = Math.max(0, this.#pending - page.length);
+      if (!isLast) continue;
+      await this.#settled(lastSeq);
+      return;
+    }
+    throw new StorageError('broken-invariant', `changes up to ${lastSeq} do not settle`);
+  }
+
+  /** Notes that nothing up to the seq is pending, after the last of it was set aside. */
+  async pass(seq: number): Promise<void> {
+    if (seq <= this.#landedSeq) return;
+    // Asserted before the write: a seq that has passed is taken for landed by everybody who waits for it.
+    for await (const entry of this.entries(seq))
+      throw new StorageError('broken-invariant', `change ${entry.seq} is pending and would count as landed`);
+    await this.store.commit([], [{ key: this.single('landed'), value: packRow([seq]) }]);
+    await this.#settled(seq);
+  }
+
+  /**
+   * Sets a pending change aside for good. It stays what readers see, unless `hide`: a change of a restored snapshot
+   * would show what the branch has long replaced.
+   */
+  async quarantine(
+    entry: JournalEntry,
+    reason: { code: string; message: string },
+    hide = false,
+  ): Promise<void> {
+    const at = this.keys.key('quarantine', utf8(entry.key));
+    for (let race = 0; race < RACES_MAX; race += 1) {
+      const stored = await this.store.get(this.#entryKey(entry.seq));
+      if (!stored) return;
+      const record = decodeEntry(stored).record;
+      const newest = await this.#newestRow(entry.key);
+      const earlier = await this.store.get(at);
+      const isNewest = newest.row?.seq === entry.seq;
+      const writes: Write[] = [{ key: this.#entryKey(entry.seq), value: undefined }];
+      if (isNewest) {
+        const row = { ...reason, key: entry.key, seq: entry.seq, sinceMs: this.deps.clock.nowMs(), record };
+        writes.push(
+          { key: at, value: encodeQuarantine({ ...row, shown: !hide }) },
+          {
+            key: newest.key,
+            value: hide ? undefined : encodeNewest({ ...newest.row, state: 'quarantined' }),
+          },
+          ...this.bodies.condemn(earlier && decodeQuarantine(earlier).record?.body),
+        );
+      } else writes.push(...this.bodies.condemn(record?.body));
+      const preconditions = [
+        { key: newest.key, value: newest.value },
+        { key: at, value: earlier },
+      ];
+      if (!(await this.store.commit(preconditions, writes))) continue;
+      this.#pending = Math.max(0, this.#pending - 1);
+      if (isNewest && !earlier) this.#quarantined += 1;
+      await this.#readOldest();
+      return;
+    }
+    throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
+  }
+
+  /** Deletes rows of local keys that were last written before the time. */
+  async expireLocal(beforeMs: number): Promise<number> {
+    let expired = 0;
+    for await (const { key, value } of walk(this.store, this.keys.key('newest'), this.keys.end('newest'))) {
+      const row = decodeNewest(value);
+      if (row.state !== 'local' || row.appendedMs >= beforeMs) continue;
+      const writes = [{ key, value: undefined }, ...this.bodies.condemn(row.record?.body)];
+      // Written meanwhile: then it is not old any more.
+      if (await this.store.commit([{ key, value }], writes)) expired += 1;
+    }
+    return expired;
+  }
+
+  /** Key of a row that exists once per bucket. */
+  single(name: string): Uint8Array {
+    return this.keys.key('single', utf8(name));
+  }
+
+  async #write(
+    changes: readonly Change[],
+    bodies: readonly (PreparedBody | undefined)[],
+    before: readonly NewestBefore[],
+    options: AppendOptions & { hidesBase?: (key: ObjectKey) => boolean },
+  ): Promise<number | undefined> {
+    // From here to commit() nothing is awaited: the store takes commits in the order of the calls, so that the
+    // order of seqs is the order in which changes become durable.
+    const firstSeq = this.#lastSeq + 1;
+    const appendedMs = this.deps.clock.nowMs();
+    const writes: Write[] = [...(options.writes ?? [])];
+    const released = new Set<string>();
+    changes.forEach((change, i) => {
+      const seq = firstSeq + i;
+      const body = bodies[i];
+      const record = change.kind === 'put' && body ? { ...change.object, body: body.ref } : undefined;
+      writes.push(...(body?.writes ?? []));
+      const { key, row: old } = before[i]!;
+      if (old && old.state !== 'pending') writes.push(...this.bodies.condemn(old.record?.body));
+      if (old?.state === 'quarantined') {
+        writes.push({ key: this.keys.key('quarantine', utf8(change.key)), value: undefined });
+        released.add(change.key);
+      }
+      const state = options.local ? 'local' : 'pending';
+      const isGone = options.local && !record && !options.hidesBase?.(change.key);
+      writes.push({ key, value: isGone ? undefined : encodeNewest({ seq, appendedMs, state, record }) });
+      if (!options.local)
+        writes.push({
+          key: this.#entryKey(seq),
+          value: encodeEntry({ seq, key: change.key, appendedMs, record }),
+        });
+    });
+    this.#lastSeq += changes.length;
+    const lastSeq = this.#lastSeq;
+    writes.push({ key: this.single('seq'), value: packRow([lastSeq]) });
+    this.#inFlight.add(firstSeq);
+    try {
+      const preconditions = [
+        ...(options.preconditions ?? []),
+        ...before.map(({ key, value }) => ({ key, value })),
+      ];
+      if (!(await this.store.commit(preconditions, writes))) return undefined;
+    } catch (error) {
+      // A commit whose fsync failed may be visible: nobody was told, but it is pending all the same.
+      if (!options.local && (await this.entry(lastSeq).catch(() => undefined)))
+        this.#noteAppended(changes.length, lastSeq, appendedMs);
+      throw error;
+    } finally {
+      this.#inFlight.delete(firstSeq);
+    }
+    this.#quarantined -= released.size;
+    if (!options.local) this.#noteAppended(changes.length, lastSeq, appendedMs);
+    return lastSeq;
+  }
+
+  #noteAppended(changes: number, lastSeq: number, appendedMs: number): void {
+    if (changes === 0) return;
+    this.#pending += changes;
+    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, lastSeq);
+    this.#oldestMs ??= appendedMs;
+  }
+
+  async #prepare(change: Change): Promise<PreparedBody | undefined> {
+    if (change.kind === 'delete') return undefined;
+    const body = await this.bodies.prepare(change.object.body);
+    // Asserted before the write: a record that promises more bytes than its body has can never be read.
+    if (body.sizeBytes !== change.object.sizeBytes)
+      throw new StorageError(
+        'broken-invariant',
+        `${change.key} has ${change.object.sizeBytes} bytes and a body of ${body.sizeBytes}`,
+      );
+    return body;
+  }
+
+  async #settled(lastSeq: number): Promise<void> {
+    this.#landedSeq = Math.max(this.#landedSeq, lastSeq);
+    this.#lastSeq = Math.max(this.#lastSeq, lastSeq);
+    await this.#readOldest();
+  }
+
+  async #readOldest(): Promise<void> {
+    const [first] = await this.store.page(this.keys.key('journal'), prefixEnd(this.keys.key('journal')), 1);
+    this.#oldestMs = first && decodeEntry(first.value).appendedMs;
+  }
+
+  async #newestRow(key: string): Promise<NewestBefore> {
+    const at = this.#newestKey(key);
+    const value = await this.store.get(at);
+    return { key: at, value, row: value && decodeNewest(value) };
+  }
+
+  #newestOf(entry: Entry): { key: ObjectKey; row: NewestRow } {
+    const key = Buffer.from(this.keys.rest('newest', entry.key)).toString('utf8') as ObjectKey;
+    return { key, row: decodeNewest(entry.value) };
+  }
+
+  #newestKey(key: string): Uint8Array {
+    return this.keys.key('newest', utf8(key));
+  }
+
+  #entryKey(seq: number): Uint8Array {
+    return this.keys.key('journal', u64(seq));
+  }
+
+  async #number(name: string): Promise<number> {
+    const row = await this.store.get(this.single(name));
+    return row ? (unpackRow(row)[0] as number) : 0;
+  }
+}
+
+interface NewestBefore {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | undefined;
+  readonly row: NewestRow | undefined;
+}

@@ -1,0 +1,177 @@
+/**
+ * One bucket as the objects layer sees it: the overlay over the base. The overlay is always read first: a change
+ * leaves it only after it is in the base, so that a reader sees the change in one or in the other.
+ */
+import type { Clock } from '../async/clock.js';
+import type { Observer } from '../async/observer.js';
+import type { Extent } from '../format/extent.js';
+import type { ObjectKey } from '../format/ids.js';
+import { joinBytes, u64, utf8 } from '../index/key-bytes.js';
+import type { KeyValueStore } from '../index/key-value-store.js';
+import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
+import type { BaseHolder } from './base-holder.js';
+import type { AppendOptions, BucketState, BucketStatus, Change, ChangeState } from './bucket-state.js';
+import type { Condition } from './condition.js';
+import type { Journal } from './journal.js';
+import type { Landings } from './landings.js';
+
+export interface JournaledBucketDeps {
+  readonly bucket: string;
+  readonly repository: string;
+  readonly branch: string;
+  readonly journal: Journal;
+  readonly bases: BaseHolder;
+  readonly landings: Landings;
+  readonly condition: Condition;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  /** Something was appended or is waited for. */
+  readonly onWork: () => void;
+  readonly lastLandedMs: () => number | undefined;
+}
+
+interface Item {
+  readonly key: ObjectKey;
+  readonly record: ObjectRecord;
+}
+
+export class JournaledBucket implements BucketState {
+  constructor(private readonly deps: JournaledBucketDeps) {}
+
+  get overlay(): KeyValueStore {
+    return this.deps.journal.store;
+  }
+
+  async get(key: ObjectKey): Promise<ObjectRecord | undefined> {
+    const { bases, journal } = this.deps;
+    const newest = await journal.newest(key);
+    return newest ? newest.record : bases.current.get(key);
+  }
+
+  openBody(record: ObjectRecord): Promise<ObjectBody> {
+    const { bases, journal } = this.deps;
+    return journal.bodies.owns(record.body)
+      ? journal.bodies.open(record.body, record.sizeBytes)
+      : bases.openBody(record);
+  }
+
+  async page(start: string, end: Uint8Array | undefined, limit: number): Promise<Item[]> {
+    const { bases, journal } = this.deps;
+    const items: Item[] = [];
+    let from: Uint8Array = utf8(start);
+    while (items.length < limit) {
+      const size = limit - items.length;
+      const overlay = await journal.newestPage(from, end, size);
+      const base = await bases.current.page(from, end, size);
+      // Both pages are complete up to the horizon: the last key of the shorter-reaching full page.
+      const horizon = lowest([lastKeyOfFull(overlay, size), lastKeyOfFull(base, size)]);
+      const isWithin = (key: string) => !horizon || Buffer.compare(utf8(key), horizon) <= 0;
+      const merged = new Map<ObjectKey, ObjectRecord | undefined>();
+      for (const { key, record } of base) if (isWithin(key)) merged.set(key, record);
+      for (const { key, row } of overlay) if (isWithin(key)) merged.set(key, row.record);
+      const keys = [...merged.keys()].sort((a, b) => Buffer.compare(utf8(a), utf8(b)));
+      for (const key of keys) {
+        const record = merged.get(key);
+        if (record && items.length < limit) items.push({ key, record });
+      }
+      if (!horizon) break;
+      from = joinBytes(horizon, Uint8Array.of(0));
+    }
+    return items;
+  }
+
+  async append(changes: readonly Change[], options: AppendOptions = {}): Promise<number | undefined> {
+    const { bucket, bases, condition, journal, observer } = this.deps;
+    condition.checkWritable();
+    const base = bases.current; // refuses while nothing is known of what is on Gitee
+    const inBase = new Set<ObjectKey>();
+    if (options.local) for (const { key } of changes) if (await base.get(key)) inBase.add(key);
+    const seq = await journal.append(changes, { ...options, hidesBase: (key) => inBase.has(key) });
+    if (seq === undefined) return undefined;
+    if (!options.local) {
+      observer.count('gateway_journal_appends_total', { bucket }, changes.length);
+      this.deps.onWork();
+    }
+    this.report();
+    return seq;
+  }
+
+  async changeState(key: ObjectKey): Promise<ChangeState | undefined> {
+    const row = await this.deps.journal.newest(key);
+    return row && { seq: row.seq, appendedMs: row.appendedMs, state: row.state };
+  }
+
+  async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
+    const { bucket, landings, observer } = this.deps;
+    if (landings.want(seq)) this.deps.onWork();
+    const landed = await landings.wait(seq, options);
+    observer.count('gateway_barrier_waits_total', { bucket, result: landed ? 'landed' : 'timeout' });
+    return landed;
+  }
+
+  expireLocalKeys(beforeMs: number): Promise<number> {
+    return this.deps.journal.expireLocal(beforeMs);
+  }
+
+  async *overlayExtents(): AsyncGenerator<Extent> {
+    const { journal } = this.deps;
+    for await (const { row } of journal.newestRows()) yield* this.#extentsOf(row.record);
+    for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) yield* this.#extentsOf(entry.record);
+    for await (const row of journal.quarantinedRows()) if (!row.shown) yield* this.#extentsOf(row.record);
+  }
+
+  overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array {
+    const parts = components.flatMap((component) =>
+      typeof component === 'number' ? [u64(component)] : [utf8(component), Uint8Array.of(0)],
+    );
+    return this.deps.journal.keys.key(table, ...parts);
+  }
+
+  status(): BucketStatus {
+    const { bases, condition, journal } = this.deps;
+    const { paused, frozen } = condition;
+    return {
+      bucket: this.deps.bucket,
+      repository: this.deps.repository,
+      branch: this.deps.branch,
+      head: bases.peek?.marker?.head ?? null,
+      pendingChanges: journal.pendingCount,
+      oldestPendingMs: journal.oldestPendingMs,
+      quarantinedChanges: journal.quarantinedCount,
+      lastLandedMs: this.deps.lastLandedMs(),
+      paused,
+      frozen: frozen && { reason: frozen.reason, sinceMs: frozen.sinceMs },
+      ready: bases.ready,
+    };
+  }
+
+  /** Brings the gauges of the journal up to date. */
+  report(): void {
+    const { bucket, clock, journal, observer } = this.deps;
+    const oldestMs = journal.oldestPendingMs;
+    observer.set('gateway_journal_pending_changes', journal.pendingCount, { bucket });
+    observer.set(
+      'gateway_journal_oldest_pending_seconds',
+      oldestMs === undefined ? 0 : Math.max(0, (clock.nowMs() - oldestMs) / 1000),
+      { bucket },
+    );
+    observer.set('gateway_quarantined_changes', journal.quarantinedCount, { bucket });
+  }
+
+  async *#extentsOf(record: ObjectRecord | undefined): AsyncGenerator<Extent> {
+    if (!record || record.body.kind === 'plain') return;
+    const body = await this.openBody(record);
+    if (body.kind === 'extents') yield* body.list.range(0, record.sizeBytes);
+  }
+}
+
+function lastKeyOfFull(page: readonly { key: ObjectKey }[], size: number): Uint8Array | undefined {
+  const last = page.length >= size ? page.at(-1) : undefined;
+  return last && utf8(last.key);
+}
+
+function lowest(keys: readonly (Uint8Array | undefined)[]): Uint8Array | undefined {
+  let least: Uint8Array | undefined;
+  for (const key of keys) if (key && (!least || Buffer.compare(key, least) < 0)) least = key;
+  return least;
+}

@@ -1,0 +1,104 @@
+/** Brings changes into the form in which a commit may name them: small ones plain, the rest in whole chunks. */
+import { ChunkError, type ChunksApi } from '../chunks/api.js';
+import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
+import { mustBePlain, representation, type LayoutRules } from '../format/tree-layout.js';
+import type { NewBody, ObjectBody, ObjectRecord } from '../index/object-record.js';
+import { StorageError } from './bucket-state.js';
+import type { Journal } from './journal.js';
+import type { JournalEntry } from './overlay-rows.js';
+
+/** One change cannot be brought into a form that can be committed; the others can. */
+export class ChangeFailed extends Error {
+  override readonly name = 'ChangeFailed';
+  constructor(
+    readonly entry: JournalEntry,
+    override readonly cause: ChunkError | StorageError,
+  ) {
+    super(`change ${entry.seq} of ${entry.key}: ${cause.message}`, { cause });
+  }
+}
+
+export class Normaliser {
+  constructor(
+    private readonly journal: Journal,
+    private readonly chunks: ChunksApi,
+    private readonly rules: LayoutRules,
+  ) {}
+
+  /**
+   * The entry as it may be committed; it stands so in the overlay too, with ETag and times unchanged.
+   * @throws ChangeFailed where its bytes are missing or wrong.
+   */
+  async normalise(entry: JournalEntry): Promise<JournalEntry> {
+    const { record } = entry;
+    if (!record) return entry;
+    try {
+      const body = await this.journal.bodies.open(record.body, record.sizeBytes);
+      const better = await this.#betterBody(entry, record, body);
+      if (!better) return entry;
+      const replaced = await this.journal.replaceBody(entry, { ...record, body: better });
+      if (!replaced)
+        throw new StorageError('broken-invariant', `change ${entry.seq} vanished while it was committed`);
+      return replaced;
+    } catch (error) {
+      const isLost =
+        (error instanceof ChunkError && (error.code === 'missing' || error.code === 'corrupt')) ||
+        (error instanceof StorageError && error.code === 'corrupt');
+      throw isLost ? new ChangeFailed(entry, error) : error;
+    }
+  }
+
+  async #betterBody(
+    { key }: JournalEntry,
+    record: ObjectRecord,
+    body: ObjectBody,
+  ): Promise<NewBody | undefined> {
+    if (mustBePlain(this.rules, key, record.sizeBytes)) {
+      const bytes = body.kind === 'plain' ? body.bytes : await this.#read(body, record.sizeBytes);
+      if (representation(this.rules, key, record.sizeBytes, bytes) !== 'plain') return this.#stored(bytes);
+      return body.kind === 'plain' ? undefined : { kind: 'plain', bytes };
+    }
+    if (body.kind === 'plain') return this.#stored(body.bytes);
+    const chunks: Chunk[] = [];
+    let sizeBytes = 0;
+    for await (const chunk of this.chunks.normalise(body.list)) {
+      chunks.push(chunk);
+      sizeBytes += chunk.sizeBytes;
+    }
+    if (sizeBytes !== record.sizeBytes)
+      throw new StorageError(
+        'broken-invariant',
+        `${key} has ${record.sizeBytes} bytes and ${sizeBytes} after it was cut anew`,
+      );
+    if (await isSame(body, chunks)) return undefined;
+    return { kind: 'extents', extents: chunks.map(wholeExtent) };
+  }
+
+  async #stored(bytes: Uint8Array): Promise<NewBody> {
+    const extents: Extent[] = [];
+    for (let at = 0; at < bytes.length; at += this.rules.chunkSizeBytes)
+      extents.push(wholeExtent(await this.chunks.store(bytes.subarray(at, at + this.rules.chunkSizeBytes))));
+    return { kind: 'extents', extents };
+  }
+
+  async #read(body: Extract<ObjectBody, { kind: 'extents' }>, sizeBytes: number): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of this.chunks.read(body.list, 0, sizeBytes)) pieces.push(piece as Uint8Array);
+    return Buffer.concat(pieces);
+  }
+}
+
+async function isSame(
+  body: Extract<ObjectBody, { kind: 'extents' }>,
+  chunks: readonly Chunk[],
+): Promise<boolean> {
+  if (body.list.count !== chunks.length) return false;
+  let i = 0;
+  for await (const extent of body.list.range(0, body.list.sizeBytes)) {
+    const chunk = chunks[i];
+    if (extent.oid !== chunk?.oid || extent.lengthBytes !== chunk.sizeBytes || extent.offsetBytes !== 0)
+      return false;
+    i += 1;
+  }
+  return true;
+}

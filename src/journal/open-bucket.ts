@@ -1,0 +1,236 @@
+/** Puts the storage classes of one bucket together. Serves reads from what is there while Gitee is down. */
+import { join } from 'node:path';
+import type { ChunksApi } from '../chunks/api.js';
+import type { Clock } from '../async/clock.js';
+import type { Failpoints } from '../async/failpoint.js';
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+import { Semaphore } from '../async/semaphore.js';
+import type { LayoutRules } from '../format/tree-layout.js';
+import type { HeadRemote } from '../gitee/remote.js';
+import { BaseDirectory } from '../index/base-directory.js';
+import { KeyIndex } from '../index/key-index.js';
+import type { KeyValueStore } from '../index/key-value-store.js';
+import { LmdbStore } from '../index/lmdb-store.js';
+import { BaseHolder } from './base-holder.js';
+import { StorageError } from './bucket-state.js';
+import { checkBucket, type CheckOptions, type CheckStep } from './check.js';
+import { Committer, type CommitterTimings } from './committer.js';
+import { Condition } from './condition.js';
+import { GatewayIdentity } from './gateway-identity.js';
+import { HeadFollower } from './head-follower.js';
+import { HeadSync } from './head-sync.js';
+import { Journal } from './journal.js';
+import { JournaledBucket } from './journaled-bucket.js';
+import { Landings } from './landings.js';
+import { checkBinding, readBinding, writeBinding } from './state-binding.js';
+
+export interface BucketPlace {
+  readonly name: string;
+  /** `owner/name`, for status and logs. */
+  readonly repository: string;
+  /** Numeric id of the repository; a function where it must be asked for, called again until it answers. */
+  readonly repositoryId: number | (() => Promise<number>);
+  readonly branch: string;
+  readonly pathPrefix: string;
+  readonly layout: LayoutRules;
+}
+
+export interface BucketTimings extends CommitterTimings {
+  /** How often the branch is looked at. */
+  readonly pollMs: number;
+  /** How often bodies that nothing names any more are deleted. */
+  readonly sweepMs: number;
+}
+
+export const DEFAULT_TIMINGS: BucketTimings = {
+  maxAgeMs: 60_000,
+  maxChanges: 10_000,
+  retryMaxMs: 30_000,
+  pausedRetryMs: 30_000,
+  pollMs: 60_000,
+  sweepMs: 3600_000,
+};
+
+export interface OpenBucketDeps {
+  readonly bucket: BucketPlace;
+  /** The gateway's; the bucket's own is `buckets/<name>` in it. Somebody holds its lease. */
+  readonly stateDirectory: string;
+  /** The one overlay of all buckets; closed by whoever opened it, after the buckets. */
+  readonly overlay: KeyValueStore;
+  readonly chunks: ChunksApi;
+  readonly head: HeadRemote;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observer: Observer;
+  readonly failpoints: Failpoints;
+  readonly timings?: Partial<BucketTimings>;
+  /** Called with a broken invariant: the process must stop; a restart recovers. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface OpenBucket {
+  readonly state: JournaledBucket;
+  readonly committer: Committer;
+  readonly follower: HeadFollower;
+  /** Starts to follow the branch and to commit. */
+  start(): void;
+  /** Commits what is pending within the grace time, then stops. Reads go on until close(). */
+  stop(graceMs: number): Promise<void>;
+  close(): Promise<void>;
+  /** What failed may work again (a new token, an operator): try now. */
+  kick(): void;
+  /** The branch may have moved (webhook): look now. */
+  hint(): void;
+  /** Takes the branch as it is for the truth and ends a freeze. */
+  acceptRemote(): Promise<void>;
+  /** Builds the base anew from the branch. */
+  rebuild(): Promise<void>;
+  check(options?: CheckOptions): Promise<CheckStep[]>;
+}
+
+/** @throws StorageError not-ready where the state belongs to another bucket. */
+export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
+  const { bucket, chunks, clock, failpoints, observer, head: remote } = deps;
+  const timings = { ...DEFAULT_TIMINGS, ...deps.timings };
+  const log = deps.log.child({ bucket: bucket.name });
+  const own = join(deps.stateDirectory, 'buckets', bucket.name);
+  const repository = new Repository(bucket, own);
+  await repository.open();
+
+  const journal = await Journal.open(deps.overlay, bucket.name, { clock, failpoints });
+  const directory = new BaseDirectory(own);
+  const bases = new BaseHolder(await openBase(directory, clock));
+  // Killed after the base took a batch and before the overlay let go of it.
+  const baseSeq = bases.peek?.marker?.landedSeq ?? 0;
+  if (baseSeq > journal.landedSeq) await journal.drop(baseSeq);
+  const identity = await GatewayIdentity.open(journal);
+  const condition = new Condition(bucket.name, identity, { clock, log, observer });
+  const landings = new Landings(journal.landedSeq, clock);
+  const headLock = new Semaphore(1);
+  const shared = {
+    bucket: bucket.name,
+    repositoryId: () => repository.id,
+    rules: bucket.layout,
+    ...{ remote, journal, identity, bases, condition, landings, clock, log, observer },
+  };
+  const sync = new HeadSync({ ...shared, directory });
+  const committer = new Committer({
+    ...shared,
+    ...{ chunks, sync, headLock, timings, failpoints },
+    onLanded: () => state.report(),
+    onFatal: deps.onFatal,
+  });
+  const state: JournaledBucket = new JournaledBucket({
+    ...{ bucket: bucket.name, repository: bucket.repository, branch: bucket.branch },
+    ...{ journal, bases, landings, condition, clock, observer },
+    onWork: () => committer.wake(),
+    lastLandedMs: () => committer.lastLandedMs,
+  });
+  const sweep = every(clock, timings.sweepMs, async () => {
+    await journal.bodies.sweep();
+    await bases.peek?.bodies.sweep();
+  });
+  const follower = new HeadFollower({
+    ...{ bucket: bucket.name, sync, headLock, condition, clock, log },
+    ...{ pollMs: timings.pollMs, retryMaxMs: timings.retryMaxMs },
+    prepare: () => repository.prepare(),
+    onIdle: async () => {
+      await remote.maintain();
+      await sweep();
+      state.report();
+    },
+    onFollowed: () => committer.wake(),
+    onFatal: deps.onFatal,
+  });
+  const locked = (run: () => Promise<void>) =>
+    headLock.run(async () => {
+      await repository.prepare();
+      await run();
+    });
+  return {
+    ...{ state, committer, follower },
+    start: () => {
+      follower.start();
+      committer.start();
+    },
+    stop: async (graceMs) => {
+      committer.flush();
+      const signal = new AbortController().signal;
+      await landings.wait(journal.lastPendingSeq, { timeoutMs: graceMs, signal });
+      await Promise.all([committer.stop(), follower.stop()]);
+    },
+    close: () => bases.close(),
+    kick: () => {
+      committer.kick();
+      follower.hint();
+    },
+    hint: () => follower.hint(),
+    acceptRemote: async () => {
+      await locked(() => sync.accept());
+      committer.kick();
+    },
+    rebuild: () => locked(() => sync.rebuild()),
+    check: (options) =>
+      checkBucket({ journal, bases, remote, rules: bucket.layout, headLock, clock, log }, options),
+  };
+}
+
+async function openBase(directory: BaseDirectory, clock: Clock): Promise<KeyIndex | undefined> {
+  await directory.removeOthers();
+  const path = await directory.current();
+  if (path === undefined) return undefined;
+  const index = await KeyIndex.open(LmdbStore.open(path), clock);
+  if (index.marker) return index;
+  await index.close(); // an empty environment where a base was: it is built anew
+  return undefined;
+}
+
+/** Runs at most once per interval. */
+function every(clock: Clock, intervalMs: number, run: () => Promise<void>): () => Promise<void> {
+  let nextMs = clock.nowMs() + intervalMs;
+  return async () => {
+    if (clock.nowMs() < nextMs) return;
+    nextMs = clock.nowMs() + intervalMs;
+    await run();
+  };
+}
+
+/** Which repository the state belongs to, as far as that is known while Gitee is down. */
+class Repository {
+  #id: number | undefined;
+  #isPrepared = false;
+
+  constructor(
+    private readonly bucket: BucketPlace,
+    private readonly directory: string,
+  ) {}
+
+  /** @throws StorageError not-ready before Gitee was asked for the first time. */
+  get id(): number {
+    if (this.#id === undefined)
+      throw new StorageError('not-ready', 'the id of the repository is not known yet');
+    return this.#id;
+  }
+
+  async open(): Promise<void> {
+    const bound = await readBinding(this.directory);
+    const { repositoryId } = this.bucket;
+    if (typeof repositoryId === 'number') this.#id = repositoryId;
+    if (!bound) return;
+    checkBinding(bound, { ...this.bucket, repositoryId: this.#id });
+    this.#id = bound.repositoryId;
+  }
+
+  /** Asks for the id and binds a new state; once. */
+  async prepare(): Promise<void> {
+    if (this.#isPrepared) return;
+    const { repositoryId, repository, branch, pathPrefix } = this.bucket;
+    const id = typeof repositoryId === 'number' ? repositoryId : await repositoryId();
+    const bound = await readBinding(this.directory);
+    if (bound) checkBinding(bound, { repositoryId: id, branch, pathPrefix });
+    else await writeBinding(this.directory, { format: 1, repositoryId: id, repository, branch, pathPrefix });
+    this.#id = id;
+    this.#isPrepared = true;
+  }
+}

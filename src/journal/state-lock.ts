@@ -1,0 +1,177 @@
+/**
+ * A lease on a directory as a lock file, made with O_EXCL. A holder that died without release is recognised: in the
+ * same pid namespace by its pid and start time, in another one (a container that was killed) by a heartbeat that
+ * has stopped.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, readlink, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Clock } from '../async/clock.js';
+import type { Lease } from './lease.js';
+
+/** Somebody else has the directory. `holder` says who. */
+export class LeaseHeldError extends Error {
+  override readonly name = 'LeaseHeldError';
+  constructor(
+    readonly path: string,
+    readonly holder: string,
+  ) {
+    super(`${path} is held by ${holder}: stop that one first; two writers would destroy the state`);
+  }
+}
+
+interface Holder {
+  readonly token: string;
+  readonly pid: number;
+  /** Clock ticks after boot at which the process began; tells it from a later one with its pid. */
+  readonly startTicks: string;
+  readonly bootId: string;
+  readonly pidNamespace: string;
+  readonly host: string;
+}
+
+const FILE = 'lock';
+const HEARTBEAT_MS = 5_000;
+/** A heartbeat older than this has stopped. */
+const STALE_MS = 30_000;
+const TAKEOVERS_MAX = 10;
+
+export class FileLease implements Lease {
+  readonly #path: string;
+  #token: string | undefined;
+  #heartbeat: AbortController | undefined;
+
+  constructor(
+    private readonly directory: string,
+    private readonly clock: Clock,
+  ) {
+    this.#path = join(directory, FILE);
+  }
+
+  /** @throws LeaseHeldError where another process holds it. */
+  async acquire(): Promise<void> {
+    await mkdir(this.directory, { recursive: true });
+    for (let attempt = 0; attempt < TAKEOVERS_MAX; attempt += 1) {
+      if (await this.#create()) {
+        this.#beat();
+        return;
+      }
+      const text = await readOptional(this.#path);
+      if (text === undefined) continue; // released this moment
+      const holder = parseHolder(text);
+      if (await this.#isAlive(holder)) throw new LeaseHeldError(this.#path, describe(holder));
+      // Somebody else may take over at the same time: only the file that was judged is removed.
+      if ((await readOptional(this.#path)) === text) await rm(this.#path, { force: true });
+    }
+    throw new LeaseHeldError(this.#path, 'several starters at once');
+  }
+
+  async check(): Promise<void> {
+    const text = await readOptional(this.#path);
+    const holder = text === undefined ? undefined : parseHolder(text);
+    if (this.#token === undefined || holder?.token !== this.#token)
+      throw new LeaseHeldError(this.#path, holder ? describe(holder) : 'nobody (the lock file is gone)');
+  }
+
+  async release(): Promise<void> {
+    this.#heartbeat?.abort(new Error('the lease is released'));
+    const token = this.#token;
+    this.#token = undefined;
+    const text = token === undefined ? undefined : await readOptional(this.#path);
+    if (text !== undefined && parseHolder(text)?.token === token) await rm(this.#path, { force: true });
+  }
+
+  async #create(): Promise<boolean> {
+    const holder: Holder = {
+      token: randomUUID(),
+      pid: process.pid,
+      startTicks: (await startTicks(process.pid)) ?? '',
+      bootId: await bootId(),
+      pidNamespace: await pidNamespace(),
+      host: hostname(),
+    };
+    try {
+      const file = await open(this.#path, 'wx', 0o600);
+      try {
+        await file.writeFile(JSON.stringify(holder));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw e;
+    }
+    this.#token = holder.token;
+    return true;
+  }
+
+  async #isAlive(holder: Holder | undefined): Promise<boolean> {
+    const ageMs = this.clock.nowMs() - ((await mtimeMs(this.#path)) ?? 0);
+    // Cut short while it was written: a starter that died, unless it is writing at this moment.
+    if (!holder) return ageMs < STALE_MS;
+    if (holder.bootId !== (await bootId())) return false;
+    if (holder.pidNamespace === (await pidNamespace()))
+      return holder.startTicks === (await startTicks(holder.pid));
+    return ageMs < STALE_MS;
+  }
+
+  #beat(): void {
+    const stop = new AbortController();
+    this.#heartbeat = stop;
+    const run = async () => {
+      for (;;) {
+        await this.clock.sleep(HEARTBEAT_MS, stop.signal);
+        const now = new Date(this.clock.nowMs());
+        await utimes(this.#path, now, now);
+      }
+    };
+    // Ends with the release; a lock file that cannot be touched is noticed by check().
+    run().catch(() => {});
+  }
+}
+
+function describe(holder: Holder | undefined): string {
+  return holder ? `pid ${holder.pid} on ${holder.host}` : 'a process that is just starting';
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const holder = JSON.parse(text) as Holder;
+    return typeof holder.token === 'string' ? holder : undefined;
+  } catch {
+    return undefined; // half written
+  }
+}
+
+/** proc(5), /proc/pid/stat: field 22 is the start time; the name in field 2 may have blanks. undefined: no process. */
+async function startTicks(pid: number): Promise<string | undefined> {
+  const text = await readOptional(`/proc/${pid}/stat`);
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+}
+
+async function bootId(): Promise<string> {
+  return ((await readOptional('/proc/sys/kernel/random/boot_id')) ?? '').trim();
+}
+
+async function pidNamespace(): Promise<string> {
+  return readlink('/proc/self/ns/pid').catch(() => '');
+}
+
+async function mtimeMs(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    (s) => s.mtimeMs,
+    () => undefined,
+  );
+}
+
+async function readOptional(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (e) {
+    const { code } = e as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    throw e;
+  }
+}
