@@ -94,6 +94,22 @@ const ROWS: readonly Row[] = [
     message:
       'the repository %r is paused, closed or blocked: it can be read, not written. Reopen it on Gitee',
   },
+  // A status that says "later", whatever text stands beside it.
+  {
+    cause: 'rate-limited',
+    pattern: /returned error: 429|HTTP 429|rate limit|too many requests|操作过于频繁|请求过于频繁/i,
+    message: 'Gitee asks for fewer requests: it is tried again later',
+  },
+  {
+    cause: 'timeout',
+    pattern: /returned error: (?:408|504)|HTTP (?:408|504)\b/i,
+    message: 'Gitee did not answer in time: it is tried again',
+  },
+  {
+    cause: 'server-fault',
+    pattern: /returned error: 5\d\d|HTTP 5\d\d\b/i,
+    message: 'Gitee failed: it is tried again',
+  },
   // Who we are.
   {
     cause: 'unauthorized',
@@ -106,11 +122,6 @@ const ROWS: readonly Row[] = [
     pattern:
       /Incorrect username or password|access token is (?:expired|invalid)|Authentication failed for|could not read (?:Username|Password)|terminal prompts disabled|returned error: 401|HTTP 401\b/i,
     message: 'Gitee refused the token for %r: it is wrong or expired. Put a new one into the token file',
-  },
-  {
-    cause: 'rate-limited',
-    pattern: /returned error: 429|HTTP 429|rate limit|too many requests|操作过于频繁|请求过于频繁/i,
-    message: 'Gitee asks for fewer requests: it is tried again later',
   },
   {
     cause: 'forbidden',
@@ -142,13 +153,8 @@ const ROWS: readonly Row[] = [
   {
     cause: 'timeout',
     pattern:
-      /returned error: (?:408|504)|HTTP (?:408|504)\b|Operation too slow|Operation timed out|Connection timed out|Timeout was reached|curl 28\b|SSL connection timeout|Resolving timed out/i,
+      /Operation too slow|Operation timed out|Connection timed out|Timeout was reached|curl 28\b|SSL connection timeout|Resolving timed out/i,
     message: 'Gitee did not answer in time: it is tried again',
-  },
-  {
-    cause: 'server-fault',
-    pattern: /returned error: 5\d\d|HTTP 5\d\d\b/i,
-    message: 'Gitee failed: it is tried again',
   },
   {
     cause: 'server-fault',
@@ -198,8 +204,10 @@ export interface FailureContext {
  * of secrets already: it goes into `detail`.
  */
 export function classifyFailure(text: string, context: FailureContext): RemoteError | undefined {
+  // A repository may be called anything: its name says nothing about what happened.
+  const words = text.replaceAll(context.repository.replace(/\.git$/, ''), '');
   for (const { cause, pattern, message } of ROWS) {
-    const match = pattern.exec(text);
+    const match = pattern.exec(words);
     if (!match) continue;
     const status = /(?:returned error:|HTTP) (\d{3})\b/.exec(text)?.[1];
     return new RemoteError(
