@@ -21,6 +21,9 @@ SCRATCH=''
 source "$ROOT/deploy/self-check.sh"
 declare -A PIDS=() STARTED_AT=() QUICK_DEATHS=()
 
+# Loopback is not reached through a proxy.
+export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}" NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"
+
 say() { printf '%s\n' "$*"; }
 fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }

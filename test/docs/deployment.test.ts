@@ -1,0 +1,64 @@
+import { parse } from 'yaml';
+import { parseSize } from '../../src/server/config/quantity.js';
+import { OPTIONS } from '../../src/server/config/options.js';
+import { exists, readDocument } from './document.js';
+
+interface Compose {
+  name?: string;
+  services: Record<
+    string,
+    { image: string; volumes?: string[]; env_file?: string[]; ports?: string[]; secrets?: string[] }
+  >;
+  secrets: Record<string, { file: string }>;
+}
+
+const compose = parse(readDocument('deploy/compose.yaml')) as Compose;
+const registry = parse(readDocument('registry-config/config.yml')) as {
+  storage: { s3: Record<string, unknown>; [key: string]: unknown };
+  http: { secret?: string };
+};
+
+test('the compose file names no project, so that docker-compose 1.29 reads it', () => {
+  expect(compose.name).toBeUndefined();
+});
+
+test('every shipped file that the compose file mounts exists', () => {
+  const mounts = Object.values(compose.services).flatMap((service) => service.volumes ?? []);
+  const files = mounts.map((mount) => mount.split(':')[0]!).filter((source) => source.startsWith('.'));
+  expect(files.length).toBeGreaterThan(2);
+  for (const file of files) {
+    if (file === './tls') continue; // the operator's
+    expect([file, exists(`deploy/${file}`)]).toEqual([file, true]);
+  }
+});
+
+test('only 443 is published, and every secret that a service takes is defined', () => {
+  const ports = Object.values(compose.services).flatMap((service) => service.ports ?? []);
+  expect(ports).toEqual(['${HTTPS_PORT:-443}:443']);
+  for (const service of Object.values(compose.services)) {
+    for (const secret of service.secrets ?? []) expect(compose.secrets).toHaveProperty([secret]);
+  }
+});
+
+test('the registry uploads parts of the size of a chunk and moves layers by one copy', () => {
+  expect(registry.storage.s3.chunksize).toBe(parseSize(OPTIONS.chunk_size.default!));
+  expect(registry.storage.s3.multipartcopychunksize).toBe(5 * 1024 ** 3);
+  expect(registry.storage.s3.multipartcopythresholdsize).toBe(5 * 1024 ** 3);
+  expect(registry.storage.s3.region).toBe(OPTIONS.region.default);
+});
+
+test('no secret stands in the shipped configuration', () => {
+  expect(registry.http.secret).toBeUndefined();
+  expect(registry.storage.s3).not.toHaveProperty('accesskey');
+  expect(registry.storage.s3).not.toHaveProperty('secretkey');
+});
+
+test('Nginx changes nothing that a signature covers on its way to the gateway', () => {
+  const nginx = readDocument('nginx/registry.conf');
+  expect(nginx.match(/proxy_pass http:\/\/gateway_s3;/g)).toHaveLength(1);
+  expect(nginx).not.toMatch(/proxy_pass http:\/\/gateway_s3\//);
+  expect(nginx).not.toMatch(/^\s*rewrite\s/m);
+  expect(nginx).not.toMatch(/Host\s+\$host;/);
+  expect(nginx.match(/proxy_request_buffering +off;/g)).toHaveLength(2);
+  expect(nginx.match(/client_max_body_size +0;/g)).toHaveLength(2);
+});
