@@ -34,7 +34,7 @@ parse_arguments() {
     case $1 in
       --check) CHECK_ONLY=true ;;
       --env | --state | --port-base)
-        [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value"
+        if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value"; fi
         case $1 in
           --env) ENV_FILE=$2 ;;
           --state) STATE=$2 ;;
@@ -46,8 +46,9 @@ parse_arguments() {
     esac
     shift
   done
-  [[ $PORT_BASE =~ ^[0-9]{1,5}$ ]] && [ "$PORT_BASE" -ge 1 ] && [ "$PORT_BASE" -le 65528 ] ||
+  if ! [[ $PORT_BASE =~ ^[1-9][0-9]{0,4}$ ]] || [ "$PORT_BASE" -gt 65528 ]; then
     fail '--port-base must be a number from 1 to 65528'
+  fi
   REGISTRY_PORT=$PORT_BASE
   S3_LISTENER_PORT=$((PORT_BASE + 1))
   GATEWAY_S3_PORT=$((PORT_BASE + 2))

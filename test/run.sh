@@ -13,7 +13,7 @@ case ${1:-} in
   --long) LONG=true ;;
   *) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
-cd "$ROOT"
+cd "$ROOT" || exit
 
 RESULTS=$(mktemp -d)
 QUICKSTART_STATE=$(mktemp -d)
