@@ -87,6 +87,8 @@ export interface OpenBucket {
   /** Builds the base anew from the branch. */
   rebuild(): Promise<void>;
   check(options?: CheckOptions): Promise<CheckStep[]>;
+  /** Keys of the last known commit; 0 while it is not known. */
+  keyCount(): number;
 }
 
 /** @throws StorageError not-ready where the state belongs to another bucket. */
@@ -171,6 +173,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
       committer.kick();
     },
     rebuild: () => locked(() => sync.rebuild()),
+    keyCount: () => bases.peek?.count ?? 0,
     check: (options) =>
       checkBucket({ journal, bases, remote, rules: bucket.layout, headLock, clock, log }, options),
   };

@@ -146,6 +146,7 @@ export class ServerBranch {
   #transferConfig(): ConfigEntry[] {
     const lowSpeedTimeS = Math.ceil((this.timeouts.lowSpeedTimeMs + this.#keysMs()) / 1000);
     return [
+      ...(this.settings.caFile === undefined ? [] : [['http.sslCAInfo', this.settings.caFile] as const]),
       // While the server checks a push no byte moves, and that takes longer the more keys there are.
       ['http.lowSpeedLimit', String(this.timeouts.lowSpeedBytesPerSecond)],
       ['http.lowSpeedTime', String(lowSpeedTimeS)],

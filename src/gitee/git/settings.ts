@@ -48,6 +48,8 @@ export interface GitHeadRemoteSettings {
   readonly token: TokenSource;
   /** User name beside the token. Default: `oauth2`. */
   readonly user?: string;
+  /** PEM file of the authorities to trust for this server, instead of the system's. */
+  readonly caFile?: string;
   /** Author and committer. */
   readonly identity: Identity;
   /** Names this gateway in the log. */

@@ -1,0 +1,137 @@
+import { join } from 'node:path';
+import { BucketChunks, type ChunkLimits } from '../chunks/bucket-chunks.js';
+import type { ChunkCache } from '../chunks/cache.js';
+import type { LayoutRules } from '../format/tree-layout.js';
+import { GitHeadRemote } from '../gitee/git/git-head-remote.js';
+import { lfsEndpointUrl, LfsChunkRemote } from '../gitee/lfs/lfs-chunk-remote.js';
+import type { KeyValueStore } from '../index/key-value-store.js';
+import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
+import type { Bucket } from '../objects/bucket.js';
+import type { BucketConfig, Config } from './config/config.js';
+import { compileKeyPattern } from './config/key-pattern.js';
+import type { GatewayParts } from './gateway.js';
+import type { GiteeClient } from './gitee-client.js';
+
+const GRACE_MS = 24 * 3600_000;
+
+/** What all buckets of a gateway share. */
+export interface SharedParts {
+  readonly config: Config;
+  readonly parts: GatewayParts;
+  readonly gitee: GiteeClient;
+  readonly overlay: KeyValueStore;
+  readonly cache: ChunkCache;
+}
+
+/** One bucket from its connection to Gitee up to what the objects layer works on. */
+export interface BucketParts {
+  readonly config: BucketConfig;
+  readonly lfs: LfsChunkRemote;
+  readonly head: GitHeadRemote;
+  readonly chunks: BucketChunks;
+  readonly open: OpenBucket;
+  readonly bucket: Bucket;
+}
+
+/** Opens the state of one bucket; asks Gitee nothing. */
+export async function openBucketParts(shared: SharedParts, config: BucketConfig): Promise<BucketParts> {
+  const { clock, failpoints, log, metrics: observer } = shared.parts;
+  const common = { clock, log, observer };
+  const { gitee } = shared.config;
+  const [owner, name] = config.repository.split('/') as [string, string];
+  const layout: LayoutRules = {
+    preset: config.preset,
+    registryRoot: config.registryRoot,
+    inlineLimitBytes: shared.config.inlineLimitBytes,
+    chunkSizeBytes: shared.config.chunkSizeBytes,
+  };
+  const lfs = new LfsChunkRemote({
+    ...common,
+    http: shared.gitee.http,
+    endpointUrl: lfsEndpointUrl(gitee.url, owner, name),
+    token: shared.gitee.token,
+    user: gitee.lfsUser,
+    batchSizeMax: gitee.lfsBatchMax,
+    apiTimeouts: shared.gitee.apiTimeouts,
+  });
+  const chunks = new BucketChunks({
+    ...common,
+    failpoints,
+    bucket: config.name,
+    directory: join(shared.config.stateDir, 'chunks'),
+    cache: shared.cache,
+    remote: lfs,
+    limits: chunkLimits(shared.config),
+  });
+  await chunks.open();
+  const head = new GitHeadRemote({
+    ...common,
+    failpoints,
+    url: `${gitee.url}/${owner}/${name}.git`,
+    branch: config.branch,
+    pathPrefix: config.pathPrefix,
+    directory: join(shared.config.stateDir, 'buckets', config.name, 'git'),
+    token: shared.gitee.token,
+    user: gitee.user,
+    identity: { name: gitee.identityName, email: gitee.identityEmail },
+    gatewayId: config.name,
+    keyCount: () => opened?.keyCount() ?? 0,
+    timeouts: { pushBaseMs: gitee.timeouts.pushMs, per100kKeysMs: gitee.timeouts.pushPer100kKeysMs },
+    ...(gitee.caFile === undefined ? {} : { caFile: gitee.caFile }),
+  });
+  const opened: OpenBucket = await openBucket({
+    ...common,
+    failpoints,
+    bucket: {
+      name: config.name,
+      repository: config.repository,
+      repositoryId: () => shared.gitee.repositoryId(config.repository),
+      branch: config.branch,
+      pathPrefix: config.pathPrefix,
+      layout,
+    },
+    stateDirectory: shared.config.stateDir,
+    overlay: shared.overlay,
+    chunks,
+    head,
+    timings: {
+      maxAgeMs: shared.config.commit.intervalMs,
+      maxChanges: shared.config.commit.maxChanges,
+      pollMs: shared.config.pollIntervalMs,
+    },
+    onFatal: shared.parts.onFatal,
+  });
+  return {
+    config,
+    lfs,
+    head,
+    chunks,
+    open: opened,
+    bucket: {
+      name: config.name,
+      createdMs: clock.nowMs(),
+      rules: layout,
+      state: opened.state,
+      chunks,
+      concern: {
+        mode: config.writeConcern,
+        barrierPatterns: config.barrierPatterns.map(compileKeyPattern),
+        holdMs: shared.config.barrier.holdMs,
+        outage: shared.config.outage,
+      },
+    },
+  };
+}
+
+function chunkLimits(config: Config): ChunkLimits {
+  return {
+    chunkSizeBytes: config.chunkSizeBytes,
+    eagerFromBytes: config.eagerFromBytes,
+    spoolSoftBytes: config.spoolSoftBytes,
+    spoolHardBytes: config.spoolHardBytes,
+    diskReserveBytes: config.diskReserveBytes,
+    uploadParallel: config.gitee.lfsParallel,
+    uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
+    graceMs: GRACE_MS,
+  };
+}

@@ -1,0 +1,242 @@
+/** Puts the layers together; nothing else but src/cli builds things. */
+import { mkdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ChunkCache } from '../chunks/cache.js';
+import { LmdbStore } from '../index/lmdb-store.js';
+import type { BucketStatus } from '../journal/bucket-state.js';
+import { FileLease } from '../journal/state-lock.js';
+import { Buckets } from '../objects/bucket.js';
+import { Housekeeping } from '../objects/housekeeping.js';
+import { ObjectService } from '../objects/object-service.js';
+import { createS3App } from '../s3/router.js';
+import { ConfiguredKeys } from './access-keys.js';
+import { openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
+import type { Config } from './config/config.js';
+import { doctor } from './doctor.js';
+import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } from './gateway.js';
+import { GiteeClient } from './gitee-client.js';
+import { HealthServer } from './health.js';
+import { S3Listener } from './s3-listener.js';
+import { VERSION } from './version.js';
+
+const HOUSEKEEPING_MS = 15 * 60_000;
+/** What a stop leaves to the committers of the time it has; the rest is for running requests. */
+const COMMIT_SHARE = 0.5;
+
+/** Opens everything and starts nothing. */
+export const compose: Compose = async (config, parts) => {
+  const lease = new FileLease(config.stateDir, parts.clock);
+  await lease.acquire();
+  const opened: (() => Promise<void>)[] = [() => lease.release()];
+  try {
+    const chunkDirectory = join(config.stateDir, 'chunks');
+    await mkdir(chunkDirectory, { recursive: true });
+    const overlay = LmdbStore.open(join(config.stateDir, 'overlay'));
+    opened.push(() => overlay.close());
+    const gitee = await GiteeClient.open(config, parts, VERSION);
+    opened.push(() => gitee.close());
+    const cache = new ChunkCache({
+      directory: chunkDirectory,
+      maxBytes: await cacheMaxBytes(config, chunkDirectory),
+      ...{ clock: parts.clock, log: parts.log, observer: parts.metrics },
+    });
+    await cache.open();
+    opened.push(() => cache.close());
+    const shared: SharedParts = { config, parts, gitee, overlay, cache };
+    const buckets: BucketParts[] = [];
+    for (const bucket of config.buckets) {
+      const one = await openBucketParts(shared, bucket);
+      buckets.push(one);
+      opened.push(async () => {
+        await one.open.close();
+        await one.chunks.close();
+        await one.head.close();
+      });
+    }
+    return new ComposedGateway(shared, buckets, opened);
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+};
+
+class ComposedGateway implements Gateway {
+  readonly #health: HealthServer;
+  readonly #listener: S3Listener;
+  readonly #housekeeping: Housekeeping;
+  #started = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    private readonly shared: SharedParts,
+    private readonly buckets: readonly BucketParts[],
+    private readonly opened: readonly (() => Promise<void>)[],
+  ) {
+    const { config, parts } = shared;
+    const { clock, log, metrics } = parts;
+    const names = new Buckets(buckets.map((b) => b.bucket));
+    const objects = new ObjectService(names, { clock, log, observer: metrics });
+    this.#housekeeping = new Housekeeping(
+      names,
+      objects.multipart,
+      { intervalMs: HOUSEKEEPING_MS, localKeyTtlMs: config.localKeyTtlMs },
+      { clock, log },
+    );
+    this.#health = new HealthServer({
+      host: config.metrics.host,
+      port: config.metrics.port,
+      metrics,
+      problems: () => this.problems(),
+      refresh: () => this.#refreshGauges(),
+    });
+    this.#listener = new S3Listener(
+      createS3App({
+        objects,
+        credentials: new ConfiguredKeys(config),
+        region: config.region,
+        ...{ log, clock, observer: metrics },
+        ...(config.s3.domain === undefined ? {} : { domain: config.s3.domain }),
+      }),
+      { host: config.s3.host, port: config.s3.port },
+    );
+    if (config.gitee.lfsQuotaBytes !== undefined)
+      metrics.set('gateway_lfs_quota_bytes', config.gitee.lfsQuotaBytes);
+  }
+
+  async start(): Promise<void> {
+    await this.#health.listen();
+    for (const { open } of this.buckets) open.start();
+    await this.#listener.listen();
+    this.#housekeeping.start();
+    this.#started = true;
+  }
+
+  stop(graceMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(graceMs);
+    return this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const commitMs = this.#started ? graceMs * COMMIT_SHARE : 0;
+    // Requests that wait for a barrier end when their commit lands, so both go on side by side.
+    await Promise.all([
+      this.#listener.close(graceMs),
+      ...this.buckets.map(({ open }) => (this.#started ? open.stop(commitMs) : open.stop(0))),
+    ]);
+    if (this.#started) await this.#housekeeping.stop();
+    await closeAll(this.opened);
+    await this.#health.close();
+  }
+
+  s3Address(): ListenAddress {
+    return this.#listener.address();
+  }
+
+  metricsAddress(): ListenAddress {
+    return this.#health.address();
+  }
+
+  statuses(): BucketStatus[] {
+    return this.buckets.map(({ open }) => open.state.status());
+  }
+
+  problems(): Problem[] {
+    const problems: Problem[] = [];
+    if (this.#stopping) problems.push({ name: 'stopping', detail: 'the gateway stops' });
+    else if (!this.#started) problems.push({ name: 'starting', detail: 'the gateway starts' });
+    for (const { bucket, chunks, open } of this.buckets) {
+      const name = `bucket:${bucket.name}`;
+      const status = open.state.status();
+      if (status.frozen) {
+        problems.push({
+          name,
+          detail: `read-only: ${status.frozen.reason}. Look at the branch, then run gitee-s3 accept-remote --bucket ${bucket.name}`,
+        });
+      }
+      const paused = status.paused ?? chunks.uploadsPausedBy;
+      if (paused) problems.push({ name, detail: `${paused.code}: ${paused.message}` });
+      if (!status.ready && !paused)
+        problems.push({ name, detail: 'the index is not there yet: the branch is being read from Gitee' });
+    }
+    return problems;
+  }
+
+  async reload(): Promise<void> {
+    for (const secret of this.shared.config.secrets) {
+      if (await secret.refresh()) this.shared.parts.redactor.register(secret.reveal());
+    }
+    for (const { chunks, open } of this.buckets) {
+      chunks.kick();
+      open.kick();
+    }
+  }
+
+  async *fsck(options: { deep: boolean; bucket?: string }): AsyncGenerator<FsckStep> {
+    for (const part of this.#chosen(options.bucket)) {
+      const steps = await part.open.check({ deep: options.deep, chunkRemote: part.lfs });
+      for (const { name, figures, problems } of steps) {
+        yield { step: `${part.bucket.name}: ${name}`, figures, problems };
+      }
+      if (!options.deep) continue;
+      const problems: string[] = [];
+      for await (const { oid, problem } of part.chunks.verifyLocal())
+        problems.push(`chunk ${oid}: ${problem}`);
+      yield { step: `${part.bucket.name}: local chunks`, figures: { bad: problems.length }, problems };
+    }
+  }
+
+  async rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }> {
+    const [{ open }] = this.#chosen(bucket) as [BucketParts];
+    const { clock } = this.shared.parts;
+    const startedMs = clock.nowMs();
+    await open.rebuild();
+    return {
+      keys: open.keyCount(),
+      seconds: (clock.nowMs() - startedMs) / 1000,
+      head: open.state.status().head,
+    };
+  }
+
+  async acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
+    const [{ open }] = this.#chosen(bucket) as [BucketParts];
+    const previousHead = open.state.status().head;
+    await open.acceptRemote();
+    return { previousHead, head: open.state.status().head };
+  }
+
+  doctor(): Promise<ProbeResult[]> {
+    return doctor(this.shared);
+  }
+
+  #chosen(bucket: string | undefined): readonly BucketParts[] {
+    if (bucket === undefined) return this.buckets;
+    const one = this.buckets.find((b) => b.bucket.name === bucket);
+    if (!one) throw new RangeError(`there is no bucket ${bucket}`);
+    return [one];
+  }
+
+  #refreshGauges(): void {
+    const { metrics } = this.shared.parts;
+    let atRiskBytes = 0;
+    for (const { chunks, open } of this.buckets) {
+      open.state.report();
+      atRiskBytes += chunks.stats().unsentBytes;
+    }
+    metrics.set('gateway_spool_bytes_at_risk', atRiskBytes);
+  }
+}
+
+/** What was opened last is closed first; one that fails does not keep the others open. */
+async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const close of [...opened].reverse()) {
+    await close().catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'the state could not be closed in order');
+}
+
+/** cache.max_bytes, but at most half of the disk that it lies on. */
+async function cacheMaxBytes(config: Config, directory: string): Promise<number> {
+  const disk = await statfs(directory);
+  return Math.min(config.cache.maxBytes, Math.floor((disk.blocks * disk.bsize) / 2));
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { GiteeApi } from '../gitee/api/gitee-api.js';
+import { RemoteError } from '../gitee/errors.js';
+import { HttpClient } from '../gitee/http/client.js';
+import { createDispatcher } from '../gitee/http/dispatcher.js';
+import type { Config } from './config/config.js';
+import type { GatewayParts } from './gateway.js';
+import { SecretTokenSource } from './secret-token.js';
+
+/** The ways to Gitee that all buckets share: connections, token, API. */
+export class GiteeClient {
+  private constructor(
+    readonly http: HttpClient,
+    readonly token: SecretTokenSource,
+    readonly api: GiteeApi,
+    /** Of API and LFS batch calls. */
+    readonly apiTimeouts: { readonly idleMs: number; readonly totalMs: number },
+  ) {}
+
+  /** Asks Gitee nothing. Rejects where gitee.ca_file cannot be read. */
+  static async open(config: Config, parts: GatewayParts, version: string): Promise<GiteeClient> {
+    const { url, token: secret, caFile, timeouts } = config.gitee;
+    const caPem = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+    const apiTimeouts = { idleMs: timeouts.idleMs, totalMs: timeouts.apiMs };
+    const http = new HttpClient({
+      dispatcher: createDispatcher({
+        connectTimeoutMs: timeouts.connectMs,
+        env: process.env,
+        ...(caPem === undefined ? {} : { caPem }),
+      }),
+      userAgent: `gitee-s3/${version}`,
+      timeouts: apiTimeouts,
+    });
+    if (secret === undefined)
+      throw new Error('gitee.token is not set: the configuration check lets none pass');
+    const token = new SecretTokenSource(secret, parts.redactor);
+    const { clock, log, metrics } = parts;
+    const api = new GiteeApi({
+      ...{ http, giteeUrl: url, token, clock, log, observer: metrics },
+      timeouts: apiTimeouts,
+    });
+    return new GiteeClient(http, token, api, apiTimeouts);
+  }
+
+  /**
+   * Numeric id of a repository, to which state is bound: names can be given away and reused.
+   * @throws RemoteError.
+   */
+  async repositoryId(repository: string): Promise<number> {
+    const [owner, name] = repository.split('/');
+    if (!owner || !name) throw new RemoteError('repository-missing', `${repository} is not owner/name`);
+    return (await this.api.repository(owner, name)).id;
+  }
+
+  close(): Promise<void> {
+    return this.http.close();
+  }
+}
