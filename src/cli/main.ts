@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program `gitee-s3`. */
 import { compose } from '../server/compose.js';
-import { programVersion } from '../server/version.js';
+import { VERSION } from '../server/version.js';
 import { runCli } from './run.js';
 
 process.exitCode = await runCli(process.argv.slice(2), {
@@ -10,5 +10,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stderr: process.stderr,
   logStream: process.stderr,
   compose,
-  version: programVersion(),
+  version: VERSION,
 });

@@ -3,11 +3,14 @@ import { z } from 'zod';
 
 const manifest = z.object({ version: z.string() });
 
-/** Version of this program, from its package.json. */
-export function programVersion(): string {
+/** From the package.json beside dist (and beside src in tests). */
+function programVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return manifest.parse(JSON.parse(text)).version;
 }
 
 /** Version of the storage format that this program writes. */
 export const STORAGE_FORMAT = '1';
+
+/** Version of this program. */
+export const VERSION = programVersion();
