@@ -1,0 +1,62 @@
+import type { Readable } from 'node:stream';
+import { RemoteError } from '../errors.js';
+
+/**
+ * Counts a body on its way out and checks that it has exactly the announced size: a file that changed under us
+ * must not reach Gitee, where the name of the object promises its content.
+ */
+export class BodyMeter {
+  /** Bytes handed to the connection by all tries with this meter. */
+  sentBytes = 0;
+  /** Why the body could not be read, where it is its source's fault and not the line's. */
+  sourceError: Error | undefined;
+  #whole = false;
+
+  constructor(
+    readonly sizeBytes: number,
+    /** Names the body in an error. */
+    private readonly name: string,
+  ) {}
+
+  /** True where the last try handed over every byte. */
+  get isWhole(): boolean {
+    return this.#whole;
+  }
+
+  /** The source's bytes; `onPiece` before each, `onEnd` after the last. */
+  async *through(source: Readable, onPiece: () => void, onEnd: () => void): AsyncGenerator<Uint8Array> {
+    this.#whole = false;
+    let seenBytes = 0;
+    try {
+      for await (const piece of source as AsyncIterable<Uint8Array>) {
+        seenBytes += piece.length;
+        if (piece.length === 0) continue;
+        if (seenBytes > this.sizeBytes) throw this.#wrongSize('more');
+        this.sentBytes += piece.length;
+        onPiece();
+        // Before the last piece goes out: its answer may be here before we are asked for more.
+        if (seenBytes === this.sizeBytes) {
+          this.#whole = true;
+          onEnd();
+        }
+        yield piece;
+      }
+      if (seenBytes < this.sizeBytes) throw this.#wrongSize('fewer');
+      this.#whole = true;
+    } catch (error) {
+      // Cut by us after an early answer is not the source's fault.
+      if ((error as { code?: unknown }).code !== 'ERR_STREAM_PREMATURE_CLOSE')
+        this.sourceError = error as Error;
+      this.#whole = false;
+      throw error;
+    }
+  }
+
+  #wrongSize(relation: string): RemoteError {
+    return new RemoteError(
+      'chunk-corrupt',
+      `${this.name} gave ${relation} than its ${this.sizeBytes} bytes: it was not sent`,
+      { oids: [this.name] },
+    );
+  }
+}

@@ -1,0 +1,32 @@
+import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+
+export interface DispatcherOptions {
+  readonly connectTimeoutMs: number;
+  /** Certificates to trust beside the built-in ones are not added but replace them, as in Node's `ca`. */
+  readonly caPem?: string;
+  /** `http_proxy`, `https_proxy` and `no_proxy`, in either case. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Connections to Gitee: through the proxy that the environment names, straight where it names none. */
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { env } = options;
+  const connect = {
+    timeout: options.connectTimeoutMs,
+    ...(options.caPem === undefined ? {} : { ca: options.caPem }),
+  };
+  // The watch of each call has the deadlines; undici's own would end a body that our reader takes slowly.
+  const common = { connect, headersTimeout: 0, bodyTimeout: 0 };
+  const httpProxy = env['http_proxy'] ?? env['HTTP_PROXY'] ?? '';
+  const httpsProxy = env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '';
+  if (httpProxy === '' && httpsProxy === '') return new Agent(common);
+  return new EnvHttpProxyAgent({
+    ...common,
+    // To the proxy, and through it to the host behind.
+    proxyTls: { timeout: options.connectTimeoutMs },
+    requestTls: connect,
+    httpProxy,
+    httpsProxy,
+    noProxy: env['no_proxy'] ?? env['NO_PROXY'] ?? '',
+  });
+}

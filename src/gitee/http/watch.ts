@@ -1,0 +1,86 @@
+/**
+ * Invariant 6 (this file's share). Every remote call ends: a watch ends its call when no byte moved for the idle
+ * time, when the total time is over, or with the caller's signal, whichever comes first.
+ */
+import { RemoteError } from '../errors.js';
+import { networkFailure } from './network-failure.js';
+
+export interface CallTimeouts {
+  /** Without a byte in either direction. */
+  readonly idleMs: number;
+  /** The whole call, redirects and body included. */
+  readonly totalMs: number;
+}
+
+/** Watches one call from the first byte sent to the last one read. `dispose` must be called once. */
+export class Watch {
+  readonly #controller = new AbortController();
+  readonly #total: NodeJS.Timeout;
+  #idle: NodeJS.Timeout | undefined;
+  #ended = false;
+  #deadline: RemoteError | undefined;
+
+  constructor(
+    private readonly what: string,
+    private readonly timeouts: CallTimeouts,
+    private readonly parent: AbortSignal | undefined,
+  ) {
+    this.#total = setTimeout(
+      () => this.#expire(`did not end within ${seconds(timeouts.totalMs)}`),
+      timeouts.totalMs,
+    );
+    if (parent?.aborted) this.#onParentAbort();
+    else parent?.addEventListener('abort', this.#onParentAbort, { once: true });
+    this.touch();
+  }
+
+  /** Aborts the call; pass it to whatever does the work. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** A byte moved: the idle time begins anew. `factor` lengthens it for a stage that is allowed to be quiet. */
+  touch(factor = 1): void {
+    clearTimeout(this.#idle);
+    if (this.#ended) return;
+    const idleMs = this.timeouts.idleMs * factor;
+    this.#idle = setTimeout(() => this.#expire(`moved no byte for ${seconds(idleMs)}`), idleMs);
+  }
+
+  /** The other side is not to blame for what comes now: our own reader is slow. The total time goes on. */
+  pause(): void {
+    clearTimeout(this.#idle);
+  }
+
+  /** What the caller gets for this error: the signal's reason, the deadline that fired, or a RemoteError. */
+  failure(error: unknown): Error {
+    if (this.#deadline) return this.#deadline;
+    if (this.parent?.aborted) return asError(this.parent.reason);
+    return error instanceof RemoteError ? error : networkFailure(error, this.what);
+  }
+
+  dispose(): void {
+    this.#ended = true;
+    clearTimeout(this.#total);
+    clearTimeout(this.#idle);
+    this.parent?.removeEventListener('abort', this.#onParentAbort);
+  }
+
+  readonly #onParentAbort = () => {
+    this.#controller.abort(asError(this.parent?.reason));
+  };
+
+  #expire(how: string): void {
+    this.#deadline = new RemoteError('timeout', `${this.what} ${how}`);
+    this.#controller.abort(this.#deadline);
+  }
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}
+
+function asError(reason: unknown): Error {
+  const isError = typeof reason === 'object' && reason !== null && 'message' in reason;
+  return isError ? (reason as Error) : new Error('the call was stopped', { cause: reason });
+}

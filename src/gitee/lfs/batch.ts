@@ -1,0 +1,185 @@
+/** Batch calls of one repository's LFS store: login, batch size, and what their refusals mean. */
+import type { Clock } from '../../async/clock.js';
+import type { Log } from '../../async/log.js';
+import type { Chunk } from '../../format/extent.js';
+import { RemoteError, type RemoteCause } from '../errors.js';
+import type { HttpClient } from '../http/client.js';
+import { retryRemote } from '../http/retry-remote.js';
+import { statusFailure } from '../http/status-failure.js';
+import type { CallTimeouts } from '../http/watch.js';
+import { basicHeader, type TokenSource } from '../token.js';
+import { requestBatch, type RawBatchAnswer } from './batch-request.js';
+import { parseBatch, type BatchObject } from './batch-schema.js';
+
+const ATTEMPTS = 2;
+/** GitLab: 501 where LFS is off. */
+const MEANING: Readonly<Record<number, RemoteCause>> = { 501: 'lfs-not-enabled' };
+/** Of one object alone, "too many" can only mean "too large" or "not this one". */
+const MEANING_OF_ONE: Readonly<Record<'upload' | 'download', Readonly<Record<number, RemoteCause>>>> = {
+  upload: { ...MEANING, 413: 'file-too-large', 422: 'chunk-refused' },
+  download: MEANING,
+};
+
+export interface LfsBatchOptions {
+  readonly http: HttpClient;
+  /** `https://host/owner/name.git/info/lfs` */
+  readonly endpointUrl: string;
+  readonly token: TokenSource;
+  /** `oauth2`, or the login of the token's owner. */
+  readonly user: string;
+  /** Objects in one call, to begin with. */
+  readonly batchSizeMax: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly timeouts?: CallTimeouts | undefined;
+  /** Told of each call, with the cause where it failed. */
+  readonly onCall: (result: 'ok' | RemoteCause) => void;
+  readonly random?: () => number;
+}
+
+export class LfsBatch {
+  readonly what: string;
+  #sizeMax: number;
+
+  constructor(private readonly options: LfsBatchOptions) {
+    this.#sizeMax = options.batchSizeMax;
+    const path = new URL(options.endpointUrl).pathname.replace(/\.git\/info\/lfs$/, '').slice(1);
+    this.what = `LFS batch of ${path}`;
+  }
+
+  /** How many objects go into one call: halved each time that the server says "too many". */
+  get sizeMax(): number {
+    return this.#sizeMax;
+  }
+
+  /** Value of the Authorization header for Gitee's own host. */
+  authorization(): string {
+    return basicHeader(this.options.user, this.options.token.current());
+  }
+
+  /**
+   * Asks about at most `sizeMax` objects; answers in their order.
+   * @throws RemoteError; `server-fault` where an object is not in the answer
+   */
+  async ask(
+    operation: 'upload' | 'download',
+    chunks: readonly Chunk[],
+    signal?: AbortSignal,
+  ): Promise<BatchObject[]> {
+    const raw = await retryRemote(() => this.#call(operation, chunks, signal), {
+      attempts: ATTEMPTS,
+      clock: this.options.clock,
+      signal,
+      ...(this.options.random ? { random: this.options.random } : {}),
+    });
+    if (raw === 'too-many') {
+      const half = Math.ceil(chunks.length / 2);
+      const first = await this.ask(operation, chunks.slice(0, half), signal);
+      return [...first, ...(await this.ask(operation, chunks.slice(half), signal))];
+    }
+    return this.#inOrder(chunks, raw);
+  }
+
+  /** Once more with a fresh token after a 401; @throws RemoteError */
+  async #call(
+    operation: 'upload' | 'download',
+    chunks: readonly Chunk[],
+    signal: AbortSignal | undefined,
+  ): Promise<RawBatchAnswer | 'too-many'> {
+    const { token, onCall } = this.options;
+    for (let reloaded = false; ; reloaded = true) {
+      const used = token.current();
+      let failure: RemoteError;
+      try {
+        const raw = await this.#post(operation, chunks, signal);
+        if (raw.status >= 200 && raw.status < 300) {
+          onCall('ok');
+          return raw;
+        }
+        failure = this.#failure(operation, chunks, raw, used);
+      } catch (error) {
+        if (error instanceof RemoteError) onCall(error.code);
+        throw error;
+      }
+      onCall(failure.code);
+      if (isTooMany(failure, chunks)) {
+        this.#sizeMax = Math.min(this.#sizeMax, Math.ceil(chunks.length / 2));
+        this.options.log.info('LFS takes fewer objects in one call', { objectsMax: this.#sizeMax });
+        return 'too-many';
+      }
+      if (failure.code !== 'unauthorized' || reloaded || !(await this.#hasNewToken(used))) throw failure;
+    }
+  }
+
+  #post(
+    operation: 'upload' | 'download',
+    chunks: readonly Chunk[],
+    signal: AbortSignal | undefined,
+  ): Promise<RawBatchAnswer> {
+    const { http, endpointUrl, timeouts } = this.options;
+    const authorization = this.authorization();
+    return requestBatch({
+      http,
+      endpointUrl,
+      operation,
+      objects: chunks,
+      authorization,
+      what: this.what,
+      timeouts,
+      signal,
+    });
+  }
+
+  #failure(
+    operation: 'upload' | 'download',
+    chunks: readonly Chunk[],
+    raw: RawBatchAnswer,
+    token: string,
+  ): RemoteError {
+    const only = chunks.length === 1 ? chunks[0] : undefined;
+    return statusFailure(raw, {
+      what: this.what,
+      nowMs: this.options.clock.nowMs(),
+      token,
+      user: this.options.user,
+      meaning: only ? MEANING_OF_ONE[operation] : MEANING,
+      ...(only ? { oids: [only.oid] } : {}),
+    });
+  }
+
+  /** Another call may have read it already. */
+  async #hasNewToken(used: string): Promise<boolean> {
+    const { token, log } = this.options;
+    if (token.current() !== used) return true;
+    try {
+      return await token.reload();
+    } catch (error) {
+      // The refusal of the old token is what the operator must see.
+      log.warn('the token cannot be read again', { error });
+      return false;
+    }
+  }
+
+  #inOrder(chunks: readonly Chunk[], raw: RawBatchAnswer): BatchObject[] {
+    const objects = parseBatch(raw.text);
+    if (!objects)
+      throw new RemoteError('server-fault', `${this.what} was answered with something else than a batch`, {
+        status: raw.status,
+      });
+    const byOid = new Map(objects.map((object) => [object.oid.toLowerCase(), object]));
+    return chunks.map((chunk) => {
+      const object = byOid.get(chunk.oid);
+      if (!object)
+        throw new RemoteError('server-fault', `${this.what}: the answer says nothing about ${chunk.oid}`, {
+          oids: [chunk.oid],
+        });
+      return object;
+    });
+  }
+}
+
+function isTooMany(failure: RemoteError, chunks: readonly Chunk[]): boolean {
+  return (
+    chunks.length > 1 && failure.code === 'refused' && (failure.status === 413 || failure.status === 422)
+  );
+}

@@ -1,0 +1,254 @@
+/**
+ * Chunks in the LFS store of one Gitee repository (git-lfs docs/api; facts/gitee.md §2, §2.1).
+ *
+ * Invariant 2 (this file's share). A chunk counts as there only where the server offers it for download, or says
+ * by an upload without an upload link that it has it; an upload whose answer was lost is asked for again.
+ * Invariant 6. Each step has its deadline (http/watch.ts); links are renewed and tokens reloaded a bounded
+ * number of times.
+ */
+import type { Readable } from 'node:stream';
+import type { Clock } from '../../async/clock.js';
+import type { Log } from '../../async/log.js';
+import type { Observer } from '../../async/observer.js';
+import type { Chunk } from '../../format/extent.js';
+import { RemoteError, type RemoteCause } from '../errors.js';
+import { BodyMeter } from '../http/body-meter.js';
+import type { HttpClient } from '../http/client.js';
+import { retryRemote } from '../http/retry-remote.js';
+import type { CallTimeouts } from '../http/watch.js';
+import type { ChunkRemote } from '../remote.js';
+import type { TokenSource } from '../token.js';
+import type { BatchObject } from './batch-schema.js';
+import { LfsBatch } from './batch.js';
+import { LinkCache, type Offer } from './link-cache.js';
+import { toLink } from './link.js';
+import { objectFailure } from './object-failure.js';
+import { DATA_TIMEOUTS, StaleLink, Transfers, type DataTimeouts } from './transfer.js';
+
+const MISSING_PARALLEL = 2;
+/** Fresh links in a row that the storage may call expired. */
+const STALE_LINKS_MAX = 2;
+const VERIFY_ATTEMPTS = 3;
+
+export interface LfsChunkRemoteOptions {
+  readonly http: HttpClient;
+  /** `https://host/owner/name.git/info/lfs`, see lfsEndpointUrl(). */
+  readonly endpointUrl: string;
+  readonly token: TokenSource;
+  /** User name that goes with the token: `oauth2`, or the login of its owner. */
+  readonly user: string;
+  /** Objects in one batch call; 100 as git-lfs has it. */
+  readonly batchSizeMax?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observer: Observer;
+  /** Of batch and verify calls. */
+  readonly apiTimeouts?: CallTimeouts;
+  /** Of uploads and downloads. */
+  readonly dataTimeouts?: DataTimeouts;
+  /** In [0, 1). */
+  readonly random?: () => number;
+}
+
+/** The LFS endpoint of a repository, as git-lfs finds it (docs/api/server-discovery.md). */
+export function lfsEndpointUrl(giteeUrl: string, owner: string, name: string): string {
+  return `${giteeUrl.replace(/\/+$/, '')}/${owner}/${name}.git/info/lfs`;
+}
+
+export class LfsChunkRemote implements ChunkRemote {
+  readonly #batch: LfsBatch;
+  readonly #transfers: Transfers;
+  readonly #links = new LinkCache();
+
+  constructor(private readonly options: LfsChunkRemoteOptions) {
+    const { http, endpointUrl, token, user, clock, log, apiTimeouts } = options;
+    this.#batch = new LfsBatch({
+      http,
+      endpointUrl,
+      token,
+      user,
+      batchSizeMax: options.batchSizeMax ?? 100,
+      clock,
+      log,
+      timeouts: apiTimeouts,
+      onCall: (result) => this.#count('batch', result),
+      ...(options.random ? { random: options.random } : {}),
+    });
+    this.#transfers = new Transfers({
+      http,
+      endpointUrl,
+      token,
+      user,
+      authorization: () => this.#batch.authorization(),
+      clock,
+      timeouts: options.dataTimeouts ?? DATA_TIMEOUTS,
+      apiTimeouts,
+    });
+  }
+
+  async missing(chunks: readonly Chunk[], signal?: AbortSignal): Promise<Chunk[]> {
+    const waiting = [...new Map(chunks.map((chunk) => [chunk.oid, chunk])).values()];
+    const lacking = new Set<string>();
+    let hasFailed = false;
+    const work = async () => {
+      while (waiting.length > 0 && !hasFailed) {
+        const group = waiting.splice(0, this.#batch.sizeMax);
+        const objects = await this.#batch.ask('download', group, signal);
+        group.forEach((chunk, i) => {
+          if (!this.#isThere(chunk, objects[i]!)) lacking.add(chunk.oid);
+        });
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: MISSING_PARALLEL }, work));
+    } finally {
+      // What the other worker still has before it is of no use after a failure.
+      hasFailed = true;
+    }
+    return chunks.filter((chunk) => lacking.has(chunk.oid));
+  }
+
+  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal): Promise<{ sentBytes: number }> {
+    let sentBytes = 0;
+    for (let staleLinks = 0; ; staleLinks += 1) {
+      const offer = await this.#uploadOffer(chunk, signal);
+      if (offer === 'present') return { sentBytes };
+      const meter = new BodyMeter(chunk.sizeBytes, chunk.oid);
+      let stale: StaleLink | undefined;
+      try {
+        stale = await this.#counted('upload', () =>
+          this.#transfers.upload(chunk, open, meter, offer.transfer, signal),
+        );
+      } catch (error) {
+        const hasArrived = await this.#hasArrivedAfter(error, chunk, meter, signal);
+        this.options.observer.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
+        if (hasArrived) return { sentBytes: sentBytes + meter.sentBytes };
+        throw error;
+      }
+      sentBytes += meter.sentBytes;
+      this.options.observer.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
+      // Whatever verify says, a further try must ask first what is there.
+      this.#links.forget('upload', chunk.oid);
+      stale ??= await this.#verify(chunk, offer, signal);
+      if (!stale) return { sentBytes };
+      if (staleLinks >= STALE_LINKS_MAX) throw stale.failure;
+    }
+  }
+
+  async get(chunk: Chunk, signal?: AbortSignal): Promise<Readable> {
+    for (let staleLinks = 0; ; staleLinks += 1) {
+      const offer = await this.#downloadOffer(chunk, signal);
+      let answer;
+      try {
+        answer = await this.#counted('download', () =>
+          this.#transfers.download(chunk, offer.transfer, signal),
+        );
+      } catch (error) {
+        if (error instanceof RemoteError && error.code === 'chunk-missing')
+          this.#links.forget('download', chunk.oid);
+        throw error;
+      }
+      if (!(answer instanceof StaleLink)) {
+        const { body } = answer;
+        body.once('close', () =>
+          this.options.observer.count('gateway_lfs_downloaded_bytes_total', {}, body.receivedBytes),
+        );
+        return body;
+      }
+      this.#links.forget('download', chunk.oid);
+      if (staleLinks >= STALE_LINKS_MAX) throw answer.failure;
+    }
+  }
+
+  /** Whether a download answer proves that the object is there. @throws RemoteError for any other error */
+  #isThere(chunk: Chunk, object: BatchObject): boolean {
+    const { error } = object;
+    // 410: removed by its owner. It may come again, so it is missing; if not, the upload will say so.
+    if (error?.code === 404 || error?.code === 410) return false;
+    if (error) throw objectFailure(error, chunk.oid, 'download', this.options.token.current());
+    // Neither an error nor a link proves nothing. Another size is another content.
+    return Boolean(object.actions?.download) && (object.size ?? chunk.sizeBytes) === chunk.sizeBytes;
+  }
+
+  async #uploadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer | 'present'> {
+    const { clock, endpointUrl, token } = this.options;
+    const known = this.#links.get('upload', chunk.oid, clock.nowMs());
+    if (known) return known;
+    const [object] = await this.#batch.ask('upload', [chunk], signal);
+    if (object!.error) throw objectFailure(object!.error, chunk.oid, 'upload', token.current());
+    const { upload, verify } = object!.actions ?? {};
+    // No upload link: the server has it. Gitea then still gives a download link.
+    if (!upload) return 'present';
+    const nowMs = clock.nowMs();
+    const offer: Offer = {
+      transfer: toLink(upload, endpointUrl, nowMs),
+      ...(verify ? { verify: toLink(verify, endpointUrl, nowMs) } : {}),
+    };
+    this.#links.keep('upload', chunk.oid, offer);
+    return offer;
+  }
+
+  async #downloadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer> {
+    const { clock, endpointUrl } = this.options;
+    const known = this.#links.get('download', chunk.oid, clock.nowMs());
+    if (known) return known;
+    const [object] = await this.#batch.ask('download', [chunk], signal);
+    const download = this.#isThere(chunk, object!) ? object!.actions?.download : undefined;
+    if (!download)
+      throw new RemoteError('chunk-missing', `chunk ${chunk.oid} is not on Gitee`, {
+        oids: [chunk.oid],
+        status: object!.error?.code,
+      });
+    const offer: Offer = { transfer: toLink(download, endpointUrl, clock.nowMs()) };
+    this.#links.keep('download', chunk.oid, offer);
+    return offer;
+  }
+
+  /** An upload that went out whole and got no good answer may have been stored all the same. */
+  async #hasArrivedAfter(
+    error: unknown,
+    chunk: Chunk,
+    meter: BodyMeter,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    if (!(error instanceof RemoteError) || !error.isTransient || !meter.isWhole || signal?.aborted)
+      return false;
+    if (error.code === 'rate-limited') return false;
+    this.#links.forget('upload', chunk.oid);
+    try {
+      return (await this.#uploadOffer(chunk, signal)) === 'present';
+    } catch {
+      // The error of the upload says more than that of the question.
+      return false;
+    }
+  }
+
+  /** Nothing where the server wants no verification, or confirms it. */
+  async #verify(chunk: Chunk, offer: Offer, signal?: AbortSignal): Promise<StaleLink | undefined> {
+    const { verify } = offer;
+    if (!verify) return undefined;
+    const { clock, random } = this.options;
+    return retryRemote(() => this.#counted('verify', () => this.#transfers.verify(chunk, verify, signal)), {
+      attempts: VERIFY_ATTEMPTS,
+      clock,
+      signal,
+      ...(random ? { random } : {}),
+    });
+  }
+
+  async #counted<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    try {
+      const result = await run();
+      this.#count(operation, result instanceof StaleLink ? result.failure.code : 'ok');
+      return result;
+    } catch (error) {
+      if (error instanceof RemoteError) this.#count(operation, error.code);
+      throw error;
+    }
+  }
+
+  #count(operation: string, result: 'ok' | RemoteCause): void {
+    this.options.observer.count('gateway_lfs_requests_total', { operation, result });
+    if (result !== 'ok') this.options.observer.count('gateway_gitee_errors_total', { cause: result });
+  }
+}

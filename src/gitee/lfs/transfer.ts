@@ -1,0 +1,184 @@
+/**
+ * The basic transfer adapter: git-lfs docs/api/basic-transfers.md, with what other servers do
+ * (facts/gitee.md §2.1). One try each; LfsChunkRemote decides what follows.
+ */
+import type { Readable } from 'node:stream';
+import type { Clock } from '../../async/clock.js';
+import type { Chunk } from '../../format/extent.js';
+import { RemoteError, type RemoteCause } from '../errors.js';
+import { discard, readErrorText, type HttpAnswer } from '../http/answer.js';
+import type { BodyMeter } from '../http/body-meter.js';
+import type { HttpClient } from '../http/client.js';
+import { statusFailure } from '../http/status-failure.js';
+import type { CallTimeouts } from '../http/watch.js';
+import type { TokenSource } from '../token.js';
+import { LFS_MEDIA_TYPE } from './batch-request.js';
+import { linkHeaders, type Link } from './link.js';
+
+/** Invariant 6: a transfer may be slow, not endless. */
+export interface DataTimeouts {
+  /** Without a byte. */
+  readonly idleMs: number;
+  /** A line slower than that counts as dead. */
+  readonly bytesPerSecondMin: number;
+}
+
+export const DATA_TIMEOUTS: DataTimeouts = { idleMs: 30_000, bytesPerSecondMin: 8 * 1024 };
+
+/** What the storage means, where its words don't say: it is not Gitee, and knows objects, no repositories. */
+const UPLOAD_MEANING: Readonly<Record<number, RemoteCause>> = {
+  404: 'server-fault',
+  409: 'server-fault',
+  413: 'file-too-large',
+  422: 'chunk-refused',
+};
+const DOWNLOAD_MEANING: Readonly<Record<number, RemoteCause>> = {
+  404: 'chunk-missing',
+  416: 'server-fault',
+  422: 'server-fault',
+};
+// What verify denies was confirmed a moment ago: the upload is to be done again.
+const VERIFY_MEANING: Readonly<Record<number, RemoteCause>> = {
+  404: 'server-fault',
+  409: 'server-fault',
+  422: 'server-fault',
+};
+
+/** The link is no longer good: ask for another one. `failure` is for whoever has asked often enough. */
+export class StaleLink {
+  constructor(readonly failure: RemoteError) {}
+}
+
+export interface TransferOptions {
+  readonly http: HttpClient;
+  readonly endpointUrl: string;
+  readonly token: TokenSource;
+  readonly user: string;
+  /** Value of the Authorization header for Gitee's own host. */
+  readonly authorization: () => string;
+  readonly clock: Clock;
+  readonly timeouts: DataTimeouts;
+  readonly apiTimeouts?: CallTimeouts | undefined;
+}
+
+export class Transfers {
+  constructor(private readonly options: TransferOptions) {}
+
+  /** PUT of one object. @throws RemoteError, or the error of the stream that `open` gave */
+  async upload(
+    chunk: Chunk,
+    open: () => Readable,
+    meter: BodyMeter,
+    link: Link,
+    signal?: AbortSignal,
+  ): Promise<StaleLink | undefined> {
+    const chunked = /\bchunked\b/i.test(link.header['transfer-encoding'] ?? '');
+    const answer = await this.options.http.send({
+      what: `LFS upload of ${chunk.oid} to ${link.url.host}`,
+      method: 'PUT',
+      url: link.url,
+      headers: {
+        // The map may say otherwise: S3 and its like sign the type.
+        'content-type': 'application/octet-stream',
+        ...this.#headers(link),
+      },
+      body: { open, meter, chunked },
+      timeouts: this.#timeouts(chunk),
+      signal,
+    });
+    return this.#judge(answer, chunk, `LFS upload of ${chunk.oid}`, UPLOAD_MEANING);
+  }
+
+  /** POST of {oid, size} after an upload. @throws RemoteError, `server-fault` where the object is not there */
+  async verify(chunk: Chunk, link: Link, signal?: AbortSignal): Promise<StaleLink | undefined> {
+    const { apiTimeouts } = this.options;
+    const answer = await this.options.http.send({
+      what: `LFS verification of ${chunk.oid}`,
+      method: 'POST',
+      url: link.url,
+      headers: { accept: LFS_MEDIA_TYPE, 'content-type': LFS_MEDIA_TYPE, ...this.#headers(link) },
+      body: JSON.stringify({ oid: chunk.oid, size: chunk.sizeBytes }),
+      ...(apiTimeouts ? { timeouts: apiTimeouts } : {}),
+      signal,
+    });
+    return this.#judge(answer, chunk, `LFS verification of ${chunk.oid}`, VERIFY_MEANING);
+  }
+
+  /** GET of one object: the body ends after exactly its size, or with an error. @throws RemoteError */
+  async download(chunk: Chunk, link: Link, signal?: AbortSignal): Promise<StaleLink | HttpAnswer> {
+    const what = `LFS download of ${chunk.oid}`;
+    const answer = await this.options.http.send({
+      what: `${what} from ${link.url.host}`,
+      method: 'GET',
+      url: link.url,
+      headers: { 'accept-encoding': 'identity', ...this.#headers(link) },
+      timeouts: this.#timeouts(chunk),
+      exactBytes: chunk.sizeBytes,
+      signal,
+    });
+    if (answer.status !== 200) {
+      const stale = await this.#judge(answer, chunk, what, DOWNLOAD_MEANING);
+      if (stale) return stale;
+      throw new RemoteError('server-fault', `${what} was answered ${answer.status} instead of 200`, {
+        status: answer.status,
+      });
+    }
+    const lengthBytes = answer.headers['content-length'];
+    const encoding = answer.headers['content-encoding'] ?? 'identity';
+    if (encoding !== 'identity' || (lengthBytes !== undefined && Number(lengthBytes) !== chunk.sizeBytes)) {
+      discard(answer);
+      throw new RemoteError(
+        'server-fault',
+        `${what}: ${lengthBytes ?? 'unknown'} bytes (${encoding}) came instead of ${chunk.sizeBytes}`,
+        { status: answer.status, oids: [chunk.oid] },
+      );
+    }
+    return answer;
+  }
+
+  #headers(link: Link): Record<string, string> {
+    return linkHeaders(link, this.options.endpointUrl, this.options.authorization);
+  }
+
+  #timeouts(chunk: Chunk): CallTimeouts {
+    const { idleMs, bytesPerSecondMin } = this.options.timeouts;
+    // Twice idle: the socket's buffer is given time to drain before the answer (http/client.ts).
+    return { idleMs, totalMs: 2 * idleMs + (chunk.sizeBytes / bytesPerSecondMin) * 1000 };
+  }
+
+  /** Nothing for 2xx. 401, 403 and 410 of a link mean that it has expired, whatever their words. */
+  async #judge(
+    answer: HttpAnswer,
+    chunk: Chunk,
+    what: string,
+    meaning: Readonly<Record<number, RemoteCause>>,
+  ): Promise<StaleLink | undefined> {
+    if (answer.status >= 200 && answer.status < 300) {
+      discardQuietly(answer);
+      return undefined;
+    }
+    const failure = statusFailure(
+      { status: answer.status, headers: answer.headers, text: await readErrorText(answer) },
+      {
+        what,
+        nowMs: this.options.clock.nowMs(),
+        token: this.options.token.current(),
+        user: this.options.user,
+        meaning: { 401: 'forbidden', 410: 'chunk-refused', ...meaning },
+        oids: [chunk.oid],
+      },
+    );
+    if (
+      [401, 403, 410].includes(answer.status) &&
+      ['forbidden', 'chunk-refused', 'unauthorized'].includes(failure.code)
+    )
+      return new StaleLink(failure);
+    throw failure;
+  }
+}
+
+/** Reads the few bytes of a confirmation, so that the connection can be used again; a cut one changes nothing. */
+function discardQuietly(answer: HttpAnswer): void {
+  answer.body.on('error', () => {});
+  answer.body.resume();
+}
