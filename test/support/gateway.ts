@@ -113,6 +113,11 @@ export class TestGateway {
     return run(process.execPath, [CLI, ...args, '--config', this.configFile], { env: this.env });
   }
 
+  /** A command that needs no configuration. */
+  plainCli(...args: string[]): Promise<RunResult> {
+    return run(process.execPath, [CLI, ...args], { env: this.env });
+  }
+
   /** The value of a metric with exactly these labels, 0 where it is not there. */
   async metric(name: string, labels: Record<string, string> = {}): Promise<number> {
     const text = await (await fetch(`${this.metricsUrl}/metrics`)).text();

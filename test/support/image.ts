@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { mustRun, run, type RunResult } from './child.js';
 
 export interface TestImage {
@@ -9,7 +10,7 @@ export interface TestImage {
   readonly blobDigests: readonly string[];
 }
 
-/** Writes an OCI image layout with layers of random bytes (media type tar, so that nobody unpacks them). */
+/** Writes an OCI image layout with layers of random bytes. */
 export async function makeImage(directory: string, layerSizesBytes: readonly number[]): Promise<TestImage> {
   const blobs = path.join(directory, 'blobs', 'sha256');
   await mkdir(blobs, { recursive: true });
@@ -20,7 +21,9 @@ export async function makeImage(directory: string, layerSizesBytes: readonly num
   };
   const layers = [];
   for (const size of layerSizesBytes) {
-    layers.push(await put(randomBytes(size), 'application/vnd.oci.image.layer.v1.tar'));
+    // Stored in gzip form: skopeo would compress what has no gzip header, and the digest would be another.
+    const layer = gzipSync(randomBytes(size), { level: 0 });
+    layers.push(await put(layer, 'application/vnd.oci.image.layer.v1.tar+gzip'));
   }
   const config = await put(
     Buffer.from(

@@ -58,11 +58,12 @@ describe('the stock registry on the gateway', () => {
 
   test('mounting a layer into another repository moves no data', async () => {
     const digest = image.blobDigests[2]!;
-    const uploaded = (await stack.gitee.stats()) as unknown;
+    const pushed = async () => stack.gateway.metric('gateway_lfs_uploaded_bytes_total');
+    const before = await pushed();
     const answer = await api(`team/other/blobs/uploads/?mount=${digest}&from=team/app`, { method: 'POST' });
     expect(answer.status).toBe(201);
     expect((await api(`team/other/blobs/${digest}`, { method: 'HEAD' })).status).toBe(200);
-    expect(uploaded).toBeDefined();
+    expect(await pushed()).toBe(before);
   });
 
   test('a chunked upload that is resumed has the right bytes', async () => {
@@ -149,9 +150,7 @@ describe('the stock registry on the gateway', () => {
     await stack.gateway.start();
     expect(await pulled(registry.address, 'team/app:v1')).toBe(image.manifestDigest);
     expect(await pulled(registry.address, 'team/app:v2')).toBe(image.manifestDigest);
-    const fsck = await stack.gateway.cli('fsck', '--deep');
-    expect(fsck.stdout + fsck.stderr).toBeDefined();
-    expect(fsck.code).toBe(0);
+    expect(await stack.gateway.cli('fsck', '--deep')).toMatchObject({ code: 0 });
   }, 120_000);
 
   test('a clone with git-lfs, restored by its own script, is served by the filesystem driver without us', async () => {
@@ -179,7 +178,7 @@ describe('the stock registry on the gateway', () => {
     } finally {
       await plain.stop();
     }
-    expect(await stack.gateway.cli('verify-clone', clone)).toMatchObject({ code: 0 });
+    expect(await stack.gateway.plainCli('verify-clone', clone)).toMatchObject({ code: 0 });
   }, 120_000);
 
   test('deleted images are collected by the registry, and can be pushed again', async () => {
