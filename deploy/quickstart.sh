@@ -221,8 +221,14 @@ launch() {
   local name=$1
   shift
   setpriv --pdeathsig TERM -- "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
-  PIDS[$name]=$!
-  STARTED_AT[$name]=$SECONDS
+  remember "$name" $!
+}
+
+# Disowned, or bash would report each end in words of its own; it still reaps the child.
+remember() {
+  PIDS[$1]=$2
+  STARTED_AT[$1]=$SECONDS
+  disown "$2"
 }
 
 start_gitee() {
@@ -249,8 +255,7 @@ start_registry() {
     exec env -u AWS_CA_BUNDLE setpriv --pdeathsig TERM -- \
       docker-registry serve "$ROOT/registry-config/config.yml"
   ) >>"$STATE/log/registry.log" 2>&1 </dev/null 9>&- &
-  PIDS[registry]=$!
-  STARTED_AT[registry]=$SECONDS
+  remember registry $!
 }
 
 start_nginx() {
@@ -326,7 +331,6 @@ supervise() {
   while :; do
     for name in gitee gateway registry nginx; do
       alive "$name" && continue
-      wait "${PIDS[$name]}" 2>/dev/null || true
       if [ $((SECONDS - STARTED_AT[$name])) -lt 10 ]; then
         QUICK_DEATHS[$name]=$((${QUICK_DEATHS[$name]:-0} + 1))
       else
@@ -354,7 +358,6 @@ clean_up() {
     deadline=$((SECONDS + 25))
     while alive "$name" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
     if alive "$name"; then kill -KILL "${PIDS[$name]}" 2>/dev/null || true; fi
-    wait "${PIDS[$name]}" 2>/dev/null || true
   done
   [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"
   exit "$status"

@@ -109,7 +109,6 @@ export function helpOf(command: Command): string {
 function errorSentence(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const text = error.message === '' ? error.name : error.message;
-  return error.cause instanceof Error && !text.includes(error.cause.message)
-    ? `${text} (${error.cause.message})`
-    : text;
+  const cause = error.cause instanceof Error ? error.cause.message.split('\n')[0]! : '';
+  return cause === '' || text.includes(cause) ? text : `${text} (${cause})`;
 }

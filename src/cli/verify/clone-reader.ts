@@ -29,8 +29,9 @@ export class CloneReader {
     const git = async (...args: string[]) => (await run('git', ['-C', root, ...args])).stdout.trim();
     try {
       await git('rev-parse', '--verify', '--quiet', 'HEAD^{commit}');
-    } catch (error) {
-      throw new Error(`${directory} is not a git clone with a commit`, { cause: error });
+    } catch {
+      // git's own words say no more than that.
+      throw new Error(`${directory} is not a git clone with a commit checked out`);
     }
     const storage = await git('config', '--get', 'lfs.storage').catch(() => '');
     const gitDir = await git('rev-parse', '--absolute-git-dir');

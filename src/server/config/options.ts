@@ -199,10 +199,11 @@ export const OPTIONS = {
       about: 'Repository on Gitee, as owner/name. It must exist, with LFS enabled.',
     }),
     branch: text({
-      default: 'main',
+      default: 'master',
       pattern: /^(?!.*(?:\.\.|\/\/|@\{|\.lock$|\/$|\.$))[\w][\w./-]*$/,
       fits: 'must be the name of a git branch',
-      about: 'Branch whose tree is the bucket. Give it to the gateway alone.',
+      about:
+        'Branch whose tree is the bucket: best the default branch of the repository, which a plain clone checks out. Give it to the gateway alone.',
     }),
     path_prefix: text({
       default: '',
