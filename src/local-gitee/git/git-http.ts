@@ -165,8 +165,8 @@ export class GitHttp {
           LOCAL_GITEE_REVIEW_ID: identity.kind === 'account' ? String(identity.account.id) : '0',
           LOCAL_GITEE_NODE: process.execPath,
         },
+        onEnded: () => this.#report(repository, identity, report, refs.review),
       });
-      await this.#report(repository, identity, report, refs.review);
     } finally {
       await rm(report, { force: true });
     }
@@ -205,7 +205,7 @@ export class GitHttp {
     repository: Repository,
     identity: Identity,
     action: string,
-    more: Partial<Pick<BackendRequest, 'answer' | 'settings' | 'env'>>,
+    more: Partial<Pick<BackendRequest, 'answer' | 'settings' | 'env' | 'onEnded'>>,
   ): Promise<void> {
     return runBackend(exchange, {
       projectRoot: this.repositories.root,

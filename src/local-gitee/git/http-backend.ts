@@ -11,6 +11,8 @@ export interface BackendRequest {
   readonly settings: readonly (readonly [string, string])[];
   readonly env: NodeJS.ProcessEnv;
   readonly bodyMaxBytes: number;
+  /** Runs when git has ended and the client does not know it yet: what it counts is there when the client goes on. */
+  readonly onEnded?: () => Promise<void>;
   /** What becomes of the answer. */
   readonly answer:
     | { readonly kind: 'send' }
@@ -51,6 +53,7 @@ export async function runBackend(exchange: Exchange, options: BackendRequest): P
   });
   await relay(child.stdout, exchange, options);
   await ended;
+  await options.onEnded?.();
   if (options.answer.kind !== 'send') exchange.cut();
   else if (!response.headersSent) exchange.text(500, 'git http-backend gave no answer');
   else response.end();

@@ -197,15 +197,16 @@ export class LfsApi {
       href: this.links.data(this.options.lfsUrl(), claim),
       header: {
         'Content-Type': 'application/octet-stream',
-        'X-Gitee-Lfs-Ticket': this.links.uploadTicket(claim),
+        'X-Gitee-Lfs-Ticket': this.links.ticket(claim),
         ...(chunked ? { 'Transfer-Encoding': 'chunked' } : {}),
       },
       expires_in: this.options.linkSeconds,
     };
     if (this.faults.take('lfs-no-verify', target)) return { upload };
+    const proof = { method: 'POST' as const, ...this.#claim(repository, oid, sizeBytes) };
     const verify = {
-      href: `${this.options.url()}/${target.repo}.git/info/lfs/verify`,
-      header: { Accept: MEDIA_TYPE },
+      href: `${this.options.url()}/${target.repo}.git/info/lfs/verify?Expires=${proof.expiresSeconds}`,
+      header: { Accept: MEDIA_TYPE, 'X-Gitee-Lfs-Ticket': this.links.ticket(proof) },
       expires_in: this.options.linkSeconds,
     };
     return { upload, verify };
@@ -225,19 +226,29 @@ export class LfsApi {
     return { projectId: repository.id, oid, sizeBytes, expiresSeconds };
   }
 
-  /** Needs the login as the batch did: the link is on Gitee's own host. */
+  /** The ticket of the batch answer stands for the login; without it the login is asked for. */
   async #verify(exchange: Exchange, owner: string, name: string): Promise<void> {
     requireMediaTypes(exchange);
-    const repository = this.#admit(exchange, owner, name, 'push', 403);
     const { oid, size } = parseObject(await exchange.body());
-    if (typeof oid !== 'string' || typeof size !== 'number' || checkObject(oid, size)) {
-      throw new HttpFault(422, 'oid and size are needed');
-    }
+    const wrong = typeof oid !== 'string' || typeof size !== 'number' || checkObject(oid, size);
+    if (wrong) throw new HttpFault(422, 'oid and size are needed');
+    const repository = this.#ticketHolder(exchange, owner, name, oid, size);
     this.statistics.of(repository.id).verifyCalls++;
     const found = this.forgotten.has(repository.id, oid) ? size : await this.files.size(repository.id, oid);
     if (found === undefined) throw new HttpFault(404, 'Object does not exist');
     if (found !== size) throw new HttpFault(422, `the size of the object is ${found}`);
     answer(exchange, 200, {});
+  }
+
+  #ticketHolder(exchange: Exchange, owner: string, name: string, oid: string, sizeBytes: number): Repository {
+    const repository = this.state.repository(owner, name);
+    const ticket = exchange.header('x-gitee-lfs-ticket');
+    if (!repository || ticket === undefined) return this.#admit(exchange, owner, name, 'push', 403);
+    const expiresSeconds = Number(exchange.url.searchParams.get('Expires') ?? 0);
+    const claim = { method: 'POST' as const, projectId: repository.id, oid, sizeBytes, expiresSeconds };
+    if (ticket !== this.links.ticket(claim)) throw new HttpFault(403, 'The ticket is not right');
+    if (expiresSeconds * 1000 <= this.options.now()) throw new HttpFault(403, 'Request has expired');
+    return repository;
   }
 }
 

@@ -110,7 +110,7 @@ export class LfsDataServer {
   }
 
   #checkUpload(exchange: Exchange, repository: Repository, claim: LinkClaim): void {
-    if (exchange.header('x-gitee-lfs-ticket') !== this.links.uploadTicket(claim)) {
+    if (exchange.header('x-gitee-lfs-ticket') !== this.links.ticket(claim)) {
       throw new HttpFault(400, 'The headers that the batch answer asked for did not come');
     }
     if (exchange.header('content-type') !== 'application/octet-stream') {

@@ -28,8 +28,8 @@ export class Links {
     return `${base}/api/lfs/storage/projects/${claim.projectId}/${claim.oid}?${query.toString()}`;
   }
 
-  /** The opaque value of the header that an upload must carry: who drops the `header` map is found out. */
-  uploadTicket(claim: LinkClaim): string {
+  /** The opaque value of a header that an upload or a verify call must carry: who drops the `header` map is found out. */
+  ticket(claim: LinkClaim): string {
     return createHmac('sha256', this.secret)
       .update(`ticket\n${text(claim)}`)
       .digest('hex')
