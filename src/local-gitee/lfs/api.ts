@@ -182,8 +182,8 @@ export class LfsApi {
       }
     }
     const wantedBytes = missing.reduce((sum, o) => sum + o.size, this.files.usage(repository.id).bytes);
-    const full = lfsMb !== undefined && missing.length > 0 && wantedBytes > lfsMb * MB;
-    if (full || this.faults.take('lfs-quota-full', { repo })) {
+    const full = lfsMb !== undefined && wantedBytes > lfsMb * MB;
+    if (missing.length > 0 && (full || this.faults.take('lfs-quota-full', { repo }))) {
       throw new HttpFault(507, `LFS space of the enterprise is full, exceeds quota ${lfsMb ?? 0} MB`);
     }
     return answers;

@@ -61,7 +61,7 @@ describe('API v5, OAuth and webhooks', () => {
           { ...CLIENT, autoApprove: true },
           { ...CLIENT, id: 'careful' },
         ],
-        rateLimit: { anonymous: 3, authenticated: 1000 },
+        rateLimit: { anonymous: 10, authenticated: 1000 },
       },
     });
   }, 60_000);
@@ -260,7 +260,7 @@ describe('API v5, OAuth and webhooks', () => {
     expect(Number(headers.get('x-ratelimit-remaining'))).toBeLessThan(1000);
     let last = 0;
     let retryAfter: string | null = null;
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 12; i++) {
       const answer = await fetch(`${gitee.url}/api/v5/repos/acme/none`);
       last = answer.status;
       retryAfter = answer.headers.get('retry-after');

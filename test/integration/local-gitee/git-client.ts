@@ -21,6 +21,7 @@ export class GitClient {
       ['user.name', 'A Tester'],
       ['user.email', 'tester@example.com'],
       ['init.defaultBranch', 'master'],
+      ['lfs.transfer.maxRetries', '1'],
       ...(options.settings ?? []),
     ];
     if (options.token !== undefined) {

@@ -1,0 +1,202 @@
+import { randomBytes } from 'node:crypto';
+import { until } from '../../support/child.js';
+import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
+import { oidOf } from './git-client.js';
+import { LfsClient, put } from './lfs-client.js';
+
+describe('faults of Git LFS and of the API', () => {
+  let gitee: RunningLocalGitee;
+  let lfs: LfsClient;
+
+  beforeAll(async () => {
+    gitee = await startLocalGitee();
+    lfs = new LfsClient(gitee.url, 'acme/images', gitee.token);
+  }, 60_000);
+
+  afterEach(() => gitee.clearFaults());
+
+  afterAll(() => gitee.stop());
+
+  const object = (bytes: Uint8Array) => ({ oid: oidOf(bytes), size: bytes.length });
+  const isThere = async (bytes: Uint8Array) =>
+    (await lfs.batch('download', [object(bytes)])).objects[0]?.error === undefined;
+  const held = (connections: number) =>
+    until('connections are held', async () => (await gitee.stats()).heldConnections === connections, 20_000);
+
+  it('lfs-stall holds batches and data, and lets go when it is cleared', async () => {
+    const bytes = randomBytes(3_000_000);
+    const link = await lfs.link('upload', bytes);
+    await gitee.fault('lfs-stall');
+    const batch = lfs.batch('download', [object(bytes)]);
+    const data = put(link, bytes);
+    const outcomes = Promise.allSettled([batch, data]);
+    await held(2);
+    await gitee.clearFaults();
+    expect((await outcomes).map((o) => o.status)).toEqual(['rejected', 'rejected']);
+    expect(await isThere(bytes)).toBe(false);
+  }, 60_000);
+
+  it('lfs-batch-status answers batches with a status and the time to wait', async () => {
+    await gitee.fault('lfs-batch-status', { count: 1, status: 503, retryAfterSeconds: 7 });
+    const answer = await lfs.batch('download', []);
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '7']);
+    expect((await lfs.batch('download', [])).status).toBe(200);
+  });
+
+  it('lfs-batch-garbage answers batches with a login page', async () => {
+    await gitee.fault('lfs-batch-garbage', { count: 1 });
+    expect(await lfs.batch('download', [])).toMatchObject({
+      status: 200,
+      text: expect.stringContaining('<title>Sign in'),
+    });
+  });
+
+  it('lfs-upload-status refuses the data of one object and of no other', async () => {
+    const [one, two] = [randomBytes(100), randomBytes(100)];
+    await gitee.fault('lfs-upload-status', { status: 500, match: { oid: oidOf(one) } });
+    expect(await lfs.upload(one)).toBe(500);
+    expect(await lfs.upload(two)).toBe(200);
+    expect(await isThere(one)).toBe(false);
+  });
+
+  it('lfs-upload-cut breaks the line after so many bytes and keeps nothing', async () => {
+    const bytes = randomBytes(1_000_000);
+    await gitee.fault('lfs-upload-cut', { count: 1, afterBytes: 1000 });
+    await expect(lfs.upload(bytes)).rejects.toThrow();
+    expect(await isThere(bytes)).toBe(false);
+    expect(await lfs.upload(bytes)).toBe(200);
+  });
+
+  it('lfs-upload-lose-after-accept keeps the object and cuts the answer', async () => {
+    const bytes = randomBytes(1000);
+    await gitee.fault('lfs-upload-lose-after-accept', { count: 1 });
+    await expect(lfs.upload(bytes)).rejects.toThrow();
+    expect(await isThere(bytes)).toBe(true);
+  });
+
+  it('lfs-download-cut ends the body early', async () => {
+    const bytes = randomBytes(1_000_000);
+    await lfs.upload(bytes);
+    await gitee.fault('lfs-download-cut', { count: 1, afterBytes: 300_000 });
+    const answer = await lfs.download(bytes);
+    expect(answer.headers.get('content-length')).toBe('1000000');
+    let receivedBytes = 0;
+    const read = async () => {
+      for await (const part of answer.body!) receivedBytes += (part as Uint8Array).length;
+    };
+    await expect(read()).rejects.toThrow();
+    expect(receivedBytes).toBe(300_000);
+  });
+
+  it('lfs-download-corrupt changes one bit', async () => {
+    const bytes = randomBytes(1_000_000);
+    await lfs.upload(bytes);
+    await gitee.fault('lfs-download-corrupt', { count: 1, afterBytes: 700_000 });
+    const got = Buffer.from(await (await lfs.download(bytes)).arrayBuffer());
+    expect(got[700_000]! ^ bytes[700_000]!).toBe(1);
+    got[700_000] = bytes[700_000]!;
+    expect(got.equals(bytes)).toBe(true);
+  });
+
+  it('lfs-download-slow waits before every 16 KiB', async () => {
+    const bytes = randomBytes(64 * 1024);
+    await lfs.upload(bytes);
+    await gitee.fault('lfs-download-slow', { count: 1, ms: 50 });
+    const startedMs = Date.now();
+    expect((await (await lfs.download(bytes)).arrayBuffer()).byteLength).toBe(bytes.length);
+    expect(Date.now() - startedMs).toBeGreaterThanOrEqual(190);
+  });
+
+  it('lfs-link-expired refuses a link that another batch gives anew', async () => {
+    const bytes = randomBytes(100);
+    await lfs.upload(bytes);
+    await gitee.fault('lfs-link-expired', { count: 1 });
+    expect((await lfs.download(bytes)).status).toBe(403);
+    expect((await lfs.download(bytes)).status).toBe(200);
+  });
+
+  it('lfs-quota-full refuses new objects with 507', async () => {
+    const link = await lfs.link('upload', Buffer.from('late'));
+    await gitee.fault('lfs-quota-full');
+    const answer = await lfs.batch('upload', [object(randomBytes(10))]);
+    expect(answer).toMatchObject({ status: 507, text: expect.stringContaining('exceeds quota') });
+    expect(await put(link, Buffer.from('late'))).toBe(507);
+    expect((await lfs.batch('download', [])).status).toBe(200);
+  });
+
+  it('lfs-no-verify leaves the verify action out', async () => {
+    const actions = async () =>
+      Object.keys((await lfs.batch('upload', [object(randomBytes(9))])).objects[0]!.actions!);
+    await gitee.fault('lfs-no-verify', { count: 1 });
+    expect(await actions()).toEqual(['upload']);
+    expect(await actions()).toEqual(['upload', 'verify']);
+  });
+
+  it('lfs-present-with-download-action offers a download where nothing is to be uploaded', async () => {
+    const bytes = randomBytes(100);
+    await lfs.upload(bytes);
+    await gitee.fault('lfs-present-with-download-action', { count: 1 });
+    const actions = (await lfs.batch('upload', [object(bytes)])).objects[0]!.actions!;
+    expect(Object.keys(actions)).toEqual(['download']);
+  });
+
+  it('lfs-forget takes an object, confirms it, and does not have it', async () => {
+    const bytes = randomBytes(100);
+    await gitee.fault('lfs-forget', { count: 1 });
+    expect(await lfs.upload(bytes)).toBe(200);
+    expect((await lfs.post('verify', object(bytes))).status).toBe(200);
+    expect(await isThere(bytes)).toBe(false);
+    expect(await lfs.upload(bytes)).toBe(200);
+    expect(await isThere(bytes)).toBe(true);
+  });
+
+  it('lfs-chunked-header asks for a chunked upload and takes it', async () => {
+    const bytes = randomBytes(100_000);
+    await gitee.fault('lfs-chunked-header', { count: 1 });
+    const link = await lfs.link('upload', bytes);
+    expect(link.header['Transfer-Encoding']).toBe('chunked');
+    const { 'Transfer-Encoding': _, ...headers } = link.header;
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(bytes.subarray(0, 60_000));
+        controller.enqueue(bytes.subarray(60_000));
+        controller.close();
+      },
+    });
+    const request: RequestInit & { duplex: 'half' } = { method: 'PUT', headers, body, duplex: 'half' };
+    expect((await fetch(link.href, request)).status).toBe(200);
+    expect(await isThere(bytes)).toBe(true);
+  });
+
+  const user = (signal?: AbortSignal) =>
+    fetch(`${gitee.url}/api/v5/user`, {
+      headers: { Authorization: `Bearer ${gitee.token}` },
+      ...(signal ? { signal } : {}),
+    });
+
+  it('api-status answers the API with a status', async () => {
+    await gitee.fault('api-status', { count: 1, status: 502 });
+    expect((await user()).status).toBe(502);
+    expect((await user()).status).toBe(200);
+  });
+
+  it('api-stall holds calls; a client that gives up is forgotten', async () => {
+    await gitee.fault('api-stall');
+    const patience = new AbortController();
+    const [lasting, impatient] = [user(), user(patience.signal)];
+    const outcomes = Promise.allSettled([lasting, impatient]);
+    await held(2);
+    patience.abort();
+    await held(1);
+    await gitee.clearFaults();
+    expect((await outcomes).map((o) => o.status)).toEqual(['rejected', 'rejected']);
+  }, 60_000);
+
+  it('rate-limit answers API and batch with 429 and the time to wait', async () => {
+    await gitee.fault('rate-limit', { count: 2, retryAfterSeconds: 3 });
+    const [api, batch] = [await user(), await lfs.batch('download', [])];
+    expect([api.status, api.headers.get('retry-after')]).toEqual([429, '3']);
+    expect([batch.status, batch.headers.get('retry-after')]).toEqual([429, '3']);
+    expect((await user()).status).toBe(200);
+  });
+});
