@@ -178,6 +178,8 @@ export class Committer {
       // Only kick() ends this wait: work that comes in while Gitee is down must not hammer it.
       if (verdict.waitMs > 0) await this.#retry.wait(verdict.waitMs, signal);
     } finally {
+      // Whatever failed after the overlay had let go of the batch: those who wait for it need not.
+      this.deps.landings.advance(this.deps.journal.landedSeq);
       this.deps.onLanded();
     }
   }

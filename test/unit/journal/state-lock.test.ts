@@ -1,0 +1,95 @@
+import { expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../../src/async/clock.js';
+import { FileLease, LeaseHeldError } from '../../../src/journal/state-lock.js';
+
+const inDirectory = async (run: (directory: string) => Promise<void>) => {
+  const directory = await mkdtemp(join(tmpdir(), 'state-lock-'));
+  await run(directory).finally(() => rm(directory, { recursive: true, force: true }));
+};
+const lease = (directory: string) => new FileLease(directory, systemClock);
+const rewrite = async (directory: string, fields: Record<string, unknown>) => {
+  const path = join(directory, 'lock');
+  const holder = JSON.parse(await readFile(path, 'utf8')) as object;
+  await writeFile(path, JSON.stringify({ ...holder, ...fields }));
+};
+
+test('a second holder is refused and told who has it, until the first lets go', () =>
+  inDirectory(async (directory) => {
+    const first = lease(directory);
+    await first.acquire();
+    await first.check();
+    const refusal = lease(directory).acquire();
+    await expect(refusal).rejects.toBeInstanceOf(LeaseHeldError);
+    await expect(refusal).rejects.toThrow(`pid ${process.pid}`);
+    await first.release();
+    await first.release();
+    await expect(first.check()).rejects.toBeInstanceOf(LeaseHeldError);
+    const second = lease(directory);
+    await second.acquire();
+    await second.release();
+  }));
+
+test('the lock of a process that is dead is taken over', () =>
+  inDirectory(async (directory) => {
+    const child = spawn('true');
+    await once(child, 'exit');
+    const dead = lease(directory);
+    await dead.acquire();
+    await rewrite(directory, { pid: child.pid, token: 'other' });
+    const next = lease(directory);
+    await next.acquire();
+    await next.check();
+    await expect(dead.check()).rejects.toBeInstanceOf(LeaseHeldError);
+    await dead.release();
+    await next.check();
+    await next.release();
+  }));
+
+test('a pid that another process has by now, or a machine that was started anew, holds nothing', () =>
+  inDirectory(async (directory) => {
+    for (const fields of [{ startTicks: '1' }, { bootId: 'another boot' }]) {
+      const old = lease(directory);
+      await old.acquire();
+      await rewrite(directory, fields);
+      const next = lease(directory);
+      await next.acquire();
+      await old.release();
+      await next.release();
+    }
+  }));
+
+test('a holder in another container lives as long as its heartbeat', () =>
+  inDirectory(async (directory) => {
+    const other = lease(directory);
+    await other.acquire();
+    await rewrite(directory, { pidNamespace: 'pid:[1]', token: 'x' });
+    await expect(lease(directory).acquire()).rejects.toBeInstanceOf(LeaseHeldError);
+    await utimes(join(directory, 'lock'), new Date(0), new Date(0));
+    const next = lease(directory);
+    await next.acquire();
+    await next.release();
+    await other.release();
+  }));
+
+test('a lock file that was cut short is taken over once it is old', () =>
+  inDirectory(async (directory) => {
+    await writeFile(join(directory, 'lock'), '{"token"');
+    await expect(lease(directory).acquire()).rejects.toThrow('just starting');
+    await utimes(join(directory, 'lock'), new Date(0), new Date(0));
+    const next = lease(directory);
+    await next.acquire();
+    await next.release();
+  }));
+
+test('of many starters at once exactly one gets it', () =>
+  inDirectory(async (directory) => {
+    const leases = Array.from({ length: 8 }, () => lease(directory));
+    const results = await Promise.allSettled(leases.map((l) => l.acquire()));
+    expect(results.filter((r) => r.status === 'fulfilled')).toHaveLength(1);
+    await Promise.all(leases.map((l) => l.release()));
+  }));
