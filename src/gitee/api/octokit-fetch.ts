@@ -11,23 +11,25 @@ export function octokitFetch(http: HttpClient, timeouts: CallTimeouts | undefine
   return async (input, init) => {
     const url = input instanceof Request ? input.url : String(input);
     const path = new URL(url).pathname.replace(/^.*\/api\/v5/, '');
+    // octokit's own user agent: all our calls carry one and the same.
+    const { 'user-agent': _, ...headers } = (init?.headers ?? {}) as Record<string, string>;
     const answer = await http.send({
       what: `API call ${init?.method ?? 'GET'} ${path}`,
       method: (init?.method ?? 'GET') as HttpRequest['method'],
       url,
-      headers: (init?.headers ?? {}) as Record<string, string>,
+      headers,
       ...(typeof init?.body === 'string' ? { body: init.body } : {}),
       ...(timeouts ? { timeouts } : {}),
       ...(init?.signal ? { signal: init.signal } : {}),
     });
-    const { status, headers } = answer;
+    const { status } = answer;
     const maxBytes = status < 400 ? ANSWER_MAX_BYTES : ERROR_BODY_MAX_BYTES;
     const { text, truncated } = await readText(answer, maxBytes);
     if (truncated && status < 400)
       throw new RemoteError('server-fault', `API call ${path} was answered with more than ${maxBytes} bytes`);
     // A body is forbidden with these; the length is that of the text again.
     const hasBody = status !== 204 && status !== 205 && status !== 304;
-    const kept = Object.entries(headers).filter(
+    const kept = Object.entries(answer.headers).filter(
       ([name]) => name !== 'content-length' && name !== 'transfer-encoding',
     );
     return new Response(hasBody ? text : null, { status, headers: Object.fromEntries(kept) });

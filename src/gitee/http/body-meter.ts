@@ -27,10 +27,14 @@ export class BodyMeter {
   async *through(source: Readable, onPiece: () => void, onEnd: () => void): AsyncGenerator<Uint8Array> {
     this.#whole = false;
     let seenBytes = 0;
+    // No for-await: what breaks the connection is thrown in at the yield, and is no error of the source.
+    const pieces = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
     try {
-      for await (const piece of source as AsyncIterable<Uint8Array>) {
-        seenBytes += piece.length;
+      for (;;) {
+        const piece = await this.#next(pieces);
+        if (piece === undefined) break;
         if (piece.length === 0) continue;
+        seenBytes += piece.length;
         if (seenBytes > this.sizeBytes) throw this.#wrongSize('more');
         this.sentBytes += piece.length;
         onPiece();
@@ -43,20 +47,31 @@ export class BodyMeter {
       }
       if (seenBytes < this.sizeBytes) throw this.#wrongSize('fewer');
       this.#whole = true;
+    } finally {
+      source.on('error', () => {}).destroy();
+    }
+  }
+
+  async #next(pieces: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+    try {
+      const next = await pieces.next();
+      return next.done ? undefined : next.value;
     } catch (error) {
-      // Cut by us after an early answer is not the source's fault.
+      // Closed by us, after an answer that came early: not the source's fault either.
       if ((error as { code?: unknown }).code !== 'ERR_STREAM_PREMATURE_CLOSE')
         this.sourceError = error as Error;
-      this.#whole = false;
       throw error;
     }
   }
 
   #wrongSize(relation: string): RemoteError {
-    return new RemoteError(
+    this.#whole = false;
+    const error = new RemoteError(
       'chunk-corrupt',
       `${this.name} gave ${relation} than its ${this.sizeBytes} bytes: it was not sent`,
       { oids: [this.name] },
     );
+    this.sourceError = error;
+    return error;
   }
 }

@@ -122,7 +122,7 @@ export class HttpClient {
     let source: Readable | undefined;
     let payload: Uint8Array | string | Readable | null = null;
     if (isStreamBody(body)) {
-      source = body.open();
+      source = opened(body);
       const touch = () => watch.touch();
       const wait = () => watch.touch(QUIET_AFTER_BODY);
       payload = Readable.from(body.meter.through(source, touch, wait), { objectMode: false });
@@ -154,6 +154,16 @@ const ignore = () => {};
 
 function isStreamBody(body: HttpRequest['body']): body is StreamBody {
   return typeof body === 'object' && 'meter' in body;
+}
+
+/** A body that cannot be opened is no fault of the line either. */
+function opened({ open, meter }: StreamBody): Readable {
+  try {
+    return open();
+  } catch (error) {
+    meter.sourceError = error as Error;
+    throw error;
+  }
 }
 
 /** @throws RemoteError `refused` for anything but http and https, and for a user name in the URL */

@@ -66,18 +66,18 @@ export class LfsBatch {
     chunks: readonly Chunk[],
     signal?: AbortSignal,
   ): Promise<BatchObject[]> {
-    const raw = await retryRemote(() => this.#call(operation, chunks, signal), {
+    const answer = await retryRemote(() => this.#call(operation, chunks, signal), {
       attempts: ATTEMPTS,
       clock: this.options.clock,
       signal,
       ...(this.options.random ? { random: this.options.random } : {}),
     });
-    if (raw === 'too-many') {
+    if (answer === 'too-many') {
       const half = Math.ceil(chunks.length / 2);
       const first = await this.ask(operation, chunks.slice(0, half), signal);
       return [...first, ...(await this.ask(operation, chunks.slice(half), signal))];
     }
-    return this.#inOrder(chunks, raw);
+    return answer;
   }
 
   /** Once more with a fresh token after a 401; @throws RemoteError */
@@ -85,7 +85,7 @@ export class LfsBatch {
     operation: 'upload' | 'download',
     chunks: readonly Chunk[],
     signal: AbortSignal | undefined,
-  ): Promise<RawBatchAnswer | 'too-many'> {
+  ): Promise<BatchObject[] | 'too-many'> {
     const { token, onCall } = this.options;
     for (let reloaded = false; ; reloaded = true) {
       const used = token.current();
@@ -93,8 +93,9 @@ export class LfsBatch {
       try {
         const raw = await this.#post(operation, chunks, signal);
         if (raw.status >= 200 && raw.status < 300) {
+          const objects = this.#inOrder(chunks, raw);
           onCall('ok');
-          return raw;
+          return objects;
         }
         failure = this.#failure(operation, chunks, raw, used);
       } catch (error) {

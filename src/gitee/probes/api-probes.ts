@@ -8,7 +8,7 @@ import { failedProbe, probe, randomName, type ProbeDeps, type ProbeResult } from
 const SKEW_WARNING_MS = 60_000;
 const SKEW_FAILED_MS = 15 * 60_000;
 const ACTIVE = '开始';
-const STOPPED: ReadonlySet<string> = new Set(['暂停', '关闭']);
+const STOPPED = /暂停|关闭/;
 
 /** Is the token good, and whose is it? `hopeless`: no other question would be answered either. */
 export async function probeToken({
@@ -70,7 +70,7 @@ export function judgePushRight({ permission }: Repository): Judgement {
 /** `status` of the repository's document. */
 export function judgeState({ status }: Repository): Judgement {
   if (status === ACTIVE) return { status: 'ok', answer: 'The repository is active.' };
-  if (status && STOPPED.has(status))
+  if (status && STOPPED.test(status))
     return {
       status: 'failed',
       answer: `The repository is paused or closed (${status}): pushes are refused.`,

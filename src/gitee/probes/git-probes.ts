@@ -1,5 +1,5 @@
 /** What git's HTTP endpoints advertise (facts/gitee.md §7, level R): adverts are read, nothing is pushed. */
-import { RemoteError } from '../errors.js';
+import type { RemoteError } from '../errors.js';
 import { readBytes } from '../http/answer.js';
 import { statusFailure } from '../http/status-failure.js';
 import { basicHeader } from '../token.js';

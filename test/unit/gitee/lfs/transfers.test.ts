@@ -1,0 +1,269 @@
+import type { RemoteCause } from '../../../../src/gitee/errors.js';
+import { readAll, remoteFailure } from '../../../contract/chunk-remote.js';
+import { json } from '../http/scripted-server.js';
+import { LfsFixture, TOKEN } from './lfs-fixture.js';
+
+let lfs: LfsFixture;
+beforeEach(async () => {
+  lfs = await LfsFixture.start();
+});
+afterEach(() => lfs.stop());
+
+const BASIC = `Basic ${Buffer.from(`oauth2:${TOKEN}`).toString('base64')}`;
+const put = () => lfs.remote().put(lfs.chunk, lfs.open);
+
+describe('headers', () => {
+  test('invariant 7: the Gitee token does not go to a foreign host', async () => {
+    await put();
+    await readAll(await lfs.remote().get(lfs.chunk));
+    const requests = [...lfs.requests('PUT'), ...lfs.requests('GET')];
+    expect(requests).toHaveLength(2);
+    for (const request of requests) {
+      expect(request.headers.authorization).toBeUndefined();
+      expect(JSON.stringify(request)).not.toContain(TOKEN);
+    }
+  });
+
+  test('the header map of the link is sent as it is, also an Authorization and in any case', async () => {
+    lfs.onBatch = (body, response) =>
+      lfs.answerBatch(body, response, {
+        header: { AUTHORIZATION: 'RemoteAuth x', 'CONTENT-TYPE': 'application/x-blob', 'X-Ticket': '7' },
+      });
+    await put();
+    const [request] = lfs.requests('PUT');
+    expect(request!.headers).toMatchObject({
+      authorization: 'RemoteAuth x',
+      'content-type': 'application/x-blob',
+      'x-ticket': '7',
+      'content-length': '2000',
+    });
+    expect(request!.body.equals(lfs.bytes)).toBe(true);
+  });
+
+  test('without a word about it the type is application/octet-stream', async () => {
+    await put();
+    expect(lfs.requests('PUT')[0]!.headers['content-type']).toBe('application/octet-stream');
+  });
+
+  test('Transfer-Encoding: chunked in the map replaces Content-Length', async () => {
+    lfs.onBatch = (body, response) =>
+      lfs.answerBatch(body, response, { header: { 'transfer-encoding': 'chunked' } });
+    await put();
+    const { headers } = lfs.requests('PUT')[0]!;
+    expect([headers['content-length'], headers['transfer-encoding']]).toEqual([undefined, 'chunked']);
+  });
+
+  test("a link to Gitee's own host gets the login, unless the map has one", async () => {
+    lfs.onBatch = (body, response) => lfs.answerBatch(body, response, { href: '/data/x' });
+    await put();
+    lfs.onBatch = (body, response) =>
+      lfs.answerBatch(body, response, { href: '/data/x', header: { authorization: 'own' } });
+    await put();
+    expect(lfs.requests('PUT').map((r) => r.headers.authorization)).toEqual([BASIC, 'own']);
+  });
+
+  test.each(['ftp://host/x', 'file:///x', 'http://user:word@host/x', 'javascript:1'])(
+    'nothing is sent to %s',
+    async (href) => {
+      lfs.onBatch = (body, response) => lfs.answerBatch(body, response, { href });
+      expect((await remoteFailure(put())).code).toBe('refused');
+    },
+  );
+});
+
+describe('upload', () => {
+  test.each([
+    ['no actions', {}],
+    ['null actions', { actions: null }],
+    ['only a download, as Gitea has it', { actions: { download: { href: '/x' } } }],
+  ])('an object with %s is there already', async (_what, fields) => {
+    lfs.onBatch = (body, response) => lfs.answerObjects(body, response, fields);
+    expect(await put()).toEqual({ sentBytes: 0 });
+    expect(lfs.requests('PUT')).toEqual([]);
+  });
+
+  test('is verified where the server wants it', async () => {
+    lfs.onBatch = (body, response) =>
+      lfs.answerBatch(
+        body,
+        response,
+        {},
+        { verify: { href: `${lfs.server.url}/verify`, header: { 'X-V': '1' } } },
+      );
+    expect(await put()).toEqual({ sentBytes: 2000 });
+    const [request] = lfs.requests('verify');
+    expect(JSON.parse(request!.body.toString())).toEqual({ oid: lfs.chunk.oid, size: 2000 });
+    expect(request!.headers).toMatchObject({
+      'content-type': 'application/vnd.git-lfs+json',
+      accept: 'application/vnd.git-lfs+json',
+      authorization: BASIC,
+      'x-v': '1',
+    });
+  });
+
+  test.each([404, 409, 422])(
+    'a verification that denies it (%i) has the upload tried again',
+    async (status) => {
+      lfs.onBatch = (body, response) =>
+        lfs.answerBatch(body, response, {}, { verify: { href: `${lfs.server.url}/verify` } });
+      lfs.onVerify = (response) => json(response, status, {});
+      const remote = lfs.remote();
+      const error = await remoteFailure(remote.put(lfs.chunk, lfs.open));
+      expect([error.code, error.isTransient]).toEqual(['server-fault', true]);
+      lfs.onVerify = (response) => json(response, 200, {});
+      expect(await remote.put(lfs.chunk, lfs.open)).toEqual({ sentBytes: 2000 });
+    },
+  );
+
+  test('a verification that fails for a moment is asked again', async () => {
+    let calls = 0;
+    lfs.onBatch = (body, response) =>
+      lfs.answerBatch(body, response, {}, { verify: { href: `${lfs.server.url}/verify` } });
+    lfs.onVerify = (response) => (++calls === 1 ? response.destroy() : json(response, 200, {}));
+    expect(await put()).toEqual({ sentBytes: 2000 });
+    expect(lfs.requests('PUT')).toHaveLength(1);
+  });
+
+  const refusals: [number, string, RemoteCause][] = [
+    [400, 'bad', 'refused'],
+    [404, 'no', 'server-fault'],
+    [408, 'slow', 'timeout'],
+    [409, 'busy', 'server-fault'],
+    [413, 'too large', 'file-too-large'],
+    [422, 'wrong hash', 'chunk-refused'],
+    [422, 'exceeds quota', 'quota-full'],
+    [403, 'over quota', 'quota-full'],
+    [429, 'later', 'rate-limited'],
+    [500, 'oops', 'server-fault'],
+    [507, 'full', 'quota-full'],
+    [509, 'used up', 'bandwidth-exceeded'],
+  ];
+  test.each(refusals)('a storage that answers %i "%s" means %s', async (status, text, cause) => {
+    lfs.onUpload = (response) => json(response, status, { message: text });
+    const error = await remoteFailure(put());
+    expect([error.code, error.status, error.oids]).toEqual([cause, status, [lfs.chunk.oid]]);
+    expect(error.message).not.toContain('Signature');
+  });
+
+  test.each([401, 403, 410])('a link that is answered %i is asked for anew', async (status) => {
+    let calls = 0;
+    lfs.onUpload = (response) => (++calls === 1 ? json(response, status, {}) : response.end());
+    expect(await put()).toEqual({ sentBytes: 4000 });
+    expect(lfs.requests('batch')).toHaveLength(2);
+  });
+
+  test('links that are always refused end as a refusal, not in a circle', async () => {
+    lfs.onUpload = (response) => json(response, 403, { message: 'Request has expired' });
+    expect((await remoteFailure(put())).code).toBe('forbidden');
+    expect(lfs.requests('PUT')).toHaveLength(3);
+  });
+
+  test('a lost answer is made good by asking what is there', async () => {
+    let stored = false;
+    lfs.onUpload = (response) => {
+      stored = true;
+      response.destroy();
+    };
+    lfs.onBatch = (body, response) =>
+      stored ? lfs.answerObjects(body, response, {}) : lfs.answerBatch(body, response);
+    expect(await put()).toEqual({ sentBytes: 2000 });
+    expect(lfs.observer.counts.get('gateway_lfs_uploaded_bytes_total{}')).toBe(2000);
+  });
+
+  test('a lost answer of an upload that was not stored is a passing failure', async () => {
+    lfs.onUpload = (response) => response.destroy();
+    expect((await remoteFailure(put())).code).toBe('unreachable');
+    expect(lfs.requests('batch')).toHaveLength(2);
+  });
+
+  test('a storage that keeps silent ends the upload', async () => {
+    lfs.onUpload = () => {};
+    const dataTimeouts = { idleMs: 50, bytesPerSecondMin: 1024 };
+    const error = await remoteFailure(lfs.remote({ dataTimeouts }).put(lfs.chunk, lfs.open));
+    expect(error.code).toBe('timeout');
+  });
+});
+
+describe('expiry', () => {
+  const failOnce = () => {
+    let calls = 0;
+    lfs.onUpload = (response) => (++calls === 1 ? json(response, 400, {}) : response.end());
+  };
+  test.each([
+    ['no expiry: the link is used again', {}, 1],
+    ['expires_in later', { expires_in: 3600 }, 1],
+    ['expires_in now', { expires_in: 5 }, 2],
+    ['expires_in in the past', { expires_in: -1 }, 2],
+    ['expires_at later', { expires_at: '2099-01-01T00:00:00Z' }, 1],
+    ['expires_at in the past', { expires_at: '2001-01-01T00:00:00Z' }, 2],
+    ['expires_in wins over expires_at', { expires_in: 3600, expires_at: '2001-01-01T00:00:00Z' }, 1],
+    ['a zero expires_at is none', { expires_at: '0001-01-01T00:00:00Z' }, 1],
+    ['a zero expires_in is none', { expires_in: 0, expires_at: null }, 1],
+  ])('%s', async (_what, action, batches) => {
+    failOnce();
+    lfs.onBatch = (body, response) => lfs.answerBatch(body, response, action);
+    const remote = lfs.remote();
+    await remoteFailure(remote.put(lfs.chunk, lfs.open));
+    await remote.put(lfs.chunk, lfs.open);
+    expect(lfs.requests('batch')).toHaveLength(batches);
+  });
+});
+
+describe('download', () => {
+  const get = () => lfs.remote().get(lfs.chunk);
+
+  test('streams exactly the bytes and counts them', async () => {
+    expect((await readAll(await get())).equals(lfs.bytes)).toBe(true);
+    expect(lfs.observer.counts.get('gateway_lfs_downloaded_bytes_total{}')).toBe(2000);
+  });
+
+  test('a link that has expired is asked for anew', async () => {
+    let calls = 0;
+    lfs.onDownload = (response) => (++calls === 1 ? json(response, 403, {}) : response.end(lfs.bytes));
+    expect((await readAll(await get())).equals(lfs.bytes)).toBe(true);
+    expect(lfs.requests('batch')).toHaveLength(2);
+  });
+
+  const refusals: [number, RemoteCause][] = [
+    [404, 'chunk-missing'],
+    [429, 'rate-limited'],
+    [500, 'server-fault'],
+    [509, 'bandwidth-exceeded'],
+    [206, 'server-fault'],
+    [204, 'server-fault'],
+  ];
+  test.each(refusals)('a storage that answers %i means %s', async (status, cause) => {
+    lfs.onDownload = (response) => response.writeHead(status).end();
+    expect((await remoteFailure(get())).code).toBe(cause);
+  });
+
+  test('another length than the chunk has is a server fault', async () => {
+    lfs.onDownload = (response) => response.end('<html>login</html>');
+    expect((await remoteFailure(get())).code).toBe('server-fault');
+  });
+
+  test('a compressed body is a server fault', async () => {
+    lfs.onDownload = (response) => response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(lfs.bytes);
+    expect((await remoteFailure(get())).code).toBe('server-fault');
+    expect(lfs.requests('GET')[0]!.headers['accept-encoding']).toBe('identity');
+  });
+
+  test.each([-1, 1])('a body without a length that is %i byte longer is an error', async (more) => {
+    lfs.onDownload = (response) => {
+      response.writeHead(200, { 'Transfer-Encoding': 'chunked' });
+      response.end(Buffer.alloc(2000 + more));
+    };
+    const body = await get();
+    expect((await remoteFailure(readAll(body))).code).toBe('unreachable');
+  });
+
+  test('a body that stops coming ends with a time-out', async () => {
+    lfs.onDownload = (response) => {
+      response.writeHead(200, { 'Content-Length': '2000' });
+      response.write(lfs.bytes.subarray(0, 100));
+    };
+    const dataTimeouts = { idleMs: 50, bytesPerSecondMin: 1024 };
+    const body = await lfs.remote({ dataTimeouts }).get(lfs.chunk);
+    expect((await remoteFailure(readAll(body))).code).toBe('timeout');
+  });
+});
