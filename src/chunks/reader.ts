@@ -17,7 +17,7 @@ import type { LocalChunks } from './local-chunks.js';
 import { openAhead } from './read-ahead.js';
 
 /** Bytes per read and per push into the stream. */
-export const BLOCK_BYTES = 1024 * 1024;
+export const BLOCK_BYTES = 512 * 1024;
 /** The end of each extent that waits for the chunk's hash. */
 export const WITHHELD_BYTES = 64 * 1024;
 const LOCAL_TRIES = 3;
