@@ -40,7 +40,7 @@ export class BranchPush {
     const attempt = await this.server.push(old, commit, signal);
     await this.failpoints.hit('committer.afterPush');
     if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);
-    if (attempt.line) return this.#afterRefused(old, attempt, signal);
+    if (attempt.line) return this.#afterRefused(old, commit, attempt, signal);
     if (!attempt.mayHaveLanded) throw attempt.error!;
     return this.#afterUnclear(old, commit, attempt, signal);
   }
@@ -65,23 +65,38 @@ export class BranchPush {
     return this.#whereIsIt(old, commit, signal, undefined);
   }
 
+  /**
+   * A refusal may be the answer to a repeated question: libcurl sends a POST again by itself where a kept connection
+   * broke before any answer, and the server has then applied the first one and refuses the second. So the branch is
+   * looked at here too.
+   */
   async #afterRefused(
     old: CommitId | null,
+    commit: CommitId,
     attempt: PushAttempt,
     signal: AbortSignal | undefined,
   ): Promise<PushResult> {
     const reason = attempt.line?.reason ?? '';
-    if (!meansMoved(reason)) throw attempt.error!;
-    const head = await this.view.fetch(signal);
-    if (head !== old) return { kind: 'moved', head };
-    // It stands where we thought: somebody's lock was in the way, or it moved and came back.
-    throw new RemoteError(
-      'server-fault',
-      `the push was refused (${reason}), yet the branch did not move: try again`,
-      {
-        detail: attempt.error?.detail,
-      },
-    );
+    if (meansMoved(reason)) {
+      // Where it stands as we thought, somebody's lock was in the way, or it moved and came back.
+      const stood = new RemoteError(
+        'server-fault',
+        `the push was refused (${reason}), yet the branch did not move: it is tried again`,
+        { detail: attempt.error?.detail },
+      );
+      return this.#whereIsIt(old, commit, signal, stood);
+    }
+    let head: CommitId | null;
+    try {
+      head = await this.server.readHead(signal);
+    } catch (e) {
+      // The refusal says more than that the branch could not be read after it.
+      if (e instanceof RemoteError) throw attempt.error!;
+      throw e;
+    }
+    if (head !== commit) throw attempt.error!;
+    await this.view.setKnown(commit);
+    return { kind: 'landed', head: commit };
   }
 
   async #afterUnclear(

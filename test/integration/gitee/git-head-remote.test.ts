@@ -1,0 +1,532 @@
+/**
+ * GitHeadRemote against the local Gitee over HTTP: what becomes of a push when the server refuses, stalls, lies or
+ * loses the answer (invariants 1, 2, 6 and 7 at the border to git).
+ */
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseFailpoints } from '../../../src/async/failpoint.js';
+import type { CommitId, TreePath } from '../../../src/format/ids.js';
+import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
+import type { PathEdit } from '../../../src/gitee/remote.js';
+import { GitHeadRemote } from '../../../src/gitee/git/git-head-remote.js';
+import type { GitHeadRemoteSettings } from '../../../src/gitee/git/settings.js';
+import { collect, landed, put } from '../../contract/head-remote.js';
+import { startGitHeadRemote } from '../../support/git-head-remote.js';
+import { git, GitServerRepository } from '../../support/git-server-repository.js';
+import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
+
+let gitee: RunningLocalGitee;
+let made = 0;
+beforeAll(async () => {
+  gitee = await startLocalGitee();
+}, 30_000);
+afterAll(() => gitee.stop());
+
+let repo: string;
+let server: GitServerRepository;
+let remote: GitHeadRemote;
+let settings: GitHeadRemoteSettings;
+let remove: () => Promise<void>;
+
+async function start(changed: Partial<GitHeadRemoteSettings> = {}): Promise<void> {
+  const started = await startGitHeadRemote(`${gitee.url}/acme/${repo}.git`, {
+    branch: 'master',
+    token: { current: () => gitee.token, reload: async () => false },
+    timeouts: { killGraceMs: 500 },
+    ...changed,
+  });
+  ({ remote, settings, remove } = started);
+}
+async function restart(changed: Partial<GitHeadRemoteSettings> = {}): Promise<void> {
+  await remove();
+  await start(changed);
+}
+
+beforeEach(async () => {
+  made += 1;
+  repo = `head-${made}`;
+  await gitee.admin('repositories', {
+    owner: 'acme',
+    name: repo,
+    enterprise: true,
+    collaborators: { gateway: 'push', maintainer: 'admin' },
+  });
+  server = new GitServerRepository(join(gitee.dataDir, 'repositories', 'acme', `${repo}.git`), 'master');
+  await start();
+});
+afterEach(async () => {
+  await gitee.clearFaults();
+  await remote.close();
+  await remove();
+});
+
+const fault = (name: string, options: Record<string, unknown> = {}) =>
+  gitee.fault(name, { match: { repo: `acme/${repo}` }, ...options });
+
+const push = (expectedHead: CommitId | null, edits: PathEdit[], signal?: AbortSignal) =>
+  remote.push(
+    {
+      expectedHead,
+      edits,
+      subject: 'changes',
+      trailers: [
+        ['Gateway-Id', 'gw-1'],
+        ['Journal-Seq', '1..2'],
+      ],
+    },
+    signal,
+  );
+
+async function failure(run: Promise<unknown>): Promise<RemoteError> {
+  const error: unknown = await run.then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  if (!(error instanceof RemoteError)) throw new Error(`no RemoteError: ${String(error)}`);
+  expect(`${error.message} ${error.detail}`).not.toContain(gitee.token);
+  return error;
+}
+
+async function base(): Promise<CommitId> {
+  await remote.fetch();
+  return landed(await push(null, [put('a', '1')]));
+}
+
+describe('a push that lands', () => {
+  test('is one commit with identity and trailers, and no token anywhere in it', async () => {
+    const head = await base();
+    const commit = await git(server.directory, ['cat-file', 'commit', head]);
+    expect(commit).toMatch(/^author Gateway <gateway@example.com> \d+ \+0000$/m);
+    expect(commit).toContain('\n\nchanges\n\nGateway-Id: gw-1\nJournal-Seq: 1..2\n');
+    expect(await readFile(join(settings.directory, 'config'), 'utf8')).not.toContain(gitee.token);
+    expect((await gitee.stats()).tokenLeaks).toEqual([]);
+  });
+
+  test('of ten thousand paths goes in one commit', async () => {
+    await remote.fetch();
+    const edits = Array.from({ length: 10_000 }, (_, i) => put(`blobs/${i % 256}/${i}/link`, `sha256:${i}`));
+    const head = landed(await push(null, edits));
+    expect(await collect(remote.files(head))).toHaveLength(10_000);
+    const second = landed(
+      await push(head, [{ kind: 'remove-tree', path: 'blobs' as TreePath }, put('x', '1')]),
+    );
+    expect((await collect(remote.files(second))).map((f) => f.path)).toEqual(['x']);
+  }, 60_000);
+
+  test('though its answer is lost is found on the branch', async () => {
+    const old = await base();
+    await fault('git-lose-after-accept', { count: 1 });
+    const head = landed(await push(old, [put('b', '2')]));
+    expect(await server.head()).toBe(head);
+    expect(remote.knownHead()).toBe(head);
+  });
+
+  test('though its answer is lost, and libcurl repeats the request by itself', async () => {
+    const old = await base();
+    await fault('git-lose-after-accept');
+    expect(landed(await push(old, [put('b', '2')]))).toBe(await server.head());
+  });
+
+  test('though its answer is lost, and the branch has gone on since', async () => {
+    const old = await base();
+    await fault('git-lose-after-accept', { count: 1 });
+    const seen: CommitId[] = [];
+    await restart({
+      failpoints: {
+        hit: async (name) => {
+          if (name !== 'committer.afterPush') return;
+          seen.push((await server.head())!);
+          await server.commit({ theirs: '1' });
+        },
+      },
+    });
+    await remote.fetch();
+    const head = landed(await push(old, [put('b', '2')]));
+    expect(seen).toEqual([head]);
+    expect([...(await server.files()).keys()]).toEqual(['a', 'b', 'theirs']);
+    expect(remote.knownHead()).toBe(await server.head());
+  });
+
+  test('leaves the other branches alone', async () => {
+    const old = await base();
+    await git(server.directory, ['update-ref', 'refs/heads/other', old]);
+    landed(await push(old, [put('b', '2')]));
+    await remote.fetch();
+    expect((await git(server.directory, ['rev-parse', 'refs/heads/other'])).trim()).toBe(old);
+    expect(await git(settings.directory, ['for-each-ref', '--format=%(refname)'])).toBe(
+      'refs/gateway/head\n',
+    );
+  });
+});
+
+describe('a push that does not land', () => {
+  test('because the branch moved before it tells the new head', async () => {
+    const old = await base();
+    await fault('git-move-branch-before-push', { count: 1, branch: 'master' });
+    const result = await push(old, [put('b', '2')]);
+    expect(result).toEqual({ kind: 'moved', head: await server.head() });
+    const theirs = result.head!;
+    const head = landed(await push(theirs, [put('b', '2')]));
+    expect(await remote.isAncestor(theirs, head)).toBe(true);
+  });
+
+  const refusals: [string, RemoteCause, () => Promise<unknown>][] = [
+    ['a hook without a known reason', 'refused', () => fault('git-hook-refuse', { count: 1 })],
+    ['e-mail privacy', 'identity-refused', () => fault('git-ge007', { count: 1 })],
+    [
+      'a full repository',
+      'quota-full',
+      () => gitee.admin('repositories', { owner: 'acme', name: repo, limits: { repoMb: 0.001 } }),
+    ],
+    [
+      'a file over the limit',
+      'file-too-large',
+      () => gitee.admin('repositories', { owner: 'acme', name: repo, limits: { fileMb: 0.001 } }),
+    ],
+    [
+      'a protected branch',
+      'branch-protected',
+      () =>
+        gitee.admin('repositories', {
+          owner: 'acme',
+          name: repo,
+          protectedBranches: [{ name: 'master', mode: 'standard' }],
+        }),
+    ],
+    [
+      'review mode',
+      'review-mode',
+      () =>
+        gitee.admin('repositories', {
+          owner: 'acme',
+          name: repo,
+          protectedBranches: [{ name: 'master', mode: 'review' }],
+        }),
+    ],
+    [
+      'a closed repository',
+      'repository-closed',
+      () => gitee.admin('repositories', { owner: 'acme', name: repo, closed: true }),
+    ],
+    [
+      'no right to push',
+      'forbidden',
+      () => gitee.admin('repositories', { owner: 'acme', name: repo, collaborators: { gateway: 'pull' } }),
+    ],
+    ['status 503', 'server-fault', () => fault('git-refuse-push', { status: 503 })],
+    ['status 429', 'rate-limited', () => fault('git-refuse-push', { status: 429, text: 'slow down' })],
+    ['status 413', 'push-too-large', () => fault('git-refuse-push', { status: 413, text: 'too large' })],
+    // Twice: libcurl sends the request again by itself where a kept connection breaks.
+    ['a connection cut in the request', 'unreachable', () => fault('git-cut-mid-body', { count: 2 })],
+  ];
+  test.each(refusals)('because of %s says so, and the next one lands', async (_why, cause, arrange) => {
+    const old = await base();
+    await arrange();
+    const error = await failure(push(old, [put('b', 'x'.repeat(4000))]));
+    expect(error.code).toBe(cause);
+    expect(await server.head()).toBe(old);
+    await gitee.clearFaults();
+    await gitee.admin('repositories', {
+      owner: 'acme',
+      name: repo,
+      closed: false,
+      limits: {},
+      protectedBranches: [],
+      collaborators: { gateway: 'push' },
+    });
+    landed(await push(old, [put('b', 'x')]));
+  });
+
+  test('because of a login page is the server’s fault', async () => {
+    const old = await base();
+    await fault('git-garbage');
+    expect((await failure(push(old, [put('b', '2')]))).code).toBe('server-fault');
+    expect((await failure(remote.fetch())).code).toBe('server-fault');
+  }, 20_000);
+
+  test('because the repository is missing', async () => {
+    repo = 'no-such-repository';
+    await restart();
+    expect((await failure(remote.fetch())).code).toBe('repository-missing');
+  });
+
+  test('because nobody listens', async () => {
+    await remove();
+    ({ remote, remove } = await startGitHeadRemote('http://127.0.0.1:1/acme/images.git'));
+    expect((await failure(remote.fetch())).code).toBe('unreachable');
+  });
+
+  test('and whose branch cannot be read afterwards has an unknown outcome', async () => {
+    const old = await base();
+    await fault('git-lose-after-accept', { count: 1 });
+    await restart({
+      failpoints: {
+        hit: async (name) => {
+          if (name === 'committer.afterPush') await fault('git-garbage');
+        },
+      },
+    });
+    await remote.fetch();
+    expect((await failure(push(old, [put('b', '2')]))).code).toBe('outcome-unknown');
+    await gitee.clearFaults();
+    const head = (await remote.fetch())!;
+    expect(await remote.lastSeqOf(head, 'gw-1')).toBe(2);
+  }, 30_000);
+
+  test('because a failpoint stopped it before it was sent', async () => {
+    const old = await base();
+    for (const name of ['git.afterObjects', 'committer.beforePush']) {
+      await restart({ failpoints: parseFailpoints(`${name}=throw`) });
+      await remote.fetch();
+      await expect(push(old, [put('b', '2')])).rejects.toThrow(name);
+      expect(await server.head()).toBe(old);
+    }
+  });
+});
+
+describe('the token', () => {
+  test('that is refused is read again once', async () => {
+    let token = 'expired-token';
+    let reloads = 0;
+    await restart({
+      token: {
+        current: () => token,
+        reload: async () => {
+          reloads += 1;
+          token = gitee.token;
+          return true;
+        },
+      },
+    });
+    await base();
+    expect(reloads).toBe(1);
+  });
+
+  test('that stays wrong pauses', async () => {
+    await restart({ token: { current: () => 'wrong-token', reload: async () => false } });
+    const error = await failure(remote.fetch());
+    expect(error.code).toBe('unauthorized');
+    expect(error.pauses).toBe(true);
+    expect(`${error.message} ${error.detail}`).not.toContain('wrong-token');
+  });
+});
+
+/** Processes whose environment has this repository: git and everything it started. */
+async function processesOf(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const env = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+    if (!env.split('\0').includes(`GIT_DIR=${directory}`)) continue;
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')).replaceAll('\0', ' ');
+    if (!argv.includes('cat-file') && argv !== '') found.push(argv);
+  }
+  return found;
+}
+
+describe('a push that hangs', () => {
+  const hang = async () => {
+    const old = await base();
+    await fault('git-stall-receive-pack');
+    return old;
+  };
+  const untilHeld = async () => {
+    while ((await gitee.stats()).heldConnections === 0)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+
+  test('is stopped with its whole process group by the signal', async () => {
+    const old = await hang();
+    const stop = new AbortController();
+    const pushing = push(old, [put('b', '2')], stop.signal);
+    pushing.catch(() => {});
+    await untilHeld();
+    const running = await processesOf(settings.directory);
+    expect(running.some((argv) => argv.includes('remote-http'))).toBe(true);
+    expect(running.join(' ')).not.toContain(gitee.token);
+    stop.abort(new Error('shutdown'));
+    await expect(pushing).rejects.toThrow('shutdown');
+    expect(await processesOf(settings.directory)).toEqual([]);
+    await gitee.clearFaults();
+    expect(await remote.fetch()).toBe(old);
+    landed(await push(old, [put('b', '2')]));
+  }, 20_000);
+
+  test('is stopped by its deadline, and the branch is looked at', async () => {
+    const old = await hang();
+    await restart({ timeouts: { pushBaseMs: 800, killGraceMs: 300 } });
+    await remote.fetch();
+    const error = await failure(push(old, [put('b', '2')]));
+    expect(error.code).toBe('timeout');
+    expect(await processesOf(settings.directory)).toEqual([]);
+    expect(remote.knownHead()).toBe(old);
+  }, 20_000);
+
+  test('is stopped by git itself when no byte moves', async () => {
+    const old = await hang();
+    await restart({ timeouts: { lowSpeedTimeMs: 1_000 } });
+    await remote.fetch();
+    expect((await failure(push(old, [put('b', '2')]))).code).toBe('timeout');
+  }, 20_000);
+
+  test('is stopped by close()', async () => {
+    const old = await hang();
+    const pushing = push(old, [put('b', '2')]);
+    pushing.catch(() => {});
+    await untilHeld();
+    await remote.close();
+    expect((await failure(pushing)).code).toBe('unreachable');
+    expect(await processesOf(settings.directory)).toEqual([]);
+  }, 20_000);
+
+  test('keeps the next push waiting until it is over', async () => {
+    const old = await hang();
+    const stop = new AbortController();
+    const first = push(old, [put('b', '2')], stop.signal);
+    first.catch(() => {});
+    await untilHeld();
+    const second = push(old, [put('c', '3')]);
+    stop.abort(new Error('shutdown'));
+    await expect(first).rejects.toThrow('shutdown');
+    await untilHeld();
+    await gitee.clearFaults();
+    const head = landed(await second);
+    expect(await server.head()).toBe(head);
+  }, 20_000);
+});
+
+describe('the local repository', () => {
+  const objectFiles = async () => {
+    const names = await readdir(join(settings.directory, 'objects'), { recursive: true });
+    return names.filter((name) => /^[0-9a-f]{2}\/[0-9a-f]{38}$/.test(name));
+  };
+  /** A new GitHeadRemote on the directory that is there. */
+  const reopen = async () => {
+    await remote.close();
+    remote = new GitHeadRemote(settings);
+  };
+
+  const damages: [string, () => Promise<void>][] = [
+    [
+      'emptied objects',
+      async () => {
+        for (const name of await objectFiles()) {
+          const file = join(settings.directory, 'objects', name);
+          await rm(file);
+          await writeFile(file, '');
+        }
+      },
+    ],
+    ['an empty reference', () => truncate(join(settings.directory, 'refs/gateway/head'), 0)],
+    ['a lock that was left', () => writeFile(join(settings.directory, 'refs/gateway/head.lock'), '')],
+    ['no HEAD', () => rm(join(settings.directory, 'HEAD'))],
+    ['no objects', () => rm(join(settings.directory, 'objects'), { recursive: true })],
+    ['nothing at all', () => rm(settings.directory, { recursive: true })],
+    [
+      'the mark of another boot',
+      () => writeFile(join(settings.directory, 'gateway-open'), '00000000-0000-0000-0000-000000000000'),
+    ],
+  ];
+  test.each(damages)('with %s is fetched anew at the next start', async (_what, damage) => {
+    const old = await base();
+    const theirs = await server.commit({ b: '2' });
+    await remote.close();
+    await damage();
+    remote = new GitHeadRemote(settings);
+    expect(await remote.fetch()).toBe(theirs);
+    expect(await remote.isAncestor(old, theirs)).toBe(true);
+    expect((await collect(remote.files(theirs))).map((f) => f.path)).toEqual(['a', 'b']);
+    landed(await push(theirs, [put('c', '3')]));
+  });
+
+  test('that is damaged while it runs fails one read as transient, and is fetched anew', async () => {
+    const head = await base();
+    await reopen();
+    await remote.fetch();
+    await damages[0]![1]();
+    expect((await failure(remote.readFile(head, 'a' as TreePath))).isTransient).toBe(true);
+    expect(await remote.fetch()).toBe(head);
+    expect(Buffer.from((await remote.readFile(head, 'a' as TreePath))!).toString()).toBe('1');
+  });
+
+  test('that is damaged while it runs does not stop a push', async () => {
+    const head = await base();
+    await reopen();
+    await remote.fetch();
+    await damages[0]![1]();
+    landed(await push(head, [put('b', '2')]));
+  });
+
+  test('knows its head after a restart without asking', async () => {
+    const head = await base();
+    await reopen();
+    expect(remote.knownHead()).toBe(head);
+  });
+
+  test('is packed when there are many loose objects, and pushes go on', async () => {
+    await restart({ packFromLooseObjects: 10 });
+    let head = await base();
+    for (let i = 0; i < 5; i += 1) head = landed(await push(head, [put(`d${i}/e/f`, `${i}`)]));
+    await remote.maintain();
+    expect(await objectFiles()).toEqual([]);
+    landed(await push(head, [put('z', '1')]));
+    expect(await collect(remote.files(head))).toHaveLength(6);
+  });
+
+  test('is let go of by packing when a push comes', async () => {
+    await restart({ packFromLooseObjects: 1 });
+    const head = await base();
+    const packing = remote.maintain();
+    landed(await push(head, [put('b', '2')]));
+    await packing;
+    expect(await remote.fetch()).toBe(await server.head());
+  });
+});
+
+describe('what somebody else put into the tree', () => {
+  test('that is no ordinary file is not shown, and survives our commits', async () => {
+    const first = await base();
+    const link = (await git(server.directory, ['hash-object', '-w', '--stdin'], 'a')).trim();
+    const tree = (
+      await git(
+        server.directory,
+        ['mktree', '--missing'],
+        `100755 blob ${link}\trun.sh\n120000 blob ${link}\tlink\n160000 commit ${first}\tmodule\n`,
+      )
+    ).trim();
+    const theirs = (
+      await git(server.directory, ['commit-tree', tree, '-p', first, '-m', 'odd things'])
+    ).trim() as CommitId;
+    await server.moveTo(theirs);
+    expect(await remote.fetch()).toBe(theirs);
+    expect((await collect(remote.files(theirs))).map((f) => f.path)).toEqual(['run.sh']);
+    expect(await remote.readFile(theirs, 'link' as TreePath)).toBeUndefined();
+    expect((await collect(remote.diff(first, theirs))).map((c) => [c.path, c.blobId])).toEqual([
+      ['a', undefined],
+      ['run.sh', link],
+    ]);
+    const head = landed(await push(theirs, [put('b', '2')]));
+    const listing = await git(server.directory, ['ls-tree', head]);
+    expect(listing).toContain('100755 blob');
+    expect(listing).toContain('120000 blob');
+    expect(listing).toContain('160000 commit');
+  });
+
+  test('in a merge counts as one step of the branch’s history', async () => {
+    const first = await base();
+    const side = await server.commit({ side: '1' });
+    await server.moveTo(first);
+    const main = await server.commit({ main: '1' });
+    const tree = (await git(server.directory, ['merge-tree', '--write-tree', main, side])).trim();
+    const merge = (
+      await git(server.directory, ['commit-tree', tree, '-p', main, '-p', side, '-m', 'merge'])
+    ).trim() as CommitId;
+    await server.moveTo(merge);
+    await remote.fetch();
+    expect((await collect(remote.history(merge))).map((e) => [e.commit, e.paths])).toEqual([
+      [merge, ['side']],
+      [main, ['main']],
+      [first, ['a']],
+    ]);
+    expect(await remote.isAncestor(side, merge)).toBe(true);
+  });
+});
