@@ -4,6 +4,7 @@
  * the fsync. Callbacks inside a transaction stay in this file.
  */
 import { mkdirSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { StorageError } from '../journal/bucket-state.js';
 import { sameBytes } from './key-bytes.js';
@@ -11,9 +12,12 @@ import type { Entry, KeyValueStore, Precondition, Write } from './key-value-stor
 
 /** LMDB's limit for a key with pages of 4 KiB. */
 const KEY_BYTES_MAX = 1978;
+/** A few milliseconds' worth. */
+const READS_WITHOUT_YIELD = 256;
 
 export class LmdbStore implements KeyValueStore {
   #closing: Promise<void> | undefined;
+  #readsSinceYield = 0;
 
   private constructor(private readonly db: RootDatabase<Uint8Array, Uint8Array>) {}
 
@@ -33,6 +37,7 @@ export class LmdbStore implements KeyValueStore {
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     this.#checkOpen();
+    if (this.#mustYield(1)) await setImmediate();
     return this.db.get(asBuffer(key));
   }
 
@@ -44,6 +49,7 @@ export class LmdbStore implements KeyValueStore {
   ): Promise<Entry[]> {
     this.#checkOpen();
     if (limit <= 0 || Buffer.compare(start, end) >= 0) return [];
+    if (this.#mustYield(1 + limit / 16)) await setImmediate();
     // Reversed, lmdb walks from `start` down to `end`: the ends of the interval change places with their sides.
     const range = options.reverse
       ? {
@@ -91,6 +97,17 @@ export class LmdbStore implements KeyValueStore {
     // Inside a transaction both are done at once; the promises say nothing more than the transaction's own.
     if (value === undefined) void this.db.remove(key);
     else void this.db.put(key, asBuffer(value));
+  }
+
+  /**
+   * LMDB reads from mapped memory at once, so that a long walk would be one run of microtasks: no request would be
+   * served and no write would end until it is over.
+   */
+  #mustYield(cost: number): boolean {
+    this.#readsSinceYield += cost;
+    if (this.#readsSinceYield < READS_WITHOUT_YIELD) return false;
+    this.#readsSinceYield = 0;
+    return true;
   }
 
   #checkOpen(): void {

@@ -67,6 +67,8 @@ export interface CommitterDeps {
 }
 
 const CHUNKS_ASKED_AT_ONCE = 500;
+/** An append takes about as long, at most. */
+const APPEND_MS = 20;
 /** Each time the head moved under us somebody else's commit landed; more in a row is a storm: back off. */
 const REAPPLY_MAX = 8;
 
@@ -161,7 +163,11 @@ export class Committer {
   async round(signal: AbortSignal): Promise<void> {
     const { bucket, clock, condition, observer, timings } = this.deps;
     const batch = await closeBatch(this.deps.journal, this.#recovery.batchMax(timings.maxChanges));
-    if (!batch) return;
+    if (!batch) {
+      // What is pending stands behind an append that is being written: its end rings.
+      await this.#work.wait(APPEND_MS, signal);
+      return;
+    }
     const startedMs = clock.nowMs();
     try {
       if (!(await this.#land(batch, signal))) return;

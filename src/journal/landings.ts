@@ -1,4 +1,5 @@
 import type { Clock } from '../async/clock.js';
+import { sleepOr } from './sleep-or.js';
 
 /** Those who wait for changes to be on Gitee, and how far that has come. */
 export class Landings {
@@ -33,20 +34,16 @@ export class Landings {
     o.signal.throwIfAborted();
     if (seq <= this.landedSeq) return true;
     if (o.timeoutMs <= 0) return false;
-    const over = new AbortController();
     let resolve: (landed: boolean) => void = () => {};
     const landed = new Promise<boolean>((done) => {
       resolve = done;
     });
     const waiter = { seq, resolve };
     this.#waiters.add(waiter);
-    const timeout = this.clock.sleep(o.timeoutMs, AbortSignal.any([o.signal, over.signal])).then(() => false);
     try {
-      return await Promise.race([landed, timeout]);
+      return (await sleepOr(this.clock, o.timeoutMs, o.signal, landed)) ?? false;
     } finally {
       this.#waiters.delete(waiter);
-      over.abort();
-      timeout.catch(() => {}); // it was only there to be raced against
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../async/clock.js';
+import { sleepOr } from './sleep-or.js';
 
 /** Wakes the one loop that waits here. A ring is kept until the loop waits, so that none is missed. */
 export class Wake {
@@ -16,17 +17,13 @@ export class Wake {
   async wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (!this.#rung) {
-      const over = new AbortController();
       const rung = new Promise<void>((resolve) => {
         this.#waiter = resolve;
       });
-      const slept = this.clock.sleep(timeoutMs, AbortSignal.any([signal, over.signal]));
       try {
-        await Promise.race([rung, slept]);
+        await sleepOr(this.clock, timeoutMs, signal, rung);
       } finally {
         this.#waiter = undefined;
-        over.abort();
-        slept.catch(() => {}); // it was only there to be raced against
       }
     }
     this.#rung = false;

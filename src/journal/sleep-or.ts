@@ -1,0 +1,25 @@
+import type { Clock } from '../async/clock.js';
+
+/**
+ * The other promise's value, or undefined after the time, whichever is first; rejects with the signal's reason.
+ * Leaves no timer and no listener behind: the signal is one that lives as long as the process.
+ */
+export async function sleepOr<T>(
+  clock: Clock,
+  timeoutMs: number,
+  signal: AbortSignal,
+  other: Promise<T>,
+): Promise<T | undefined> {
+  signal.throwIfAborted();
+  const over = new AbortController();
+  const onAbort = () => over.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  const slept = clock.sleep(timeoutMs, over.signal).then(() => undefined);
+  slept.catch(() => {}); // when it loses the race, nobody else looks at it
+  try {
+    return await Promise.race([other, slept]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    over.abort(new Error('the other was first'));
+  }
+}
