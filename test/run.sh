@@ -40,9 +40,10 @@ step() {
 
 # A jest project: its tests are counted one by one; a suite that cannot even start counts as one failure.
 jest_step() {
-  local name=$1 script=$2 report="$RESULTS/$1.json" status=0 passed failed
+  local name=$1 report="$RESULTS/$1.json" status=0 passed failed
+  shift
   heading "$name"
-  npm run --silent "$script" -- --json --outputFile="$report" >"$RESULTS/$name.out" 2>"$RESULTS/$name.log" || status=$?
+  "$@" --json --outputFile="$report" >"$RESULTS/$name.out" 2>"$RESULTS/$name.log" || status=$?
   # Standard output is the report again; the readable account is on standard error.
   cat "$RESULTS/$name.log"
   if ! passed=$(jq -er .numPassedTests "$report" 2>/dev/null); then
@@ -93,6 +94,15 @@ require() {
   exit 1
 }
 
+# The unit tests once more on the current LTS of Node: what the image of deploy/Dockerfile runs on.
+lts_node() {
+  local arch
+  case $(uname -m) in aarch64) arch=arm64 ;; *) arch=x64 ;; esac
+  npm install --silent --no-save --no-audit --no-fund --prefix "$RESULTS/lts" "node-linux-$arch@24" || return 1
+  LTS_NODE="$RESULTS/lts/node_modules/node-linux-$arch/bin/node"
+  "$LTS_NODE" --version
+}
+
 npm_packages() { npm ci --no-audit --no-fund --loglevel=error; }
 quickstart() { bash deploy/quickstart.sh --check --state "$QUICKSTART_STATE" --port-base 28440; }
 
@@ -100,9 +110,12 @@ require packages install_packages
 require npm-ci npm_packages
 require build npm run --silent build
 step lint npm run --silent lint
-jest_step unit test
+jest_step unit npm run --silent test --
+step lts-node lts_node
+NODE_OPTIONS='--experimental-vm-modules --disable-warning=ExperimentalWarning' \
+  jest_step unit-lts "${LTS_NODE:-false}" node_modules/jest/bin/jest.js --selectProjects unit
 if $LONG; then export LONG_TESTS=1; fi
-jest_step integration test:integration
+jest_step integration npm run --silent test:integration --
 step quickstart quickstart
 step quickstart-again quickstart
 if $LONG; then step bench npm run --silent bench; fi
