@@ -12,7 +12,7 @@ export interface ResolvedRange {
 /**
  * RFC 9110 §14.1.2 on an object of known size. A suffix longer than the object is the whole object; a range
  * that begins at or past the end is invalid, of an empty object every range is.
- * @throws ObjectError invalid-range with `sizeBytes`, or invalid-argument for a part that does not exist.
+ * @throws ObjectError invalid-range with `sizeBytes`, or with `partNumber` and `partsCount` for a part that does not exist.
  */
 export function resolveRange(record: ObjectRecord, range: RangeRequest | undefined): ResolvedRange {
   const size = record.sizeBytes;

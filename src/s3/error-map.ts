@@ -38,6 +38,7 @@ function targetOf(error: ObjectError): Target {
     case 'key-too-long':
       return { code: 'KeyTooLongError' };
     case 'invalid-range':
+      if (error.fields['partNumber'] !== undefined) return { code: 'InvalidPartNumber' };
       return { code: 'InvalidRange', headers: contentRangeOfUnsatisfied(error) };
     case 'bad-digest':
       return { code: 'BadDigest' };
@@ -112,11 +113,17 @@ const ELEMENTS: Readonly<Record<string, string>> = {
   s3ComputedContentSHA256: 'S3ComputedContentSHA256',
 };
 
+/** Fields that stand under another name in the document of one code. */
+const ELEMENTS_BY_CODE: Readonly<Partial<Record<S3ErrorCode, Readonly<Record<string, string>>>>> = {
+  InvalidRange: { sizeBytes: 'ActualObjectSize' },
+  InvalidPartNumber: { partNumber: 'PartNumberRequested', partsCount: 'ActualPartCount' },
+};
+
 function elementsOf(error: ObjectError, code: S3ErrorCode): Record<string, string> {
   if (code === 'NotModified') return {};
   const fields: Record<string, string> = {};
   for (const [name, value] of Object.entries(error.fields)) {
-    const element = code === 'InvalidRange' && name === 'sizeBytes' ? 'ActualObjectSize' : ELEMENTS[name];
+    const element = ELEMENTS_BY_CODE[code]?.[name] ?? ELEMENTS[name];
     if (element !== undefined) fields[element] = String(value);
   }
   return fields;

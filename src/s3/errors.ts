@@ -91,6 +91,11 @@ export const S3_ERRORS = {
     "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
     'List the parts and complete with what is listed.',
   ),
+  InvalidPartNumber: row(
+    416,
+    'The requested partnumber is not satisfiable',
+    'Ask for a part from 1 to the number in x-amz-mp-parts-count.',
+  ),
   InvalidPartOrder: row(
     400,
     'The list of parts was not in ascending order. The parts list must be specified in order by part number.',

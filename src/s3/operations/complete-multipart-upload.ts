@@ -1,4 +1,5 @@
 import type { CompletePart } from '../../objects/api.js';
+import { ObjectError } from '../../objects/errors.js';
 import { CHECKSUM_ALGORITHMS, checksumElement, checksumInHeaders, isChecksumValue } from '../checksums.js';
 import { entityTags, writeConditions } from '../conditions.js';
 import { S3Error } from '../errors.js';
@@ -54,13 +55,20 @@ export const completeMultipartUpload: Operation = {
         DOCUMENT_BYTES_MAX,
       ),
     );
-    const result = await objects.completeMultipartUpload(
-      bucket,
-      key,
-      query.get('uploadId') ?? '',
-      { parts, conditions: writeConditions(headers), ...(checksum ? { checksum } : {}) },
-      context,
-    );
+    const result = await objects
+      .completeMultipartUpload(
+        bucket,
+        key,
+        query.get('uploadId') ?? '',
+        { parts, conditions: writeConditions(headers), ...(checksum ? { checksum } : {}) },
+        context,
+      )
+      .catch((error: unknown) => {
+        // Where no blob of the registry may be empty, S3 calls a list without parts malformed.
+        if (parts.length === 0 && error instanceof ObjectError && error.code === 'invalid-argument')
+          throw new S3Error('MalformedXML', undefined, { cause: error });
+        throw error;
+      });
     const path = key.split('/').map(encodeRfc3986).join('/');
     return xmlAnswer(
       document('CompleteMultipartUploadResult', [
