@@ -73,6 +73,7 @@ export interface CopyRequest {
   readonly sourceConditions: Conditions;
   /** undefined: keep the source's metadata (directive COPY). */
   readonly meta?: ObjectMeta;
+  /** undefined: keep the source's tags, with new metadata too (tagging directive COPY). */
   readonly tags?: Readonly<Record<string, string>>;
   readonly conditions: Conditions;
 }

@@ -4,7 +4,7 @@ import type { KeyLock } from '../async/key-lock.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
-import type { ObjectMeta, StoredChecksum } from '../index/object-record.js';
+import type { ObjectMeta } from '../index/object-record.js';
 import type {
   ChecksumAlgorithm,
   CompletePart,

@@ -192,7 +192,8 @@ export class ObjectService implements ObjectsApi {
       const again = async function* () {
         yield* meltExtents(moved ?? (await source.extents(bucket, context.signal)));
       };
-      const tags = request.tags ?? (request.meta ? undefined : record.meta.tags);
+      // AWS CopyObject: tags have a directive of their own, so new metadata does not take them away.
+      const tags = request.tags ?? record.meta.tags ?? {};
       const { tags: _, ...metaOnly } = request.meta ?? record.meta;
       return this.#writer.write(
         bucket,
@@ -200,7 +201,7 @@ export class ObjectService implements ObjectsApi {
         {
           sizeBytes: record.sizeBytes,
           etag: record.etag,
-          meta: { ...metaOnly, ...(tags ? { tags } : {}) },
+          meta: { ...metaOnly, ...(Object.keys(tags).length > 0 ? { tags } : {}) },
           body: plain ? { kind: 'plain', bytes: plain } : { kind: 'extents', extents: again() },
           ...(plain ? {} : { extentsAgain: again }),
           ...(record.checksum ? { checksum: record.checksum } : {}),

@@ -156,12 +156,12 @@ export class MemoryObjects implements ObjectsApi {
     checkSourceConditions(source.record, request.sourceConditions);
     const objects = this.#bucket(bucket);
     checkWriteConditions(objects.get(key)?.record, request.conditions);
-    const meta = request.meta ?? source.record.meta;
-    const { tags: _tags, ...untagged } = meta;
+    const { tags: _tags, ...untagged } = request.meta ?? source.record.meta;
+    const tags = request.tags ?? source.record.meta.tags;
     const { etag, checksum } = source.record;
     return this.#store(objects, key, source.bytes, {
       etag,
-      meta: request.tags === undefined ? meta : { ...untagged, tags: request.tags },
+      meta: tags ? { ...untagged, tags } : untagged,
       ...(checksum ? { checksum } : {}),
     });
   }
