@@ -54,7 +54,8 @@ function references(bytes: Uint8Array): { digest: string; isManifest: boolean }[
   }
   const found: { digest: string; isManifest: boolean }[] = [];
   const add = (item: unknown, isManifest: boolean) => {
-    const digest = DIGEST.exec(String((item as { digest?: unknown } | null)?.digest ?? ''))?.[1];
+    const named = (item as { digest?: unknown } | null)?.digest;
+    const digest = typeof named === 'string' ? DIGEST.exec(named)?.[1] : undefined;
     if (digest) found.push({ digest, isManifest });
   };
   const { config, layers, manifests } = (manifest ?? {}) as Record<string, unknown>;
