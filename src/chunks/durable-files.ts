@@ -42,15 +42,29 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Makes a directory and those above it durable, where they are new. Idempotent. */
+/**
+ * Makes a directory and those above it durable, where they are new. Idempotent. From the top down, each name synced
+ * before anything is made below it: whoever is killed in the middle leaves at most the last name unsynced, so that
+ * the last one is synced also where it is there already.
+ */
 export async function makeDurableDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  // Every new name stands in its parent, from the deepest up to the parent of the first one made.
-  for (let at = path; ; at = dirname(at)) {
-    await syncDirectory(dirname(at));
-    if (at === first || at === dirname(at)) return;
+  const parent = dirname(path);
+  if (parent === path) return;
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (isNotFound(error)) {
+      await makeDurableDirectory(parent);
+      return makeDurableDirectory(path);
+    }
+    if (systemCode(error) !== 'EEXIST') throw error;
+    await syncDirectory(parent).catch((cause: unknown) => {
+      // A parent that may be passed through and not be read is somebody else's, who made this directory too.
+      if (systemCode(cause) !== 'EACCES') throw cause;
+    });
+    return;
   }
+  await syncDirectory(parent);
 }
 
 /** The shard directories below one directory, made when first needed. */

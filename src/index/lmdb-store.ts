@@ -3,7 +3,8 @@
  * lmdb-js batches what is queued while it writes. `transactionSync` is never used: it blocks the event loop for
  * the fsync. Callbacks inside a transaction stay in this file.
  */
-import { mkdirSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { StorageError } from '../journal/bucket-state.js';
@@ -24,15 +25,18 @@ export class LmdbStore implements KeyValueStore {
   /** Opens the environment in this directory, which is made where it is missing. */
   static open(directory: string): LmdbStore {
     mkdirSync(directory, { recursive: true });
-    return new LmdbStore(
-      open<Uint8Array, Uint8Array>({
-        path: directory,
-        noSubdir: false,
-        keyEncoding: 'binary',
-        encoding: 'binary',
-        cache: false,
-      }),
-    );
+    const db = open<Uint8Array, Uint8Array>({
+      path: directory,
+      noSubdir: false,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      cache: false,
+    });
+    // fsync(2): the fsync of a file need not reach its name, and LMDB syncs data.mdb only. Without these a power
+    // cut may take the whole environment, everything acknowledged in it included.
+    syncNames(directory);
+    syncNames(dirname(directory));
+    return new LmdbStore(db);
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
@@ -112,6 +116,15 @@ export class LmdbStore implements KeyValueStore {
 
   #checkOpen(): void {
     if (this.#closing) throw new StorageError('not-ready', 'the store is closed');
+  }
+}
+
+function syncNames(directory: string): void {
+  const fd = openSync(directory, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Puts the storage classes of one bucket together. Serves reads from what is there while Gitee is down. */
 import { join } from 'node:path';
 import type { ChunksApi } from '../chunks/api.js';
+import { makeDurableDirectory } from '../chunks/durable-files.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
@@ -97,6 +98,8 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   const timings = { ...DEFAULT_TIMINGS, ...deps.timings };
   const log = deps.log.child({ bucket: bucket.name });
   const own = join(deps.stateDirectory, 'buckets', bucket.name);
+  // The base and the binding in it are synced by those who write them; its own name is not.
+  await makeDurableDirectory(own);
   const repository = new Repository(bucket, own);
   await repository.open();
 

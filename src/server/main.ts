@@ -1,9 +1,9 @@
 /** Runs one gateway from its configuration to its end. */
-import { mkdir } from 'node:fs/promises';
 import type { EventEmitter } from 'node:events';
 import { systemClock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
+import { makeDurableDirectory } from '../chunks/durable-files.js';
 import type { Config } from './config/config.js';
 import { ControlServer } from './control-server.js';
 import { controlSocketPath } from './control-socket.js';
@@ -36,7 +36,7 @@ export async function serve(parts: ServeParts): Promise<number> {
   const { config, log } = parts;
   // State holds what others must not read: journal, chunks, the control socket.
   process.umask(0o077);
-  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  await makeDurableDirectory(config.stateDir);
 
   let gateway: Gateway | undefined;
   const shutdown = new Shutdown(parts.signals, log, {
