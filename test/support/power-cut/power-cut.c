@@ -4,12 +4,13 @@
  * The model, strict where file systems differ and no stricter than ext4 with its journal:
  * - Bytes of a file are durable as they were when a successful fsync, fdatasync or msync(MS_SYNC) began; a write
  *   through an O_DSYNC or O_SYNC descriptor makes its own range durable and nothing beside it.
- * - A name is durable when its directory was synced after it was made, or the file itself was synced while it had
- *   the name; the directories above a synced file are then durable too.
- * - A rename or unlink is durable only when the directory, or the file at its new name, was synced after it.
+ * - A name is durable when its directory was synced after it was made. By the rules of `journal` (ext4, XFS, btrfs)
+ *   also when the file or directory itself was synced while it had the name, and so are the directories above it;
+ *   by those of `posix` (fsync(2): an fsync of the directory is needed) not.
+ * - A rename or unlink is durable only when its directory was synced after it, or the file at its new name (journal).
  * Everything else is lost: a name that is durable without synced bytes stands for an empty file.
  *
- * POWER_CUT_ROOT is the tree; POWER_CUT_SHADOW a directory on the same file system, in it:
+ * POWER_CUT_RULES is `journal` or `posix`, POWER_CUT_ROOT the tree, POWER_CUT_SHADOW a directory on the same file system, in it:
  *   copies/<inode>  the durable bytes        pins/<inode>  hard links, so that no inode number is used twice
  *   log             R <inode> the root · N <directory> <inode> <type> <name> a name became durable ·
  *                   D <directory> <n>, then n lines E <inode> <type> <name>: the directory is exactly this ·
@@ -49,6 +50,7 @@ static char shadow[PATH_MAX];
 static char boot_id_file[PATH_MAX];
 static int log_fd = -1;
 static int root_logged;
+static int is_posix;
 static ino_t pinned_directories[PINNED_DIRECTORIES_MAX];
 static int pinned_count;
 /* One at a time: a copy is of one moment, and the log is in the order of what happened. */
@@ -141,9 +143,10 @@ static void log_root(void) {
   root_logged = 1;
 }
 
-/* The file or directory has been synced: its name is durable, and those of the directories above it. */
+/* The file or directory has been synced: with a journal its name is durable, and those of the directories above. */
 static void log_names(const char *path) {
   log_root();
+  if (is_posix) return;
   char at[PATH_MAX];
   snprintf(at, sizeof at, "%s", path);
   struct stat parent, st;
@@ -253,6 +256,8 @@ __attribute__((constructor)) static void start(void) {
   unsetenv("LD_PRELOAD");
   if (boot_env) snprintf(boot_id_file, sizeof boot_id_file, "%s", boot_env);
   if (!root_env || !shadow_env) return;
+  const char *rules = getenv("POWER_CUT_RULES");
+  is_posix = rules && strcmp(rules, "posix") == 0;
   snprintf(root, sizeof root, "%s", root_env);
   snprintf(shadow, sizeof shadow, "%s", shadow_env);
   char log_path[PATH_MAX + 64];

@@ -6,6 +6,9 @@ import { restoreDurable } from './restore-durable.js';
 
 const SOURCE = path.resolve('test/support/power-cut/power-cut.c');
 
+/** What a file system promises about names; power-cut.c says it exactly. `posix` drops more. */
+export type NameRules = 'journal' | 'posix';
+
 /**
  * A directory whose machine can lose power: everything that was not synced at the cut is gone. A process that
  * is started with `powerOn()` in its environment writes to it; it must be dead (kill -9) when `cut()` is called.
@@ -29,7 +32,7 @@ export class PowerCutDisk {
   }
 
   /** The environment for the process of the next boot; what `root` holds now counts as durable. One process each. */
-  async powerOn(): Promise<NodeJS.ProcessEnv> {
+  async powerOn(rules: NameRules): Promise<NodeJS.ProcessEnv> {
     this.#boots += 1;
     await mkdir(path.join(this.#shadow, 'copies'), { recursive: true });
     await mkdir(path.join(this.#shadow, 'pins'));
@@ -37,6 +40,7 @@ export class PowerCutDisk {
     await writeFile(bootId, `${randomUUID()}\n`);
     return {
       LD_PRELOAD: this.library,
+      POWER_CUT_RULES: rules,
       POWER_CUT_ROOT: this.root,
       POWER_CUT_SHADOW: this.#shadow,
       POWER_CUT_BOOT_ID: bootId,

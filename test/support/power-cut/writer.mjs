@@ -18,7 +18,6 @@ function writeSynced(file, text) {
 }
 
 // Bytes
-fs.writeFileSync(at('never-synced'), 'x');
 writeSynced(at('synced'), 'kept');
 writeSynced(at('appended-after'), 'kept');
 fs.appendFileSync(at('appended-after'), ' and lost');
@@ -46,23 +45,26 @@ fs.mkdirSync(at('empty'));
 fs.mkdirSync(at('deep/er'), { recursive: true });
 writeSynced(at('deep/er/file'), 'kept');
 
-// Directory entries of this moment, `empty` and `named-only` among them; `never-synced` was removed before.
-fs.unlinkSync(at('never-synced'));
+// Directory entries of this moment, `empty` and `named-only` among them.
 sync(at('.'));
-fs.writeFileSync(at('never-synced'), 'x');
-fs.unlinkSync(at('patched'));
 
 // LMDB: what was flushed is there, by fdatasync and O_DSYNC, or by msync; what was only put is not.
 for (const [name, options] of [
   ['lmdb', {}],
   ['lmdb-map', { useWritemap: true }],
+  ['lmdb-named', {}],
 ]) {
   const db = open({ path: at(name), ...options });
+  if (name === 'lmdb-named') [at(name), at('.')].forEach(sync);
   await db.put('flushed', 'kept');
   await db.flushed;
 }
 const unsynced = open({ path: at('lmdb-unsynced'), noSync: true });
 await unsynced.put('put', 'lost');
+
+// After the last sync of the directory.
+fs.writeFileSync(at('never-synced'), 'x');
+fs.unlinkSync(at('patched'));
 
 const child = execFileSync('env', { encoding: 'utf8' });
 const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
