@@ -59,7 +59,7 @@ jest_step() {
 
 install_packages() {
   local missing=() package
-  for package in docker-registry skopeo nginx git git-lfs awscli s3cmd rclone restic prometheus jq curl openssl \
+  for package in docker-registry skopeo nginx git git-lfs awscli s3cmd rclone restic python3-boto3 prometheus jq curl openssl \
     busybox apache2-utils iproute2 util-linux gcc libc6-dev; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
