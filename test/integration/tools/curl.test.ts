@@ -6,7 +6,7 @@ import { Tools } from '../../support/tools.js';
 describe("Debian's curl", () => {
   let bucket: S3Bucket;
   let tools: Tools;
-  const BODY = bytesOf(20 * 1024 * 1024, 'curl');
+  const BODY = bytesOf(64 * 1024 * 1024, 'curl');
   const link = async (method: string, path: string, query = {}) =>
     `${bucket.stack.gateway.endpoint}${await bucket.wire.presign({ method, path, query })}`;
   beforeAll(async () => {

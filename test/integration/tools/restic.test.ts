@@ -11,8 +11,8 @@ describe("Debian's restic", () => {
   beforeAll(async () => {
     bucket = await startS3Bucket({ config: { commit: { interval: '2s' } } });
     tools = await Tools.setUp(bucket.stack.directory, bucket.stack.gateway);
-    for (let i = 0; i < 300; i += 1)
-      files[`d${i % 17}/file ${i}`] = bytesOf(i % 50 === 0 ? 1_500_000 : (i * 37) % 20_000, `restic ${i}`);
+    for (let i = 0; i < 2000; i += 1)
+      files[`d${i % 17}/file ${i}`] = bytesOf(i % 250 === 0 ? 1_500_000 : (i * 37) % 20_000, `restic ${i}`);
     await writeTree(tools.file('source'), files);
   }, 60_000);
   afterAll(() => bucket.close());
