@@ -1,5 +1,6 @@
 import type { Chunk, Extent } from '../format/extent.js';
 import { isWholeChunk } from '../format/extent.js';
+import { looksLikePointer, POINTER_BYTES_MAX } from '../format/lfs-pointer.js';
 import type { ExtentList } from '../index/object-record.js';
 import { ChunkError } from './api.js';
 import type { ChunkSink } from './ingest.js';
@@ -26,7 +27,7 @@ function chunkOf(extent: Extent): Chunk {
 
 /**
  * The whole chunks that a commit may name for an object, in order; their concatenation is the object. Exactly
- * one where the object is no longer than a chunk. Whole chunks of a good size stay, as does a short one between
+ * one where the object is no longer than a chunk (two where it would read as an LFS pointer). Whole chunks of a good size stay, as does a short one between
  * them; runs of partial or short ones are cut anew through the writer. What comes out normalises to itself, so
  * a committer that starts over finds the same chunks.
  */
@@ -60,6 +61,13 @@ async function* endRun(
   list: ExtentList,
   options: NormaliseOptions,
 ): AsyncGenerator<Chunk> {
+  if (endBytes - run.startBytes <= POINTER_BYTES_MAX) {
+    const bytes = await readAll(options.reader.read(list, run.startBytes, endBytes));
+    if (looksLikePointer(bytes)) {
+      yield* cutPointer(bytes, options);
+      return;
+    }
+  }
   if (run.only) {
     yield chunkOf(run.only);
     return;
@@ -74,4 +82,29 @@ async function* endRun(
     bytes.destroy();
     await sink.discard();
   }
+}
+
+/**
+ * A chunk whose bytes are an LFS pointer would be taken for that pointer once it is checked out, and `git lfs
+ * fsck` would miss what it names: such bytes stand as two chunks, cut inside the word `version`, so that neither
+ * reads as a pointer.
+ */
+async function* cutPointer(bytes: Buffer, options: NormaliseOptions): AsyncGenerator<Chunk> {
+  const cutBytes = bytes.indexOf('version') + 'ver'.length;
+  for (const piece of [bytes.subarray(0, cutBytes), bytes.subarray(cutBytes)]) {
+    const sink = options.newSink();
+    try {
+      yield* sink.write(piece);
+      const last = await sink.end();
+      if (last) yield last;
+    } finally {
+      await sink.discard();
+    }
+  }
+}
+
+async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of stream) pieces.push(piece);
+  return Buffer.concat(pieces);
 }

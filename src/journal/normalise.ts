@@ -2,6 +2,7 @@
 import { ChunkError, type ChunksApi } from '../chunks/api.js';
 import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
 import { mustBePlain, representation, type LayoutRules } from '../format/tree-layout.js';
+import { InlineExtentList } from '../index/extent-list.js';
 import type { NewBody, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { StorageError } from './bucket-state.js';
 import type { Journal } from './journal.js';
@@ -55,13 +56,14 @@ export class Normaliser {
   ): Promise<NewBody | undefined> {
     if (mustBePlain(this.rules, key, record.sizeBytes)) {
       const bytes = body.kind === 'plain' ? body.bytes : await this.#read(body, record.sizeBytes);
-      if (representation(this.rules, key, record.sizeBytes, bytes) !== 'plain') return this.#stored(bytes);
-      return body.kind === 'plain' ? undefined : { kind: 'plain', bytes };
+      // What reads as a pointer goes on as chunks.
+      if (representation(this.rules, key, record.sizeBytes, bytes) === 'plain')
+        return body.kind === 'plain' ? undefined : { kind: 'plain', bytes };
     }
-    if (body.kind === 'plain') return this.#stored(body.bytes);
+    const list = body.kind === 'plain' ? await this.#stored(body.bytes) : body.list;
     const chunks: Chunk[] = [];
     let sizeBytes = 0;
-    for await (const chunk of this.chunks.normalise(body.list)) {
+    for await (const chunk of this.chunks.normalise(list)) {
       chunks.push(chunk);
       sizeBytes += chunk.sizeBytes;
     }
@@ -70,15 +72,15 @@ export class Normaliser {
         'broken-invariant',
         `${key} has ${record.sizeBytes} bytes and ${sizeBytes} after it was cut anew`,
       );
-    if (await isSame(body, chunks)) return undefined;
+    if (body.kind === 'extents' && (await isSame(body, chunks))) return undefined;
     return { kind: 'extents', extents: chunks.map(wholeExtent) };
   }
 
-  async #stored(bytes: Uint8Array): Promise<NewBody> {
+  async #stored(bytes: Uint8Array): Promise<InlineExtentList> {
     const extents: Extent[] = [];
     for (let at = 0; at < bytes.length; at += this.rules.chunkSizeBytes)
       extents.push(wholeExtent(await this.chunks.store(bytes.subarray(at, at + this.rules.chunkSizeBytes))));
-    return { kind: 'extents', extents };
+    return new InlineExtentList(extents);
   }
 
   async #read(body: Extract<ObjectBody, { kind: 'extents' }>, sizeBytes: number): Promise<Uint8Array> {

@@ -3,6 +3,7 @@ import type { KeyLock } from '../async/key-lock.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
+import { InlineExtentList } from '../index/extent-list.js';
 import type { Precondition, Write } from '../index/key-value-store.js';
 import type { NewBody, NewObject, ObjectMeta, ObjectRecord, StoredChecksum } from '../index/object-record.js';
 import type { Conditions } from './api.js';
@@ -117,7 +118,7 @@ export class ObjectWriter {
     const list: Extent[] = [];
     for await (const extent of draft.extentsAgain?.() ?? draft.body.extents) list.push(extent);
     return readSmall(
-      { kind: 'extents', list: extentList(list, draft.sizeBytes) },
+      { kind: 'extents', list: new InlineExtentList(list) },
       draft.sizeBytes,
       bucket.rules.inlineLimitBytes,
       bucket.chunks,
@@ -134,24 +135,5 @@ function newObject(draft: Draft, body: NewBody, etag: string, lastModifiedMs: nu
     ...(draft.checksum ? { checksum: draft.checksum } : {}),
     ...(draft.partSizesBytes ? { partSizesBytes: draft.partSizesBytes } : {}),
     body,
-  };
-}
-
-/** A short list of extents as the reader wants it. */
-export function extentList(extents: readonly Extent[], sizeBytes: number) {
-  return {
-    sizeBytes,
-    count: extents.length,
-    async *range(startBytes: number, endBytes: number): AsyncGenerator<Extent> {
-      let at = 0;
-      for (const extent of extents) {
-        const from = Math.max(startBytes, at);
-        const to = Math.min(endBytes, at + extent.lengthBytes);
-        if (from < to) {
-          yield { ...extent, offsetBytes: extent.offsetBytes + from - at, lengthBytes: to - from };
-        }
-        at += extent.lengthBytes;
-      }
-    },
   };
 }

@@ -60,6 +60,19 @@ describe('normalising an object for a commit', () => {
     expect(bench.remote.count('get')).toBe(0);
   });
 
+  test('bytes that read as an LFS pointer become two chunks that do not, and stay so', async () => {
+    const text = Buffer.from(
+      `\n version https://git-lfs.github.com/spec/v1\noid sha256:${'b'.repeat(64)}\nsize 12345\n`.replace(
+        ' ',
+        '',
+      ),
+    );
+    const chunks = await normalised(listOf(await bench.put(text)));
+    expect(sizes(chunks)).toEqual([4, text.length - 4]);
+    expect(await bench.read(listOfChunks(...chunks))).toEqual(text);
+    expect(await normalised(listOfChunks(...chunks))).toEqual(chunks);
+  });
+
   test('nothing gives no chunk', async () => {
     expect(await normalised(listOf([]))).toEqual([]);
   });
