@@ -48,32 +48,38 @@ export type RemoteCause =
   /** Rejected for a reason this version does not know; `detail` has the server's text. */
   | 'refused';
 
-const TRANSIENT: ReadonlySet<RemoteCause> = new Set<RemoteCause>([
-  'unreachable',
-  'timeout',
-  'server-fault',
-  'rate-limited',
-  'outcome-unknown',
-  'head-moved',
-]);
-const PAUSING: ReadonlySet<RemoteCause> = new Set<RemoteCause>([
-  'unauthorized',
-  'forbidden',
-  'repository-missing',
-  'lfs-not-enabled',
-  'quota-full',
-  'bandwidth-exceeded',
-  'branch-protected',
-  'review-mode',
-  'repository-closed',
-  'identity-refused',
-  'refused',
-]);
-const POISON: ReadonlySet<RemoteCause> = new Set<RemoteCause>([
-  'file-too-large',
-  'content-refused',
-  'chunk-refused',
-]);
+/**
+ * What a cause asks of its caller: try again; pause until an operator acts and keep everything; bisect and
+ * quarantine, since this content will never be accepted; or something of its own.
+ */
+const DEMANDS = {
+  unreachable: 'retry',
+  timeout: 'retry',
+  'server-fault': 'retry',
+  'rate-limited': 'retry',
+  'outcome-unknown': 'retry',
+  'head-moved': 'retry',
+  unauthorized: 'pause',
+  forbidden: 'pause',
+  'repository-missing': 'pause',
+  'lfs-not-enabled': 'pause',
+  'quota-full': 'pause',
+  'bandwidth-exceeded': 'pause',
+  'branch-protected': 'pause',
+  'review-mode': 'pause',
+  'repository-closed': 'pause',
+  'identity-refused': 'pause',
+  refused: 'pause',
+  'file-too-large': 'quarantine',
+  'content-refused': 'quarantine',
+  'chunk-refused': 'quarantine',
+  'push-too-large': 'own',
+  'chunk-missing': 'own',
+  'chunk-corrupt': 'own',
+} as const satisfies Record<RemoteCause, 'retry' | 'pause' | 'quarantine' | 'own'>;
+
+/** Every cause, for docs/errors.md and its test. */
+export const REMOTE_CAUSES = Object.keys(DEMANDS) as RemoteCause[];
 
 /** A failed call to Gitee. `message` names the thing, the limit and the next step; it holds no secret. */
 export class RemoteError extends Error {
@@ -107,16 +113,16 @@ export class RemoteError extends Error {
 
   /** The same call may succeed later without anybody's help. */
   get isTransient(): boolean {
-    return TRANSIENT.has(this.code);
+    return DEMANDS[this.code] === 'retry';
   }
 
   /** Nothing of this bucket will land until an operator acts: pause, keep everything. */
   get pauses(): boolean {
-    return PAUSING.has(this.code);
+    return DEMANDS[this.code] === 'pause';
   }
 
   /** This content will never be accepted, the rest may: bisect and quarantine. */
   get isPoison(): boolean {
-    return POISON.has(this.code);
+    return DEMANDS[this.code] === 'quarantine';
   }
 }
