@@ -79,7 +79,10 @@ export interface HeadRemote {
   diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange>;
   /** True where `ancestor` is reachable from `head`. */
   isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean>;
-  /** Newest first: which paths each commit touched, for Last-Modified after a rebuild. */
+  /**
+   * Newest first: which paths each commit touched, for Last-Modified after a rebuild. A commit of more than a
+   * thousand paths comes in several entries, one after the other.
+   */
   history(head: CommitId): AsyncIterable<{ commit: CommitId; timeMs: number; paths: TreePath[] }>;
   /** The highest `Journal-Seq` end of commits with this Gateway-Id reachable from the head; 0 if none. */
   lastSeqOf(head: CommitId, gatewayId: string): Promise<number>;

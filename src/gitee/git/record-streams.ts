@@ -30,6 +30,12 @@ export interface RawChange {
   readonly path: string;
 }
 
+/**
+ * Changes of one piece of a log. A commit may touch every path of a branch (an import, a squash): as one list that
+ * was half a GiB at a million paths.
+ */
+const PIECE_CHANGES_MAX = 1_000;
+
 const RAW = /^\n?:(\d{6}) (\d{6}) ([0-9a-f]{40}) ([0-9a-f]{40}) [A-Z]\d*$/;
 
 /** Reads `git diff-tree -r -z --raw --no-renames` (git-diff-tree(1), RAW OUTPUT FORMAT). */
@@ -46,7 +52,10 @@ export async function* readRawDiff(
   }
 }
 
-/** Reads `git log --raw -z --no-renames --no-abbrev --format=%H,%ct`: a commit, then its paths. */
+/**
+ * Reads `git log --raw -z --no-renames --no-abbrev --format=%H,%ct`: a commit, then its paths. A commit of many
+ * paths comes in pieces, one after the other, each with the commit's id and time.
+ */
 export async function* readRawLog(
   output: AsyncIterable<Buffer>,
 ): AsyncGenerator<{ commit: string; timeMs: number; changes: RawChange[] }, void, undefined> {
@@ -55,6 +64,11 @@ export async function* readRawLog(
   for await (const record of splitRecords(output, 0)) {
     const text = record.toString('latin1');
     if (raw) {
+      // Only when there is one more: a commit does not end with an empty piece.
+      if (entry && entry.changes.length >= PIECE_CHANGES_MAX) {
+        yield entry;
+        entry = { ...entry, changes: [] };
+      }
       entry?.changes.push(rawChange(raw, text));
       raw = undefined;
       continue;
