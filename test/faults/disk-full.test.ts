@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import * as path from 'node:path';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { mustRun, until } from '../support/child.js';
+import { startStack, type Stack } from '../support/stack.js';
+
+const MiB = 1024 * 1024;
+
+/** Invariant 1: an acknowledged write is never lost, not by a full disk. The state stands on a small tmpfs. */
+describe('a full disk', () => {
+  let stack: Stack;
+  let s3: S3Client;
+  const acknowledged = new Map<string, Buffer>();
+
+  const put = async (key: string, sizeBytes: number): Promise<string> => {
+    const body = randomBytes(sizeBytes);
+    try {
+      await s3.send(new PutObjectCommand({ Bucket: 'files', Key: key, Body: body }));
+      acknowledged.set(key, body);
+      return 'ok';
+    } catch (error) {
+      return (error as Error).name;
+    }
+  };
+  const readsBack = async () => {
+    for (const [key, body] of acknowledged) {
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket: 'files', Key: key }));
+      expect([key, Buffer.from(await Body!.transformToByteArray()).equals(body)]).toEqual([key, true]);
+    }
+  };
+
+  beforeAll(async () => {
+    stack = await startStack({ start: false, config: { disk_reserve: '24MiB', uplink_initial: '64MiB' } });
+    await mkdir(stack.gateway.stateDirectory, { recursive: true });
+    await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', stack.gateway.stateDirectory]);
+    await stack.gateway.start();
+    s3 = new S3Client({
+      endpoint: stack.gateway.endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: {
+        accessKeyId: stack.gateway.accessKeyId,
+        secretAccessKey: stack.gateway.secretAccessKey,
+      },
+      maxAttempts: 1,
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    s3.destroy();
+    await stack.gateway.stop();
+    await mustRun('umount', [stack.gateway.stateDirectory]);
+    await stack.close();
+  });
+
+  test('at the reserve writes are refused with a clear code, and what was acknowledged reads back', async () => {
+    await stack.gitee.fault('lfs-stall');
+    const answers: string[] = [];
+    for (let i = 0; i < 24 && answers.at(-1) !== 'SlowDown'; i += 1)
+      answers.push(await put(`reserve/${i}`, 8 * MiB));
+    expect(answers.filter((a) => a === 'ok').length).toBeGreaterThan(3);
+    expect(answers.at(-1)).toBe('SlowDown');
+    await readsBack();
+  }, 120_000);
+
+  test('with no byte left nothing is acknowledged, and nothing that was is lost over a kill', async () => {
+    const ballast = path.join(stack.gateway.stateDirectory, 'ballast');
+    // dd ends with an error when the disk is full: that is what it is for here.
+    await mustRun('sh', ['-c', 'dd if=/dev/zero of="$0" bs=64k 2>/dev/null; true', ballast]);
+    const answer = await put('none/left', 100_000);
+    expect(['SlowDown', 'ServiceUnavailable', 'InternalError']).toContain(answer);
+    await readsBack();
+    await stack.gateway.kill();
+    await rm(ballast);
+    await stack.gateway.start({ ready: false });
+    await readsBack();
+  }, 120_000);
+
+  test('when Gitee takes bytes again there is room again, and all of it lands', async () => {
+    await stack.gitee.clearFaults();
+    stack.gateway.child!.process.kill('SIGHUP');
+    await until(
+      'everything is on Gitee',
+      async () => (await stack.gateway.metric('gateway_journal_pending_changes', { bucket: 'files' })) === 0,
+      90_000,
+    );
+    expect(await put('room/again', 8 * MiB)).toBe('ok');
+    await readsBack();
+    expect(await stack.gateway.cli('fsck')).toMatchObject({ code: 0 });
+  }, 150_000);
+});
