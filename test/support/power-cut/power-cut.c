@@ -15,7 +15,8 @@
  *   log             R <inode> the root · N <directory> <inode> <type> <name> a name became durable ·
  *                   D <directory> <n>, then n lines E <inode> <type> <name>: the directory is exactly this ·
  *                   F <inode> <bytes> and W <inode> <offset> <bytes>: what was synced, for a reader
- * What the tree holds at the start is durable. POWER_CUT_BOOT_ID names a file that is read instead of the
+ * POWER_CUT_SYNC_MS: how long a disk takes for an fdatasync, which is LMDB's: whoever answers without waiting
+ * for it is then cut short. What the tree holds at the start is durable. POWER_CUT_BOOT_ID names a file that is read instead of the
  * kernel's boot_id, which changes with every power cut: LMDB and the gateway trust less after a new boot.
  */
 #define _GNU_SOURCE
@@ -51,6 +52,7 @@ static char boot_id_file[PATH_MAX];
 static int log_fd = -1;
 static int root_logged;
 static int is_posix;
+static long sync_ms;
 static ino_t pinned_directories[PINNED_DIRECTORIES_MAX];
 static int pinned_count;
 /* One at a time: a copy is of one moment, and the log is in the order of what happened. */
@@ -258,6 +260,8 @@ __attribute__((constructor)) static void start(void) {
   if (!root_env || !shadow_env) return;
   const char *rules = getenv("POWER_CUT_RULES");
   is_posix = rules && strcmp(rules, "posix") == 0;
+  const char *slow = getenv("POWER_CUT_SYNC_MS");
+  sync_ms = slow ? atol(slow) : 0;
   snprintf(root, sizeof root, "%s", root_env);
   snprintf(shadow, sizeof shadow, "%s", shadow_env);
   char log_path[PATH_MAX + 64];
@@ -306,6 +310,7 @@ int fsync(int fd) {
 
 int fdatasync(int fd) {
   resolve();
+  if (log_fd >= 0) usleep((useconds_t)sync_ms * 1000);
   return sync_of(fd, real_fdatasync);
 }
 

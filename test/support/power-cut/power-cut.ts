@@ -4,6 +4,8 @@ import * as path from 'node:path';
 import { mustRun } from '../child.js';
 import { restoreDurable } from './restore-durable.js';
 
+/** A slow disk: an answer that does not wait for LMDB's fdatasync is out long before it. */
+const SYNC_MS = 20;
 const SOURCE = path.resolve('test/support/power-cut/power-cut.c');
 
 /** What a file system promises about names; power-cut.c says it exactly. `posix` drops more. */
@@ -41,6 +43,7 @@ export class PowerCutDisk {
     return {
       LD_PRELOAD: this.library,
       POWER_CUT_RULES: rules,
+      POWER_CUT_SYNC_MS: String(SYNC_MS),
       POWER_CUT_ROOT: this.root,
       POWER_CUT_SHADOW: this.#shadow,
       POWER_CUT_BOOT_ID: bootId,
