@@ -7,7 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../support/child.js';
 import { text } from 'node:stream/consumers';
 
 /** The shipped nginx/registry.conf before two servers that tell what they got. */
@@ -59,8 +59,7 @@ beforeAll(async () => {
   );
   execFileSync('nginx', ['-t', '-q', '-c', `${directory}/nginx.conf`], { stdio: 'ignore' });
   nginx = spawn('nginx', ['-c', `${directory}/nginx.conf`, '-g', 'daemon off;'], { stdio: 'ignore' });
-  const deadline = Date.now() + 10_000;
-  while (Date.now() < deadline && !(await ask(s3Port, '/').catch(() => undefined))) await sleep(20);
+  await until('nginx answers', async () => !!(await ask(s3Port, '/').catch(() => undefined)), 10_000);
 });
 
 afterAll(async () => {
@@ -173,12 +172,7 @@ test.each([
 
 test('no presigned signature stands in the access log', async () => {
   await ask(s3Port, '/b/k?X-Amz-Signature=0123456789abcdef');
-  const deadline = Date.now() + 5000;
-  let log = '';
-  while (!log.includes('"path":"/b/k"') && Date.now() < deadline) {
-    log = readFileSync(`${directory}/s3.access.log`, 'utf8');
-    await sleep(20);
-  }
-  expect(log).toContain('"path":"/b/k"');
-  expect(log).not.toContain('0123456789abcdef');
+  const log = () => readFileSync(`${directory}/s3.access.log`, 'utf8');
+  await until('the request is logged', () => log().includes('"path":"/b/k"'), 5_000);
+  expect(log()).not.toContain('0123456789abcdef');
 });
