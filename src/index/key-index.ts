@@ -31,7 +31,8 @@ export type BaseChange =
   /** A file of the tree that is no object of ours; known so that no key is put in its way. */
   | { readonly kind: 'foreign'; readonly path: TreePath; readonly present: boolean };
 
-const GROUP_CHANGES_MAX = 500;
+/** Each group waits for an fsync, which is most of a rebuild's time; it takes the event loop some ten milliseconds. */
+const GROUP_CHANGES_MAX = 4_000;
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 const MARKER = utf8('marker');
 const COUNT = utf8('count');
