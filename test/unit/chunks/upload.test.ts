@@ -60,9 +60,9 @@ describe('uploading chunks', () => {
     bench.remote.gates.put.open();
     await ensured;
     const order = bench.remote.calls.filter((c) => c.call === 'put').map((c) => c.oids[0]);
-    // It went while others still waited; how many slip in while it is looked up is a matter of speed.
-    expect(order.length).toBeLessThan(9);
-    expect(order).toContain(short.oid);
+    // Four were under way, and three more may be hashed at the same time and sooner; the last one it never is.
+    expect(order.indexOf(short.oid)).toBeGreaterThanOrEqual(4);
+    expect(order.indexOf(short.oid)).toBeLessThan(8);
   });
 
   test('a transient failure is tried again', async () => {
