@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/async/clock.js';
 import { FileLease, LeaseHeldError } from '../../../src/journal/state-lock.js';
+import { leaseContract } from '../../contract/lease.js';
 
 const inDirectory = async (run: (directory: string) => Promise<void>) => {
   const directory = await mkdtemp(join(tmpdir(), 'state-lock-'));
@@ -17,6 +18,16 @@ const rewrite = async (directory: string, fields: Record<string, unknown>) => {
   const holder = JSON.parse(await readFile(path, 'utf8')) as object;
   await writeFile(path, JSON.stringify({ ...holder, ...fields }));
 };
+
+leaseContract('a lock file', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'state-lock-'));
+  return {
+    open: () => lease(directory),
+    // The file now names another lease of this process, which is alive.
+    lose: () => rewrite(directory, { token: 'somebody else' }),
+    end: () => rm(directory, { recursive: true, force: true }),
+  };
+});
 
 test('a second holder is refused and told who has it, until the first lets go', () =>
   inDirectory(async (directory) => {
