@@ -1,0 +1,128 @@
+import { silentLog } from '../../../src/async/log.js';
+import type { ObjectKey } from '../../../src/format/ids.js';
+import type { BucketState, ChangeState } from '../../../src/journal/bucket-state.js';
+import type { Bucket, WriteConcernRules } from '../../../src/objects/bucket.js';
+import { WriteConcern } from '../../../src/objects/write-concern.js';
+
+const TAG = 'docker/registry/v2/repositories/a/_manifests/tags/v1/current/link' as ObjectKey;
+const OTHER = 'docker/registry/v2/repositories/a/_layers/sha256/0/link' as ObjectKey;
+const HOLD_MS = 20_000;
+
+/** A bucket whose Gitee never answers: what is waited for runs into its time-out, on a clock of the test's. */
+class StalledBucket {
+  nowMs = 1_000_000;
+  change: ChangeState | undefined;
+  quarantined = 0;
+  readonly waitsMs: number[] = [];
+  readonly counted: string[] = [];
+
+  newConcern(): WriteConcern {
+    return new WriteConcern({
+      clock: { nowMs: () => this.nowMs, sleep: async () => {} },
+      log: silentLog,
+      observer: {
+        count: (_name, labels) => this.counted.push(labels!['result']!),
+        observe: () => {},
+        set: () => {},
+      },
+    });
+  }
+
+  bucket(rules: Partial<WriteConcernRules> = {}): Bucket {
+    const state: Pick<BucketState, 'changeState' | 'waitLanded' | 'status' | 'get'> = {
+      changeState: async () => this.change,
+      waitLanded: async (_seq, { timeoutMs }) => {
+        this.waitsMs.push(timeoutMs);
+        this.nowMs += timeoutMs;
+        return false;
+      },
+      status: () => ({ quarantinedChanges: this.quarantined, paused: undefined }) as never,
+      get: async () => undefined,
+    };
+    return {
+      name: 'registry',
+      concern: {
+        mode: 'barrier',
+        barrierPatterns: [/\/_manifests\/tags\/[^/]+\/current\/link$/],
+        holdMs: HOLD_MS,
+        outage: 'reject',
+        ...rules,
+      },
+      state,
+    } as unknown as Bucket;
+  }
+
+  pending(): void {
+    this.change = { seq: 7, appendedMs: this.nowMs, state: 'pending' };
+  }
+}
+
+describe('write concern, invariant 6', () => {
+  const { signal } = new AbortController();
+  let stalled: StalledBucket;
+  beforeEach(() => {
+    stalled = new StalledBucket();
+    stalled.pending();
+  });
+
+  test('only keys that match a barrier wait; with local none, with remote all', async () => {
+    const concern = stalled.newConcern();
+    await concern.settle(stalled.bucket(), OTHER, 'e', true, signal);
+    await concern.settle(stalled.bucket({ mode: 'local' }), TAG, 'e', true, signal);
+    expect(stalled.waitsMs).toEqual([]);
+    await expect(
+      concern.settle(stalled.bucket({ mode: 'remote' }), OTHER, 'e', true, signal),
+    ).rejects.toThrow();
+    expect(stalled.waitsMs).toEqual([HOLD_MS]);
+  });
+
+  test('a barrier holds 20 s, the retries of the next minute are answered at once, a later try holds again', async () => {
+    const concern = stalled.newConcern();
+    const put = (appended: boolean) => concern.settle(stalled.bucket(), TAG, 'e', appended, signal);
+    await expect(put(true)).rejects.toMatchObject({ code: 'not-yet-remote', retryAfterMs: undefined });
+    stalled.nowMs += 700;
+    await expect(put(false)).rejects.toMatchObject({ code: 'not-yet-remote' });
+    stalled.nowMs += 1_500;
+    await expect(put(false)).rejects.toMatchObject({ code: 'not-yet-remote' });
+    stalled.nowMs += 61_000;
+    await expect(put(false)).rejects.toMatchObject({ code: 'not-yet-remote' });
+    expect(stalled.waitsMs).toEqual([HOLD_MS, 0, 0, HOLD_MS]);
+  });
+
+  test('after a restart a retry joins the waiter: the hold counts from when the change was appended', async () => {
+    stalled.nowMs += 5_000;
+    await expect(
+      stalled.newConcern().settle(stalled.bucket(), TAG, 'e', false, signal),
+    ).rejects.toMatchObject({ code: 'not-yet-remote' });
+    expect(stalled.waitsMs).toEqual([HOLD_MS - 5_000]);
+  });
+
+  test('other bytes for the same tag are a first attempt of their own', async () => {
+    const concern = stalled.newConcern();
+    await expect(concern.settle(stalled.bucket(), TAG, 'one', true, signal)).rejects.toThrow();
+    stalled.pending();
+    await expect(concern.settle(stalled.bucket(), TAG, 'two', true, signal)).rejects.toThrow();
+    expect(stalled.waitsMs).toEqual([HOLD_MS, HOLD_MS]);
+  });
+
+  test('what has landed is acknowledged at once', async () => {
+    stalled.change = { seq: 7, appendedMs: 0, state: 'landed' };
+    await stalled.newConcern().settle(stalled.bucket(), TAG, 'e', false, signal);
+    expect(stalled.waitsMs).toEqual([]);
+    expect(stalled.counted).toEqual(['landed']);
+  });
+
+  test('outage: accept acknowledges at the time-out, and counts it as at risk', async () => {
+    await stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), TAG, 'e', true, signal);
+    expect(stalled.waitsMs).toEqual([HOLD_MS]);
+    expect(stalled.counted).toEqual(['accepted-at-risk']);
+  });
+
+  test('a change that Gitee refuses for good is never acknowledged, and not waited for', async () => {
+    stalled.change = { seq: 7, appendedMs: 0, state: 'quarantined' };
+    await expect(
+      stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), TAG, 'e', false, signal),
+    ).rejects.toMatchObject({ code: 'not-yet-remote' });
+    expect(stalled.waitsMs).toEqual([]);
+  });
+});
