@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import * as path from 'node:path';
-import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { mustRun, until } from '../support/child.js';
 import { startStack, type Stack } from '../support/stack.js';
 
@@ -35,16 +35,7 @@ describe('a full disk', () => {
     await mkdir(stack.gateway.stateDirectory, { recursive: true });
     await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', stack.gateway.stateDirectory]);
     await stack.gateway.start();
-    s3 = new S3Client({
-      endpoint: stack.gateway.endpoint,
-      region: 'us-east-1',
-      forcePathStyle: true,
-      credentials: {
-        accessKeyId: stack.gateway.accessKeyId,
-        secretAccessKey: stack.gateway.secretAccessKey,
-      },
-      maxAttempts: 1,
-    });
+    s3 = stack.gateway.s3Client();
   }, 60_000);
 
   afterAll(async () => {

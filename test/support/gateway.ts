@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
+import { S3Client } from '@aws-sdk/client-s3';
 import { Child, freePort, httpStatus, run, until, type RunResult } from './child.js';
 
 const CLI = path.resolve('dist/cli/main.js');
@@ -111,6 +112,17 @@ export class TestGateway {
 
   cli(...args: string[]): Promise<RunResult> {
     return run(process.execPath, [CLI, ...args, '--config', this.configFile], { env: this.env });
+  }
+
+  /** An AWS SDK client; without retries, since a second try would hide what the first was answered. */
+  s3Client(): S3Client {
+    return new S3Client({
+      endpoint: this.endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: { accessKeyId: this.accessKeyId, secretAccessKey: this.secretAccessKey },
+      maxAttempts: 1,
+    });
   }
 
   /** A command that needs no configuration. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { ListObjectsV2Command, S3Client, type S3ServiceException } from '@aws-sdk/client-s3';
+import { ListObjectsV2Command, type S3Client, type S3ServiceException } from '@aws-sdk/client-s3';
 import { until } from './child.js';
 import { WireClient } from './s3-client.js';
 import { startStack, type Stack } from './stack.js';
@@ -36,14 +36,7 @@ export async function startS3Bucket(
   await writeFile(configFile, JSON.stringify(config, null, 2), { mode: 0o600 });
   await stack.gateway.start();
   const { endpoint, accessKeyId, secretAccessKey } = stack.gateway;
-  const s3 = new S3Client({
-    endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: { accessKeyId, secretAccessKey },
-    // A second try would hide what the first was answered.
-    maxAttempts: 1,
-  });
+  const s3 = stack.gateway.s3Client();
   return {
     stack,
     s3,

@@ -10,7 +10,7 @@ import {
   ListObjectsV2Command,
   ListPartsCommand,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { startStack, type Stack } from '../../support/stack.js';
@@ -29,16 +29,7 @@ describe('the sequences of registry 3.x', () => {
 
   beforeAll(async () => {
     stack = await startStack();
-    s3 = new S3Client({
-      endpoint: stack.gateway.endpoint,
-      region: 'us-east-1',
-      forcePathStyle: true,
-      credentials: {
-        accessKeyId: stack.gateway.accessKeyId,
-        secretAccessKey: stack.gateway.secretAccessKey,
-      },
-      maxAttempts: 1,
-    });
+    s3 = stack.gateway.s3Client();
   }, 60_000);
 
   afterAll(async () => {
