@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BucketChunks, type ChunkLimits } from '../chunks/bucket-chunks.js';
 import type { ChunkCache } from '../chunks/cache.js';
@@ -109,7 +110,8 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
     open: opened,
     bucket: {
       name: config.name,
-      createdMs: clock.nowMs(),
+      // Since when this gateway keeps the bucket: it must not change with every start.
+      createdMs: (await stat(join(shared.config.stateDir, 'buckets', config.name))).birthtimeMs,
       rules: layout,
       state: opened.state,
       chunks,
