@@ -12,25 +12,25 @@ module.exports = {
     layer(
       'protocol-knows-no-storage',
       '^src/s3/',
-      '^src/(chunks|journal|index|gitee|server|cli|auth|local-gitee)/',
+      '^src/(chunks|journal|index|gitee|server|cli|auth|audit|notifications|local-gitee)/',
       'src/s3 speaks HTTP and XML only. What it needs of chunks, journal or Gitee belongs behind src/objects.',
     ),
     layer(
       'objects-know-no-protocol',
       '^src/objects/',
-      '^src/(s3|gitee|server|cli|auth|local-gitee)/',
+      '^src/(s3|gitee|server|cli|auth|audit|notifications|local-gitee)/',
       'src/objects knows keys and objects. HTTP belongs to src/s3, Gitee behind src/chunks and src/journal.',
     ),
     layer(
       'storage-knows-no-objects',
       '^src/(chunks|journal|index)/',
-      '^src/(s3|objects|server|cli|auth|local-gitee)/',
+      '^src/(s3|objects|server|cli|auth|audit|notifications|local-gitee)/',
       'The storage layer must not know S3: a rule about objects belongs to src/objects.',
     ),
     layer(
       'remote-knows-nothing-above',
       '^src/gitee/',
-      '^src/(s3|objects|chunks|journal|index|server|cli|auth|local-gitee)/',
+      '^src/(s3|objects|chunks|journal|index|server|cli|auth|audit|notifications|local-gitee)/',
       'src/gitee talks to Gitee and nothing else: what decides when to talk belongs to src/journal or src/chunks.',
     ),
     layer(
@@ -60,8 +60,20 @@ module.exports = {
     layer(
       'auth-uses-gitee-only',
       '^src/auth/',
-      '^src/(s3|objects|chunks|journal|index|server|cli)/',
-      'The token service may ask Gitee; images are none of its business.',
+      '^src/(s3|objects|chunks|journal|audit|notifications|server|cli|local-gitee)/',
+      'The token service may ask Gitee and keep rows in a store; images are none of its business. It reports to src/async/audit.ts.',
+    ),
+    layer(
+      'audit-stands-alone',
+      '^src/audit/',
+      '^src/(?!audit/|async/)',
+      'The audit log keeps what others report through src/async/audit.ts; what an event means belongs to who reports it.',
+    ),
+    layer(
+      'notifications-know-no-storage',
+      '^src/notifications/',
+      '^src/(s3|objects|chunks|journal|audit|auth|server|cli|local-gitee)/',
+      'Notifications and webhooks are hints: what follows from one is passed in by src/server.',
     ),
     layer('no-tests-in-src', '^src/', '^(test|bench)/', 'Test support belongs to test/support.'),
     {

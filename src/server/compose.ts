@@ -18,6 +18,8 @@ import { GiteeClient } from './gitee-client.js';
 import { HealthServer } from './health.js';
 import { S3Listener } from './s3-listener.js';
 import { VERSION } from './version.js';
+import { WebListener } from './web-listener.js';
+import { webRouters } from './web-routers.js';
 
 const HOUSEKEEPING_MS = 15 * 60_000;
 /** What a stop leaves to the committers of the time it has; the rest is for running requests. */
@@ -63,6 +65,8 @@ export const compose: Compose = async (config, parts) => {
 class ComposedGateway implements Gateway {
   readonly #health: HealthServer;
   readonly #listener: S3Listener;
+  /** undefined: nothing of it is switched on. */
+  readonly #web: WebListener | undefined;
   readonly #housekeeping: Housekeeping;
   #started = false;
   #stopping: Promise<void> | undefined;
@@ -99,6 +103,11 @@ class ComposedGateway implements Gateway {
       }),
       { host: config.s3.host, port: config.s3.port },
     );
+    const routers = webRouters(shared);
+    if (routers.length > 0) {
+      const { host, port, trustedProxies } = config.web;
+      this.#web = new WebListener({ host, port, trustedProxies, routers, log });
+    }
     if (config.gitee.lfsQuotaBytes !== undefined)
       metrics.set('gateway_lfs_quota_bytes', config.gitee.lfsQuotaBytes);
   }
@@ -107,6 +116,7 @@ class ComposedGateway implements Gateway {
     await this.#health.listen();
     for (const { open } of this.buckets) open.start();
     await this.#listener.listen();
+    await this.#web?.listen();
     this.#housekeeping.start();
     this.#started = true;
   }
@@ -121,6 +131,7 @@ class ComposedGateway implements Gateway {
     // Requests that wait for a barrier end when their commit lands, so both go on side by side.
     await Promise.all([
       this.#listener.close(graceMs),
+      this.#web?.close(graceMs),
       ...this.buckets.map(({ open }) => (this.#started ? open.stop(commitMs) : open.stop(0))),
     ]);
     if (this.#started) await this.#housekeeping.stop();
@@ -134,6 +145,10 @@ class ComposedGateway implements Gateway {
 
   metricsAddress(): ListenAddress {
     return this.#health.address();
+  }
+
+  webAddress(): ListenAddress | undefined {
+    return this.#web?.address();
   }
 
   statuses(): BucketStatus[] {

@@ -77,6 +77,8 @@ export interface Gateway {
   s3Address(): ListenAddress;
   /** @throws Error before start(). */
   metricsAddress(): ListenAddress;
+  /** undefined where nothing of `web` is switched on. @throws Error before start(). */
+  webAddress(): ListenAddress | undefined;
   statuses(): BucketStatus[];
   /** Empty: ready. */
   problems(): Problem[];

@@ -71,6 +71,7 @@ async function runUntilStopped(gateway: Gateway, shutdown: Shutdown, parts: Serv
       version: parts.version,
       s3: gateway.s3Address(),
       metrics: gateway.metricsAddress(),
+      web: gateway.webAddress(),
       gitee: config.gitee.url,
       buckets: config.buckets.map((b) => b.name),
     });

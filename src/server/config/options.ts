@@ -43,6 +43,15 @@ export const OPTIONS = {
     host: text({ default: '127.0.0.1', about: 'Address of /metrics, /healthz and /readyz.' }),
     port: port({ default: '9464', about: 'Port of /metrics, /healthz and /readyz.' }),
   }),
+  web: group('Token service, login page, webhooks and notifications. It speaks plain HTTP, behind Nginx.', {
+    host: text({ default: '127.0.0.1', about: 'Address to listen on, where one of them is switched on.' }),
+    port: port({ default: '5002', about: 'Port to listen on; 0 takes a free one and logs it.' }),
+    trusted_proxies: texts({
+      default: '[loopback, linklocal, uniquelocal]',
+      about:
+        'Addresses or networks whose X-Forwarded-For is believed, for lock-out and audit; loopback, linklocal and uniquelocal are names of networks.',
+    }),
+  }),
   gitee: group('The Gitee server that keeps everything.', {
     url: text({
       pattern: /^https?:\/\/[^/?#\s@]+\/?$/,

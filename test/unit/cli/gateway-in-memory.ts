@@ -19,6 +19,9 @@ export class GatewayInMemory implements Gateway {
   metricsAddress() {
     return { host: '127.0.0.1', port: 2 };
   }
+  webAddress() {
+    return undefined;
+  }
   statuses() {
     return [
       {

@@ -1,0 +1,95 @@
+/**
+ * The HTTP server of what is not S3: the token service, the login page, webhooks and notifications. Nginx stands
+ * before it; the paths that it serves are those of the routers that it is given.
+ */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import type { Log } from '../async/log.js';
+import type { ListenAddress } from './gateway.js';
+
+export interface WebListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** In order; each answers its own paths and passes on the others. */
+  readonly routers: readonly RequestHandler[];
+  /** Addresses of proxies whose X-Forwarded-For is believed, as Express takes them. */
+  readonly trustedProxies: readonly string[];
+  readonly log: Log;
+}
+
+const HEADER_MAX_BYTES = 32 * 1024;
+/** Nothing here takes longer: Docker gives a login up after 30 s. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Listens on `web.host` and `web.port`. */
+export class WebListener {
+  readonly #server: Server;
+
+  constructor(private readonly options: WebListenerOptions) {
+    const app = express();
+    app.disable('x-powered-by');
+    app.disable('etag');
+    app.set('trust proxy', [...options.trustedProxies]);
+    for (const router of options.routers) app.use(router);
+    app.use((_request, response) => {
+      response
+        .status(404)
+        .json({ errors: [{ code: 'NOT_FOUND', message: 'there is nothing at this path' }] });
+    });
+    app.use(this.#failure());
+    this.#server = createServer({ maxHeaderSize: HEADER_MAX_BYTES }, app);
+    this.#server.requestTimeout = REQUEST_TIMEOUT_MS;
+  }
+
+  /** The last resort: a router answers its own errors. The four arguments tell Express what this is. */
+  #failure(): ErrorRequestHandler {
+    return (error: unknown, request, response, next) => {
+      const status = clientError(error);
+      if (status === undefined)
+        this.options.log.error('web request failed', { method: request.method, path: request.path, error });
+      if (response.headersSent) return next(error);
+      response.status(status ?? 500).json({
+        errors: [
+          status === undefined
+            ? { code: 'INTERNAL', message: 'something broke here; the log of the gateway says what' }
+            : { code: 'BAD_REQUEST', message: 'the request could not be read' },
+        ],
+      });
+    };
+  }
+
+  /** Rejects with the system's error (EADDRINUSE, EACCES). */
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.options.port, this.options.host, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** @throws Error before listen(). */
+  address(): ListenAddress {
+    const address = this.#server.address() as AddressInfo | null;
+    if (!address) throw new Error('the web address is not listened on yet');
+    return { host: address.address, port: address.port };
+  }
+
+  /** Takes no new requests, lets running ones end for at most graceMs, cuts the rest. */
+  async close(graceMs: number): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(cut);
+  }
+}
+
+/** Body parsers of Express throw errors that carry the status of a bad request. */
+function clientError(error: unknown): number | undefined {
+  const status = (error as { status?: unknown } | undefined)?.status;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
+}

@@ -1,0 +1,7 @@
+import type { RequestHandler } from 'express';
+import type { SharedParts } from './bucket-parts.js';
+
+/** What the web listener serves with this configuration; empty: it does not listen. */
+export function webRouters(_shared: SharedParts): RequestHandler[] {
+  return [];
+}
