@@ -29,6 +29,13 @@ export class RequestHeaders {
     return this.#values.has(name);
   }
 
+  /** The same headers and some more, as text. */
+  with(more: Iterable<readonly [name: string, text: string]>): RequestHeaders {
+    const raw = [...this.#values].flatMap(([name, values]) => values.flatMap((value) => [name, value]));
+    for (const [name, text] of more) raw.push(name, Buffer.from(text, 'utf8').toString('latin1'));
+    return new RequestHeaders(raw);
+  }
+
   /** Lower-case names. */
   names(): string[] {
     return [...this.#values.keys()];

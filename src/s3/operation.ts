@@ -18,8 +18,8 @@ export interface OperationRequest {
   readonly headers: RequestHeaders;
   readonly identity: Identity;
   readonly context: RequestContext;
-  /** Scheme and host as the client used them, for Location. */
-  readonly origin: string;
+  /** Address of the bucket in the style that the client used, for Location: `${bucketUrl}/${key, encoded}`. */
+  readonly bucketUrl: string;
   /** The body; to be called once, by operations that have one. */
   readonly body: () => RequestBody;
 }

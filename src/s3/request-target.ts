@@ -28,6 +28,8 @@ export interface RequestTarget {
   readonly bucket: string;
   /** '' for the bucket itself; decoded, not yet checked. */
   readonly keyText: string;
+  /** True where the host named the bucket: its path then stands without it. */
+  readonly isVirtualHost: boolean;
 }
 
 const KEY_BYTES_MAX = 1024;
@@ -81,10 +83,17 @@ export function parseRequestTarget(
   const query = parseQuery(question < 0 ? '' : origin.slice(question + 1));
   const hosted = domain === undefined ? undefined : bucketOfHost(host, domain);
   if (hosted !== undefined)
-    return { rawPath, query, bucket: hosted, keyText: decodeComponent(rawPath.slice(1)) };
+    return {
+      rawPath,
+      query,
+      bucket: hosted,
+      keyText: decodeComponent(rawPath.slice(1)),
+      isVirtualHost: true,
+    };
   const slash = rawPath.indexOf('/', 1);
   const bucket = decodeComponent(slash < 0 ? rawPath.slice(1) : rawPath.slice(1, slash));
-  return { rawPath, query, bucket, keyText: slash < 0 ? '' : decodeComponent(rawPath.slice(slash + 1)) };
+  const keyText = slash < 0 ? '' : decodeComponent(rawPath.slice(slash + 1));
+  return { rawPath, query, bucket, keyText, isVirtualHost: false };
 }
 
 function bucketOfHost(host: string | undefined, domain: string): string | undefined {

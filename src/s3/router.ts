@@ -22,6 +22,7 @@ import type { Operation, OperationAnswer } from './operation.js';
 import { openBody } from './request-body.js';
 import { checkKey, parseRequestTarget, type RequestTarget } from './request-target.js';
 import { allows, type CredentialStore } from './sigv4/credentials.js';
+import { headersMeant } from './sigv4/hoisted.js';
 import { verifyRequest, type Identity } from './sigv4/verify.js';
 
 export { attachClientErrorHandler, attachExpectHandler, prepareS3Server } from './connection.js';
@@ -74,6 +75,12 @@ export function createS3App(deps: S3AppDeps): express.Express {
   return app;
 }
 
+/** Scheme and host as the client used them, and the bucket where the host does not name it. */
+function bucketUrlOf(req: IncomingMessage, headers: RequestHeaders, target: RequestTarget): string {
+  const origin = `${(req.socket as TLSSocket).encrypted ? 'https' : 'http'}://${headers.get('host') ?? ''}`;
+  return target.isVirtualHost ? origin : `${origin}/${target.bucket}`;
+}
+
 class S3Endpoint {
   readonly #drain: DrainLimits;
 
@@ -114,7 +121,7 @@ class S3Endpoint {
       const { target } = progress;
       const subject = target
         ? { resource: target.rawPath, bucket: target.bucket, key: target.keyText }
-        : NO_SUBJECT;
+        : { ...NO_SUBJECT, resource: (req.url ?? '').split('?')[0]! };
       writeError(error, subject, context);
     }
   }
@@ -137,7 +144,8 @@ class S3Endpoint {
       { credentials, region, clock },
     ));
     const kind = bucket === '' ? 'service' : keyText === '' ? 'bucket' : 'object';
-    const operation = (progress.operation = findOperation(method, kind, query, headers));
+    const meant = headersMeant(headers, query);
+    const operation = (progress.operation = findOperation(method, kind, query, meant));
     if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
       throw new S3Error('AccessDenied');
     return await operation.run({
@@ -147,15 +155,15 @@ class S3Endpoint {
       // Only object operations look at it, and there it is checked.
       key: kind === 'object' ? checkKey(keyText) : ('' as ObjectKey),
       query,
-      headers,
+      headers: meant,
       identity,
       context,
-      origin: `${(req.socket as TLSSocket).encrypted ? 'https' : 'http'}://${headers.get('host') ?? ''}`,
+      bucketUrl: bucketUrlOf(req, headers, target),
       body: () =>
         openBody({
           req,
           res,
-          headers,
+          headers: meant,
           identity,
           idleTimeoutMs: this.deps.bodyIdleTimeoutMs ?? BODY_IDLE_TIMEOUT_MS,
           onBytes: (sizeBytes) => {

@@ -45,7 +45,7 @@ export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
   target: 'object',
   right: 'write',
-  run: async ({ objects, bucket, key, query, headers, context, origin, body }) => {
+  run: async ({ objects, bucket, key, query, headers, context, bucketUrl, body }) => {
     // Here x-amz-checksum-* is of the object, not of this document: it must not be checked against the latter.
     const checksum = checksumInHeaders(headers);
     const request = body();
@@ -72,7 +72,7 @@ export const completeMultipartUpload: Operation = {
     const path = key.split('/').map(encodeRfc3986).join('/');
     return xmlAnswer(
       document('CompleteMultipartUploadResult', [
-        element('Location', `${origin}/${bucket}/${path}`),
+        element('Location', `${bucketUrl}/${path}`),
         element('Bucket', bucket),
         element('Key', key),
         element('ETag', `"${result.etag}"`),
