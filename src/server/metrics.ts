@@ -72,6 +72,45 @@ export const METRICS: readonly MetricRow[] = [
   gauge('gateway_lfs_quota_bytes', 'LFS space as configured in gitee.lfs_quota_bytes; 0 where it is not.'),
   counter('gateway_chunk_hash_failures_total', 'Chunks whose bytes did not hash to their oid.', 'where'),
   counter('gateway_rebuild_keys_total', 'Keys read from Gitee while rebuilding the index.', 'bucket'),
+  counter(
+    'gateway_token_requests_total',
+    'Requests for registry tokens: granted, refused, locked, unavailable, busy, bad-request.',
+    'result',
+  ),
+  histogram('gateway_token_request_duration_seconds', 'Time to answer such a request.', SECONDS),
+  counter(
+    'gateway_token_verdicts_total',
+    'Answers to who somebody is and what they may do, by origin: cache, gitee, stale, local.',
+    'source',
+  ),
+  counter('gateway_login_lockouts_total', 'Locks after too many failed logins.', 'scope'),
+  gauge('gateway_audit_events', 'Number of the last event of the audit log: it only ever grows.'),
+  counter('gateway_audit_write_failures_total', 'Failed writes of the audit log; they are tried again.'),
+  counter(
+    'gateway_audit_dropped_total',
+    'Audit events lost, by where: file (nothing could be written), syslog.',
+    'where',
+  ),
+  counter('gateway_web_requests_total', 'Requests answered on the web address.', 'status'),
+  histogram('gateway_web_request_duration_seconds', 'Time to answer a request on the web address.', SECONDS),
+  counter(
+    'gateway_webhooks_total',
+    'Webhooks from Gitee: push, other, repeated, unrelated, refused.',
+    'result',
+  ),
+  counter(
+    'gateway_notification_events_total',
+    'Events of the registry: accepted, repeated, ignored.',
+    'result',
+  ),
+  counter(
+    'gateway_notification_deliveries_total',
+    'Deliveries to targets: ok, retry, dead.',
+    'target',
+    'result',
+  ),
+  gauge('gateway_notification_queue', 'Notifications that wait for a target.', 'target'),
+  gauge('gateway_notification_dead_letters', 'Notifications given up, until retry or drop.', 'target'),
 ];
 
 /** prom-client's gauges that end in _total: promtool refuses them, and the same figures stand beside by type. */

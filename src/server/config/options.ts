@@ -241,6 +241,168 @@ export const OPTIONS = {
         'With barrier: patterns of keys (* within a component, ** over several). Default with preset registry: the tags, <registry_root>docker/registry/v2/repositories/**/_manifests/tags/*/current/link.',
     }),
   }),
+  audit: group('The audit log: who did what, when, from where, with which result (docs/audit.md).', {
+    directory: file({
+      about:
+        'Where its files lie, rights 0600. Default: audit inside state_dir. Never share it between two gateways.',
+    }),
+    keep_days: integer({
+      default: '190',
+      min: 1,
+      max: 36_500,
+      about: 'Days that a file is kept after its last event; then it is deleted, and the chain says so.',
+    }),
+    file_max: size({
+      default: '16MiB',
+      minBytes: 64 * 1024,
+      maxBytes: 256 * MIB,
+      fits: 'must be a size from 64KiB to 256MiB',
+      about:
+        'A file that reaches this size is followed by the next one; so is the file of a day that is over.',
+    }),
+    syslog: text({
+      pattern: /^(?:(?:udp|tcp):\/\/(?:\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}|unix:\/\/\/[^\s?#]+)$/,
+      fits: 'must be udp://host:port, tcp://host:port or unix:///path',
+      about:
+        'Also send every event to this syslog server, as RFC 5424 with the line of the audit log for message. unix:///dev/log for the local one.',
+    }),
+  }),
+  webhook: group('Webhooks from Gitee, at /hook and /hook/gitee of the web address.', {
+    secret: secret({
+      about:
+        'Password or signature key of the webhook, as entered at Gitee, at least 8 characters. Switches the webhook on: a push by others then shows at once instead of after poll_interval.',
+    }),
+  }),
+  notifications: group('Notifications from the registry, at /notifications of the web address.', {
+    token: secret({
+      about:
+        'What the registry sends as Authorization: Bearer, at least 8 characters. Switches notifications on: each becomes an audit event and goes to the targets.',
+    }),
+    blobs: toggle({
+      default: 'false',
+      about: 'Also take events of single layers. Without it only those of images and tags are kept.',
+    }),
+    targets: list('Webhooks that are told of pushes, pulls and deletions of images.', {
+      name: text({
+        required: true,
+        pattern: /^[a-z0-9][a-z0-9-]{0,31}$/,
+        fits: 'must be 1 to 32 of a-z, 0-9 and -',
+        about: 'Name in metrics, logs and gitee-s3 notifications.',
+      }),
+      url: secret({
+        required: true,
+        about:
+          'Where to POST to, http(s). A secret, since the address of a chat robot is all that it takes to write there.',
+      }),
+      secret: secret({
+        about:
+          'Key of the signature: required with format json, optional with dingtalk and feishu, none with wecom.',
+      }),
+      events: texts({ default: '[push, delete]', about: 'Of what: push, delete, pull.' }),
+      format: choice(['json', 'dingtalk', 'feishu', 'wecom'], {
+        default: 'json',
+        about: 'json: signed JSON for a program of yours. The others: a message of that chat robot.',
+      }),
+    }),
+  }),
+  auth: group('Token service of the registry: logins with Gitee accounts, docker passwords and robots.', {
+    enabled: toggle({
+      default: 'false',
+      about: 'Serve /token on the web address, for a registry that is configured with token authentication.',
+    }),
+    service: text({
+      default: 'registry',
+      pattern: /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/,
+      fits: 'must be 1 to 128 printable characters without blanks, quotes and backslashes',
+      about: "Must equal auth.token.service of the registry's configuration.",
+    }),
+    issuer: text({
+      default: 'gitee-s3',
+      pattern: /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/,
+      fits: 'must be 1 to 128 printable characters without blanks, quotes and backslashes',
+      about: "Must equal auth.token.issuer of the registry's configuration.",
+    }),
+    public_url: text({
+      pattern: /^https?:\/\/[^/?#\s@]+\/?$/,
+      fits: 'must be http(s)://host[:port] without path, user or password',
+      about: 'How people reach this service through Nginx, such as https://registry.example.com.',
+    }),
+    key_file: file({
+      about:
+        'PEM file of the private key that signs tokens: P-256 (ES256) or RSA of 2048 bits and more (RS256).',
+    }),
+    certificate_file: file({
+      about:
+        "PEM file of its certificate, chain after it; the registry's rootcertbundle must hold it or its authority.",
+    }),
+    encryption_key: secret({
+      about:
+        'Key that Gitee tokens are kept encrypted with: 32 bytes as 64 hexadecimal digits or base64. With another key all sessions end and everybody logs in again.',
+    }),
+    token_ttl_pull: duration({
+      default: '10m',
+      minMs: 60_000,
+      about: 'How long a token for pulling holds.',
+    }),
+    token_ttl_push: duration({
+      default: '60m',
+      minMs: 60_000,
+      about: 'How long a token that allows changes holds: the upload of one layer must not outlast it.',
+    }),
+    anonymous_pull: toggle({
+      default: 'false',
+      about: 'Let everybody pull, without login, what lies in a public repository on Gitee.',
+    }),
+    images: list(
+      "Whose rights count for which images. The most specific pattern wins, the first among equals; all other images go by the repository of the registry's bucket.",
+      {
+        pattern: text({
+          required: true,
+          pattern: /^[a-z0-9*][a-z0-9._*/-]{0,254}$/,
+          fits: 'must be a pattern of image names such as team/app or team/**',
+          about: 'Image names: * stands for anything within a component, ** for anything.',
+        }),
+        repository: text({
+          required: true,
+          pattern: /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/,
+          fits: 'must be owner/repository',
+          about:
+            'Repository on Gitee: who may pull it may pull these images, who may push may push, administrators may delete.',
+        }),
+      },
+    ),
+    verdict_ttl: duration({
+      default: '120s',
+      about:
+        'How long an answer of Gitee about a login or a right counts: 60s to 300s. A refusal counts 30s.',
+    }),
+    verdict_stale: duration({
+      default: '1h',
+      about: 'While Gitee cannot be reached, how old an answer may be that lets somebody in.',
+    }),
+    lockout: group('Against guessing of passwords.', {
+      failures: integer({
+        default: '10',
+        min: 1,
+        max: 1000,
+        about:
+          'So many failed logins of one account from one address lock the two; five times as many from one address lock the address.',
+      }),
+      window: duration({ default: '10m', minMs: 1000, about: 'Failures older than this are forgotten.' }),
+      duration: duration({ default: '15m', minMs: 1000, about: 'How long the lock holds.' }),
+    }),
+    sessions_max: integer({
+      default: '20',
+      min: 1,
+      max: 1000,
+      about: 'Clients that one account is logged in on at a time; the oldest is logged out by one more.',
+    }),
+    session_ttl: duration({
+      default: '14d',
+      minMs: 60_000,
+      about: 'A client that was not used for so long must log in again.',
+    }),
+  }),
   log: group('Logs: one JSON object a line on standard error.', {
     level: choice(['error', 'warn', 'info', 'debug'], {
       default: 'info',
