@@ -15,6 +15,7 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
   checkSizes(config, wrong);
   checkKeys(config, wrong);
   checkBuckets(config.buckets, wrong);
+  checkHooks(config, wrong, warnings);
   if (config.barrier.holdMs > 25_000) {
     warnings.push("barrier.hold is over 25s: Docker's clients give up after 30s and report an unclear error");
   }
@@ -96,6 +97,39 @@ function checkBuckets(buckets: readonly BucketConfig[], wrong: Wrong): void {
         );
       }
     }
+  }
+}
+
+const EVENTS = ['push', 'delete', 'pull'];
+
+function checkHooks(config: Config, wrong: Wrong, warnings: string[]): void {
+  const { token, targets } = config.notifications;
+  const short = (secret: { reveal(): string } | undefined) =>
+    secret !== undefined && secret.reveal().length < SECRET_MIN_CHARACTERS;
+  const tooShort = `must have at least ${SECRET_MIN_CHARACTERS} characters`;
+  if (short(config.webhook.secret)) wrong('webhook.secret', tooShort);
+  if (short(token)) wrong('notifications.token', tooShort);
+  if (targets.length > 0 && token === undefined)
+    wrong(
+      'notifications.token',
+      'must be set, itself or as notifications.token_file, where there are targets',
+    );
+  for (const [i, target] of targets.entries()) {
+    const here = `notifications.targets[${i}]`;
+    if (targets.slice(0, i).some((other) => other.name === target.name))
+      wrong(`${here}.name`, 'stands twice in the list');
+    const url = URL.canParse(target.url.reveal()) ? new URL(target.url.reveal()) : undefined;
+    if (!url || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
+      wrong(`${here}.url`, 'must be http(s)://host/path without user and password');
+    else if (url.protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(url.hostname))
+      warnings.push(`${here}.url is http: names of images cross the network in clear text`);
+    if (short(target.secret)) wrong(`${here}.secret`, tooShort);
+    if (target.format === 'json' && target.secret === undefined)
+      wrong(`${here}.secret`, 'must be set, itself or as secret_file, with format json');
+    if (target.format === 'wecom' && target.secret !== undefined)
+      wrong(`${here}.secret`, 'has no meaning with format wecom, whose url is the secret');
+    for (const event of target.events)
+      if (!EVENTS.includes(event)) wrong(`${here}.events`, `must be of ${EVENTS.join(', ')}, not ${event}`);
   }
 }
 
