@@ -28,6 +28,8 @@ const patchSchema = z.strictObject({
 const tokensSchema = z.strictObject({
   add: tokenSchema.extend({ login: z.string(), expiresInSeconds: z.number().optional() }).optional(),
   revoke: z.string().optional(),
+  /** Ends what this account has granted to OAuth clients, as its own settings page does. */
+  revokeGrants: z.string().optional(),
 });
 const moveSchema = z.strictObject({
   repo: z.string(),
@@ -121,7 +123,7 @@ export class AdminApi {
     };
   }
 
-  async #tokens({ add, revoke }: z.infer<typeof tokensSchema>) {
+  async #tokens({ add, revoke, revokeGrants }: z.infer<typeof tokensSchema>) {
     if (add) {
       if (!this.state.account(add.login)) throw new HttpFault(422, `no such account: ${add.login}`);
       if (this.state.token(add.token)) throw new HttpFault(422, 'this token exists already');
@@ -137,6 +139,8 @@ export class AdminApi {
     const old = revoke === undefined ? undefined : this.state.token(revoke);
     if (revoke !== undefined && !old) throw new HttpFault(404, 'no such token');
     if (old) old.revoked = true;
+    for (const token of this.state.tokens)
+      if (revokeGrants === token.login && token.clientId !== undefined) token.revoked = true;
     await this.state.save();
     return {};
   }

@@ -19,6 +19,8 @@ export interface AccessToken {
   readonly scopes: readonly string[];
   readonly expiresAtMs?: number;
   readonly refreshHash?: string;
+  /** The OAuth client that it was given to. */
+  readonly clientId?: string;
   revoked?: boolean;
 }
 
