@@ -40,6 +40,8 @@ export interface HttpRequest {
   readonly timeouts?: CallTimeouts;
   /** Length that the answer's body must have if its status is 2xx. */
   readonly exactBytes?: number;
+  /** `stay`: a redirect is the answer. For bodies with a secret in them, which would go along. */
+  readonly redirects?: 'follow' | 'stay';
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -84,7 +86,7 @@ export class HttpClient {
       const { answer, endSource } = await this.#once(method, url, headers, body, watch);
       const answered = joined(answer.headers);
       const location = answered['location'];
-      if (!REDIRECTS.has(answer.statusCode) || location === undefined) {
+      if (!REDIRECTS.has(answer.statusCode) || location === undefined || request.redirects === 'stay') {
         const ok = answer.statusCode >= 200 && answer.statusCode < 300;
         const exactBytes = ok && method !== 'HEAD' ? request.exactBytes : undefined;
         const answerBody = new AnswerBody(answer.body, watch, {
