@@ -12,10 +12,11 @@ import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
 import { statusFailure } from '../http/status-failure.js';
 import type { CallTimeouts } from '../http/watch.js';
-import type { TokenSource } from '../token.js';
+import { StaticTokenSource, type TokenSource } from '../token.js';
 import { octokitFetch } from './octokit-fetch.js';
 import {
   branchSchema,
+  collaboratorPermissionSchema,
   contentsSchema,
   hookSchema,
   pushConfigSchema,
@@ -89,6 +90,22 @@ export class GiteeApi {
     });
   }
 
+  /**
+   * The same API with the token of somebody else, for a few calls: drop it after them. What goes wrong with a
+   * visitor's token and how many calls it has left is no figure of the gateway.
+   */
+  as(token: string): GiteeApi {
+    const { observer } = this.options;
+    const own: Observer = {
+      count: (name, labels, n) => {
+        if (name !== 'gateway_gitee_errors_total') observer.count(name, labels, n);
+      },
+      observe: (name, value, labels) => observer.observe(name, value, labels),
+      set: () => {},
+    };
+    return new GiteeApi({ ...this.options, token: new StaticTokenSource(token), observer: own });
+  }
+
   /** As the last answer said. */
   get rateLimit(): RateLimit | undefined {
     return this.#rateLimit;
@@ -107,6 +124,18 @@ export class GiteeApi {
   /** @throws RemoteError `repository-missing` also where the token may not see it */
   async repository(owner: string, name: string, signal?: AbortSignal): Promise<Repository> {
     return parsed(repositorySchema, await this.#read(`GET ${repo(owner, name)}`, { signal }), 'repository');
+  }
+
+  /** Gitee's word for what an account may do; undefined: it is no collaborator, or that is not told. */
+  async collaboratorPermission(
+    owner: string,
+    name: string,
+    login: string,
+    signal?: AbortSignal,
+  ): Promise<string | undefined> {
+    const route = `GET ${repo(owner, name)}/collaborators/${encodeURIComponent(login)}/permission`;
+    const answer = await this.#readOrMissing(route, { signal });
+    return answer && (parsed(collaboratorPermissionSchema, answer, 'permission').permission ?? undefined);
   }
 
   /** undefined: there is no such branch. */

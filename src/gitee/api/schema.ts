@@ -21,6 +21,8 @@ export const repositorySchema = z.object({
   namespace: z.object({ type: z.string().nullish(), path: z.string().nullish() }).nullish(),
   private: z.boolean().nullish(),
   public: z.boolean().nullish(),
+  /** Open to the enterprise's own people. */
+  internal: z.boolean().nullish(),
   default_branch: z.string().nullish(),
   /** null: owned by no enterprise. */
   enterprise: z.object({ path: z.string().nullish() }).nullish(),
@@ -32,6 +34,9 @@ export const repositorySchema = z.object({
     .nullish(),
 });
 export type Repository = z.infer<typeof repositorySchema>;
+
+/** `GET …/collaborators/{login}/permission`; which words it knows is not written anywhere. */
+export const collaboratorPermissionSchema = z.object({ permission: z.string().nullish() });
 
 export const branchSchema = z.object({
   name: z.string(),
