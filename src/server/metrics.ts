@@ -111,6 +111,12 @@ export const METRICS: readonly MetricRow[] = [
   ),
   gauge('gateway_notification_queue', 'Notifications that wait for a target.', 'target'),
   gauge('gateway_notification_dead_letters', 'Notifications given up, until retry or drop.', 'target'),
+  counter(
+    'gateway_oauth_steps_total',
+    'Steps of the login page: start, login, password, revoke, refresh; each ok, refused or failed.',
+    'step',
+    'result',
+  ),
 ];
 
 /** prom-client's gauges that end in _total: promtool refuses them, and the same figures stand beside by type. */

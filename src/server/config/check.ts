@@ -16,6 +16,7 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
   checkKeys(config, wrong);
   checkBuckets(config.buckets, wrong);
   checkHooks(config, wrong, warnings);
+  checkOAuth(config, wrong);
   if (config.barrier.holdMs > 25_000) {
     warnings.push("barrier.hold is over 25s: Docker's clients give up after 30s and report an unclear error");
   }
@@ -45,6 +46,16 @@ function checkGitee(config: Config, table: RawConfig, wrong: Wrong, warnings: st
   if (protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(hostname)) {
     warnings.push(`gitee.url is http: the token crosses the network to ${hostname} in clear text; use https`);
   }
+}
+
+function checkOAuth({ auth }: Config, wrong: Wrong): void {
+  const { clientId, clientSecret } = auth.oauth;
+  if (clientId !== undefined && clientSecret === undefined)
+    wrong('auth.oauth.client_secret', 'must be set where auth.oauth.client_id is');
+  if (clientId !== undefined && auth.publicUrl === undefined)
+    wrong('auth.public_url', 'must be set where auth.oauth.client_id is: Gitee calls back there');
+  if (clientSecret !== undefined && clientSecret.reveal().length < SECRET_MIN_CHARACTERS)
+    wrong('auth.oauth.client_secret', `must have at least ${SECRET_MIN_CHARACTERS} characters`);
 }
 
 function checkSizes(config: Config, wrong: Wrong): void {

@@ -221,6 +221,11 @@ export const OPTIONS = {
       about:
         'Directory of the repository that the bucket fills. Two buckets must not lie one inside the other.',
     }),
+    public_read: toggle({
+      default: 'false',
+      about:
+        'Everybody who reaches the S3 endpoint may get, list and head its objects without a signature; nobody may write without one. Leave it false for the registry: who may pull is decided by the registry.',
+    }),
     preset: choice(['registry', 'generic'], {
       default: 'generic',
       about:
@@ -401,6 +406,23 @@ export const OPTIONS = {
       default: '14d',
       minMs: 60_000,
       about: 'A client that was not used for so long must log in again.',
+    }),
+    oauth: group('The page /auth/, where people sign in with Gitee and get a docker password.', {
+      client_id: text({
+        about:
+          'Client ID of an application registered on Gitee, with the callback <auth.public_url>/auth/callback. Unset: there is no page.',
+      }),
+      client_secret: secret({ about: 'Client Secret of that application.' }),
+      scope: text({
+        default: 'user_info projects',
+        pattern: /^[a-z_]+( [a-z_]+)*$/,
+        fits: 'must be names of scopes with one blank between them',
+        about: 'What the page asks for: user_info and projects are needed, and no more.',
+      }),
+      pkce: toggle({
+        default: 'false',
+        about: 'Send a code challenge (RFC 7636). Switch it on where your Gitee is known to take it.',
+      }),
     }),
   }),
   log: group('Logs: one JSON object a line on standard error.', {
