@@ -49,8 +49,20 @@ export type RangeRequest =
   | { readonly kind: 'from'; readonly startBytes: number; readonly endInclusiveBytes?: number }
   | { readonly kind: 'part'; readonly partNumber: number };
 
+/** RFC 9110 §13.1.5: the object that a range is to be of, by entity tag or by time. */
+export type RangeValidator = { readonly etags: readonly string[] } | { readonly lastModifiedMs: number };
+
+export interface ReadOptions {
+  readonly range?: RangeRequest;
+  /** Where it does not name the object as it is, the range is left out of account. */
+  readonly ifRange?: RangeValidator;
+  readonly conditions: Conditions;
+}
+
 export interface HeadResult {
   readonly record: ObjectRecord;
+  /** True where the answer is about the range that was asked for, and not about the whole. */
+  readonly isPartial: boolean;
   /** Resolved range [start, end); whole object where none was asked for. */
   readonly startBytes: number;
   readonly endBytes: number;
@@ -143,13 +155,13 @@ export interface ObjectsApi {
   headObject(
     bucket: string,
     key: ObjectKey,
-    options: { range?: RangeRequest; conditions: Conditions },
+    options: ReadOptions,
     context: RequestContext,
   ): Promise<HeadResult>;
   getObject(
     bucket: string,
     key: ObjectKey,
-    options: { range?: RangeRequest; conditions: Conditions },
+    options: ReadOptions,
     context: RequestContext,
   ): Promise<GetResult>;
   /** No error for what is not there. */

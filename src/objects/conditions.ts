@@ -88,6 +88,12 @@ function failed(condition: string): never {
 
 function notModified(record: ObjectRecord): never {
   throw new ObjectError('not-modified', 'the object has not changed', {
-    fields: { etag: record.etag, lastModifiedMs: record.lastModifiedMs },
+    fields: {
+      etag: record.etag,
+      lastModifiedMs: record.lastModifiedMs,
+      // RFC 9110 §15.4.5: what a 200 would have said about caching, a 304 says too.
+      ...(record.meta.cacheControl === undefined ? {} : { cacheControl: record.meta.cacheControl }),
+      ...(record.meta.expires === undefined ? {} : { expires: record.meta.expires }),
+    },
   });
 }

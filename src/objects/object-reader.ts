@@ -1,16 +1,13 @@
 import { Readable } from 'node:stream';
 import type { ObjectKey } from '../format/ids.js';
 import type { ObjectRecord } from '../index/object-record.js';
-import type { Conditions, GetResult, HeadResult, RangeRequest, RequestContext } from './api.js';
+import type { GetResult, HeadResult, ReadOptions, RequestContext } from './api.js';
 import type { Bucket } from './bucket.js';
 import { checkReadConditions } from './conditions.js';
 import { ObjectError } from './errors.js';
 import { resolveRange } from './range.js';
 
-export interface ReadOptions {
-  readonly range?: RangeRequest;
-  readonly conditions: Conditions;
-}
+export type { ReadOptions } from './api.js';
 
 /** @throws ObjectError no-such-key. */
 export async function findRecord(bucket: Bucket, key: ObjectKey): Promise<ObjectRecord> {
@@ -21,11 +18,11 @@ export async function findRecord(bucket: Bucket, key: ObjectKey): Promise<Object
   return record;
 }
 
-/** HeadObject: conditions, then the range. */
+/** HeadObject: conditions, then the range (RFC 9110 §13.2.2). */
 export async function headObject(bucket: Bucket, key: ObjectKey, options: ReadOptions): Promise<HeadResult> {
   const record = await findRecord(bucket, key);
   checkReadConditions(record, options.conditions);
-  return { record, ...resolveRange(record, options.range) };
+  return { record, ...resolveRange(record, options) };
 }
 
 /**

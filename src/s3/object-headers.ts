@@ -116,10 +116,15 @@ const CONTENT_HEADERS = [
   ['Expires', 'expires', 'response-expires'],
 ] as const;
 
-/** Headers of GetObject and HeadObject. `query` may override some (the request is always signed here). */
+/** True where the request asks for other headers than the object's. An empty value asks for nothing. */
+export function hasOverrides(query: Query): boolean {
+  return CONTENT_HEADERS.some(([, , override]) => (query.get(override) ?? '') !== '');
+}
+
+/** Headers of GetObject and HeadObject; `query` may override some. */
 export function objectHeaders(
   result: HeadResult,
-  options: { query: Query; isRange: boolean; wantsChecksum: boolean },
+  options: { query: Query; wantsChecksum: boolean },
 ): Record<string, string> {
   const { record, startBytes, endBytes } = result;
   const headers: Record<string, string> = {
@@ -129,9 +134,7 @@ export function objectHeaders(
     'Accept-Ranges': 'bytes',
     ...metaHeaders(record, options.query),
   };
-  // An empty part has no byte positions, so no Content-Range can say where it stands.
-  if (options.isRange && endBytes > startBytes)
-    headers['Content-Range'] = `bytes ${startBytes}-${endBytes - 1}/${record.sizeBytes}`;
+  if (result.isPartial) headers['Content-Range'] = `bytes ${startBytes}-${endBytes - 1}/${record.sizeBytes}`;
   if (result.partsCount !== undefined) headers['x-amz-mp-parts-count'] = String(result.partsCount);
   // A checksum of the whole object says nothing of a part of it.
   if (options.wantsChecksum && endBytes - startBytes === record.sizeBytes)
@@ -147,7 +150,7 @@ function metaHeaders(record: ObjectRecord, query: Query): Record<string, string>
   };
   put('Content-Type', 'binary/octet-stream');
   for (const [header, field, override] of CONTENT_HEADERS)
-    put(header, query.get(override) ?? record.meta[field]);
+    put(header, query.get(override) || record.meta[field]);
   let unsendable = 0;
   for (const [name, value] of Object.entries(record.meta.userMetadata ?? {})) {
     if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || headerOfText(value) === undefined) unsendable += 1;

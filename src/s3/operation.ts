@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { ObjectKey } from '../format/ids.js';
 import type { ObjectsApi, RequestBody, RequestContext } from '../objects/api.js';
+import type { BucketSettings } from './bucket-settings.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
 import type { Query } from './request-target.js';
@@ -9,6 +10,7 @@ import type { Identity } from './sigv4/verify.js';
 
 export interface OperationRequest {
   readonly objects: ObjectsApi;
+  readonly settings: BucketSettings;
   readonly region: string;
   /** '' for the service. */
   readonly bucket: string;
@@ -74,5 +76,6 @@ export function readPartNumber(query: Query): number {
 /** There is one version of everything, named null. @throws S3Error NoSuchVersion */
 export function checkVersion(query: Query): void {
   const versionId = query.get('versionId');
-  if (versionId !== undefined && versionId !== 'null' && versionId !== '') throw new S3Error('NoSuchVersion');
+  if (versionId !== undefined && versionId !== 'null' && versionId !== '')
+    throw new S3Error('NoSuchVersion', undefined, { fields: { VersionId: versionId } });
 }

@@ -21,7 +21,7 @@ import type {
   ObjectsApi,
   PartInfo,
   PutResult,
-  RangeRequest,
+  ReadOptions,
   RequestBody,
   RequestContext,
   StoredChecksum,
@@ -110,25 +110,25 @@ export class MemoryObjects implements ObjectsApi {
   async headObject(
     bucket: string,
     key: ObjectKey,
-    options: { range?: RangeRequest; conditions: Conditions },
+    options: ReadOptions,
     context: RequestContext,
   ): Promise<HeadResult> {
     this.#enter('headObject', context);
     const { record } = this.#object(bucket, key);
     checkReadConditions(record, options.conditions);
-    return { record, ...resolveRange(record, options.range) };
+    return { record, ...resolveRange(record, options) };
   }
 
   async getObject(
     bucket: string,
     key: ObjectKey,
-    options: { range?: RangeRequest; conditions: Conditions },
+    options: ReadOptions,
     context: RequestContext,
   ): Promise<GetResult> {
     this.#enter('getObject', context);
     const { record, bytes } = this.#object(bucket, key);
     checkReadConditions(record, options.conditions);
-    const range = resolveRange(record, options.range);
+    const range = resolveRange(record, options);
     const { fault, gate } = this;
     const run = bytes.subarray(range.startBytes, range.endBytes);
     return { record, ...range, open: () => Readable.from(pieces(run, fault, gate), { objectMode: false }) };
@@ -156,7 +156,9 @@ export class MemoryObjects implements ObjectsApi {
     checkSourceConditions(source.record, request.sourceConditions);
     const objects = this.#bucket(bucket);
     checkWriteConditions(objects.get(key)?.record, request.conditions);
-    const { tags: _tags, ...untagged } = request.meta ?? source.record.meta;
+    const { tags: _tags, storageClass: _class, ...plain } = request.meta ?? source.record.meta;
+    const storageClass = request.meta ? request.meta.storageClass : request.storageClass;
+    const untagged = { ...plain, ...(storageClass === undefined ? {} : { storageClass }) };
     const tags = request.tags ?? source.record.meta.tags;
     const { etag, checksum } = source.record;
     return this.#store(objects, key, source.bytes, {
