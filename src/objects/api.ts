@@ -83,8 +83,12 @@ export interface CopyRequest {
   readonly sourceBucket: string;
   readonly sourceKey: ObjectKey;
   readonly sourceConditions: Conditions;
-  /** undefined: keep the source's metadata (directive COPY). */
+  /** undefined: keep the source's metadata (directive COPY), all but the storage class. */
   readonly meta?: ObjectMeta;
+  /** Of the copy, where `meta` is not given: AWS never takes it from the source. */
+  readonly storageClass?: string;
+  /** The copy is to have this checksum, whatever the source has. */
+  readonly checksumAlgorithm?: ChecksumAlgorithm;
   /** undefined: keep the source's tags, with new metadata too (tagging directive COPY). */
   readonly tags?: Readonly<Record<string, string>>;
   readonly conditions: Conditions;
@@ -93,6 +97,7 @@ export interface CopyRequest {
 export interface CopyResult {
   readonly etag: string;
   readonly lastModifiedMs: number;
+  readonly checksum?: StoredChecksum;
 }
 
 export interface ListRequest {
@@ -138,6 +143,17 @@ export interface CompletePart {
 export interface BucketInfo {
   readonly name: string;
   readonly createdMs: number;
+}
+
+export interface CompleteRequest {
+  readonly parts: readonly CompletePart[];
+  readonly conditions: Conditions;
+  /** Of the whole object, as the client knows it. */
+  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
+  /** What the client takes the upload for. */
+  readonly checksumType?: StoredChecksum['type'];
+  /** Size of the whole object, as the client knows it. */
+  readonly objectSizeBytes?: number;
 }
 
 export interface ObjectsApi {
@@ -224,11 +240,7 @@ export interface ObjectsApi {
     bucket: string,
     key: ObjectKey,
     uploadId: string,
-    request: {
-      parts: readonly CompletePart[];
-      conditions: Conditions;
-      checksum?: { algorithm: ChecksumAlgorithm; value: string };
-    },
+    request: CompleteRequest,
     context: RequestContext,
   ): Promise<PutResult>;
   abortMultipartUpload(

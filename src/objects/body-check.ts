@@ -3,7 +3,7 @@ import type { StoredChecksum } from '../index/object-record.js';
 import type { BodyPromise, ChecksumAlgorithm } from './api.js';
 import { ObjectError } from './errors.js';
 
-const DIGEST_OF: Record<ChecksumAlgorithm, DigestName> = {
+export const DIGEST_OF: Readonly<Record<ChecksumAlgorithm, DigestName>> = {
   CRC32: 'crc32',
   CRC32C: 'crc32c',
   CRC64NVME: 'crc64nvme',

@@ -1,6 +1,9 @@
 import type { ChunksApi } from '../chunks/api.js';
+import { BodyDigests } from '../chunks/digests.js';
 import { wholeExtent, type Extent } from '../format/extent.js';
-import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
+import type { ObjectBody, ObjectRecord, StoredChecksum } from '../index/object-record.js';
+import type { ChecksumAlgorithm } from './api.js';
+import { DIGEST_OF } from './body-check.js';
 import type { Bucket } from './bucket.js';
 
 /** A range of an object that is to stand elsewhere too. */
@@ -39,6 +42,17 @@ export class CopySource {
       signal,
     });
     return ingested.extents;
+  }
+
+  /** Checksum of the range. The bytes are read for it, unless the source has one of just this. */
+  async checksum(algorithm: ChecksumAlgorithm, signal: AbortSignal): Promise<StoredChecksum> {
+    const known = this.record.checksum;
+    const isWhole = this.sizeBytes === this.record.sizeBytes;
+    if (isWhole && known?.algorithm === algorithm && known.type === 'FULL_OBJECT') return known;
+    const digests = new BodyDigests([DIGEST_OF[algorithm]]);
+    for await (const piece of this.read(this.bucket.chunks, signal)) digests.update(piece);
+    const value = Buffer.from(digests.finish().get(DIGEST_OF[algorithm])!).toString('base64');
+    return { algorithm, type: 'FULL_OBJECT', value };
   }
 
   async *read(chunks: ChunksApi, signal: AbortSignal): AsyncGenerator<Uint8Array> {

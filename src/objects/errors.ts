@@ -27,6 +27,8 @@ export type ObjectErrorCode =
   /** Key locked by another request for too long, or a conditional write lost a race. */
   | 'conflict'
   | 'invalid-argument'
+  /** What is asked for contradicts the upload it belongs to, as a checksum of another algorithm. */
+  | 'invalid-request'
   /** A barrier was held as long as it may be: visible here, will land, not yet on Gitee. No Retry-After. */
   | 'not-yet-remote'
   /** Spool full, or line too slow: `retryAfterMs` says when. */

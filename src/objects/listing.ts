@@ -13,6 +13,8 @@ export interface RollUpRequest {
   /** Only what stands strictly after this key or common prefix. */
   readonly after?: string;
   readonly limit: number;
+  /** The part of a row's name that prefix and delimiter are about; all of it where this is not given. */
+  readonly keyOf?: (name: string) => string;
 }
 
 export interface RollUpResult<T> {
@@ -30,14 +32,15 @@ const PAGE_MAX = 1000;
  * a common prefix covers, so a directory of a million keys costs one look-up.
  */
 export async function rollUp<T>(source: PageSource<T>, request: RollUpRequest): Promise<RollUpResult<T>> {
-  const { prefix, delimiter, limit } = request;
+  const { prefix, delimiter, limit, keyOf = (name) => name } = request;
   const result: RollUpResult<T> = { items: [], commonPrefixes: [], truncated: false, last: undefined };
   if (limit <= 0) return result;
 
   const endText = prefixEnd(prefix);
   const end = endText === undefined ? undefined : keyBytes(endText);
-  const commonPrefixOf = (key: string): string | undefined => {
+  const commonPrefixOf = (name: string): string | undefined => {
     if (!delimiter) return undefined;
+    const key = keyOf(name);
     const at = key.indexOf(delimiter, prefix.length);
     return at < 0 ? undefined : key.slice(0, at + delimiter.length);
   };

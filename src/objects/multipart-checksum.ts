@@ -11,6 +11,11 @@ interface PartChecksum {
   readonly checksum?: StoredChecksum;
 }
 
+/** AWS: SHA sums of parts can't be joined, CRC64NVME only exists for the whole object. */
+export function defaultChecksumType(algorithm: ChecksumAlgorithm): StoredChecksum['type'] {
+  return algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
+}
+
 /**
  * The checksum of an object from those of its parts (AWS "Checking object integrity"): COMPOSITE is the
  * checksum of the parts' raw checksums and `-<parts>`; FULL_OBJECT joins CRCs without reading the bytes.
@@ -31,7 +36,12 @@ export function multipartChecksum(
   }
   const type = upload.checksumType ?? 'COMPOSITE';
   const value = type === 'FULL_OBJECT' ? fullObject(algorithm, sums) : composite(algorithm, sums);
-  if (promised && promised.algorithm === algorithm && promised.value !== value) {
+  // A composite value may be named with or without the number of parts.
+  if (
+    promised?.algorithm === algorithm &&
+    promised.value !== value &&
+    promised.value !== value.replace(/-\d+$/, '')
+  ) {
     throw new ObjectError(
       'checksum-mismatch',
       `the ${algorithm} you specified for the whole object does not match its parts`,

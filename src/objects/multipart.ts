@@ -8,7 +8,7 @@ import type { ObjectMeta } from '../index/object-record.js';
 import type {
   ChecksumAlgorithm,
   CompletePart,
-  Conditions,
+  CompleteRequest,
   CopyResult,
   PartInfo,
   PutResult,
@@ -22,8 +22,9 @@ import type { Bucket } from './bucket.js';
 import type { CopySource } from './copy-source.js';
 import { ObjectError } from './errors.js';
 import { multipartEtag } from './etag.js';
-import { multipartChecksum } from './multipart-checksum.js';
+import { defaultChecksumType, multipartChecksum } from './multipart-checksum.js';
 import type { Draft, ObjectWriter } from './object-writer.js';
+import { checkAlgorithm, checkPromises } from './upload-promises.js';
 import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
 
 /** AWS "Amazon S3 multipart upload limits". */
@@ -31,12 +32,6 @@ export const PART_NUMBER_MAX = 10_000;
 export const PART_MIN_BYTES = 5 * 1024 * 1024;
 export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
-
-export interface CompleteRequest {
-  readonly parts: readonly CompletePart[];
-  readonly conditions: Conditions;
-  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
-}
 
 /** Multipart uploads of all buckets. Parts are data in the chunk store plus a row; Complete moves no bytes. */
 export class Multipart {
@@ -63,15 +58,15 @@ export class Multipart {
     const table = this.table(bucket);
     const uploadId = newUploadId(nowMs);
     const { checksumAlgorithm } = options;
-    // AWS: SHA sums of parts can't be joined, CRC64NVME only exists for the whole object.
-    const fallback = checksumAlgorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
     const row: UploadRow = {
       key,
       uploadId,
       initiatedMs: nowMs,
       touchedMs: nowMs,
       meta: options.meta,
-      ...(checksumAlgorithm ? { checksumAlgorithm, checksumType: options.checksumType ?? fallback } : {}),
+      ...(checksumAlgorithm
+        ? { checksumAlgorithm, checksumType: options.checksumType ?? defaultChecksumType(checksumAlgorithm) }
+        : {}),
     };
     await table.store.commit([], [table.putUpload(row)]);
     return { uploadId };
@@ -87,6 +82,7 @@ export class Multipart {
   ): Promise<PutResult> {
     const upload = await this.#find(bucket, key, uploadId);
     if ((body.promise.lengthBytes ?? 0) > PART_MAX_BYTES) tooLarge('a part', PART_MAX_BYTES);
+    checkAlgorithm(upload, body.promise.checksumAlgorithm);
     // A checksum asked for at Create is computed for every part, whether or not the client sends it along.
     const promise =
       body.promise.checksumAlgorithm || !upload.checksumAlgorithm
@@ -111,7 +107,10 @@ export class Multipart {
     return { etag, ...(checksum ? { checksum } : {}) };
   }
 
-  /** A part by reference: no data moves within a bucket. Its ETag is made from the extents, S3's is opaque too. */
+  /**
+   * A part by reference: no data moves within a bucket. Its ETag is made from the extents, S3's is opaque too.
+   * The bytes are read where the upload asks for checksums that the source does not have.
+   */
   async uploadPartCopy(
     bucket: Bucket,
     key: ObjectKey,
@@ -130,14 +129,17 @@ export class Multipart {
     }
     const lastModifiedMs = this.deps.clock.nowMs();
     const etag = hash.digest('hex');
+    const checksum =
+      upload.checksumAlgorithm && (await source.checksum(upload.checksumAlgorithm, context.signal));
     await this.#putPart(bucket, upload, {
       partNumber,
       sizeBytes: source.sizeBytes,
       etag,
       lastModifiedMs,
+      ...(checksum ? { checksum } : {}),
       extents,
     });
-    return { etag, lastModifiedMs };
+    return { etag, lastModifiedMs, ...(checksum ? { checksum } : {}) };
   }
 
   async complete(
@@ -166,6 +168,7 @@ export class Multipart {
     const chosen = await this.#chooseParts(bucket, upload, request.parts);
     const sizeBytes = chosen.reduce((sum, part) => sum + part.sizeBytes, 0);
     if (sizeBytes > OBJECT_MAX_BYTES) tooLarge('an object', OBJECT_MAX_BYTES);
+    checkPromises(upload, sizeBytes, request);
     const checksum = multipartChecksum(upload, chosen, request.checksum);
     const etag = multipartEtag(chosen.map((part) => part.etag));
     const extentsAgain = () => this.#extentsOf(table, uploadId, chosen);
@@ -234,7 +237,8 @@ export class Multipart {
       if (!last) break;
       after = last.partNumber;
     }
-    const truncated = parts.length > options.limit;
+    // A page of no parts is the last one: nobody could go on from it.
+    const truncated = options.limit > 0 && parts.length > options.limit;
     return { upload: uploadInfo(upload), parts: parts.slice(0, options.limit), truncated };
   }
 
@@ -314,12 +318,13 @@ export class Multipart {
           },
         );
       }
-      if (part.checksum && row.checksum && row.checksum.algorithm === part.checksum.algorithm) {
-        if (row.checksum.value !== part.checksum.value) {
-          throw new ObjectError('invalid-part', `the checksum of part ${part.partNumber} is another one`, {
-            fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
-          });
-        }
+      if (
+        part.checksum &&
+        (row.checksum?.algorithm !== part.checksum.algorithm || row.checksum.value !== part.checksum.value)
+      ) {
+        throw new ObjectError('invalid-part', `the checksum of part ${part.partNumber} is another one`, {
+          fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
+        });
       }
       const { extents: _, ...rest } = row;
       chosen.push(rest);

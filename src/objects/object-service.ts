@@ -7,6 +7,7 @@ import { isLocalKey } from '../format/tree-layout.js';
 import type { ObjectMeta } from '../index/object-record.js';
 import type {
   BucketInfo,
+  CompleteRequest,
   Conditions,
   CopyRequest,
   CopyResult,
@@ -26,7 +27,7 @@ import { checkSourceConditions, checkWriteConditions, isUnconditional } from './
 import { CopySource } from './copy-source.js';
 import { ObjectError } from './errors.js';
 import { rollUp } from './listing.js';
-import { Multipart, PART_MAX_BYTES, type CompleteRequest } from './multipart.js';
+import { Multipart, PART_MAX_BYTES } from './multipart.js';
 import { findRecord, getObject, headObject, type ReadOptions } from './object-reader.js';
 import { ObjectWriter } from './object-writer.js';
 import { translated } from './translate-error.js';
@@ -133,8 +134,8 @@ export class ObjectService implements ObjectsApi {
         `${bucketName}/${key}`,
         async () => {
           const current = await bucket.state.get(key);
-          if (!current) return;
           checkWriteConditions(current, conditions);
+          if (!current) return;
           await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
         },
         context.signal,
@@ -152,22 +153,13 @@ export class ObjectService implements ObjectsApi {
   ): Promise<(Error | undefined)[]> {
     return translated(async () => {
       const bucket = this.buckets.get(bucketName);
-      const present = { local: [] as ObjectKey[], committed: [] as ObjectKey[] };
-      for (const key of new Set(keys)) {
-        context.signal.throwIfAborted();
-        if (!(await bucket.state.get(key))) continue;
-        (isLocalKey(bucket.rules, key) ? present.local : present.committed).push(key);
-      }
-      // Two journal entries at most for a thousand keys: what is deleted together lands together.
-      for (const local of [true, false]) {
-        const list = local ? present.local : present.committed;
-        if (list.length === 0) continue;
-        await bucket.state.append(
-          list.map((key) => ({ kind: 'delete', key })),
-          { local },
-        );
-      }
-      const last = present.committed.at(-1);
+      // All locked at once, in one order for everybody: a conditional write sees an object before or after this.
+      const locks = [...new Set(keys)].sort();
+      const last = await this.#lockAll(
+        locks.map((key) => `${bucketName}/${key}`),
+        () => deletePresent(bucket, locks, context.signal),
+        context.signal,
+      );
       if (last !== undefined && bucket.concern.mode === 'remote') {
         await this.#concern.settle(bucket, last, '', true, context.signal);
       }
@@ -192,22 +184,33 @@ export class ObjectService implements ObjectsApi {
       const again = async function* () {
         yield* meltExtents(moved ?? (await source.extents(bucket, context.signal)));
       };
-      // AWS CopyObject: tags have a directive of their own, so new metadata does not take them away.
+      // AWS CopyObject: tags have a directive of their own, so new metadata does not take them away; the storage
+      // class is the request's own.
       const tags = request.tags ?? record.meta.tags ?? {};
-      const { tags: _, ...metaOnly } = request.meta ?? record.meta;
-      return this.#writer.write(
+      const { tags: _, storageClass: _class, ...metaOnly } = request.meta ?? record.meta;
+      const storageClass = request.meta ? request.meta.storageClass : request.storageClass;
+      const { checksumAlgorithm } = request;
+      const checksum = checksumAlgorithm
+        ? await source.checksum(checksumAlgorithm, context.signal)
+        : record.checksum;
+      const { etag, lastModifiedMs } = await this.#writer.write(
         bucket,
         key,
         {
           sizeBytes: record.sizeBytes,
           etag: record.etag,
-          meta: { ...metaOnly, ...(Object.keys(tags).length > 0 ? { tags } : {}) },
+          meta: {
+            ...metaOnly,
+            ...(storageClass === undefined ? {} : { storageClass }),
+            ...(Object.keys(tags).length > 0 ? { tags } : {}),
+          },
           body: plain ? { kind: 'plain', bytes: plain } : { kind: 'extents', extents: again() },
           ...(plain ? {} : { extentsAgain: again }),
-          ...(record.checksum ? { checksum: record.checksum } : {}),
+          ...(checksum ? { checksum } : {}),
         },
         { conditions: request.conditions, signal: context.signal },
       );
+      return { etag, lastModifiedMs, ...(checksum ? { checksum } : {}) };
     });
   }
 
@@ -333,6 +336,12 @@ export class ObjectService implements ObjectsApi {
     return translated(() => listUploads(this.multipart, this.buckets.get(bucket), options));
   }
 
+  #lockAll<T>(names: readonly string[], fn: () => Promise<T>, signal: AbortSignal, at = 0): Promise<T> {
+    const name = names[at];
+    if (name === undefined) return fn();
+    return this.#locks.run(name, () => this.#lockAll(names, fn, signal, at + 1), signal);
+  }
+
   async #source(
     request: Pick<CopyRequest, 'sourceBucket' | 'sourceKey' | 'sourceConditions'> & {
       range?: { startBytes: number; endInclusiveBytes: number };
@@ -361,6 +370,29 @@ export class ObjectService implements ObjectsApi {
       range ? range.endInclusiveBytes + 1 : record.sizeBytes,
     );
   }
+}
+
+/** Deletes what is there. @returns the last key that was deleted from what is committed. */
+async function deletePresent(
+  bucket: Bucket,
+  keys: readonly ObjectKey[],
+  signal: AbortSignal,
+): Promise<ObjectKey | undefined> {
+  const local: ObjectKey[] = [];
+  const committed: ObjectKey[] = [];
+  for (const key of keys) {
+    signal.throwIfAborted();
+    if (await bucket.state.get(key)) (isLocalKey(bucket.rules, key) ? local : committed).push(key);
+  }
+  // Two journal entries at most for a thousand keys: what is deleted together lands together.
+  for (const list of [local, committed]) {
+    if (list.length === 0) continue;
+    await bucket.state.append(
+      list.map((key) => ({ kind: 'delete', key })),
+      { local: list === local },
+    );
+  }
+  return committed.at(-1);
 }
 
 async function* asyncOf<T>(items: Iterable<T>): AsyncGenerator<T> {

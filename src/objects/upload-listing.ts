@@ -44,25 +44,37 @@ export async function listUploads(
       ...(request.delimiter ? { delimiter: request.delimiter } : {}),
       ...(after !== undefined ? { after } : {}),
       limit: request.limit,
+      // An upload id may hold the delimiter too; it is no part of the key.
+      keyOf: (name) => splitName(name).key,
     },
   );
-  const last = page.last?.split('\0');
+  const last = page.last === undefined ? undefined : splitName(page.last);
   return {
     uploads: page.items.map(({ item }) => uploadInfo(item)),
     commonPrefixes: page.commonPrefixes,
     truncated: page.truncated,
     ...(page.truncated && last
-      ? { nextKeyMarker: last[0]!, ...(last[1] ? { nextUploadIdMarker: last[1] } : {}) }
+      ? { nextKeyMarker: last.key, ...(last.uploadId ? { nextUploadIdMarker: last.uploadId } : {}) }
       : {}),
   };
+}
+
+/** A common prefix has no upload id. A key may hold NUL, an upload id does not. */
+function splitName(name: string): { key: string; uploadId: string } {
+  const at = name.lastIndexOf('\0');
+  return at < 0 ? { key: name, uploadId: '' } : { key: name.slice(0, at), uploadId: name.slice(at + 1) };
 }
 
 async function markerName(table: UploadTable, request: UploadListRequest): Promise<string | undefined> {
   const { keyMarker, uploadIdMarker } = request;
   if (keyMarker) {
     if (uploadIdMarker) return `${keyMarker}\0${uploadIdMarker}`;
+    // A common prefix of the page before is passed over whole.
+    const { prefix, delimiter } = request;
+    const at = delimiter && keyMarker.startsWith(prefix) ? keyMarker.indexOf(delimiter, prefix.length) : -1;
+    if (delimiter && at >= 0 && at + delimiter.length === keyMarker.length) return keyMarker;
     // After all uploads of this key: ids are hex digits, which stand before '~'.
-    return request.delimiter && keyMarker.endsWith(request.delimiter) ? keyMarker : `${keyMarker}\0~`;
+    return `${keyMarker}\0~`;
   }
   if (!uploadIdMarker) return undefined;
   let start = request.prefix;

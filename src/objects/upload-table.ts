@@ -46,6 +46,8 @@ export interface CompletedRow {
 
 const OPEN = 0x00;
 const DONE = 0x01;
+/** Two bytes; a larger number would begin again at 0. Part numbers end at 10,000. */
+const PART_KEY_MAX = 0xffff;
 const UPLOAD_ID = /^[0-9a-f]{12}[0-9a-f]{32}$/;
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 
@@ -104,10 +106,10 @@ export class UploadTable {
 
   /** Parts with a number above, in order. */
   async parts(uploadId: string, afterPartNumber: number, limit: number): Promise<PartRow[]> {
-    if (limit <= 0) return [];
+    if (limit <= 0 || afterPartNumber >= PART_KEY_MAX) return [];
     const rows = await this.#store.page(
       this.#partKey(uploadId, afterPartNumber + 1),
-      this.#partKey(uploadId, 0x10000 - 1),
+      this.#partKey(uploadId, PART_KEY_MAX),
       limit,
     );
     return rows.map((row) => packr.unpack(row.value) as PartRow);

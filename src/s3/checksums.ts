@@ -2,6 +2,7 @@
 import type { ChecksumAlgorithm, StoredChecksum } from '../objects/api.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
+import { element, type Xml } from './xml/write.js';
 
 /** Length of the value in bytes, before base64. */
 const LENGTH_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
@@ -102,6 +103,15 @@ export function contentMd5(headers: RequestHeaders): Uint8Array | undefined {
   if (value === undefined) return undefined;
   if (!isBase64Of(value, 16)) throw new S3Error('InvalidDigest');
   return Buffer.from(value, 'base64');
+}
+
+/** Elements that tell the checksum of an object. */
+export function checksumElements(checksum: StoredChecksum | undefined): Xml[] {
+  if (!checksum) return [];
+  return [
+    element(checksumElement(checksum.algorithm), checksum.value),
+    element('ChecksumType', checksum.type),
+  ];
 }
 
 /** Headers that tell a checksum. */

@@ -54,6 +54,8 @@ function targetOf(error: ObjectError): Target {
       return { code: 'NotModified', headers: validatorsOf(error) };
     case 'conflict':
       return { code: 'ConditionalRequestConflict' };
+    case 'invalid-request':
+      return { code: 'InvalidRequest', tellsMessage: true };
     case 'invalid-argument':
       return { code: 'InvalidArgument', tellsMessage: true };
     case 'not-yet-remote':

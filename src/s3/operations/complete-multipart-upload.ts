@@ -1,6 +1,12 @@
 import type { CompletePart } from '../../objects/api.js';
 import { ObjectError } from '../../objects/errors.js';
-import { CHECKSUM_ALGORITHMS, checksumElement, checksumInHeaders, isChecksumValue } from '../checksums.js';
+import {
+  CHECKSUM_ALGORITHMS,
+  checksumElement,
+  checksumElements,
+  checksumInHeaders,
+  isChecksumValue,
+} from '../checksums.js';
 import { entityTags, writeConditions } from '../conditions.js';
 import { S3Error } from '../errors.js';
 import { xmlAnswer, type Operation } from '../operation.js';
@@ -8,6 +14,7 @@ import { readDocument } from '../request-body.js';
 import { encodeRfc3986 } from '../sigv4/canonical-request.js';
 import { parseDocument, type XmlNode } from '../xml/read.js';
 import { document, element } from '../xml/write.js';
+import { readChecksumType } from './create-multipart-upload.js';
 
 /** 10,000 parts with a SHA-256 each are about 2 MiB. */
 const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
@@ -40,6 +47,16 @@ export function parseComplete(bytes: Uint8Array): CompletePart[] {
   return nodes.map(readPart);
 }
 
+/** @throws S3Error InvalidArgument */
+function readObjectSize(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text))
+    throw new S3Error('InvalidArgument', 'Value for x-amz-mp-object-size header is invalid.', {
+      fields: { ArgumentName: 'x-amz-mp-object-size', ArgumentValue: text },
+    });
+  return Number(text);
+}
+
 /** The answer waits until the object is there; the driver waits as long as it takes (facts §2). */
 export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
@@ -48,6 +65,8 @@ export const completeMultipartUpload: Operation = {
   run: async ({ objects, bucket, key, query, headers, context, bucketUrl, body }) => {
     // Here x-amz-checksum-* is of the object, not of this document: it must not be checked against the latter.
     const checksum = checksumInHeaders(headers);
+    const checksumType = readChecksumType(headers.get('x-amz-checksum-type'));
+    const objectSizeBytes = readObjectSize(headers.get('x-amz-mp-object-size'));
     const request = body();
     const parts = parseComplete(
       await readDocument(
@@ -60,7 +79,13 @@ export const completeMultipartUpload: Operation = {
         bucket,
         key,
         query.get('uploadId') ?? '',
-        { parts, conditions: writeConditions(headers), ...(checksum ? { checksum } : {}) },
+        {
+          parts,
+          conditions: writeConditions(headers),
+          ...(checksum ? { checksum } : {}),
+          ...(checksumType ? { checksumType } : {}),
+          ...(objectSizeBytes === undefined ? {} : { objectSizeBytes }),
+        },
         context,
       )
       .catch((error: unknown) => {
@@ -76,12 +101,7 @@ export const completeMultipartUpload: Operation = {
         element('Bucket', bucket),
         element('Key', key),
         element('ETag', `"${result.etag}"`),
-        ...(result.checksum
-          ? [
-              element(checksumElement(result.checksum.algorithm), result.checksum.value),
-              element('ChecksumType', result.checksum.type),
-            ]
-          : []),
+        ...checksumElements(result.checksum),
       ]),
     );
   },

@@ -1,4 +1,5 @@
 import { writeConditions } from '../conditions.js';
+import { checksumElements, readAlgorithm } from '../checksums.js';
 import { readCopySource } from '../copy-source.js';
 import { S3Error } from '../errors.js';
 import { metaOf, refuseUnsupported, storageClassOf } from '../object-headers.js';
@@ -26,29 +27,27 @@ export const copyObject: Operation = {
     const metaDirective = readDirective(headers.get('x-amz-metadata-directive'), 'x-amz-metadata-directive');
     const tagDirective = readDirective(headers.get('x-amz-tagging-directive'), 'x-amz-tagging-directive');
     const storageClass = storageClassOf(headers);
+    const checksumAlgorithm = readAlgorithm(headers.get('x-amz-checksum-algorithm'));
     const isSelf = source.sourceBucket === bucket && source.sourceKey === key;
-    if (isSelf && metaDirective === 'COPY' && tagDirective === 'COPY' && storageClass === undefined)
+    const changes =
+      metaDirective === 'REPLACE' ||
+      tagDirective === 'REPLACE' ||
+      headers.has('x-amz-storage-class') ||
+      headers.has('x-amz-server-side-encryption') ||
+      checksumAlgorithm !== undefined;
+    if (isSelf && !changes)
       throw new S3Error(
         'InvalidRequest',
         "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
       );
-    let meta = metaDirective === 'REPLACE' ? metaOf(headers) : undefined;
-    if (!meta && storageClass !== undefined) {
-      // The storage class is the request's own, all else comes with the source.
-      const { record } = await objects.headObject(
-        source.sourceBucket,
-        source.sourceKey,
-        { conditions: {} },
-        context,
-      );
-      meta = { ...record.meta, storageClass };
-    }
     const result = await objects.copyObject(
       bucket,
       key,
       {
         ...source,
-        ...(meta ? { meta } : {}),
+        ...(metaDirective === 'REPLACE' ? { meta: metaOf(headers) } : {}),
+        ...(storageClass === undefined ? {} : { storageClass }),
+        ...(checksumAlgorithm ? { checksumAlgorithm } : {}),
         ...(tagDirective === 'REPLACE' ? { tags: tagsOfHeader(headers.get('x-amz-tagging')) ?? {} } : {}),
         conditions: writeConditions(headers),
       },
@@ -58,6 +57,7 @@ export const copyObject: Operation = {
       document('CopyObjectResult', [
         element('LastModified', isoTime(result.lastModifiedMs)),
         element('ETag', `"${result.etag}"`),
+        ...checksumElements(result.checksum),
       ]),
     );
   },

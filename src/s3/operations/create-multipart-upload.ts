@@ -1,13 +1,33 @@
+import type { ChecksumAlgorithm, StoredChecksum } from '../../objects/api.js';
+import { defaultChecksumType } from '../../objects/multipart-checksum.js';
 import { readAlgorithm } from '../checksums.js';
 import { S3Error } from '../errors.js';
 import { metaOf } from '../object-headers.js';
 import { xmlAnswer, type Operation } from '../operation.js';
 import { document, element } from '../xml/write.js';
 
+type ChecksumType = StoredChecksum['type'];
+
 /** @throws S3Error InvalidRequest */
-export function readChecksumType(text: string | undefined): 'FULL_OBJECT' | 'COMPOSITE' | undefined {
+export function readChecksumType(text: string | undefined): ChecksumType | undefined {
   if (text === undefined || text === 'FULL_OBJECT' || text === 'COMPOSITE') return text;
   throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.');
+}
+
+/** AWS "Checking object integrity", table "Full object and composite checksum types". */
+function checkPair(algorithm: ChecksumAlgorithm | undefined, type: ChecksumType | undefined): void {
+  if (!type) return;
+  if (!algorithm)
+    throw new S3Error(
+      'InvalidRequest',
+      'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.',
+    );
+  const isSha = algorithm === 'SHA1' || algorithm === 'SHA256';
+  if (type === 'FULL_OBJECT' ? isSha : algorithm === 'CRC64NVME')
+    throw new S3Error(
+      'InvalidRequest',
+      `The ${type} checksum type cannot be used with the ${algorithm.toLowerCase()} checksum algorithm.`,
+    );
 }
 
 export const createMultipartUpload: Operation = {
@@ -16,12 +36,9 @@ export const createMultipartUpload: Operation = {
   right: 'write',
   run: async ({ objects, bucket, key, headers, context }) => {
     const checksumAlgorithm = readAlgorithm(headers.get('x-amz-checksum-algorithm'));
-    const checksumType = readChecksumType(headers.get('x-amz-checksum-type'));
-    if (checksumType && !checksumAlgorithm)
-      throw new S3Error(
-        'InvalidRequest',
-        'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.',
-      );
+    const asked = readChecksumType(headers.get('x-amz-checksum-type'));
+    checkPair(checksumAlgorithm, asked);
+    const checksumType = asked ?? (checksumAlgorithm && defaultChecksumType(checksumAlgorithm));
     const { uploadId } = await objects.createMultipartUpload(
       bucket,
       key,

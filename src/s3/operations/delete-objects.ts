@@ -1,4 +1,7 @@
 import type { ObjectKey } from '../../format/ids.js';
+import type { ObjectsApi, RequestContext } from '../../objects/api.js';
+import { ObjectError } from '../../objects/errors.js';
+import { entityTags } from '../conditions.js';
 import { toS3Error } from '../error-map.js';
 import { S3Error } from '../errors.js';
 import { xmlAnswer, type Operation } from '../operation.js';
@@ -7,12 +10,15 @@ import { checkKey } from '../request-target.js';
 import { parseDocument, type XmlNode } from '../xml/read.js';
 import { document, element, type Xml } from '../xml/write.js';
 
-const DOCUMENT_BYTES_MAX = 2 * 1024 * 1024;
+/** 1,000 keys of 1,024 characters that XML must write as `&quot;` or `&#x1F;` are about 6 MiB. */
+const DOCUMENT_BYTES_MAX = 7 * 1024 * 1024;
 const OBJECTS_MAX = 1000;
 
 interface Wanted {
   readonly text: string;
   readonly key: ObjectKey | undefined;
+  /** AWS "How to perform conditional deletes": the entity tag that the object must have. */
+  readonly ifMatch: readonly string[] | undefined;
   /** Why this one cannot be deleted; the others are. */
   readonly refused: S3Error | undefined;
 }
@@ -24,13 +30,20 @@ function readObject(node: XmlNode): Wanted {
     const versionId = node.childText('VersionId');
     if (versionId !== undefined && versionId !== '' && versionId !== 'null')
       throw new S3Error('NoSuchVersion');
-    for (const condition of ['ETag', 'LastModifiedTime', 'Size'])
+    // AWS: these two are for directory buckets only.
+    for (const condition of ['LastModifiedTime', 'Size'])
       if (node.child(condition))
         throw new S3Error('NotImplemented', `${condition} of a key is not implemented.`);
-    return { text, key: checkKey(text), refused: undefined };
+    const etag = node.childText('ETag');
+    return {
+      text,
+      key: checkKey(text),
+      ifMatch: etag === undefined ? undefined : entityTags(etag, 'strong'),
+      refused: undefined,
+    };
   } catch (error) {
     if (!(error instanceof S3Error) || error.code === 'MalformedXML') throw error;
-    return { text, key: undefined, refused: error };
+    return { text, key: undefined, ifMatch: undefined, refused: error };
   }
 }
 
@@ -40,6 +53,36 @@ export function parseDelete(bytes: Uint8Array): { wanted: Wanted[]; isQuiet: boo
   const nodes = root.children('Object');
   if (nodes.length === 0 || nodes.length > OBJECTS_MAX) throw new S3Error('MalformedXML');
   return { wanted: nodes.map(readObject), isQuiet: root.childText('Quiet')?.trim().toLowerCase() === 'true' };
+}
+
+/** One error, or none, for each that is wanted. Those without a condition are deleted together. */
+async function deleteAll(
+  wanted: readonly Wanted[],
+  objects: ObjectsApi,
+  bucket: string,
+  context: RequestContext,
+): Promise<(Error | undefined)[]> {
+  const plain = wanted.flatMap((w) => (w.key === undefined || w.ifMatch ? [] : [w.key]));
+  const results = await objects.deleteObjects(bucket, plain, context);
+  const errors: (Error | undefined)[] = [];
+  let next = 0;
+  for (const { key, ifMatch } of wanted) {
+    if (key === undefined) errors.push(undefined);
+    else if (!ifMatch) errors.push(results[next++]);
+    else errors.push(await conditionally(objects.deleteObject(bucket, key, { ifMatch }, context)));
+  }
+  return errors;
+}
+
+/** The answer names the object that could not be deleted; the others are. */
+async function conditionally(deletion: Promise<void>): Promise<Error | undefined> {
+  try {
+    await deletion;
+    return undefined;
+  } catch (error) {
+    if (error instanceof ObjectError) return error;
+    throw error;
+  }
 }
 
 export const deleteObjects: Operation = {
@@ -56,11 +99,9 @@ export const deleteObjects: Operation = {
         'Missing required header for this request: Content-MD5 OR x-amz-checksum-*',
       );
     const { wanted, isQuiet } = parseDelete(await readDocument(request, DOCUMENT_BYTES_MAX));
-    const keys = wanted.flatMap((w) => (w.key === undefined ? [] : [w.key]));
-    const results = await objects.deleteObjects(bucket, keys, context);
-    let next = 0;
-    const items = wanted.flatMap((w): Xml[] => {
-      const error = w.refused ?? results[next++];
+    const errors = await deleteAll(wanted, objects, bucket, context);
+    const items = wanted.flatMap((w, i): Xml[] => {
+      const error = w.refused ?? errors[i];
       if (!error) return isQuiet ? [] : [element('Deleted', [element('Key', w.text)])];
       const s3Error = toS3Error(error);
       return [

@@ -1,3 +1,4 @@
+import { checksumElement } from '../checksums.js';
 import { readCopySource } from '../copy-source.js';
 import { refuseUnsupported } from '../object-headers.js';
 import { readPartNumber, xmlAnswer, type Operation } from '../operation.js';
@@ -28,6 +29,9 @@ export const uploadPartCopy: Operation = {
       document('CopyPartResult', [
         element('LastModified', isoTime(result.lastModifiedMs)),
         element('ETag', `"${result.etag}"`),
+        ...(result.checksum
+          ? [element(checksumElement(result.checksum.algorithm), result.checksum.value)]
+          : []),
       ]),
     );
   },

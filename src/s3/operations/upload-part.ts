@@ -1,4 +1,4 @@
-import { checksumHeaders } from '../checksums.js';
+import { checksumHeader } from '../checksums.js';
 import { refuseUnsupported } from '../object-headers.js';
 import { readPartNumber, type Operation } from '../operation.js';
 
@@ -17,6 +17,9 @@ export const uploadPart: Operation = {
       body(),
       context,
     );
-    return { status: 200, headers: { ETag: `"${result.etag}"`, ...checksumHeaders(result.checksum) } };
+    const { etag, checksum } = result;
+    // Without x-amz-checksum-type: that is of an object, and a part is none yet.
+    const sum = checksum ? { [checksumHeader(checksum.algorithm)]: checksum.value } : {};
+    return { status: 200, headers: { ETag: `"${etag}"`, ...sum } };
   },
 };

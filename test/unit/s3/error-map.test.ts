@@ -21,6 +21,7 @@ const EXPECTED: Record<ObjectErrorCode, readonly [S3ErrorCode, number]> = {
   'not-modified': ['NotModified', 304],
   conflict: ['ConditionalRequestConflict', 409],
   'invalid-argument': ['InvalidArgument', 400],
+  'invalid-request': ['InvalidRequest', 400],
   'not-yet-remote': ['SlowDown', 503],
   'slow-down': ['SlowDown', 503],
   'disk-full': ['SlowDown', 503],
