@@ -158,6 +158,22 @@ const SUBRESOURCES: ReadonlySet<string> = new Set(
   ROUTES.map((route) => route.when.split('=')[0]!).filter((name) => name !== '' && name !== 'list-type'),
 );
 
+/** The row of a request; undefined where it is nothing that S3 has. */
+export function findRoute(
+  method: string,
+  target: Target,
+  query: Query,
+  headers: RequestHeaders,
+): Route | undefined {
+  return ROUTES.find(
+    (r) =>
+      r.method === method &&
+      r.target === target &&
+      matchesQuery(r.when, query) &&
+      (r.header === undefined || headers.has(r.header)),
+  );
+}
+
 /** @throws S3Error NotImplemented or MethodNotAllowed */
 export function findOperation(
   method: string,
@@ -165,13 +181,7 @@ export function findOperation(
   query: Query,
   headers: RequestHeaders,
 ): Operation {
-  const route = ROUTES.find(
-    (r) =>
-      r.method === method &&
-      r.target === target &&
-      matchesQuery(r.when, query) &&
-      (r.header === undefined || headers.has(r.header)),
-  );
+  const route = findRoute(method, target, query, headers);
   if (route?.operation) return route.operation;
   if (route) throw new S3Error('NotImplemented', `${route.name} is not implemented.`);
   const asked = query.entries.map(([name]) => name).find((name) => SUBRESOURCES.has(name));
@@ -179,7 +189,14 @@ export function findOperation(
     throw new S3Error('NotImplemented', `${method} of the sub-resource ${asked} is not implemented.`);
   throw new S3Error('MethodNotAllowed', undefined, {
     fields: { Method: method, ResourceType: target.toUpperCase() },
+    headers: { Allow: methodsOf(target) },
   });
+}
+
+/** RFC 9110 §15.5.6: a 405 says which methods there are. */
+function methodsOf(target: Target): string {
+  const done = ROUTES.filter((route) => route.target === target && route.operation);
+  return [...new Set(done.map((route) => route.method))].join(', ');
 }
 
 function matchesQuery(when: string, query: Query): boolean {

@@ -164,7 +164,7 @@ export const S3_ERRORS = {
   NoSuchPublicAccessBlockConfiguration: row(
     404,
     'The public access block configuration was not found',
-    'Nothing is public: every request must be signed.',
+    'What is public is decided by public_read in the configuration.',
   ),
   NoSuchTagSet: row(404, 'The TagSet does not exist', 'Buckets have no tags; objects may.'),
   NoSuchUpload: row(

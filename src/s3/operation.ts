@@ -55,11 +55,16 @@ const INT32_MAX = 2_147_483_647;
 export function readCount(query: Query, name: string, fallback: number, capped: number): number {
   const text = query.get(name);
   if (text === undefined || text === '') return fallback;
-  if (!/^\d{1,10}$/.test(text) || Number(text) > INT32_MAX)
-    throw new S3Error('InvalidArgument', `Argument ${name} must be an integer between 0 and ${INT32_MAX}`, {
-      fields: { ArgumentName: name, ArgumentValue: text },
-    });
-  return Math.min(Number(text), capped);
+  const count = /^-?\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= 0 && count <= INT32_MAX))
+    throw new S3Error(
+      'InvalidArgument',
+      count < 0
+        ? `Argument ${name} must be an integer between 0 and ${INT32_MAX}`
+        : `Provided ${name} not an integer or within integer range`,
+      { fields: { ArgumentName: name, ArgumentValue: text } },
+    );
+  return Math.min(count, capped);
 }
 
 /** @throws S3Error InvalidArgument where it is not 1 to 10,000. */

@@ -11,9 +11,11 @@ import type { Observer } from '../async/observer.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { ObjectsApi } from '../objects/api.js';
 import { recordAccess } from './access-log.js';
+import { ANONYMOUS, isUnsigned, publicOperation } from './anonymous.js';
 import { writeAnswer, writeError, type AnswerContext } from './answer.js';
+import { PRIVATE, type BucketSettings } from './bucket-settings.js';
 import type { DrainLimits } from './connection.js';
-import { findOperation } from './dispatch.js';
+import { findOperation, findRoute } from './dispatch.js';
 import { newRequestId, NO_SUBJECT } from './error-document.js';
 import { toS3Error } from './error-map.js';
 import { S3Error } from './errors.js';
@@ -26,11 +28,14 @@ import { headersMeant } from './sigv4/hoisted.js';
 import { verifyRequest, type Identity } from './sigv4/verify.js';
 
 export { attachClientErrorHandler, attachExpectHandler, prepareS3Server } from './connection.js';
+export type { BucketSettings } from './bucket-settings.js';
 export type { Credential, CredentialStore, Right } from './sigv4/credentials.js';
 
 export interface S3AppDeps {
   readonly objects: ObjectsApi;
   readonly credentials: CredentialStore;
+  /** What everybody may do. Default: nothing. */
+  readonly settings?: BucketSettings;
   /** The one region that requests may be signed for. */
   readonly region: string;
   readonly log: Log;
@@ -75,6 +80,16 @@ export function createS3App(deps: S3AppDeps): express.Express {
   return app;
 }
 
+/** A request as far as its line and headers tell. */
+interface AskedRequest {
+  readonly method: string;
+  readonly target: RequestTarget;
+  readonly kind: Operation['target'];
+  readonly headers: RequestHeaders;
+  /** With what a presigned link has in its query. */
+  readonly meant: RequestHeaders;
+}
+
 /** Scheme and host as the client used them, and the bucket where the host does not name it. */
 function bucketUrlOf(req: IncomingMessage, headers: RequestHeaders, target: RequestTarget): string {
   const origin = `${(req.socket as TLSSocket).encrypted ? 'https' : 'http'}://${headers.get('host') ?? ''}`;
@@ -83,9 +98,11 @@ function bucketUrlOf(req: IncomingMessage, headers: RequestHeaders, target: Requ
 
 class S3Endpoint {
   readonly #drain: DrainLimits;
+  readonly #settings: BucketSettings;
 
   constructor(private readonly deps: S3AppDeps) {
     this.#drain = { ...DRAIN_DEFAULTS, ...deps.drain };
+    this.#settings = deps.settings ?? PRIVATE;
   }
 
   /** Never rejects. */
@@ -132,24 +149,19 @@ class S3Endpoint {
     progress: Progress,
     context: { signal: AbortSignal; requestId: string },
   ): Promise<OperationAnswer> {
-    const { objects, credentials, region, clock, domain } = this.deps;
+    const { objects, region, domain } = this.deps;
     const headers = new RequestHeaders(req.rawHeaders);
     const method = req.method ?? '';
     const target = (progress.target = parseRequestTarget(req.url ?? '/', headers.get('host'), domain));
     // Browsers ask before they send a signature; S3 says so of a bucket without CORS.
     if (method === 'OPTIONS') throw new S3Error('AccessForbidden');
     const { bucket, keyText, query } = target;
-    const identity = (progress.identity = verifyRequest(
-      { method, rawPath: target.rawPath, query, headers },
-      { credentials, region, clock },
-    ));
     const kind = bucket === '' ? 'service' : keyText === '' ? 'bucket' : 'object';
     const meant = headersMeant(headers, query);
-    const operation = (progress.operation = findOperation(method, kind, query, meant));
-    if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
-      throw new S3Error('AccessDenied');
+    const { operation, identity } = this.#admit({ method, target, kind, headers, meant }, progress);
     return await operation.run({
       objects,
+      settings: this.#settings,
       region,
       bucket,
       // Only object operations look at it, and there it is checked.
@@ -171,6 +183,29 @@ class S3Endpoint {
           },
         }),
     });
+  }
+
+  /**
+   * What is to be done, and who asks for it. Only a request that does not try to sign can pass as anonymous.
+   * @throws S3Error AccessDenied and all that verifyRequest and findOperation throw
+   */
+  #admit(request: AskedRequest, progress: Progress): { operation: Operation; identity: Identity } {
+    const { credentials, region, clock } = this.deps;
+    const { method, target, kind, headers, meant } = request;
+    const { bucket, query, rawPath } = target;
+    if (this.#settings.isPublicRead(bucket) && isUnsigned(headers, query)) {
+      const asked = findRoute(method, kind, query, meant)?.operation;
+      progress.operation = publicOperation(asked, query);
+      return { operation: progress.operation, identity: ANONYMOUS };
+    }
+    const identity = (progress.identity = verifyRequest(
+      { method, rawPath, query, headers },
+      { credentials, region, clock },
+    ));
+    const operation = (progress.operation = findOperation(method, kind, query, meant));
+    if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
+      throw new S3Error('AccessDenied');
+    return { operation, identity };
   }
 
   /** A 503 is how the gateway asks for patience; any other 5xx is somebody's bug. */

@@ -12,6 +12,7 @@ import { createS3App } from '../s3/router.js';
 import { ConfiguredKeys } from './access-keys.js';
 import { openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
 import type { Config } from './config/config.js';
+import { ConfiguredBuckets } from './configured-buckets.js';
 import { doctor } from './doctor.js';
 import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } from './gateway.js';
 import { GiteeClient } from './gitee-client.js';
@@ -97,6 +98,7 @@ class ComposedGateway implements Gateway {
       createS3App({
         objects,
         credentials: new ConfiguredKeys(config),
+        settings: new ConfiguredBuckets(config),
         region: config.region,
         ...{ log, clock, observer: metrics },
         ...(config.s3.domain === undefined ? {} : { domain: config.s3.domain }),

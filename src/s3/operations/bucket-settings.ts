@@ -27,14 +27,43 @@ const absent = (name: string, code: S3ErrorCode): Operation => ({
   },
 });
 
-/** The owner may do everything, and nobody else is listed. */
-const ACCESS_CONTROL: readonly Xml[] = [
-  element('Owner', OWNER),
-  `<AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">${OWNER.join('')}</Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList>` as Xml,
-];
+const XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"';
+const OWNER_GRANT = `<Grant><Grantee ${XSI} xsi:type="CanonicalUser">${OWNER.join('')}</Grantee><Permission>FULL_CONTROL</Permission></Grant>`;
+/** As S3 lists what a canned ACL public-read grants. */
+const PUBLIC_GRANT = `<Grant><Grantee ${XSI} xsi:type="Group"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>`;
+
+/** The owner may do everything; everybody may read what is public; nobody else is listed. */
+function accessControl(isPublic: boolean): string {
+  return document('AccessControlPolicy', [
+    element('Owner', OWNER),
+    element('AccessControlList', [(OWNER_GRANT + (isPublic ? PUBLIC_GRANT : ''))]),
+  ]);
+}
+
+export const getBucketAcl: Operation = {
+  name: 'GetBucketAcl',
+  target: 'bucket',
+  right: 'read',
+  run: async ({ objects, settings, bucket }) => {
+    await objects.headBucket(bucket);
+    return xmlAnswer(accessControl(settings.isPublicRead(bucket)));
+  },
+};
+
+/** A public bucket is as one with a public policy, although the policy itself stands in the configuration. */
+export const getBucketPolicyStatus: Operation = {
+  name: 'GetBucketPolicyStatus',
+  target: 'bucket',
+  right: 'read',
+  run: async ({ objects, settings, bucket }) => {
+    await objects.headBucket(bucket);
+    if (!settings.isPublicRead(bucket))
+      throw new S3Error('NoSuchBucketPolicy', undefined, { fields: { BucketName: bucket } });
+    return xmlAnswer(document('PolicyStatus', [element('IsPublic', true)]));
+  },
+};
 
 export const getBucketVersioning = fixed('GetBucketVersioning', 'VersioningConfiguration');
-export const getBucketAcl = fixed('GetBucketAcl', 'AccessControlPolicy', ACCESS_CONTROL);
 export const getBucketLogging = fixed('GetBucketLogging', 'BucketLoggingStatus');
 export const getBucketNotification = fixed('GetBucketNotificationConfiguration', 'NotificationConfiguration');
 export const getBucketAccelerate = fixed('GetBucketAccelerateConfiguration', 'AccelerateConfiguration');
@@ -42,7 +71,6 @@ export const getBucketRequestPayment = fixed('GetBucketRequestPayment', 'Request
   element('Payer', 'BucketOwner'),
 ]);
 export const getBucketPolicy = absent('GetBucketPolicy', 'NoSuchBucketPolicy');
-export const getBucketPolicyStatus = absent('GetBucketPolicyStatus', 'NoSuchBucketPolicy');
 export const getBucketCors = absent('GetBucketCors', 'NoSuchCORSConfiguration');
 export const getBucketLifecycle = absent('GetBucketLifecycleConfiguration', 'NoSuchLifecycleConfiguration');
 export const getBucketTagging = absent('GetBucketTagging', 'NoSuchTagSet');
@@ -60,8 +88,8 @@ export const getObjectAcl: Operation = {
   name: 'GetObjectAcl',
   target: 'object',
   right: 'read',
-  run: async ({ objects, bucket, key, context }) => {
+  run: async ({ objects, settings, bucket, key, context }) => {
     await objects.headObject(bucket, key, { conditions: {} }, context);
-    return xmlAnswer(document('AccessControlPolicy', ACCESS_CONTROL));
+    return xmlAnswer(accessControl(settings.isPublicRead(bucket)));
   },
 };
