@@ -2,11 +2,9 @@
  * The body of a request: read once, at the pace of its reader, never held whole (but for small documents).
  * `100 Continue` is sent when the first byte is asked for, so that a refused request costs no upload.
  */
-import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { crc32 } from 'node:zlib';
 import type { ChecksumAlgorithm, RequestBody } from '../objects/api.js';
-import { crc32cOf } from '../objects/crc32c.js';
+import { checkDocument } from '../objects/document-check.js';
 import { announcedChecksum, contentMd5, isChecksumValue } from './checksums.js';
 import { isAwaitingContinue, markContinued } from './connection.js';
 import { S3Error } from './errors.js';
@@ -112,7 +110,7 @@ async function* rawBytes(source: BodySource): AsyncGenerator<Uint8Array, void, u
 
 /**
  * Reads a small document whole and checks it against everything that was promised.
- * @throws S3Error MalformedXML where it is longer than `maxBytes`; BadDigest, XAmzContentSHA256Mismatch.
+ * @throws S3Error MalformedXML where it is longer than `maxBytes`; ObjectError where it is not what was promised.
  */
 export async function readDocument(body: RequestBody, maxBytes: number): Promise<Buffer> {
   const tooLong = () => new S3Error('MalformedXML', `The document is longer than ${maxBytes} bytes.`);
@@ -126,48 +124,6 @@ export async function readDocument(body: RequestBody, maxBytes: number): Promise
     pieces.push(piece);
   }
   const document = Buffer.concat(pieces);
-  if (promise.lengthBytes !== undefined && promise.lengthBytes !== sizeBytes)
-    throw new S3Error('IncompleteBody');
-  if (
-    promise.sha256Hex !== undefined &&
-    promise.sha256Hex !== createHash('sha256').update(document).digest('hex')
-  )
-    throw new S3Error('XAmzContentSHA256Mismatch');
-  if (promise.md5 && !createHash('md5').update(document).digest().equals(promise.md5))
-    throw new S3Error('BadDigest');
-  const value = promise.checksumValue?.();
-  if (
-    promise.checksumAlgorithm &&
-    value !== undefined &&
-    checksumOf(promise.checksumAlgorithm, document) !== value
-  )
-    throw new S3Error(
-      'BadDigest',
-      `The ${promise.checksumAlgorithm} you specified did not match the calculated checksum.`,
-    );
+  checkDocument(document, promise);
   return document;
-}
-
-/** base64; documents are small, so this takes no care of speed. */
-function checksumOf(algorithm: ChecksumAlgorithm, document: Buffer): string {
-  switch (algorithm) {
-    case 'SHA1':
-    case 'SHA256':
-      return createHash(algorithm.toLowerCase()).update(document).digest('base64');
-    case 'CRC32':
-      return word(crc32(document));
-    case 'CRC32C':
-      return word(crc32cOf(document));
-    case 'CRC64NVME':
-      throw new S3Error(
-        'NotImplemented',
-        'CRC64NVME is not implemented for XML documents; use CRC32 or Content-MD5.',
-      );
-  }
-}
-
-function word(value: number): string {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value >>> 0);
-  return bytes.toString('base64');
 }
