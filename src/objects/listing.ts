@@ -75,7 +75,10 @@ function firstStart(
 ): string | undefined {
   const { prefix, after } = request;
   if (after === undefined || after === '' || compareKeys(after, prefix) < 0) return prefix;
-  if (after.startsWith(prefix) && commonPrefixOf(after) === after) return prefixEnd(after);
+  // What stands before the marker was seen, and so was the common prefix that the marker lies in: it sorts
+  // before it. Neither is listed again, however many keys of it follow.
+  const common = after.startsWith(prefix) ? commonPrefixOf(after) : undefined;
+  if (common !== undefined) return prefixEnd(common);
   // A marker past the prefix's range gives an empty page: the start then lies at or after `end`.
   return afterKey(after);
 }

@@ -66,10 +66,12 @@ describe('listing', () => {
     expect(page).toEqual({ items: [], commonPrefixes: [], truncated: false, last: undefined });
   });
 
-  test('a marker inside a common prefix still shows that prefix, the prefix itself skips it', async () => {
+  test('a marker inside a common prefix stands after that prefix, and so does the prefix itself', async () => {
     const all = ['d/1', 'd/2', 'e'];
     const inside = await rollUp(sourceOf(all), { prefix: '', delimiter: '/', after: 'd/1', limit: 10 });
-    expect(inside.commonPrefixes).toEqual(['d/']);
+    expect([inside.commonPrefixes, inside.items.map((i) => i.key)]).toEqual([[], ['e']]);
+    const before = await rollUp(sourceOf(all), { prefix: '', delimiter: '/', after: 'd', limit: 10 });
+    expect(before.commonPrefixes).toEqual(['d/']);
     const past = await rollUp(sourceOf(all), { prefix: '', delimiter: '/', after: 'd/', limit: 10 });
     expect(past.commonPrefixes).toEqual([]);
     expect(past.items.map((i) => i.key)).toEqual(['e']);
