@@ -28,7 +28,9 @@ export function markContinued(req: IncomingMessage): void {
  */
 export function attachExpectHandler(server: Server): void {
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
-    (req as Awaiting)[AWAITING] = true;
+    // RFC 9110 §10.1.1: where the request has no content there is nothing to wait with.
+    const lengthBytes = Number(req.headers['content-length'] ?? 0);
+    (req as Awaiting)[AWAITING] = lengthBytes > 0 || req.headers['transfer-encoding'] !== undefined;
     server.emit('request', req, res);
   });
 }
