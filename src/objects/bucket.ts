@@ -43,6 +43,7 @@ export class Buckets {
       throw new ObjectError(
         'no-such-bucket',
         `no bucket ${JSON.stringify(name)} is configured on this gateway`,
+        { fields: { bucket: name } },
       );
     }
     return bucket;

@@ -101,7 +101,8 @@ export function announcedChecksum(
 export function contentMd5(headers: RequestHeaders): Uint8Array | undefined {
   const value = headers.get('content-md5');
   if (value === undefined) return undefined;
-  if (!isBase64Of(value, 16)) throw new S3Error('InvalidDigest');
+  if (!isBase64Of(value, 16))
+    throw new S3Error('InvalidDigest', undefined, { fields: { 'Content-MD5': value } });
   return Buffer.from(value, 'base64');
 }
 

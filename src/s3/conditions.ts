@@ -22,11 +22,13 @@ export function readConditions(headers: RequestHeaders, prefix = ''): Conditions
  * @throws S3Error NotImplemented for any other, since ignoring it would overwrite what was to be kept.
  */
 export function writeConditions(headers: RequestHeaders): Conditions {
-  for (const name of ['if-modified-since', 'if-unmodified-since'])
-    if (headers.has(name)) throw new S3Error('NotImplemented', `${name} is not implemented for writes.`);
+  const lacking = (header: string, message: string) =>
+    new S3Error('NotImplemented', message, { fields: { Header: header } });
+  for (const name of ['If-Modified-Since', 'If-Unmodified-Since'])
+    if (headers.has(name.toLowerCase())) throw lacking(name, `${name} is not implemented for writes.`);
   const conditions = readConditions(headers);
   if (conditions.ifNoneMatch && !conditions.ifNoneMatch.includes('*'))
-    throw new S3Error('NotImplemented', 'If-None-Match of a write may only be *.');
+    throw lacking('If-None-Match', 'If-None-Match of a write may only be *.');
   return conditions;
 }
 

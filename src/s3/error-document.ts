@@ -28,14 +28,16 @@ export interface ErrorSubject {
 
 export const NO_SUBJECT: ErrorSubject = { resource: '', bucket: '', key: '' };
 
+function namedBySubject({ code }: S3Error, subject: ErrorSubject): Record<string, string> {
+  if (code === 'NoSuchKey' || code === 'NoSuchVersion') return { Key: subject.key };
+  return code === 'NoSuchBucket' ? { BucketName: subject.bucket } : {};
+}
+
 export function errorDocument(error: S3Error, requestId: RequestId, subject: ErrorSubject): string {
-  const named: Record<string, string> =
-    error.code === 'NoSuchKey'
-      ? { Key: subject.key }
-      : error.code === 'NoSuchBucket'
-        ? { BucketName: subject.bucket }
-        : {};
-  const fields = Object.entries({ ...named, ...error.fields }).map(([name, value]) => element(name, value));
+  // What the error itself names goes first: a copy may fail for its source, which is not the subject.
+  const fields = Object.entries({ ...namedBySubject(error, subject), ...error.fields }).map(([name, value]) =>
+    element(name, value),
+  );
   return document(
     'Error',
     [

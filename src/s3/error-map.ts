@@ -3,6 +3,7 @@
  */
 import { ObjectError, type ObjectErrorCode } from '../objects/errors.js';
 import { S3Error, type S3ErrorCode } from './errors.js';
+import { headerOfText } from './headers.js';
 
 /** Retry-After is in whole seconds (RFC 9110 §10.2.3), at least one. */
 const retryAfter = (error: ObjectError, fallbackMs: number): Record<string, string> => ({
@@ -92,22 +93,38 @@ function contentRangeOfUnsatisfied(error: ObjectError): Record<string, string> {
   return size === undefined ? {} : { 'Content-Range': `bytes */${size}` };
 }
 
-/** RFC 9110 §15.4.5: a 304 carries the validators that a 200 would have had. */
+const CACHING = [
+  ['Cache-Control', 'cacheControl'],
+  ['Expires', 'expires'],
+] as const;
+
+/** RFC 9110 §15.4.5: a 304 carries the validators that a 200 would have had, and what it would say of caching. */
 function validatorsOf(error: ObjectError): Record<string, string> {
   const headers: Record<string, string> = {};
   const etag = error.fields['etag'];
   if (etag !== undefined) headers['ETag'] = `"${etag}"`;
   const modified = error.fields['lastModifiedMs'];
   if (typeof modified === 'number') headers['Last-Modified'] = new Date(modified).toUTCString();
+  for (const [name, field] of CACHING) {
+    const value = headerOfText(String(error.fields[field] ?? ''));
+    if (value) headers[name] = value;
+  }
   return headers;
 }
 
 /** Elements of S3's error documents that our fields can fill. */
 const ELEMENTS: Readonly<Record<string, string>> = {
+  bucket: 'BucketName',
+  key: 'Key',
+  uploadId: 'UploadId',
   partNumber: 'PartNumber',
   etag: 'ETag',
   sizeBytes: 'ProposedSize',
   minimumBytes: 'MinSizeAllowed',
+  proposedSize: 'ProposedSize',
+  maxSizeAllowed: 'MaxSizeAllowed',
+  argumentName: 'ArgumentName',
+  argumentValue: 'ArgumentValue',
   condition: 'Condition',
   expectedDigest: 'ExpectedDigest',
   calculatedDigest: 'CalculatedDigest',

@@ -41,19 +41,25 @@ export function refuseUnsupported(headers: RequestHeaders): void {
   for (const name of headers.names()) {
     if (!name.startsWith('x-amz-')) continue;
     const found = NOT_DONE.find(([pattern]) => pattern.test(name));
-    if (found) throw new S3Error('NotImplemented', `${found[1]} is not implemented (${name}).`);
+    if (found)
+      throw new S3Error('NotImplemented', `${found[1]} is not implemented (${name}).`, {
+        fields: { Header: name },
+      });
     if (name.startsWith('x-amz-grant-')) throw new S3Error('AccessControlListNotSupported');
   }
   const encryption = headers.get('x-amz-server-side-encryption');
   if (encryption !== undefined && encryption !== 'AES256')
-    throw new S3Error('NotImplemented', 'x-amz-server-side-encryption may only be AES256.');
+    throw new S3Error('NotImplemented', 'x-amz-server-side-encryption may only be AES256.', {
+      fields: { Header: 'x-amz-server-side-encryption' },
+    });
 }
 
 /** @throws S3Error InvalidStorageClass */
 export function storageClassOf(headers: RequestHeaders): string | undefined {
   const storageClass = headers.get('x-amz-storage-class');
   if (storageClass === undefined || storageClass === 'STANDARD') return undefined;
-  if (!STORAGE_CLASSES.has(storageClass)) throw new S3Error('InvalidStorageClass');
+  if (!STORAGE_CLASSES.has(storageClass))
+    throw new S3Error('InvalidStorageClass', undefined, { fields: { StorageClassRequested: storageClass } });
   return storageClass;
 }
 
@@ -116,12 +122,7 @@ const CONTENT_HEADERS = [
   ['Expires', 'expires', 'response-expires'],
 ] as const;
 
-/** True where the request asks for other headers than the object's. An empty value asks for nothing. */
-export function hasOverrides(query: Query): boolean {
-  return CONTENT_HEADERS.some(([, , override]) => (query.get(override) ?? '') !== '');
-}
-
-/** Headers of GetObject and HeadObject; `query` may override some. */
+/** Headers of GetObject and HeadObject; `query` may override some, where it has a value for them. */
 export function objectHeaders(
   result: HeadResult,
   options: { query: Query; wantsChecksum: boolean },

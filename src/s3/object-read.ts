@@ -7,7 +7,7 @@ import { entityTags, httpDateMs, readConditions } from './conditions.js';
 import { toS3Error } from './error-map.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
-import { hasOverrides, objectHeaders } from './object-headers.js';
+import { objectHeaders } from './object-headers.js';
 import { checkVersion, readPartNumber, type OperationRequest } from './operation.js';
 import { parseRange } from './range.js';
 
@@ -27,16 +27,6 @@ function readIfRange(headers: RequestHeaders): RangeValidator | undefined {
   return lastModifiedMs === undefined ? { etags: entityTags(text, 'strong') } : { lastModifiedMs };
 }
 
-/** AWS GetObject: "To use these parameters, you must sign the request". */
-function refuseOverridesUnsigned({ headers, query }: OperationRequest): void {
-  const isSigned = headers.has('authorization') || query.has('X-Amz-Signature');
-  if (!isSigned && hasOverrides(query))
-    throw new S3Error(
-      'InvalidRequest',
-      'Request specific response headers cannot be used for anonymous GET requests.',
-    );
-}
-
 /**
  * Asks for the object in the way of the request, and says what is answered before its bytes.
  * @throws S3Error InvalidArgument, InvalidRequest, NoSuchVersion, InvalidRange; what `fetch` rejects with.
@@ -47,7 +37,6 @@ export async function readObject<R extends HeadResult>(
 ): Promise<{ result: R; status: number; headers: Record<string, string> }> {
   const { headers, query } = request;
   checkVersion(query);
-  refuseOverridesUnsigned(request);
   const range = readRange(request);
   const ifRange = readIfRange(headers);
   const result = await fetch({

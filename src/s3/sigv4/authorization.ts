@@ -39,7 +39,10 @@ export function readAuthorization(headers: RequestHeaders, query: Query): Author
     );
   if (query.has('AWSAccessKeyId')) throw new S3Error('InvalidRequest', USE_V4);
   if (headers.get('x-amz-security-token') || query.get('X-Amz-Security-Token'))
-    throw new S3Error('InvalidToken', 'Session tokens are not supported: use a long-term access key.');
+    throw new S3Error(
+      'InvalidToken',
+      'The provided token is malformed or otherwise not valid. There are no session tokens here: use a long-term access key.',
+    );
   if (header !== undefined) return fromHeader(header, headers);
   if (isPresigned) return fromQuery(query);
   throw new S3Error('AccessDenied', 'Access Denied: the request is not signed.');

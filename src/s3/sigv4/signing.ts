@@ -34,11 +34,19 @@ export function deriveSigningKey(secret: string, scope: CredentialScope): Uint8A
   return hmac(hmac(hmac(hmac(`AWS4${secret}`, scope.date), scope.region), scope.service), 'aws4_request');
 }
 
-/** Signature of a request, hex. `canonicalRequest` holds bytes, one character each. */
-export function requestSignature(context: SigningContext, canonicalRequest: string): string {
-  return sign(context, 'AWS4-HMAC-SHA256', [
+/** What is signed of a request. `canonicalRequest` holds bytes, one character each. */
+export function requestStringToSign(
+  context: Pick<SigningContext, 'timestamp' | 'scope'>,
+  canonicalRequest: string,
+): string {
+  return stringToSign(context, 'AWS4-HMAC-SHA256', [
     createHash('sha256').update(canonicalRequest, 'latin1').digest('hex'),
   ]);
+}
+
+/** Signature of a request, hex. */
+export function requestSignature(context: SigningContext, canonicalRequest: string): string {
+  return hmac(context.key, requestStringToSign(context, canonicalRequest)).toString('hex');
 }
 
 /** Signature of one chunk of an aws-chunked body, hex. */
@@ -56,8 +64,15 @@ export function trailerSignature(
 }
 
 function sign(context: SigningContext, algorithm: string, lines: readonly string[]): string {
-  const text = [algorithm, context.timestamp, scopeText(context.scope), ...lines].join('\n');
-  return hmac(context.key, text).toString('hex');
+  return hmac(context.key, stringToSign(context, algorithm, lines)).toString('hex');
+}
+
+function stringToSign(
+  { timestamp, scope }: Pick<SigningContext, 'timestamp' | 'scope'>,
+  algorithm: string,
+  lines: readonly string[],
+): string {
+  return [algorithm, timestamp, scopeText(scope), ...lines].join('\n');
 }
 
 /** Compares signatures in constant time; an attacker learns nothing of how many digits were right. */

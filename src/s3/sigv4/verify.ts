@@ -4,13 +4,19 @@
  */
 import type { Clock } from '../../async/clock.js';
 import { S3Error } from '../errors.js';
-import type { RequestHeaders } from '../headers.js';
+import { textOfHeader, type RequestHeaders } from '../headers.js';
 import type { Query } from '../request-target.js';
-import { formatTimestamp, readAuthorization, type Authorization } from './authorization.js';
+import { readAuthorization, type Authorization } from './authorization.js';
 import { canonicalRequest, canonicalUris } from './canonical-request.js';
 import type { Credential, CredentialStore } from './credentials.js';
 import { readPayloadMode, type PayloadMode } from './payload-mode.js';
-import { deriveSigningKey, requestSignature, sameSignature, type SigningContext } from './signing.js';
+import {
+  deriveSigningKey,
+  requestSignature,
+  requestStringToSign,
+  sameSignature,
+  type SigningContext,
+} from './signing.js';
 
 /** AWS: requests more than 15 minutes off are refused. */
 const SKEW_MAX_MS = 15 * 60 * 1000;
@@ -54,26 +60,18 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Ident
     timestamp: authorization.timestamp,
     scope: authorization.scope,
   };
-  const matches = canonicalUris(request.rawPath).some((canonicalUri) =>
-    sameSignature(
-      authorization.signature,
-      requestSignature(
-        signing,
-        canonicalRequest({
-          method: request.method,
-          canonicalUri,
-          query: request.query,
-          headers: request.headers,
-          signedHeaders: authorization.signedHeaders,
-          payloadHash: payload.signedHash,
-        }),
-      ),
-    ),
+  const candidates = canonicalUris(request.rawPath).map((canonicalUri) =>
+    canonicalRequest({
+      method: request.method,
+      canonicalUri,
+      query: request.query,
+      headers: request.headers,
+      signedHeaders: authorization.signedHeaders,
+      payloadHash: payload.signedHash,
+    }),
   );
-  if (!matches)
-    throw new S3Error('SignatureDoesNotMatch', undefined, {
-      fields: { AWSAccessKeyId: authorization.accessKeyId },
-    });
+  if (!candidates.some((c) => sameSignature(authorization.signature, requestSignature(signing, c))))
+    throw signatureDoesNotMatch(authorization, candidates[0]!);
   return {
     accessKeyId: authorization.accessKeyId,
     credential,
@@ -81,6 +79,30 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Ident
     signature: authorization.signature,
     signing,
   };
+}
+
+/**
+ * AWS tells what was signed in its reckoning, so that the fault can be found; nothing in it is secret. Bytes in
+ * hex too, since blanks and line ends do not show.
+ */
+function signatureDoesNotMatch(authorization: Authorization, canonical: string): S3Error {
+  const stringToSign = requestStringToSign(authorization, canonical);
+  return new S3Error('SignatureDoesNotMatch', undefined, {
+    fields: {
+      AWSAccessKeyId: authorization.accessKeyId,
+      StringToSign: stringToSign,
+      SignatureProvided: authorization.signature,
+      StringToSignBytes: spacedHex(stringToSign),
+      CanonicalRequest: textOfHeader(canonical),
+      CanonicalRequestBytes: spacedHex(canonical),
+    },
+  });
+}
+
+function spacedHex(latin1: string): string {
+  return Buffer.from(latin1, 'latin1')
+    .toString('hex')
+    .replace(/..(?=.)/g, '$& ');
 }
 
 function checkScope(authorization: Authorization, region: string): void {
@@ -105,7 +127,7 @@ function checkTime(authorization: Authorization, nowMs: number): void {
       throw new S3Error('RequestTimeTooSkewed', undefined, {
         fields: {
           RequestTime: authorization.timestamp,
-          ServerTime: formatTimestamp(nowMs),
+          ServerTime: isoSeconds(nowMs),
           MaxAllowedSkewMilliseconds: String(SKEW_MAX_MS),
         },
       });
@@ -117,11 +139,14 @@ function checkTime(authorization: Authorization, nowMs: number): void {
     throw new S3Error('AccessDenied', 'Request has expired', {
       fields: {
         'X-Amz-Expires': String(expiresSeconds),
-        Expires: new Date(endMs).toISOString(),
-        ServerTime: new Date(nowMs).toISOString(),
+        Expires: isoSeconds(endMs),
+        ServerTime: isoSeconds(nowMs),
       },
     });
 }
+
+/** ISO 8601 without a fraction, as S3 tells times in errors. */
+const isoSeconds = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+/, '');
 
 /** A header that changes what is done but is not signed could be added on the way. */
 function checkCoverage(authorization: Authorization, headers: RequestHeaders): void {
