@@ -1,0 +1,79 @@
+/** The file that the chain is written to: knows how much of it is good, so that a failed write leaves no half line. */
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { segmentName, syncDirectory, type Segment } from './segments.js';
+
+/** One writer at a time calls this. */
+export class ChainFile {
+  #isDirty = false;
+  #mayHaveRest = false;
+
+  private constructor(
+    readonly name: string,
+    readonly day: string,
+    private readonly handle: FileHandle,
+    private goodBytes: number,
+  ) {}
+
+  static async create(directory: string, day: string, firstSeq: number): Promise<ChainFile> {
+    const name = segmentName(day, firstSeq);
+    // 'wx' not 'w': a file of that name would be a chain that is not ours to overwrite.
+    const handle = await open(join(directory, name), 'wx', 0o600);
+    try {
+      await syncDirectory(directory);
+    } catch (error) {
+      // Or the next try would find the name taken.
+      await handle.close();
+      await rm(join(directory, name), { force: true });
+      throw error;
+    }
+    return new ChainFile(name, day, handle, 0);
+  }
+
+  static async reopen(segment: Segment, sizeBytes: number): Promise<ChainFile> {
+    return new ChainFile(segment.name, segment.day, await open(segment.path, 'r+'), sizeBytes);
+  }
+
+  get sizeBytes(): number {
+    return this.goodBytes;
+  }
+
+  /** Writes all or, where it rejects, nothing that counts: the next append begins where this one did. */
+  async append(bytes: Uint8Array): Promise<void> {
+    if (this.#mayHaveRest) {
+      await this.handle.truncate(this.goodBytes);
+      this.#mayHaveRest = false;
+    }
+    this.#mayHaveRest = true;
+    let written = 0;
+    while (written < bytes.length) {
+      const { bytesWritten } = await this.handle.write(
+        bytes,
+        written,
+        bytes.length - written,
+        this.goodBytes + written,
+      );
+      written += bytesWritten;
+    }
+    this.goodBytes += written;
+    this.#mayHaveRest = false;
+    this.#isDirty = true;
+  }
+
+  /** fsync, where something was written since the last one. */
+  async sync(): Promise<void> {
+    if (!this.#isDirty) return;
+    this.#isDirty = false;
+    await this.handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    try {
+      // A half line must not stay for the next start to find, where it can be helped.
+      if (this.#mayHaveRest) await this.handle.truncate(this.goodBytes);
+      await this.sync();
+    } finally {
+      await this.handle.close();
+    }
+  }
+}
