@@ -27,16 +27,18 @@ const absent = (name: string, code: S3ErrorCode): Operation => ({
   },
 });
 
-const XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"';
-const OWNER_GRANT = `<Grant><Grantee ${XSI} xsi:type="CanonicalUser">${OWNER.join('')}</Grantee><Permission>FULL_CONTROL</Permission></Grant>`;
-/** As S3 lists what a canned ACL public-read grants. */
-const PUBLIC_GRANT = `<Grant><Grantee ${XSI} xsi:type="Group"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>`;
+const grant = (type: string, grantee: string, permission: string): Xml =>
+  `<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}">${grantee}</Grantee><Permission>${permission}</Permission></Grant>` as Xml;
+
+const OWNER_GRANT = grant('CanonicalUser', OWNER.join(''), 'FULL_CONTROL');
+/** What S3 lists for the canned ACL public-read. */
+const PUBLIC_GRANT = grant('Group', '<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>', 'READ');
 
 /** The owner may do everything; everybody may read what is public; nobody else is listed. */
 function accessControl(isPublic: boolean): string {
   return document('AccessControlPolicy', [
     element('Owner', OWNER),
-    element('AccessControlList', [(OWNER_GRANT + (isPublic ? PUBLIC_GRANT : ''))]),
+    element('AccessControlList', isPublic ? [OWNER_GRANT, PUBLIC_GRANT] : [OWNER_GRANT]),
   ]);
 }
 
