@@ -190,14 +190,7 @@ export function findOperation(
   throw new S3Error('MethodNotAllowed', undefined, {
     fields: { Method: method, ResourceType: target.toUpperCase() },
     headers: { Allow: methodsOf(target) },
-    headers: { Allow: methodsOf(target) },
   });
-}
-
-/** RFC 9110 §15.5.6: a 405 says which methods there are. */
-function methodsOf(target: Target): string {
-  const done = ROUTES.filter((route) => route.target === target && route.operation);
-  return [...new Set(done.map((route) => route.method))].join(', ');
 }
 
 /** RFC 9110 §15.5.6: a 405 says which methods there are. */
