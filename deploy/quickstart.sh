@@ -184,15 +184,18 @@ YAML
       owner: "acme", name: ., enterprise: true, lfs: true, collaborators: { "acme-bot": "admin" } })
   }' >"$STATE/local-gitee.json"
 
-  # The shipped Nginx files, with this stack's ports and paths.
-  local nginx="$STATE/nginx"
-  sed -e "s#listen 443 ssl http2;#listen 127.0.0.1:$REGISTRY_PORT ssl http2;#" \
-    -e "s#listen 127.0.0.1:9080;#listen 127.0.0.1:$S3_LISTENER_PORT;#" \
-    -e 's#server_name registry.example.com;#server_name localhost 127.0.0.1;#' \
-    -e "s#/etc/nginx/tls/#$STATE/tls/#" -e "s#/var/log/nginx/#$STATE/log/nginx-#" \
-    "$ROOT/nginx/registry.conf" >"$nginx/registry.conf"
-  sed -e "s#127.0.0.1:5000#127.0.0.1:$REGISTRY_PLAIN_PORT#" -e "s#127.0.0.1:9000#127.0.0.1:$GATEWAY_S3_PORT#" \
-    "$ROOT/nginx/upstreams.conf" >"$nginx/upstreams.conf"
+  # The shipped Nginx files, with this stack's ports and paths. Nobody listens on the web port here.
+  local nginx="$STATE/nginx" file
+  mkdir -p "$nginx/snippets"
+  for file in "$ROOT"/nginx/{http,registry,s3,upstreams}.conf "$ROOT"/nginx/snippets/*.conf; do
+    sed -e "s#listen 443 ssl http2;#listen 127.0.0.1:$REGISTRY_PORT ssl http2;#" \
+      -e "s#listen 127.0.0.1:9080;#listen 127.0.0.1:$S3_LISTENER_PORT;#" \
+      -e 's#server_name registry.example.com;#server_name localhost 127.0.0.1;#' \
+      -e "s#/etc/nginx/tls/#$STATE/tls/#" -e "s#/var/log/nginx/#$STATE/log/nginx-#" \
+      -e "s#127.0.0.1:5000#127.0.0.1:$REGISTRY_PLAIN_PORT#" -e "s#127.0.0.1:9000#127.0.0.1:$GATEWAY_S3_PORT#" \
+      -e "s#server 127.0.0.1:5002;#server unix:$nginx/no-web-listener.sock;#" \
+      "$file" >"$nginx/${file#"$ROOT/nginx/"}"
+  done
   {
     # As root, workers must read the state directory, which is nobody's but root's.
     [ "$(id -u)" -ne 0 ] || printf 'user root;\n'
@@ -204,8 +207,10 @@ events { worker_connections 1024; }
 http {
     client_body_temp_path "$nginx/tmp/body"; proxy_temp_path "$nginx/tmp/proxy"; fastcgi_temp_path "$nginx/tmp/fastcgi";
     uwsgi_temp_path "$nginx/tmp/uwsgi"; scgi_temp_path "$nginx/tmp/scgi";
-    include "$nginx/upstreams.conf";
-    include "$nginx/registry.conf";
+    include http.conf;
+    include upstreams.conf;
+    include registry.conf;
+    include s3.conf;
 }
 NGINX
   } >"$nginx/nginx.conf"

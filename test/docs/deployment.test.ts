@@ -52,13 +52,3 @@ test('no secret stands in the shipped configuration', () => {
   expect(registry.storage.s3).not.toHaveProperty('accesskey');
   expect(registry.storage.s3).not.toHaveProperty('secretkey');
 });
-
-test('Nginx changes nothing that a signature covers on its way to the gateway', () => {
-  const nginx = readDocument('nginx/registry.conf');
-  expect(nginx.match(/proxy_pass http:\/\/gateway_s3;/g)).toHaveLength(1);
-  expect(nginx).not.toMatch(/proxy_pass http:\/\/gateway_s3\//);
-  expect(nginx).not.toMatch(/^\s*rewrite\s/m);
-  expect(nginx).not.toMatch(/Host\s+\$host;/);
-  expect(nginx.match(/proxy_request_buffering +off;/g)).toHaveLength(2);
-  expect(nginx.match(/client_max_body_size +0;/g)).toHaveLength(2);
-});

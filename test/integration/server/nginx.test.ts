@@ -1,103 +1,110 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+/**
+ * The shipped files of nginx/ before servers that stand in for registry and gateway and tell what they got:
+ * routing, headers, limits and restarts. With the real ones: test/integration/deploy/.
+ */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import { connect as http2Connect } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../../support/child.js';
 import { text } from 'node:stream/consumers';
+import { connect as tlsConnect, type SecureVersion } from 'node:tls';
+import { freePort, until } from '../../support/child.js';
+import { TestNginx } from '../../support/nginx.js';
 
-/** The shipped nginx/registry.conf before two servers that tell what they got. */
 let directory: string;
-let nginx: ChildProcess;
-let upstream: Server;
-let upstreamPort: number;
-let tlsPort: number;
-let s3Port: number;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+let nginx: TestNginx;
+const ports = { registry: 0, s3: 0, web: 0 };
+type Backend = keyof typeof ports;
+let backends: Server[] = [];
+/** What a stand-in does before its answer: break connections, for instance. */
+let fault: ((backend: Backend, incoming: IncomingMessage) => boolean) | undefined;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'nginx-'));
-  [upstreamPort, tlsPort, s3Port] = [await freePort(), await freePort(), await freePort()];
-  mkdirSync(join(directory, 'tmp'));
-  const tls = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost'];
-  execFileSync(
-    'openssl',
-    [...tls, '-keyout', `${directory}/registry.key`, '-out', `${directory}/registry.crt`],
-    {
-      stdio: 'ignore',
-    },
-  );
-  const shipped = readFileSync('nginx/registry.conf', 'utf8')
-    .replace('listen 443 ssl http2;', `listen 127.0.0.1:${tlsPort} ssl http2;`)
-    .replace('listen 127.0.0.1:9080;', `listen 127.0.0.1:${s3Port};`)
-    .replaceAll('/etc/nginx/tls/', `${directory}/`)
-    .replaceAll('/var/log/nginx/', `${directory}/`);
-  writeFileSync(`${directory}/registry.conf`, shipped);
-  const upstreams = readFileSync('nginx/upstreams.conf', 'utf8').replaceAll(
-    /127\.0\.0\.1:\d+/g,
-    `127.0.0.1:${upstreamPort}`,
-  );
-  writeFileSync(`${directory}/upstreams.conf`, upstreams);
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-    (name) => `${name}_temp_path ${directory}/tmp/${name};`,
-  );
-  writeFileSync(
-    `${directory}/nginx.conf`,
-    `${userInfo().uid === 0 ? 'user root;' : ''} pid ${directory}/pid; error_log ${directory}/error.log;
-     events {} http { ${temporary.join(' ')} include ${directory}/upstreams.conf; include ${directory}/registry.conf; }`,
-  );
-  execFileSync('nginx', ['-t', '-q', '-c', `${directory}/nginx.conf`], { stdio: 'ignore' });
-  nginx = spawn('nginx', ['-c', `${directory}/nginx.conf`, '-g', 'daemon off;'], { stdio: 'ignore' });
-  await until('nginx answers', async () => !!(await ask(s3Port, '/').catch(() => undefined)), 10_000);
+  for (const name of ['registry', 's3', 'web'] as const) ports[name] = await freePort();
+  nginx = await TestNginx.start({
+    directory,
+    registries: [`127.0.0.1:${ports.registry}`],
+    gatewayS3: `127.0.0.1:${ports.s3}`,
+    gatewayWeb: `127.0.0.1:${ports.web}`,
+  });
 });
 
 afterAll(async () => {
-  nginx.kill('SIGTERM');
-  await once(nginx, 'exit');
+  await nginx.stop();
   await rm(directory, { recursive: true });
 });
 
-beforeEach(async () => {
-  upstream = createServer({ maxHeaderSize: 256 * 1024 }, (incoming, response) => {
-    void text(incoming).then((body) => {
-      const { host, expect: _expect, ...headers } = incoming.headers;
-      response.setHeader('Content-Type', 'application/json');
-      response.end(JSON.stringify({ url: incoming.url, host, headers, bodyBytes: body.length }));
-    });
-  });
-  upstream.listen(upstreamPort, '127.0.0.1');
-  await once(upstream, 'listening');
-});
-afterEach(() => {
-  upstream.closeAllConnections();
-  return new Promise((resolve) => upstream.close(resolve));
+beforeEach(startBackends);
+afterEach(async () => {
+  fault = undefined;
+  await stopBackends();
 });
 
+async function startBackends(): Promise<void> {
+  backends = (['registry', 's3', 'web'] as const).map((name) => {
+    const server = createServer({ maxHeaderSize: 256 * 1024 }, (incoming, response) => {
+      if (fault?.(name, incoming)) return;
+      void text(incoming).then((body) => {
+        const { host, expect: _expect, ...headers } = incoming.headers;
+        response.setHeader('Content-Type', 'application/json');
+        if (name === 's3') response.setHeader('Access-Control-Allow-Origin', 'https://ui.example.com');
+        response.end(
+          JSON.stringify({ backend: name, url: incoming.url, host, headers, bodyBytes: body.length }),
+        );
+      });
+    });
+    return server.listen(ports[name], '127.0.0.1');
+  });
+  for (const server of backends) if (!server.listening) await once(server, 'listening');
+}
+
+async function stopBackends(): Promise<void> {
+  for (const server of backends) {
+    const closed = server.listening ? once(server, 'close') : undefined;
+    server.closeAllConnections();
+    server.close();
+    await closed;
+  }
+  backends = [];
+}
+
+interface Answer {
+  status: number;
+  headers: IncomingMessage['headers'];
+  body: string;
+}
+
 async function ask(
-  port: number,
+  target: 'registry' | 's3' | 's3-public' | 'port80' | 'status',
   path: string,
-  options: { tls?: boolean; method?: string; headers?: Record<string, string>; body?: Buffer } = {},
-): Promise<{ status: number; headers: IncomingMessage['headers']; body: string }> {
+  options: { method?: string; headers?: Record<string, string>; body?: Buffer } = {},
+): Promise<Answer> {
   const { method = 'GET', headers = {} } = options;
-  const target = { host: '127.0.0.1', port, path, method, headers };
-  const sent = options.tls ? httpsRequest({ ...target, rejectUnauthorized: false }) : request(target);
+  const port = { registry: 'tls', s3: 's3', 's3-public': 'tls', port80: 'plain', status: 'status' } as const;
+  const where = { host: '127.0.0.1', port: nginx.ports[port[target]], path, method };
+  const tls = target === 'registry' || target === 's3-public';
+  const named = target === 's3-public' ? { host: `localhost:${nginx.ports.tls}`, ...headers } : headers;
+  const sent = tls
+    ? httpsRequest({
+        ...where,
+        headers: named,
+        rejectUnauthorized: false,
+        ...(target === 's3-public' ? { servername: 'localhost' } : {}),
+      })
+    : request({ ...where, headers: named });
   sent.end(options.body);
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   return { status: response.statusCode!, headers: response.headers, body: await text(response) };
 }
 
 interface Seen {
+  backend: Backend;
   url: string;
   host: string;
   headers: Record<string, string>;
@@ -105,74 +112,356 @@ interface Seen {
 }
 const seen = (answer: { body: string }) => JSON.parse(answer.body) as Seen;
 
-test.each(['/b/a%2Fb%2B//c', '/b/%E4%B8%AD/..%2f', '/b?prefix=a%2Fb&delimiter=%2F', '/b/a+b%20c'])(
-  'the S3 listener passes %s on as it was sent, with the port in Host',
-  async (path) => {
-    const answer = seen(await ask(s3Port, path, { headers: { host: 'registry.test:9080' } }));
-    expect(answer).toMatchObject({ url: path, host: 'registry.test:9080' });
-  },
-);
+describe.each(['s3', 's3-public'] as const)('the S3 listener %s', (listener) => {
+  test.each([
+    '/b/a%2Fb%2B//c',
+    '/b/%E4%B8%AD/..%2f',
+    '/b?prefix=a%2Fb&delimiter=%2F',
+    '/b/a+b%20c?X-Amz-Signature=a%2Bb',
+    '/b//',
+  ])('passes %s on as it was sent, with the port in Host', async (path) => {
+    const host = `localhost:${nginx.ports.tls}`;
+    expect(seen(await ask(listener, path, { headers: { host } }))).toMatchObject({
+      backend: 's3',
+      url: path,
+      host,
+    });
+  });
 
-test('signed headers arrive unchanged, odd names and long values too', async () => {
-  const headers = { 'x-amz-meta_under': 'a', 'x-amz-meta-long': 'v'.repeat(8000), 'content-md5': 'x==' };
-  expect(seen(await ask(s3Port, '/b/k', { headers })).headers).toMatchObject(headers);
+  test('leaves signed headers unchanged, odd names and long values too', async () => {
+    const headers = { 'x-amz-meta_under': 'a', 'x-amz-meta-long': 'v'.repeat(8000), 'content-md5': 'x==' };
+    expect(seen(await ask(listener, '/b/k', { headers })).headers).toMatchObject(headers);
+  });
+
+  test("leaves the gateway's CORS headers as they are", async () => {
+    const { headers } = await ask(listener, '/b/k', { headers: { origin: 'https://ui.example.com' } });
+    expect(headers['access-control-allow-origin']).toBe('https://ui.example.com');
+  });
+
+  test('answers a 503 of S3 while the gateway restarts, which the driver waits out', async () => {
+    await stopBackends();
+    const answer = await ask(listener, '/b/k');
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '2']);
+    expect(answer.headers['content-type']).toBe('application/xml');
+    expect(answer.body).toContain('<Code>ServiceUnavailable</Code>');
+    expect(answer.body).toContain(`<RequestId>${String(answer.headers['x-amz-request-id'])}</RequestId>`);
+  });
+
+  test('sends nothing twice, even where the gateway broke the connection', async () => {
+    let times = 0;
+    fault = (_backend, incoming) => {
+      times++;
+      incoming.socket.destroy();
+      return true;
+    };
+    const answer = await ask(listener, '/b/k', { method: 'PUT', headers: { 'content-length': '0' } });
+    expect([answer.status, times]).toEqual([503, 1]);
+  });
+
+  test('keeps presigned signatures out of its log', async () => {
+    const path = `/b/${listener}`;
+    await ask(listener, `${path}?X-Amz-Signature=0123456789abcdef`);
+    await until('it is logged', async () =>
+      (await nginx.accessLog('s3')).some((line) => line['path'] === path),
+    );
+    expect(readFileSync(`${directory}/log/s3.access.log`, 'utf8')).not.toContain('0123456789abcdef');
+  });
 });
 
-test('an upload larger than any buffer goes through both servers', async () => {
+test('an upload larger than any buffer goes through all servers, and none of it to disk', async () => {
   const body = Buffer.alloc(3 << 20, 1);
-  const direct = await ask(s3Port, '/b/k', { method: 'PUT', body });
-  const front = await ask(tlsPort, '/v2/a/blobs/uploads/', { tls: true, method: 'PATCH', body });
-  expect([seen(direct).bodyBytes, seen(front).bodyBytes]).toEqual([body.length, body.length]);
+  for (const listener of ['s3', 's3-public'] as const) {
+    expect(seen(await ask(listener, '/b/k', { method: 'PUT', body })).bodyBytes).toBe(body.length);
+  }
+  const front = await ask('registry', '/v2/a/blobs/uploads/', { method: 'PATCH', body });
+  expect(seen(front).bodyBytes).toBe(body.length);
+  expect(readFileSync(`${directory}/log/registry.error.log`, 'utf8')).not.toContain('temporary file');
 });
 
-test('while the gateway restarts, the driver gets a 503 of S3 that it waits out', async () => {
-  upstream.closeAllConnections();
-  await new Promise((resolve) => upstream.close(resolve));
-  const answer = await ask(s3Port, '/b/k');
-  expect([answer.status, answer.headers['retry-after']]).toEqual([503, '2']);
-  expect(answer.body).toContain('<Code>ServiceUnavailable</Code>');
-  expect(answer.body).toContain(`<RequestId>${String(answer.headers['x-amz-request-id'])}</RequestId>`);
+test('an upload reaches the registry before its end', async () => {
+  let began: () => void = () => {};
+  const firstByte = new Promise<void>((resolve) => (began = resolve));
+  fault = (_backend, incoming) => {
+    incoming.once('data', () => began());
+    return false;
+  };
+  const sent = httpsRequest({
+    host: '127.0.0.1',
+    port: nginx.ports.tls,
+    path: '/v2/a/blobs/uploads/1',
+    method: 'PATCH',
+    rejectUnauthorized: false,
+  });
+  sent.write(Buffer.alloc(1 << 20));
+  await firstByte;
+  sent.end(Buffer.alloc(1 << 20));
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  expect(seen({ body: await text(response) }).bodyBytes).toBe(2 << 20);
 });
 
 test('while the registry restarts, Docker still sees a registry that asks for patience', async () => {
-  upstream.closeAllConnections();
-  await new Promise((resolve) => upstream.close(resolve));
-  const answer = await ask(tlsPort, '/v2/', { tls: true });
+  await stopBackends();
+  const answer = await ask('registry', '/v2/');
   expect(answer.status).toBe(503);
   expect(answer.headers).toMatchObject({
+    'content-type': 'application/json',
     'retry-after': '3',
     'docker-distribution-api-version': 'registry/2.0',
     'strict-transport-security': 'max-age=31536000',
   });
-  expect(answer.body).toContain('"UNAVAILABLE"');
+  expect(JSON.parse(answer.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
 });
 
-test('the front tells the registry who asks, by which name and over what', async () => {
-  const answer = await ask(tlsPort, '/v2/a/tags/list', {
-    tls: true,
-    headers: { host: 'registry.test:8443' },
-  });
-  expect(seen(answer)).toMatchObject({
-    host: 'registry.test:8443',
-    headers: { 'x-forwarded-proto': 'https' },
-  });
-  expect(answer.headers['docker-distribution-api-version']).toBe('registry/2.0');
+test('while the gateway restarts, logins and webhooks are asked for patience in JSON', async () => {
+  await stopBackends();
+  for (const path of ['/token', '/auth/login', '/auth/', '/hook', '/hook/gitee']) {
+    const answer = await ask('registry', path);
+    expect([path, answer.status, answer.headers['retry-after']]).toEqual([path, 503, '3']);
+    expect(JSON.parse(answer.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
+  }
 });
 
 test.each([
-  ['/v2/_catalog', 200],
-  ['/v2/_catalog?n=1000', 200],
-  ['/v2/_catalog?n=999', 200],
+  ['/', 200],
+  ['/robots.txt', 200],
+  ['/nothing', 404],
+  ['/v2/', 200],
   ['/v2/_catalog?n=1001', 400],
-  ['/v2/_catalog?n=100000000', 400],
-  ['/', 404],
-])('%s answers %d', async (path, status) => {
-  expect((await ask(tlsPort, path, { tls: true })).status).toBe(status);
+])('the answer of %s (%d) has the headers of every answer, each once', async (path, status) => {
+  const answer = await ask('registry', path);
+  expect(answer.status).toBe(status);
+  expect(answer.headers).toMatchObject({
+    'docker-distribution-api-version': 'registry/2.0',
+    'strict-transport-security': 'max-age=31536000',
+    'x-request-id': expect.stringMatching(/^[0-9a-f]{32}$/),
+    server: 'nginx',
+  });
 });
 
-test('no presigned signature stands in the access log', async () => {
-  await ask(s3Port, '/b/k?X-Amz-Signature=0123456789abcdef');
-  const log = () => readFileSync(`${directory}/s3.access.log`, 'utf8');
-  await until('the request is logged', () => log().includes('"path":"/b/k"'), 5_000);
-  expect(log()).not.toContain('0123456789abcdef');
+test('the registry hears who asks, by which name and over what, and nothing that the client made up', async () => {
+  const answer = await ask('registry', '/v2/a/tags/list', {
+    headers: {
+      host: 'registry.test:8443',
+      'user-agent': 'docker/20.10',
+      'x-forwarded-for': '10.1.2.3',
+      'x-real-ip': '10.1.2.3',
+      forwarded: 'host=evil.test;proto=http',
+      'x-forwarded-host': 'evil.test',
+      'x-forwarded-proto': 'http',
+      'x-request-id': 'mine',
+    },
+  });
+  const { host, headers } = seen(answer);
+  const id = String(answer.headers['x-request-id']);
+  expect({ host, ...headers }).toMatchObject({
+    host: 'registry.test:8443',
+    'x-forwarded-proto': 'https',
+    'x-forwarded-for': '127.0.0.1',
+    'x-real-ip': '127.0.0.1',
+    'x-request-id': id,
+    'user-agent': `docker/20.10 request-id/${id}`,
+  });
+  expect(headers).not.toHaveProperty('forwarded');
+  expect(headers).not.toHaveProperty('x-forwarded-host');
+});
+
+test('the request id of the access log is the one that client and gateway got', async () => {
+  const own = { headers: { 'x-request-id': 'mine' } };
+  const web = await ask('registry', '/token', own);
+  const id = seen(web).headers['x-request-id'];
+  expect(id).toMatch(/^[0-9a-f]{32}$/);
+  expect(web.headers['x-request-id']).toBe(id);
+  const s3Id = seen(await ask('s3', '/b/k', own)).headers['x-request-id'];
+  const logged = async (name: 'registry' | 's3', wanted: unknown) =>
+    (await nginx.accessLog(name)).find((line) => line['request_id'] === wanted);
+  await until(
+    'both are logged',
+    async () => !!(await logged('registry', id)) && !!(await logged('s3', s3Id)),
+  );
+  expect(await logged('registry', id)).toMatchObject({ method: 'GET', path: '/token', status: 200 });
+});
+
+test('quotes and control characters of a client cannot forge a line of the access log', async () => {
+  await ask('registry', '/%22%0A%7B%22forged%22', { headers: { 'user-agent': 'a","status":999,"x":"' } });
+  const wanted = '/"\n{"forged"';
+  await until('it is logged', async () =>
+    (await nginx.accessLog('registry')).some((line) => line['path'] === wanted && line['status'] === 404),
+  );
+});
+
+test.each([
+  ['/v2/', 'registry'],
+  ['/v2/a/blobs/uploads/', 'registry'],
+  ['/token?service=x&scope=repository:a%2Fb:pull', 'web'],
+  ['/auth/', 'web'],
+  ['/auth/login', 'web'],
+  ['/auth/callback?code=1', 'web'],
+  ['/hook', 'web'],
+  ['/hook/gitee', 'web'],
+])('%s goes to the stand-in of %s, unchanged', async (path, backend) => {
+  expect(seen(await ask('registry', path))).toMatchObject({ backend, url: path });
+});
+
+test.each([
+  '/notifications',
+  '/metrics',
+  '/healthz',
+  '/readyz',
+  '/debug/vars',
+  '/hook/other',
+  '/token/',
+  '/v1/',
+])('%s is not reached from outside', async (path) => {
+  expect((await ask('registry', path)).status).toBe(404);
+});
+
+test('/v2 leads to /v2/ with the port kept', async () => {
+  const answer = await ask('registry', '/v2');
+  expect([answer.status, answer.headers.location]).toEqual([301, '/v2/']);
+});
+
+test.each([
+  ['', 200],
+  ['?n=1000', 200],
+  ['?n=0001000', 200],
+  ['?n=5&last=a/b', 200],
+  ['?last=caf%C3%A9&n=10', 200],
+  ['?n=1001', 400],
+  ['?n=100000000', 400],
+  ['?n=5&n=99999', 400],
+  ['?last=x;n=99999', 400],
+  ['?%6e=99999', 400],
+  ['?%6E=99999', 400],
+  ['?n=%39%39%39%39', 400],
+  ['?n=%2B99999', 400],
+  ['?n=-1', 400],
+])('the catalog with %s answers %d', async (query, status) => {
+  for (const path of ['/v2/_catalog', '/v2//%5Fcatalog']) {
+    const answer = await ask('registry', `${path}${query}`);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toHaveProperty(status === 200 ? 'backend' : 'errors');
+  }
+});
+
+test('only logins are limited by rate, and a login too many is told when to come again', async () => {
+  const many = (path: string, count: number) =>
+    Promise.all(Array.from({ length: count }, () => ask('registry', path)));
+  for (const path of ['/v2/', '/v2/a/manifests/latest', '/auth/', '/hook', '/hook/gitee']) {
+    expect((await many(path, 150)).filter((answer) => answer.status !== 200)).toEqual([]);
+  }
+  const refused = (await many('/auth/login', 30)).filter((answer) => answer.status !== 200);
+  expect(refused.length).toBeGreaterThan(0);
+  for (const answer of refused) {
+    expect([answer.status, answer.headers['retry-after']]).toEqual([429, '5']);
+    expect(JSON.parse(answer.body)).toMatchObject({ errors: [{ code: 'TOOMANYREQUESTS' }] });
+    expect(answer.headers['strict-transport-security']).toBe('max-age=31536000');
+  }
+  let token: Answer[] = [];
+  await until('a flood of /token is refused', async () => {
+    token = await many('/token', 200);
+    return token.some((answer) => answer.status === 429);
+  });
+  expect(token.filter((answer) => answer.status === 200).length).toBeGreaterThan(0);
+});
+
+test('the landing page says how to log in at the name by which it was asked', async () => {
+  const answer = await ask('registry', '/', { headers: { host: 'registry.test:8443' } });
+  expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8');
+  expect(answer.body).toContain('docker login registry.test:8443');
+  expect((await ask('registry', '/robots.txt')).body).toBe('User-agent: *\nDisallow: /\n');
+});
+
+test('port 80 leads to HTTPS, and answers challenges from the webroot', async () => {
+  const answer = await ask('port80', '/v2/?a=b', { headers: { host: '127.0.0.1' } });
+  expect([answer.status, answer.headers.location]).toEqual([308, 'https://127.0.0.1/v2/?a=b']);
+  execFileSync('mkdir', ['-p', `${nginx.webroot}/.well-known/acme-challenge`]);
+  execFileSync('cp', ['package.json', `${nginx.webroot}/.well-known/acme-challenge/abc`]);
+  expect(await ask('port80', '/.well-known/acme-challenge/abc')).toMatchObject({
+    status: 200,
+    body: readFileSync('package.json', 'utf8'),
+  });
+  expect((await ask('port80', '/.well-known/acme-challenge/none')).status).toBe(404);
+});
+
+test('the status for the exporter counts connections', async () => {
+  expect((await ask('status', '/nginx_status')).body).toMatch(/^Active connections: \d+/);
+});
+
+test('a GET that the registry breaks before its answer is asked again, a PATCH is not', async () => {
+  const counted: Record<string, number> = {};
+  fault = (_backend, incoming) => {
+    const times = (counted[incoming.method!] ??= 0) + 1;
+    counted[incoming.method!] = times;
+    if (times > 1) return false;
+    incoming.socket.destroy();
+    return true;
+  };
+  // Two entries for one stand-in: two replicas.
+  const twice = await mkdtemp(join(tmpdir(), 'nginx-'));
+  const address = `127.0.0.1:${ports.registry}`;
+  const two = await TestNginx.start({ directory: twice, registries: [address, address] });
+  try {
+    const send = async (method: string) => {
+      const sent = httpsRequest({
+        host: '127.0.0.1',
+        port: two.ports.tls,
+        path: '/v2/a/blobs/uploads/1',
+        method,
+        rejectUnauthorized: false,
+      });
+      sent.end(method === 'PATCH' ? Buffer.alloc(100) : undefined);
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    expect([await send('PATCH'), await send('GET')]).toEqual([503, 200]);
+    expect(counted).toEqual({ PATCH: 1, GET: 2 });
+  } finally {
+    await two.stop();
+    await rm(twice, { recursive: true });
+  }
+});
+
+test('HTTP/2 is spoken, also for a body of unknown length', async () => {
+  const session = http2Connect(`https://127.0.0.1:${nginx.ports.tls}`, { rejectUnauthorized: false });
+  const stream = session.request({ ':method': 'PATCH', ':path': '/v2/a/blobs/uploads/1' });
+  stream.write(Buffer.alloc(1 << 20));
+  stream.end(Buffer.alloc(1 << 20));
+  expect(seen({ body: await text(stream) }).bodyBytes).toBe(2 << 20);
+  session.close();
+});
+
+async function handshake(port: number, version: SecureVersion): Promise<string | null> {
+  const socket = tlsConnect({
+    host: '127.0.0.1',
+    port,
+    rejectUnauthorized: false,
+    minVersion: version,
+    maxVersion: version,
+  });
+  try {
+    await once(socket, 'secureConnect');
+    return socket.getProtocol();
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('TLS 1.2 and 1.3 are spoken, and 1.1 is not', async () => {
+  expect(await handshake(nginx.ports.tls, 'TLSv1.2')).toBe('TLSv1.2');
+  expect(await handshake(nginx.ports.tls, 'TLSv1.3')).toBe('TLSv1.3');
+  await expect(handshake(nginx.ports.tls, 'TLSv1.1')).rejects.toThrow();
+});
+
+test('with the documented switch TLS 1.3 alone is spoken', async () => {
+  const only = await mkdtemp(join(tmpdir(), 'nginx-'));
+  const strict = await TestNginx.start({ directory: only, edits: [['TLSv1.2 TLSv1.3;', 'TLSv1.3;']] });
+  try {
+    expect(await handshake(strict.ports.tls, 'TLSv1.3')).toBe('TLSv1.3');
+    await expect(handshake(strict.ports.tls, 'TLSv1.2')).rejects.toThrow(/protocol version|alert/);
+    expect((await strict.check()).code).toBe(0);
+  } finally {
+    await strict.stop();
+    await rm(only, { recursive: true });
+  }
 });
