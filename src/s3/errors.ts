@@ -26,7 +26,7 @@ export const S3_ERRORS = {
   AccessForbidden: row(
     403,
     'CORSResponse: CORS is not enabled for this bucket.',
-    'Browsers cannot use this endpoint directly; put a proxy in front that answers CORS.',
+    'Allow the origin, the method and the headers in the configuration (cors).',
   ),
   AuthorizationHeaderMalformed: row(
     400,
@@ -153,7 +153,7 @@ export const S3_ERRORS = {
   NoSuchCORSConfiguration: row(
     404,
     'The CORS configuration does not exist',
-    'CORS belongs to the proxy in front.',
+    'CORS rules are made in the configuration (cors).',
   ),
   NoSuchKey: row(404, 'The specified key does not exist.', 'List the bucket; keys are case-sensitive.'),
   NoSuchLifecycleConfiguration: row(

@@ -2,7 +2,7 @@
  * The S3 endpoint. A request goes: target → signature → operation → rights → operation. Nothing of its body is
  * read before the first four are right.
  */
-import express from 'express';
+import express, { type Request } from 'express';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../async/clock.js';
@@ -10,11 +10,12 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { ObjectsApi } from '../objects/api.js';
-import { recordAccess } from './access-log.js';
+import { recordAccess, type AccessRecord } from './access-log.js';
 import { ANONYMOUS, isUnsigned, publicOperation } from './anonymous.js';
 import { writeAnswer, writeError, type AnswerContext } from './answer.js';
 import { PRIVATE, type BucketSettings } from './bucket-settings.js';
 import type { DrainLimits } from './connection.js';
+import { answerHeaders, preflightHeaders } from './cors.js';
 import { findOperation, findRoute } from './dispatch.js';
 import { newRequestId, NO_SUBJECT } from './error-document.js';
 import { toS3Error } from './error-map.js';
@@ -25,10 +26,12 @@ import { openBody } from './request-body.js';
 import { checkKey, parseRequestTarget, type RequestTarget } from './request-target.js';
 import { allows, type CredentialStore } from './sigv4/credentials.js';
 import { headersMeant } from './sigv4/hoisted.js';
+import { trustedRequestId } from './upstream-request-id.js';
 import { verifyRequest, type Identity } from './sigv4/verify.js';
 
 export { attachClientErrorHandler, attachExpectHandler, prepareS3Server } from './connection.js';
 export type { BucketSettings } from './bucket-settings.js';
+export type { CorsRule } from './cors.js';
 export type { Credential, CredentialStore, Right } from './sigv4/credentials.js';
 
 export interface S3AppDeps {
@@ -47,6 +50,10 @@ export interface S3AppDeps {
   readonly bodyIdleTimeoutMs?: number;
   /** What is read of a refused body. */
   readonly drain?: Partial<DrainLimits>;
+  /** Proxies whose X-Forwarded-For and X-Request-Id are believed, as Express takes them. Default: none. */
+  readonly trustedProxies?: readonly string[];
+  /** Told of every request when its answer is out; must not throw. */
+  readonly onAccess?: (record: AccessRecord) => void;
 }
 
 const DRAIN_DEFAULTS: DrainLimits = {
@@ -75,6 +82,7 @@ export function createS3App(deps: S3AppDeps): express.Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', false);
+  app.set('trust proxy', [...(deps.trustedProxies ?? [])]);
   const endpoint = new S3Endpoint(deps);
   app.use((req, res) => endpoint.handle(req, res));
   return app;
@@ -106,7 +114,7 @@ class S3Endpoint {
   }
 
   /** Never rejects. */
-  async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  async handle(req: Request, res: ServerResponse): Promise<void> {
     const { clock } = this.deps;
     const startedMs = clock.nowMs();
     const requestId = newRequestId();
@@ -153,9 +161,14 @@ class S3Endpoint {
     const headers = new RequestHeaders(req.rawHeaders);
     const method = req.method ?? '';
     const target = (progress.target = parseRequestTarget(req.url ?? '/', headers.get('host'), domain));
-    // Browsers ask before they send a signature; S3 says so of a bucket without CORS.
-    if (method === 'OPTIONS') throw new S3Error('AccessForbidden');
     const { bucket, keyText, query } = target;
+    const rules = this.#settings.corsRules(bucket);
+    // Browsers ask before they send a signature.
+    if (method === 'OPTIONS')
+      return { status: 200, headers: preflightHeaders(rules, headers, keyText === '' ? 'BUCKET' : 'OBJECT') };
+    // Errors get them too: without them a script could not even read the status.
+    for (const [name, value] of Object.entries(answerHeaders(rules, method, headers)))
+      res.setHeader(name, value);
     const kind = bucket === '' ? 'service' : keyText === '' ? 'bucket' : 'object';
     const meant = headersMeant(headers, query);
     const { operation, identity } = this.#admit({ method, target, kind, headers, meant }, progress);
@@ -217,7 +230,7 @@ class S3Endpoint {
   }
 
   #record(
-    req: IncomingMessage,
+    req: Request,
     res: ServerResponse,
     requestId: string,
     progress: Progress,
@@ -225,26 +238,27 @@ class S3Endpoint {
     isWhole: boolean,
   ): void {
     const { clock, log, observer } = this.deps;
-    recordAccess(
-      {
-        requestId,
-        method: req.method ?? '',
-        url: req.url ?? '',
-        operation: progress.operation?.name ?? 'unknown',
-        bucket: progress.target?.bucket ?? '',
-        accessKeyId: progress.identity?.accessKeyId,
-        // 499, as Nginx writes it: the client went away before there was an answer.
-        status: res.headersSent ? res.statusCode : 499,
-        code: progress.error?.code,
-        bytesIn: progress.bytesIn,
-        bytesOut: progress.bytesOut,
-        durationMs: clock.nowMs() - startedMs,
-        remoteAddress: req.socket.remoteAddress,
-        userAgent: req.headers['user-agent'],
-        isWhole,
-      },
-      log,
-      observer,
-    );
+    const record: AccessRecord = {
+      requestId,
+      upstreamRequestId: trustedRequestId(req),
+      method: req.method ?? '',
+      url: req.url ?? '',
+      operation: progress.operation?.name ?? 'unknown',
+      bucket: progress.target?.bucket ?? '',
+      key: progress.target?.keyText ?? '',
+      accessKeyId: progress.identity?.accessKeyId,
+      // 499, as Nginx writes it: the client went away before there was an answer.
+      status: res.headersSent ? res.statusCode : 499,
+      code: progress.error?.code,
+      bytesIn: progress.bytesIn,
+      bytesOut: progress.bytesOut,
+      durationMs: clock.nowMs() - startedMs,
+      remoteAddress: req.socket.remoteAddress,
+      clientAddress: req.ip,
+      userAgent: req.headers['user-agent'],
+      isWhole,
+    };
+    recordAccess(record, log, observer);
+    this.deps.onAccess?.(record);
   }
 }

@@ -2,6 +2,7 @@
  * The read-only answers to questions about a bucket's settings: what S3 says of a bucket that has none. Tools
  * ask them before they do anything (Terraform, mc, rclone), and stop at a 501.
  */
+import { corsDocument } from '../cors.js';
 import { S3Error, type S3ErrorCode } from '../errors.js';
 import { xmlAnswer, type Operation } from '../operation.js';
 import { OWNER } from '../xml/listing.js';
@@ -52,6 +53,19 @@ export const getBucketAcl: Operation = {
   },
 };
 
+export const getBucketCors: Operation = {
+  name: 'GetBucketCors',
+  target: 'bucket',
+  right: 'read',
+  run: async ({ objects, settings, bucket }) => {
+    await objects.headBucket(bucket);
+    const rules = settings.corsRules(bucket);
+    if (rules.length === 0)
+      throw new S3Error('NoSuchCORSConfiguration', undefined, { fields: { BucketName: bucket } });
+    return xmlAnswer(corsDocument(rules));
+  },
+};
+
 /** A public bucket is as one with a public policy, although the policy itself stands in the configuration. */
 export const getBucketPolicyStatus: Operation = {
   name: 'GetBucketPolicyStatus',
@@ -73,7 +87,6 @@ export const getBucketRequestPayment = fixed('GetBucketRequestPayment', 'Request
   element('Payer', 'BucketOwner'),
 ]);
 export const getBucketPolicy = absent('GetBucketPolicy', 'NoSuchBucketPolicy');
-export const getBucketCors = absent('GetBucketCors', 'NoSuchCORSConfiguration');
 export const getBucketLifecycle = absent('GetBucketLifecycleConfiguration', 'NoSuchLifecycleConfiguration');
 export const getBucketTagging = absent('GetBucketTagging', 'NoSuchTagSet');
 export const getObjectLock = absent('GetObjectLockConfiguration', 'ObjectLockConfigurationNotFoundError');

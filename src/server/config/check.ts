@@ -1,4 +1,6 @@
 /** What no single option can know: rules between options. All mistakes at once. */
+import { CORS_METHODS, patternMistake } from '../../s3/cors.js';
+import { checkAuth } from './check-auth.js';
 import type { BucketConfig, Config, RawConfig } from './config.js';
 import type { Mistake } from './mistakes.js';
 import { nearestName } from './nearest-name.js';
@@ -15,6 +17,8 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
   checkSizes(config, wrong);
   checkKeys(config, wrong);
   checkBuckets(config.buckets, wrong);
+  checkAuth(config, wrong, warnings);
+  checkCors(config, wrong);
   checkHooks(config, wrong, warnings);
   checkOAuth(config, wrong);
   if (config.barrier.holdMs > 25_000) {
@@ -24,6 +28,33 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
 }
 
 type Wrong = (name: string, message: string) => void;
+
+function checkCors(config: Config, wrong: Wrong): void {
+  const names = config.buckets.map((b) => b.name);
+  for (const [i, rule] of config.cors.entries()) {
+    const here = `cors[${i}]`;
+    for (const bucket of rule.buckets) {
+      if (bucket !== '*' && !names.includes(bucket))
+        wrong(`${here}.buckets`, `names ${bucket}, which is no bucket`);
+    }
+    if (rule.origins.length === 0) wrong(`${here}.origins`, 'must name one origin at least');
+    if (rule.methods.length === 0) wrong(`${here}.methods`, 'must name one method at least');
+    for (const method of rule.methods) {
+      if (!(CORS_METHODS as readonly string[]).includes(method))
+        wrong(`${here}.methods`, `has ${method}: only ${CORS_METHODS.join(', ')} may be allowed`);
+    }
+    for (const field of ['origins', 'headers', 'exposeHeaders'] as const) {
+      for (const pattern of rule[field]) {
+        const mistake = patternMistake(pattern);
+        if (mistake !== undefined)
+          wrong(
+            `${here}.${field === 'exposeHeaders' ? 'expose_headers' : field}`,
+            `${JSON.stringify(pattern)} ${mistake}`,
+          );
+      }
+    }
+  }
+}
 
 function checkGitee(config: Config, table: RawConfig, wrong: Wrong, warnings: string[]): void {
   const { gitee, localGitee } = config;

@@ -425,6 +425,25 @@ export const OPTIONS = {
       }),
     }),
   }),
+  cors: list('Which web pages of other origins may use buckets from a browser. The first that fits counts.', {
+    buckets: texts({ default: '["*"]', about: 'Names of buckets; * is every bucket.' }),
+    origins: texts({
+      required: true,
+      about:
+        'Origins of the pages, such as https://app.example.com; one * in each stands for any text, and * alone for every page.',
+    }),
+    methods: texts({ required: true, about: 'Of GET, PUT, POST, DELETE and HEAD.' }),
+    headers: texts({
+      default: '[]',
+      about:
+        'Headers that a page may send; one * in each stands for any text. For uploads by signed requests: ["*"].',
+    }),
+    expose_headers: texts({
+      default: '[]',
+      about: 'Headers that a page may read beyond the usual ones, such as ETag.',
+    }),
+    max_age: duration({ about: 'How long a browser may keep the permission. Unset: it decides itself.' }),
+  }),
   log: group('Logs: one JSON object a line on standard error.', {
     level: choice(['error', 'warn', 'info', 'debug'], {
       default: 'info',

@@ -11,7 +11,9 @@ describe('a request without a signature', () => {
   const codeOf = (answer: S3Answer) => [answer.status, answer.xml('Code')];
   const get = (path: string, headers: Record<string, string> = {}) => app.client.raw('GET', path, headers);
   beforeAll(async () => {
-    app = await startTestApp({ settings: { isPublicRead: (bucket) => bucket === 'images' } });
+    app = await startTestApp({
+      settings: { isPublicRead: (bucket) => bucket === 'images', corsRules: () => [] },
+    });
     await app.client.send({
       method: 'PUT',
       path: '/images/k',
@@ -109,7 +111,9 @@ describe('a request without a signature', () => {
 describe('what a public bucket says of itself', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await startTestApp({ settings: { isPublicRead: (bucket) => bucket === 'images' } });
+    app = await startTestApp({
+      settings: { isPublicRead: (bucket) => bucket === 'images', corsRules: () => [] },
+    });
     await app.client.send({ method: 'PUT', path: '/images/k', body: 'hello' });
   });
   afterAll(() => app.close());

@@ -396,7 +396,7 @@ describe('objects over the wire', () => {
   });
 
   it('answers a browser that asks for CORS', async () => {
-    const answer = await app.client.raw('OPTIONS', '/images/k');
+    const answer = await app.client.raw('OPTIONS', '/images/k', { origin: 'https://a.example' });
     expect([answer.status, answer.xml('Code')]).toEqual([403, 'AccessForbidden']);
   });
 
