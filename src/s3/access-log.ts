@@ -13,6 +13,10 @@ export interface AccessRecord {
   readonly url: string;
   readonly operation: string;
   readonly bucket: string;
+  /** '' where it is about a bucket or all of them. */
+  readonly key: string;
+  /** The proxy's id of the request, where a trusted one sent it. */
+  readonly upstreamRequestId: string | undefined;
   readonly accessKeyId: string | undefined;
   readonly status: number;
   readonly code: string | undefined;
@@ -20,6 +24,8 @@ export interface AccessRecord {
   readonly bytesOut: number;
   readonly durationMs: number;
   readonly remoteAddress: string | undefined;
+  /** Of the client behind trusted proxies; remoteAddress is whoever connected. */
+  readonly clientAddress: string | undefined;
   readonly userAgent: string | undefined;
   /** False where the client did not get the whole answer. */
   readonly isWhole: boolean;
@@ -48,6 +54,7 @@ export function recordAccess(record: AccessRecord, log: Log, observer: Observer)
   if (record.bytesOut > 0) observer.count('gateway_http_bytes_total', { direction: 'out' }, record.bytesOut);
   log.info('request', {
     requestId: record.requestId,
+    upstreamRequestId: record.upstreamRequestId,
     method: record.method,
     url: redactUrl(record.url),
     operation,
@@ -59,6 +66,7 @@ export function recordAccess(record: AccessRecord, log: Log, observer: Observer)
     bytesOut: record.bytesOut,
     durationMs: Math.round(record.durationMs),
     remoteAddress: record.remoteAddress,
+    clientAddress: record.clientAddress,
     userAgent: record.userAgent,
     isWhole: record.isWhole,
   });

@@ -17,13 +17,14 @@ export interface BucketConfig extends RawBucket {
  * The checked configuration. `path_prefix` has no `/` at its ends; `registry_root` is '' or ends with `/`, as
  * LayoutRules has it.
  */
-export interface Config extends Omit<RawConfig, 'gitee' | 'localGitee' | 'buckets'> {
+export interface Config extends Omit<RawConfig, 'gitee' | 'localGitee' | 'audit' | 'buckets'> {
   readonly gitee: RawConfig['gitee'] & {
     /** Without trailing `/`; that of local Gitee where it is enabled. */
     readonly url: string;
     readonly lfsUser: string;
   };
   readonly localGitee: RawConfig['localGitee'] & { readonly enabled: boolean; readonly dataDir: string };
+  readonly audit: RawConfig['audit'] & { readonly directory: string };
   readonly buckets: readonly BucketConfig[];
   /** Every secret of the configuration, for masking and for reload. */
   readonly secrets: readonly Secret[];

@@ -151,6 +151,7 @@ function complete(table: RawConfig, secrets: readonly Secret[]): Config {
     ...table,
     gitee: { ...table.gitee, url: url.replace(/\/$/, ''), lfsUser: table.gitee.lfsUser ?? table.gitee.user },
     localGitee: { ...local, enabled, dataDir: local.dataDir ?? join(table.stateDir, 'local-gitee') },
+    audit: { ...table.audit, directory: table.audit.directory ?? join(table.stateDir, 'audit') },
     buckets: table.buckets.map(completeBucket),
     secrets,
   };

@@ -1,0 +1,68 @@
+import { dirname, resolve } from 'node:path';
+import type { Audit } from '../async/audit.js';
+import { AuditLog } from '../audit/audit-log.js';
+import { FloodGuard } from '../audit/flood-guard.js';
+import { SyslogSender } from '../audit/syslog.js';
+import { FileLease } from '../journal/state-lock.js';
+import type { Config } from './config/config.js';
+import type { GatewayParts } from './gateway.js';
+
+const SYSLOG_GRACE_MS = 2000;
+
+/** The audit log of one gateway with what stands around it. */
+export class AuditParts {
+  private constructor(
+    readonly log: AuditLog,
+    /** For events that anybody can cause: a flood of them is summarised. */
+    readonly guarded: FloodGuard,
+    private readonly syslog: SyslogSender | undefined,
+    private readonly lease: FileLease | undefined,
+  ) {}
+
+  /** The caller holds the lease of the state directory. Rejects where another gateway writes to the directory. */
+  static async open(config: Config, parts: GatewayParts): Promise<AuditParts> {
+    const { clock, log, metrics: observer } = parts;
+    const { keepDays, fileMaxBytes, syslog: url } = config.audit;
+    const directory = config.audit.directory;
+    const lease =
+      dirname(directory) === resolve(config.stateDir) ? undefined : new FileLease(directory, clock);
+    await lease?.acquire();
+    try {
+      const syslog = url === undefined ? undefined : new SyslogSender({ url, clock, log, observer });
+      const audit = await AuditLog.open({
+        ...{ directory, keepDays, fileMaxBytes, clock, log, observer },
+        ...(syslog ? { onRecord: (record, line) => syslog.send(record, line) } : {}),
+      });
+      return new AuditParts(audit, new FloodGuard(audit, clock), syslog, lease);
+    } catch (error) {
+      await lease?.release();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.guarded.flush();
+    await this.log.close();
+    await this.syslog?.close(SYSLOG_GRACE_MS);
+    await this.lease?.release();
+  }
+}
+
+/** Runs what an operator asked for on the control socket, by a signal or offline, and records how it went. */
+export async function byOperator<T>(
+  audit: Audit,
+  action: string,
+  subject: string,
+  run: () => Promise<T>,
+): Promise<T> {
+  const event = { who: 'operator', action, subject, from: 'local' };
+  try {
+    const result = await run();
+    await audit.record({ ...event, result: 'ok' });
+    return result;
+  } catch (error) {
+    const { name } = error instanceof Error ? error : { name: 'Error' };
+    await audit.record({ ...event, result: 'failed', detail: { error: name } });
+    throw error;
+  }
+}

@@ -1,0 +1,57 @@
+/** What of S3 goes into the audit log: changes in buckets that no registry reports for, and who was turned away. */
+import type { Audit } from '../async/audit.js';
+import type { AccessRecord } from '../s3/access-log.js';
+
+const CHANGES: Readonly<Record<string, string>> = {
+  PutObject: 'object.put',
+  PostObject: 'object.put',
+  CompleteMultipartUpload: 'object.put',
+  CopyObject: 'object.copy',
+  RenameObject: 'object.copy',
+  DeleteObject: 'object.delete',
+  DeleteObjects: 'object.delete',
+  PutObjectTagging: 'object.tag',
+  DeleteObjectTagging: 'object.tag',
+  CreateBucket: 'bucket.create',
+  DeleteBucket: 'bucket.delete',
+};
+/** Answers of 400 that mean: this signature is not one. 401 and 403 always do. */
+const REFUSED_CODES: ReadonlySet<string> = new Set([
+  'AuthorizationHeaderMalformed',
+  'AuthorizationQueryParametersError',
+  'XAmzContentSHA256Mismatch',
+]);
+
+export interface S3AuditParts {
+  readonly audit: Audit;
+  /** For refusals, which anybody can cause. */
+  readonly guarded: Audit;
+  /** Buckets whose changes the registry reports. */
+  readonly registryBuckets: ReadonlySet<string>;
+}
+
+/** The hook of the S3 endpoint; called once per request, when its answer is out. */
+export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
+  return (record) => {
+    const { operation, bucket, key, status, code, requestId, upstreamRequestId } = record;
+    const event = {
+      who: record.accessKeyId ?? 'anonymous',
+      subject: key === '' ? bucket : `${bucket}/${key}`,
+      from: record.clientAddress ?? 'unknown',
+      requestId,
+    };
+    const detail = {
+      operation,
+      ...(code === undefined ? {} : { code }),
+      ...(upstreamRequestId === undefined ? {} : { upstreamRequestId }),
+    };
+    if (status === 401 || status === 403 || (code !== undefined && REFUSED_CODES.has(code))) {
+      void parts.guarded.record({ ...event, action: 's3.refuse', result: 'refused', detail });
+      return;
+    }
+    const action = CHANGES[operation];
+    if (action === undefined || status >= 300 || parts.registryBuckets.has(bucket)) return;
+    const size = record.bytesIn > 0 ? { bytes: record.bytesIn } : {};
+    void parts.audit.record({ ...event, action, result: 'ok', detail: { ...detail, ...size } });
+  };
+}
