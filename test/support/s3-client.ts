@@ -32,6 +32,8 @@ export interface S3Request {
 export interface S3Answer {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
+  /** Name, value, name, value … as they came. */
+  readonly rawHeaders: readonly string[];
   readonly body: Buffer;
   readonly text: string;
   /** Value of the first element of that name, unescaped. */
@@ -181,7 +183,7 @@ export class WireClient {
         res.on('error', reject);
         res.on('end', () => {
           req.destroy();
-          resolve(answer(res.statusCode ?? 0, res.headers, Buffer.concat(pieces)));
+          resolve(answer(res, Buffer.concat(pieces)));
         });
       });
       const expects = Object.entries(headers).some(
@@ -195,13 +197,14 @@ export class WireClient {
   }
 }
 
-function answer(status: number, headers: http.IncomingHttpHeaders, body: Buffer): S3Answer {
+function answer(res: http.IncomingMessage, body: Buffer): S3Answer {
   const text = body.toString('utf8');
   const xmlAll = (name: string) =>
     [...text.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, 'g'))].map((m) =>
       unescapeXml(m[1]!),
     );
-  return { status, headers, body, text, xmlAll, xml: (name) => xmlAll(name)[0] };
+  const { statusCode: status = 0, headers, rawHeaders } = res;
+  return { status, headers, rawHeaders, body, text, xmlAll, xml: (name) => xmlAll(name)[0] };
 }
 
 function unescapeXml(text: string): string {
