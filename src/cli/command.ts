@@ -29,7 +29,7 @@ export interface CommandInput {
 
 export interface Command {
   readonly name: string;
-  /** Names of the positional arguments, as in the usage line; all are required. */
+  /** Names of the positional arguments, as in the usage line; those in `[]`, at the end, may be left out. */
   readonly positionals: readonly string[];
   readonly flags: readonly Flag[];
   /** One sentence without a full stop, for the list of commands. */

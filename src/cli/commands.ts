@@ -4,7 +4,9 @@ import { doctorCommand } from './commands/doctor.js';
 import { fsckCommand } from './commands/fsck.js';
 import { localGiteeCommand } from './commands/local-gitee.js';
 import { rebuildCommand } from './commands/rebuild.js';
+import { robotCommand } from './commands/robot.js';
 import { serveCommand } from './commands/serve.js';
+import { sessionCommand } from './commands/session.js';
 import { statusCommand } from './commands/status.js';
 import { verifyCloneCommand } from './commands/verify-clone.js';
 import { versionCommand } from './commands/version.js';
@@ -19,5 +21,7 @@ export const COMMANDS: readonly Command[] = [
   rebuildCommand,
   acceptRemoteCommand,
   verifyCloneCommand,
+  robotCommand,
+  sessionCommand,
   versionCommand,
 ];

@@ -2,9 +2,11 @@
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import type { AccountAdmin } from '../auth/account-admin.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckStep, ProbeResult } from '../server/gateway.js';
+import { ControlAccounts } from './control-accounts.js';
 import type { Operations } from './operations.js';
 
 /** The gateway answered that a command failed; the message is its own. */
@@ -60,6 +62,10 @@ export class ControlClient implements Operations {
 
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
     return this.#json('POST', '/v1/accept-remote', { bucket });
+  }
+
+  accounts(): AccountAdmin {
+    return new ControlAccounts((method, path, body) => this.#json(method, path, body));
   }
 
   close(): Promise<void> {

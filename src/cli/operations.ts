@@ -2,6 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../async/clock.js';
 import { noFailpoints } from '../async/failpoint.js';
+import type { AccountAdmin } from '../auth/account-admin.js';
+import { requireAccounts } from '../server/control-accounts.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckStep, Gateway, ProbeResult } from '../server/gateway.js';
 import { Metrics } from '../server/metrics.js';
@@ -16,6 +18,8 @@ export interface Operations {
   fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep>;
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
+  /** @throws Error where auth is switched off, at the latest when it is asked. */
+  accounts(): AccountAdmin;
 }
 
 /** Operations on a state directory that no gateway has open: opens it for the time of one command. */
@@ -59,5 +63,6 @@ function offline(gateway: Gateway, version: string): Operations {
     fsck: (options) => gateway.fsck(options),
     rebuild: (bucket) => gateway.rebuild(bucket),
     acceptRemote: (bucket) => gateway.acceptRemote(bucket),
+    accounts: () => requireAccounts(gateway.accounts()),
   };
 }

@@ -56,7 +56,8 @@ function parse(command: Command, args: readonly string[]): CommandInput | 'help'
   }
   const { help, json, ...flags } = parsed.values as Record<string, string | boolean | undefined>;
   if (help === true) return 'help';
-  if (parsed.positionals.length !== command.positionals.length) {
+  const needed = command.positionals.filter((name) => !name.startsWith('[')).length;
+  if (parsed.positionals.length < needed || parsed.positionals.length > command.positionals.length) {
     throw new UsageError(`write it as: ${usageLine(command)}`);
   }
   return { flags, positionals: parsed.positionals, json: json === true };

@@ -8,6 +8,8 @@ import { lfsEndpointUrl, LfsChunkRemote } from '../gitee/lfs/lfs-chunk-remote.js
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
+import type { AuditParts } from './audit-parts.js';
+import type { AuthParts } from './auth-parts.js';
 import type { BucketConfig, Config } from './config/config.js';
 import { compileKeyPattern } from './config/key-pattern.js';
 import type { GatewayParts } from './gateway.js';
@@ -22,6 +24,9 @@ export interface SharedParts {
   readonly gitee: GiteeClient;
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
+  readonly audit: AuditParts;
+  /** undefined: auth is switched off. */
+  readonly auth: AuthParts | undefined;
 }
 
 /** One bucket from its connection to Gitee up to what the objects layer works on. */

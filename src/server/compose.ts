@@ -1,6 +1,7 @@
 /** Puts the layers together; nothing else but src/cli builds things. */
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AccountAdmin } from '../auth/account-admin.js';
 import { ChunkCache } from '../chunks/cache.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
@@ -10,6 +11,8 @@ import { Housekeeping } from '../objects/housekeeping.js';
 import { ObjectService } from '../objects/object-service.js';
 import { createS3App } from '../s3/router.js';
 import { ConfiguredKeys } from './access-keys.js';
+import { AuditParts, byOperator } from './audit-parts.js';
+import { noGrants, openAuth } from './auth-parts.js';
 import { openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
 import type { Config } from './config/config.js';
 import { ConfiguredBuckets } from './configured-buckets.js';
@@ -17,8 +20,10 @@ import { doctor } from './doctor.js';
 import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } from './gateway.js';
 import { GiteeClient } from './gitee-client.js';
 import { HealthServer } from './health.js';
+import { s3Audit } from './s3-audit.js';
 import { S3Listener } from './s3-listener.js';
 import { VERSION } from './version.js';
+import { webAccessLog } from './web-access-log.js';
 import { WebListener } from './web-listener.js';
 import { webRouters } from './web-routers.js';
 
@@ -32,6 +37,9 @@ export const compose: Compose = async (config, parts) => {
   await lease.acquire();
   const opened: (() => Promise<void>)[] = [() => lease.release()];
   try {
+    // First, so that it is closed last.
+    const audit = await AuditParts.open(config, parts);
+    opened.push(() => audit.close());
     const chunkDirectory = join(config.stateDir, 'chunks');
     await mkdir(chunkDirectory, { recursive: true });
     const overlay = LmdbStore.open(join(config.stateDir, 'overlay'));
@@ -45,7 +53,9 @@ export const compose: Compose = async (config, parts) => {
     });
     await cache.open();
     opened.push(() => cache.close());
-    const shared: SharedParts = { config, parts, gitee, overlay, cache };
+    const auth = await openAuth({ config, parts, gitee, audit: audit.log, grants: () => noGrants });
+    if (auth) opened.push(() => auth.close());
+    const shared: SharedParts = { config, parts, gitee, overlay, cache, audit, auth };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
       const one = await openBucketParts(shared, bucket);
@@ -101,6 +111,12 @@ class ComposedGateway implements Gateway {
         settings: new ConfiguredBuckets(config),
         region: config.region,
         ...{ log, clock, observer: metrics },
+        trustedProxies: config.web.trustedProxies,
+        onAccess: s3Audit({
+          audit: shared.audit.log,
+          guarded: shared.audit.guarded,
+          registryBuckets: new Set(config.buckets.filter((b) => b.preset === 'registry').map((b) => b.name)),
+        }),
         ...(config.s3.domain === undefined ? {} : { domain: config.s3.domain }),
       }),
       { host: config.s3.host, port: config.s3.port },
@@ -108,7 +124,8 @@ class ComposedGateway implements Gateway {
     const routers = webRouters(shared);
     if (routers.length > 0) {
       const { host, port, trustedProxies } = config.web;
-      this.#web = new WebListener({ host, port, trustedProxies, routers, log });
+      const accessLog = webAccessLog({ clock, log, observer: metrics });
+      this.#web = new WebListener({ host, port, trustedProxies, routers: [accessLog, ...routers], log });
     }
     if (config.gitee.lfsQuotaBytes !== undefined)
       metrics.set('gateway_lfs_quota_bytes', config.gitee.lfsQuotaBytes);
@@ -121,6 +138,8 @@ class ComposedGateway implements Gateway {
     await this.#web?.listen();
     this.#housekeeping.start();
     this.#started = true;
+    this.shared.audit.log.start();
+    await this.#recordOwn('gateway.start');
   }
 
   stop(graceMs: number): Promise<void> {
@@ -137,6 +156,7 @@ class ComposedGateway implements Gateway {
       ...this.buckets.map(({ open }) => (this.#started ? open.stop(commitMs) : open.stop(0))),
     ]);
     if (this.#started) await this.#housekeeping.stop();
+    if (this.#started) await this.#recordOwn('gateway.stop');
     await closeAll(this.opened);
     await this.#health.close();
   }
@@ -178,7 +198,11 @@ class ComposedGateway implements Gateway {
     return problems;
   }
 
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    return byOperator(this.shared.audit.log, 'gateway.reload', '', () => this.#reload());
+  }
+
+  async #reload(): Promise<void> {
     for (const secret of this.shared.config.secrets) {
       if (await secret.refresh()) this.shared.parts.redactor.register(secret.reveal());
     }
@@ -206,7 +230,7 @@ class ComposedGateway implements Gateway {
     const [{ open }] = this.#chosen(bucket) as [BucketParts];
     const { clock } = this.shared.parts;
     const startedMs = clock.nowMs();
-    await open.rebuild();
+    await byOperator(this.shared.audit.log, 'bucket.rebuild', bucket, () => open.rebuild());
     return {
       keys: open.keyCount(),
       seconds: (clock.nowMs() - startedMs) / 1000,
@@ -217,8 +241,12 @@ class ComposedGateway implements Gateway {
   async acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
     const [{ open }] = this.#chosen(bucket) as [BucketParts];
     const previousHead = open.state.status().head;
-    await open.acceptRemote();
+    await byOperator(this.shared.audit.log, 'bucket.accept-remote', bucket, () => open.acceptRemote());
     return { previousHead, head: open.state.status().head };
+  }
+
+  accounts(): AccountAdmin | undefined {
+    return this.shared.auth?.admin;
   }
 
   doctor(): Promise<ProbeResult[]> {
@@ -230,6 +258,14 @@ class ComposedGateway implements Gateway {
     const one = this.buckets.find((b) => b.bucket.name === bucket);
     if (!one) throw new RangeError(`there is no bucket ${bucket}`);
     return [one];
+  }
+
+  #recordOwn(action: string): Promise<void> {
+    const detail = { version: VERSION, pid: process.pid };
+    return this.shared.audit.log.record({
+      ...{ who: 'gateway', action, subject: '', from: 'local', result: 'ok' as const },
+      detail,
+    });
   }
 
   #refreshGauges(): void {

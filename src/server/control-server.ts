@@ -8,6 +8,7 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import { z } from 'zod';
 import type { Log } from '../async/log.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
+import { accountRoutes } from './control-accounts.js';
 import type { SocketPath } from './control-socket.js';
 import type { Gateway, Problem } from './gateway.js';
 
@@ -90,6 +91,7 @@ export class ControlServer {
     app.post('/v1/accept-remote', async (request, response) => {
       response.json(await this.gateway.acceptRemote(bucketRequest.parse(request.body).bucket));
     });
+    app.use(accountRoutes(() => this.gateway.accounts()));
     app.post('/v1/reload', async (_request, response) => {
       await this.gateway.reload();
       response.json({});

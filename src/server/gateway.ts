@@ -5,6 +5,7 @@
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
+import type { AccountAdmin } from '../auth/account-admin.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import type { Config } from './config/config.js';
 import type { Redactor } from './logging/redact.js';
@@ -90,6 +91,8 @@ export interface Gateway {
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
   /** Takes a frozen bucket's remote head as the truth; the old head stays under refs/gateway/keep/. */
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
+  /** Robots and sessions; undefined where auth is switched off. */
+  accounts(): AccountAdmin | undefined;
   /** The read-only probes; never throws for what Gitee answers. */
   doctor(): Promise<ProbeResult[]>;
 }

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { Child, freePort, httpStatus, mustRun, until } from '../../support/child.js';
+import { makeAuthFiles } from '../../support/auth-files.js';
 import { makeImage, push } from '../../support/image.js';
 import { startStack, type Stack } from '../../support/stack.js';
 
@@ -10,6 +11,7 @@ const CLI = path.resolve('dist/cli/main.js');
 /** Every command of the README's table is run here as an operator runs it, on a running stack. */
 describe('the commands of the README', () => {
   let stack: Stack;
+  let keys: string;
   const ran = new Set<string>(['serve']); // what the stack is started with
 
   const command = async (...args: string[]) => {
@@ -20,13 +22,18 @@ describe('the commands of the README', () => {
   };
 
   beforeAll(async () => {
-    stack = await startStack();
+    keys = await mkdtemp(path.join(tmpdir(), 'commands-'));
+    const { config } = await makeAuthFiles(keys);
+    stack = await startStack({ config });
     const registry = await stack.startRegistry();
     const image = await makeImage(path.join(stack.directory, 'image'), [5000, 6000]);
     expect(await push(image, registry.address, 'cli/app:v1')).toMatchObject({ code: 0 });
   }, 120_000);
 
-  afterAll(() => stack.close());
+  afterAll(async () => {
+    await stack.close();
+    await rm(keys, { recursive: true, force: true });
+  });
 
   test('doctor finds nothing wrong and shows no secret', async () => {
     const said = await command('doctor');
@@ -71,6 +78,17 @@ describe('the commands of the README', () => {
       orphan: true,
     });
     await command('accept-remote', '--bucket', 'registry');
+  }, 60_000);
+
+  test('robots are made, shown, disabled and removed; there are no sessions yet', async () => {
+    const secret = await stack.gateway.cli('robot', 'add', 'ci', '--push', 'team/**', '--expires', '90d');
+    expect(secret).toMatchObject({ code: 0 });
+    expect(secret.stdout).toMatch(/^grs_[\w-]{32}\n$/);
+    expect(await command('robot', 'list')).toMatch(/robot\$ci +enabled .*team\/\*\*=pull\+push/);
+    await command('robot', 'disable', 'ci');
+    expect(await command('robot', 'list')).toMatch(/robot\$ci +disabled/);
+    await command('robot', 'remove', 'ci');
+    expect(JSON.parse(await command('session', 'list', '--json'))).toEqual([]);
   }, 60_000);
 
   test('local-gitee runs alone and ends at SIGTERM', async () => {

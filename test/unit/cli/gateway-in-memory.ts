@@ -1,4 +1,5 @@
 /** A gateway that answers from memory, for tests of what stands around it. */
+import type { AccountAdmin } from '../../../src/auth/account-admin.js';
 import type { FsckStep, Gateway, Problem, ProbeResult } from '../../../src/server/gateway.js';
 
 export class GatewayInMemory implements Gateway {
@@ -59,6 +60,9 @@ export class GatewayInMemory implements Gateway {
   async acceptRemote(bucket: string) {
     this.calls.push(`accept-remote ${bucket}`);
     return { previousHead: null, head: 'e'.repeat(40) };
+  }
+  accounts(): AccountAdmin | undefined {
+    return undefined;
   }
   async doctor() {
     return this.probes;
