@@ -162,6 +162,7 @@ export class AuditLog implements Audit {
     for (const timer of this.#timers) clearInterval(timer);
     this.#stop.abort(new Error('the audit log closes'));
     await this.#running;
+    if (this.#timers.length > 0) this.#logHead();
     await this.sync();
     await this.#file_.run(async () => {
       try {

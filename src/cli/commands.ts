@@ -1,5 +1,6 @@
 import type { Command } from './command.js';
 import { acceptRemoteCommand } from './commands/accept-remote.js';
+import { auditCommand } from './commands/audit.js';
 import { doctorCommand } from './commands/doctor.js';
 import { fsckCommand } from './commands/fsck.js';
 import { localGiteeCommand } from './commands/local-gitee.js';
@@ -23,5 +24,6 @@ export const COMMANDS: readonly Command[] = [
   verifyCloneCommand,
   robotCommand,
   sessionCommand,
+  auditCommand,
   versionCommand,
 ];
