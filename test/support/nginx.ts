@@ -92,12 +92,14 @@ export class TestNginx {
       ['/etc/nginx/tls/', `${nginx.tlsDirectory}/`],
       ['/var/log/nginx/', `${options.directory}/log/`],
       ['/var/www/acme', nginx.webroot],
-      [
-        '    server 127.0.0.1:5000 max_fails=3 fail_timeout=5s;',
-        (options.registries ?? ['127.0.0.1:1'])
-          .map((address) => `    server ${address} max_fails=3 fail_timeout=5s;`)
-          .join('\n'),
-      ],
+      ...['max_fails=3 fail_timeout=5s', 'max_fails=0 backup'].map(
+        (parameters): readonly [string, string] => [
+          `    server 127.0.0.1:5000 ${parameters};`,
+          (options.registries ?? ['127.0.0.1:1'])
+            .map((address) => `    server ${address} ${parameters};`)
+            .join('\n'),
+        ],
+      ),
       ['server 127.0.0.1:9000;', `server ${options.gatewayS3 ?? '127.0.0.1:1'};`],
       ['server 127.0.0.1:5002;', `server ${options.gatewayWeb ?? '127.0.0.1:1'};`],
       ...(options.edits ?? []),
