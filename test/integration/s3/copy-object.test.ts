@@ -1,4 +1,5 @@
 // AWS API reference: CopyObject.
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   CopyObjectCommand,
@@ -86,6 +87,58 @@ describe('CopyObject', () => {
     expect([(await head('self')).Metadata, await isBody('self')]).toEqual([{ c: '3' }, true]);
     await copy('self', { ...self, StorageClass: 'STANDARD_IA' });
     expect(await head('self')).toMatchObject({ StorageClass: 'STANDARD_IA', Metadata: { c: '3' } });
+    await copy('self', { ...self, StorageClass: 'STANDARD' });
+    expect((await head('self')).StorageClass).toBeUndefined();
+    for (const CopySource of ['/files/self', 'files/self?versionId=null', 'files/s%65lf'])
+      expect(await refusal(copy('self', { CopySource }))).toEqual([400, 'InvalidRequest']);
+  });
+
+  it('the storage class is the one of the request, never of the source', async () => {
+    await copy('cold', { StorageClass: 'GLACIER' });
+    expect(await head('cold')).toMatchObject({ StorageClass: 'GLACIER', Metadata: { a: '1' } });
+    await copy('warm', { CopySource: 'files/cold' });
+    expect((await head('warm')).StorageClass).toBeUndefined();
+  });
+
+  it('answers the checksum of the copy, and computes one that is asked for', async () => {
+    await bucket.s3.send(
+      new PutObjectCommand({ Bucket, Key: 'summed', Body: BODY, ChecksumAlgorithm: 'SHA256' }),
+    );
+    const sha256 = createHash('sha256').update(BODY).digest('base64');
+    const same = await copy('summed-copy', { CopySource: 'files/summed' });
+    expect(same.CopyObjectResult).toMatchObject({ ChecksumSHA256: sha256, ChecksumType: 'FULL_OBJECT' });
+    const other = await copy('sha1', { CopySource: 'files/summed', ChecksumAlgorithm: 'SHA1' });
+    const sha1 = createHash('sha1').update(BODY).digest('base64');
+    expect(other.CopyObjectResult!.ChecksumSHA1).toBe(sha1);
+    const told = await bucket.s3.send(
+      new HeadObjectCommand({ Bucket, Key: 'sha1', ChecksumMode: 'ENABLED' }),
+    );
+    expect([told.ChecksumSHA1, told.ChecksumSHA256]).toEqual([sha1, undefined]);
+    expect(await refusal(copy('bad', { ChecksumAlgorithm: 'MD4' as 'SHA1' }))).toEqual([
+      400,
+      'InvalidRequest',
+    ]);
+  });
+
+  it('another word than COPY or REPLACE is InvalidArgument', async () => {
+    for (const name of ['x-amz-metadata-directive', 'x-amz-tagging-directive']) {
+      const answer = await bucket.wire.send({
+        method: 'PUT',
+        path: '/files/word',
+        headers: { 'x-amz-copy-source': 'files/source', [name]: 'MERGE' },
+      });
+      expect([answer.status, answer.xml('Code'), answer.xml('ArgumentName')]).toEqual([
+        400,
+        'InvalidArgument',
+        name,
+      ]);
+    }
+  });
+
+  it('both directives REPLACE with nothing leave bytes only', async () => {
+    await copy('bare', { MetadataDirective: 'REPLACE', TaggingDirective: 'REPLACE' });
+    const answer = await head('bare');
+    expect([answer.Metadata, answer.CacheControl, answer.TagCount]).toEqual([{}, undefined, undefined]);
   });
 
   it('works between buckets', async () => {
@@ -134,6 +187,15 @@ describe('CopyObject', () => {
     ['//double//', 'files///double//'],
     ['q?x=1&y', 'files/q%3Fx%3D1%26y'],
     ['source', 'files/source?versionId=null'],
+    ['source', '/files/source?versionId=null'],
+    ['a b+c', 'files%2Fa%20b%2Bc'],
+    ['/leading', 'files//leading'],
+    ['trailing/', 'files/trailing/'],
+    ['q?versionId=null', 'files/q%3FversionId%3Dnull'],
+    ['q?X-Amz-Signature=0', 'files/q?X-Amz-Signature=0'],
+    [`quote'"<&>`, `files/quote'"<&>`],
+    ['u\u0001\n', 'files/u%01%0A'],
+    ['好'.repeat(341), `files/${'%E5%A5%BD'.repeat(341)}`],
   ])('reads the key %j from the source %j', async (key, source) => {
     const path = `/files/${key.split('/').map(encodeURIComponent).join('/')}`;
     if (key !== 'source') await bucket.wire.send({ method: 'PUT', path, body: key });
@@ -144,6 +206,58 @@ describe('CopyObject', () => {
     });
     expect([answer.status, answer.text.includes('<CopyObjectResult')]).toEqual([200, true]);
     expect((await bytes('odd-copy')).equals(key === 'source' ? BODY : Buffer.from(key))).toBe(true);
+  });
+
+  it('reads a source that came as raw UTF-8 (the registry driver sends it so)', async () => {
+    await bucket.s3.send(new PutObjectCommand({ Bucket, Key: '中文/raw +', Body: 'raw' }));
+    const text = { 'x-amz-copy-source': '/files/中文/raw +' };
+    const signed = await bucket.wire.signedHeaders({ method: 'PUT', path: '/files/raw-copy', headers: text });
+    const onWire = Buffer.from(text['x-amz-copy-source'], 'utf8').toString('latin1');
+    const headers = { ...signed, 'x-amz-copy-source': onWire };
+    const answer = await bucket.wire.raw('PUT', '/files/raw-copy', headers);
+    expect([answer.status, (await bytes('raw-copy')).toString()]).toEqual([200, 'raw']);
+  });
+
+  it.each([
+    ['', 400, 'InvalidArgument'],
+    ['/', 400, 'InvalidArgument'],
+    ['files', 400, 'InvalidArgument'],
+    ['files/', 400, 'InvalidArgument'],
+    ['//files/source', 400, 'InvalidArgument'],
+    [`files/${'x'.repeat(1025)}`, 400, 'KeyTooLongError'],
+    ['files/source?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=60', 404, 'NoSuchKey'],
+    ['https://files.example.test/source', 404, 'NoSuchBucket'],
+    ['arn:aws:s3:us-east-1:1:accesspoint/x/object/source', 404, 'NoSuchBucket'],
+    ['files/source?versionId=', 404, 'NoSuchVersion'],
+    ['files/source?versionId=%6eull', 404, 'NoSuchVersion'],
+  ])('the source %j is %d %s, and writes nothing', async (source, status, code) => {
+    const answer = await bucket.wire.send({
+      method: 'PUT',
+      path: '/files/from-garbage',
+      headers: { 'x-amz-copy-source': source },
+    });
+    expect([answer.status, answer.xml('Code')]).toEqual([status, code]);
+    expect(await bucket.listing('from-garbage')).toEqual([]);
+  });
+
+  it('a condition that holds outweighs one that does not, as with GetObject', async () => {
+    const { ETag } = await head('source');
+    const old = new Date('2000-01-01T00:00:00Z');
+    for (const [conditions, status] of [
+      [{ CopySourceIfMatch: ETag, CopySourceIfUnmodifiedSince: old }, 200],
+      [{ CopySourceIfNoneMatch: ETag, CopySourceIfModifiedSince: old }, 412],
+      [{ CopySourceIfMatch: '*' }, 200],
+    ] as const)
+      expect((await refusal(copy('both', conditions as Partial<CopyObjectCommandInput>)))[0]).toBe(status);
+  });
+
+  it('many copies onto one key while it is written leave one of them whole', async () => {
+    const bodies = ['one', 'two', 'three', 'four'].map((word) => Buffer.from(word.repeat(30_000)));
+    for (const [i, Body] of bodies.entries())
+      await bucket.s3.send(new PutObjectCommand({ Bucket, Key: `from/${i}`, Body }));
+    await Promise.all(bodies.map((_, i) => copy('contended', { CopySource: `files/from/${i}` })));
+    const got = await bytes('contended');
+    expect(bodies.some((body) => body.equals(got))).toBe(true);
   });
 
   it('source conditions hold or are PreconditionFailed', async () => {

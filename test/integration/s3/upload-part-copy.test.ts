@@ -1,9 +1,12 @@
 // AWS API reference: UploadPartCopy.
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
+  HeadObjectCommand,
+  ListPartsCommand,
   PutObjectCommand,
   UploadPartCommand,
   UploadPartCopyCommand,
@@ -101,7 +104,7 @@ describe('UploadPartCopy', () => {
     await bucket.landed();
     await complete('heir', id, [part.CopyPartResult!.ETag]);
     expect(await isBody('heir', BODY)).toBe(true);
-  });
+  }, 60_000);
 
   it('refuses ranges outside the source, and conditions that do not hold', async () => {
     const id = await create('refused');
@@ -119,5 +122,79 @@ describe('UploadPartCopy', () => {
       'NoSuchKey',
     ]);
     expect(await refusal(copyPart('refused', 'none', 1))).toEqual([404, 'NoSuchUpload']);
+    expect(await refusal(copyPart('refused', id, 1, { CopySource: 'none/source' }))).toEqual([
+      404,
+      'NoSuchBucket',
+    ]);
+    expect(await refusal(copyPart('refused', id, 10_001))).toEqual([400, 'InvalidArgument']);
+    expect(await refusal(copyPart('refused', id, 1, { CopySource: 'files/source?versionId=x' }))).toEqual([
+      404,
+      'NoSuchVersion',
+    ]);
+    const { Parts } = await bucket.s3.send(new ListPartsCommand({ Bucket, Key: 'refused', UploadId: id }));
+    expect(Parts).toBeUndefined();
+  });
+
+  it('source conditions hold or are PreconditionFailed, as with CopyObject', async () => {
+    const id = await create('conditional');
+    const { ETag, LastModified } = await bucket.s3.send(new HeadObjectCommand({ Bucket, Key: 'source' }));
+    const old = new Date('2000-01-01T00:00:00Z');
+    for (const [conditions, status] of [
+      [{ CopySourceIfMatch: ETag }, 200],
+      [{ CopySourceIfMatch: ETag, CopySourceIfUnmodifiedSince: old }, 200],
+      [{ CopySourceIfNoneMatch: '"x"' }, 200],
+      [{ CopySourceIfNoneMatch: ETag }, 412],
+      [{ CopySourceIfNoneMatch: ETag, CopySourceIfModifiedSince: old }, 412],
+      [{ CopySourceIfModifiedSince: LastModified }, 412],
+      [{ CopySourceIfUnmodifiedSince: old }, 412],
+    ] as const) {
+      const request = copyPart('conditional', id, 1, conditions);
+      expect((await refusal(request))[0]).toBe(status);
+    }
+  });
+
+  it('a copied part replaces a sent one, and the other way round', async () => {
+    const id = await create('swapped');
+    const send = (PartNumber: number) =>
+      bucket.s3.send(
+        new UploadPartCommand({ Bucket, Key: 'swapped', UploadId: id, PartNumber, Body: 'sent' }),
+      );
+    await send(1);
+    const copied = await copyPart('swapped', id, 1, { CopySourceRange: `bytes=0-${5 * MIB - 1}` });
+    await copyPart('swapped', id, 2);
+    const sent = await send(2);
+    await complete('swapped', id, [copied.CopyPartResult!.ETag, sent.ETag]);
+    const expected = Buffer.concat([BODY.subarray(0, 5 * MIB), Buffer.from('sent')]);
+    expect(await isBody('swapped', expected)).toBe(true);
+  });
+
+  it('has the checksum that the upload asks for, so that the object has one too', async () => {
+    const Key = 'summed';
+    const { UploadId } = await bucket.s3.send(
+      new CreateMultipartUploadCommand({
+        Bucket,
+        Key,
+        ChecksumAlgorithm: 'CRC32',
+        ChecksumType: 'FULL_OBJECT',
+      }),
+    );
+    const crc = (bytes: Buffer) => {
+      const word = Buffer.alloc(4);
+      word.writeUInt32BE(crc32(bytes) >>> 0);
+      return word.toString('base64');
+    };
+    const [one, two] = [BODY.subarray(7, 7 + 6 * MIB), BODY.subarray(0, 5)];
+    const range = (from: number, length: number) => ({
+      CopySourceRange: `bytes=${from}-${from + length - 1}`,
+    });
+    const first = await copyPart(Key, UploadId!, 1, range(7, one.length));
+    const last = await copyPart(Key, UploadId!, 2, range(0, two.length));
+    expect([first.CopyPartResult!.ChecksumCRC32, last.CopyPartResult!.ChecksumCRC32]).toEqual([
+      crc(one),
+      crc(two),
+    ]);
+    await complete(Key, UploadId!, [first.CopyPartResult!.ETag, last.CopyPartResult!.ETag]);
+    const head = await bucket.s3.send(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' }));
+    expect([head.ChecksumCRC32, head.ChecksumType]).toEqual([crc(Buffer.concat([one, two])), 'FULL_OBJECT']);
   });
 });

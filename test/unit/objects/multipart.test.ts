@@ -1,0 +1,88 @@
+// AWS "Amazon S3 multipart upload limits": 10,000 parts, at most 1,000 of them on a page that was asked for.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { systemClock } from '../../../src/async/clock.js';
+import { silentLog } from '../../../src/async/log.js';
+import { silentObserver } from '../../../src/async/observer.js';
+import { Buckets, type Bucket } from '../../../src/objects/bucket.js';
+import { ObjectService } from '../../../src/objects/object-service.js';
+import { JournalBucket, key, signal } from '../../support/journal-bucket.js';
+
+const PARTS = 10_000;
+const KEY = key('large');
+const context = { signal, requestId: 'test' };
+
+describe('an upload of 10,000 parts', () => {
+  let harness: JournalBucket;
+  let service: ObjectService;
+  let uploadId: string;
+  beforeAll(async () => {
+    harness = await JournalBucket.open();
+    await harness.start();
+    const { rules, state, chunks } = harness;
+    const concern = { mode: 'local', barrierPatterns: [], holdMs: 0, outage: 'reject' } as const;
+    const bucket: Bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
+    const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
+    service = new ObjectService(new Buckets([bucket]), deps);
+    ({ uploadId } = await service.createMultipartUpload('files', KEY, { meta: {} }));
+    const table = service.multipart.table(bucket);
+    // Rows as UploadPart writes them; their bytes do not matter to a listing.
+    const row = (partNumber: number) => ({
+      partNumber,
+      sizeBytes: partNumber,
+      etag: partNumber.toString(16).padStart(32, '0'),
+      lastModifiedMs: 0,
+      extents: [],
+    });
+    const numbers = Array.from({ length: PARTS }, (_, i) => i + 1);
+    await table.store.commit(
+      [],
+      numbers.map((n) => table.putPart(uploadId, row(n))),
+    );
+  });
+  afterAll(() => harness.remove());
+
+  const list = (afterPartNumber: number, limit: number) =>
+    service.listParts('files', KEY, uploadId, { afterPartNumber, limit });
+
+  test('is listed by marker in pages, each part once and in order', async () => {
+    const numbers: number[] = [];
+    let pages = 0;
+    for (let after = 0, truncated = true; truncated; pages += 1) {
+      const page = await list(after, 999);
+      numbers.push(...page.parts.map((p) => p.partNumber));
+      after = page.parts.at(-1)!.partNumber;
+      truncated = page.truncated;
+    }
+    expect(numbers).toEqual(Array.from({ length: PARTS }, (_, i) => i + 1));
+    expect(pages).toBe(11);
+  });
+
+  test('is listed on one page where that is asked for', async () => {
+    const page = await list(0, PARTS);
+    expect([page.parts.length, page.truncated, page.parts.at(-1)!.partNumber]).toEqual([PARTS, false, PARTS]);
+  });
+
+  test('has an end: no marker from the last part on begins anew', async () => {
+    for (const after of [PARTS, 65_534, 65_535, 65_536, 70_000, 2 ** 31 - 1])
+      expect(await list(after, 1000)).toMatchObject({ parts: [], truncated: false });
+  });
+
+  test('a part other than the last that is too small is named, however many there are', async () => {
+    const page = await list(0, PARTS);
+    const request = {
+      parts: page.parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
+      conditions: {},
+    };
+    await expect(
+      service.completeMultipartUpload('files', KEY, uploadId, request, context),
+    ).rejects.toMatchObject({ code: 'part-too-small', fields: { partNumber: 1 } });
+  });
+
+  test('leaves no row behind when it is aborted', async () => {
+    await service.abortMultipartUpload('files', KEY, uploadId);
+    await expect(list(0, 1)).rejects.toMatchObject({ code: 'no-such-upload' });
+    const { overlay } = harness;
+    const prefix = harness.state.overlayKey('part');
+    expect(await overlay.page(prefix, Buffer.concat([prefix, Buffer.from([0xff])]), 10)).toEqual([]);
+  });
+});
