@@ -14,6 +14,7 @@ import type { BucketConfig, Config } from './config/config.js';
 import { compileKeyPattern } from './config/key-pattern.js';
 import type { GatewayParts } from './gateway.js';
 import type { GiteeClient } from './gitee-client.js';
+import type { LoginParts } from './login-parts.js';
 
 const GRACE_MS = 24 * 3600_000;
 
@@ -27,6 +28,8 @@ export interface SharedParts {
   readonly audit: AuditParts;
   /** undefined: auth is switched off. */
   readonly auth: AuthParts | undefined;
+  /** undefined: auth.oauth is not set. */
+  readonly login: LoginParts | undefined;
 }
 
 /** One bucket from its connection to Gitee up to what the objects layer works on. */

@@ -20,6 +20,7 @@ import { doctor } from './doctor.js';
 import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } from './gateway.js';
 import { GiteeClient } from './gitee-client.js';
 import { HealthServer } from './health.js';
+import { LoginParts } from './login-parts.js';
 import { s3Audit } from './s3-audit.js';
 import { S3Listener } from './s3-listener.js';
 import { VERSION } from './version.js';
@@ -53,9 +54,13 @@ export const compose: Compose = async (config, parts) => {
     });
     await cache.open();
     opened.push(() => cache.close());
-    const auth = await openAuth({ config, parts, gitee, audit: audit.log, grants: () => noGrants });
+    const login = LoginParts.of({ config, parts, gitee, audit: audit.log });
+    const auth = await openAuth({
+      ...{ config, parts, gitee, audit: audit.log },
+      grants: (store, sealer) => login?.grants(store, sealer) ?? noGrants,
+    });
     if (auth) opened.push(() => auth.close());
-    const shared: SharedParts = { config, parts, gitee, overlay, cache, audit, auth };
+    const shared: SharedParts = { config, parts, gitee, overlay, cache, audit, auth, login };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
       const one = await openBucketParts(shared, bucket);

@@ -1,12 +1,12 @@
 import type { RequestHandler } from 'express';
 import type { Audit } from '../async/audit.js';
 import { GiteeApiIdentity } from '../auth/gitee-identity.js';
-import type { DockerPasswords } from '../auth/identity.js';
 import { LoginPage } from '../auth/login-page.js';
 import { StoredGrants } from '../auth/oauth-grants.js';
 import type { Sealer } from '../auth/sealer.js';
 import { GiteeOAuth } from '../gitee/oauth.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
+import type { AuthParts } from './auth-parts.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
 import type { GiteeClient } from './gitee-client.js';
@@ -20,6 +20,8 @@ export interface LoginSurroundings {
 
 /** The page /auth/, and the grants of those who signed in there. */
 export class LoginParts {
+  #grants: StoredGrants | undefined;
+
   private constructor(
     private readonly around: LoginSurroundings,
     private readonly publicUrl: string,
@@ -49,14 +51,15 @@ export class LoginParts {
     return new LoginParts(around, origin, client);
   }
 
-  /** In the store of the token service; the page and the service share one. */
+  /** In the store of the token service. One for it and for the page: two would refresh with the same token. */
   grants(store: KeyValueStore, sealer: Sealer): StoredGrants {
     const { audit, parts } = this.around;
     const { clock, log, metrics: observer } = parts;
-    return new StoredGrants({ store, sealer, oauth: this.oauth, audit, clock, log, observer });
+    this.#grants ??= new StoredGrants({ store, sealer, oauth: this.oauth, audit, clock, log, observer });
+    return this.#grants;
   }
 
-  router(grants: StoredGrants, passwords: DockerPasswords): RequestHandler {
+  router({ store, sealer, passwords }: Pick<AuthParts, 'store' | 'sealer' | 'passwords'>): RequestHandler {
     const { config, parts, gitee, audit } = this.around;
     const { clock, log, metrics: observer } = parts;
     const registry = config.buckets.filter(({ preset }) => preset === 'registry').slice(0, 1);
@@ -65,7 +68,7 @@ export class LoginParts {
       publicUrl: this.publicUrl,
       oauth: this.oauth,
       identity: new GiteeApiIdentity({ api: gitee.api, log }),
-      grants,
+      grants: this.grants(store, sealer),
       passwords,
       repositories: [...new Set(deciding)],
       ...{ audit, clock, log, observer },

@@ -2,6 +2,6 @@ import type { RequestHandler } from 'express';
 import type { SharedParts } from './bucket-parts.js';
 
 /** What the web listener serves with this configuration; empty: it does not listen. */
-export function webRouters(shared: SharedParts): RequestHandler[] {
-  return shared.auth ? [shared.auth.router] : [];
+export function webRouters({ auth, login }: SharedParts): RequestHandler[] {
+  return auth ? [auth.router, ...(login ? [login.router(auth)] : [])] : [];
 }

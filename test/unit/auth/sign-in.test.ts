@@ -46,9 +46,9 @@ beforeEach(() => {
 
 const finish = (callback: Partial<Callback>) =>
   signIn.finish({ state: undefined, code: 'good', error: undefined, cookie: undefined, ...callback }, signal);
-const back = (more: Partial<Callback> = {}) => {
+const back = (more: Partial<Callback> = {}): Partial<Callback> & { state: string } => {
   const { state } = signIn.start();
-  return { state, cookie: state, ...more };
+  return { ...more, state, cookie: state };
 };
 
 test('a code becomes a person with the repositories that they have a right in', async () => {
