@@ -4,6 +4,7 @@ import { auditCommand } from './commands/audit.js';
 import { doctorCommand } from './commands/doctor.js';
 import { fsckCommand } from './commands/fsck.js';
 import { localGiteeCommand } from './commands/local-gitee.js';
+import { notificationsCommand } from './commands/notifications.js';
 import { rebuildCommand } from './commands/rebuild.js';
 import { robotCommand } from './commands/robot.js';
 import { serveCommand } from './commands/serve.js';
@@ -25,5 +26,6 @@ export const COMMANDS: readonly Command[] = [
   robotCommand,
   sessionCommand,
   auditCommand,
+  notificationsCommand,
   versionCommand,
 ];

@@ -6,7 +6,9 @@ import type { AccountAdmin } from '../auth/account-admin.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckStep, ProbeResult } from '../server/gateway.js';
+import type { NotificationAdmin } from '../notifications/notifier.js';
 import { ControlAccounts } from './control-accounts.js';
+import { ControlNotifications } from './control-notifications.js';
 import type { Operations } from './operations.js';
 
 /** The gateway answered that a command failed; the message is its own. */
@@ -62,6 +64,10 @@ export class ControlClient implements Operations {
 
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
     return this.#json('POST', '/v1/accept-remote', { bucket });
+  }
+
+  notifications(): NotificationAdmin {
+    return new ControlNotifications((method, path, body) => this.#json(method, path, body));
   }
 
   accounts(): AccountAdmin {

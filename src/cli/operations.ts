@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../async/clock.js';
 import { noFailpoints } from '../async/failpoint.js';
 import type { AccountAdmin } from '../auth/account-admin.js';
+import type { NotificationAdmin } from '../notifications/notifier.js';
 import { requireAccounts } from '../server/control-accounts.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckStep, Gateway, ProbeResult } from '../server/gateway.js';
@@ -20,6 +21,8 @@ export interface Operations {
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
   /** @throws Error where auth is switched off, at the latest when it is asked. */
   accounts(): AccountAdmin;
+  /** @throws Error where notifications are switched off, at the latest when it is asked. */
+  notifications(): NotificationAdmin;
 }
 
 /** Operations on a state directory that no gateway has open: opens it for the time of one command. */
@@ -64,5 +67,6 @@ function offline(gateway: Gateway, version: string): Operations {
     rebuild: (bucket) => gateway.rebuild(bucket),
     acceptRemote: (bucket) => gateway.acceptRemote(bucket),
     accounts: () => requireAccounts(gateway.accounts()),
+    notifications: () => gateway.notifications(),
   };
 }

@@ -14,6 +14,7 @@ import type { BucketConfig, Config } from './config/config.js';
 import { compileKeyPattern } from './config/key-pattern.js';
 import type { GatewayParts } from './gateway.js';
 import type { GiteeClient } from './gitee-client.js';
+import type { HookParts } from './hook-parts.js';
 import type { LoginParts } from './login-parts.js';
 
 const GRACE_MS = 24 * 3600_000;
@@ -26,6 +27,7 @@ export interface SharedParts {
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
   readonly audit: AuditParts;
+  readonly hooks: HookParts;
   /** undefined: auth is switched off. */
   readonly auth: AuthParts | undefined;
   /** undefined: auth.oauth is not set. */

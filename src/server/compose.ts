@@ -6,6 +6,7 @@ import { ChunkCache } from '../chunks/cache.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { FileLease } from '../journal/state-lock.js';
+import type { NotificationAdmin } from '../notifications/notifier.js';
 import { Buckets } from '../objects/bucket.js';
 import { Housekeeping } from '../objects/housekeeping.js';
 import { ObjectService } from '../objects/object-service.js';
@@ -20,6 +21,7 @@ import { doctor } from './doctor.js';
 import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } from './gateway.js';
 import { GiteeClient } from './gitee-client.js';
 import { HealthServer } from './health.js';
+import { HookParts } from './hook-parts.js';
 import { LoginParts } from './login-parts.js';
 import { s3Audit } from './s3-audit.js';
 import { S3Listener } from './s3-listener.js';
@@ -41,6 +43,8 @@ export const compose: Compose = async (config, parts) => {
     // First, so that it is closed last.
     const audit = await AuditParts.open(config, parts);
     opened.push(() => audit.close());
+    const hooks = await HookParts.open(config, parts, audit);
+    opened.push(() => hooks.close());
     const chunkDirectory = join(config.stateDir, 'chunks');
     await mkdir(chunkDirectory, { recursive: true });
     const overlay = LmdbStore.open(join(config.stateDir, 'overlay'));
@@ -60,7 +64,7 @@ export const compose: Compose = async (config, parts) => {
       grants: (store, sealer) => login?.grants(store, sealer) ?? noGrants,
     });
     if (auth) opened.push(() => auth.close());
-    const shared: SharedParts = { config, parts, gitee, overlay, cache, audit, auth, login };
+    const shared: SharedParts = { config, parts, gitee, overlay, cache, audit, hooks, auth, login };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
       const one = await openBucketParts(shared, bucket);
@@ -126,7 +130,11 @@ class ComposedGateway implements Gateway {
       }),
       { host: config.s3.host, port: config.s3.port },
     );
-    const routers = webRouters(shared);
+    const hooked = buckets.map(({ config: { name, repository, branch }, open }) => ({
+      ...{ name, repository, branch },
+      hint: () => open.hint(),
+    }));
+    const routers = [...shared.hooks.routers(hooked), ...webRouters(shared)];
     if (routers.length > 0) {
       const { host, port, trustedProxies } = config.web;
       const accessLog = webAccessLog({ clock, log, observer: metrics });
@@ -140,6 +148,7 @@ class ComposedGateway implements Gateway {
     await this.#health.listen();
     for (const { open } of this.buckets) open.start();
     await this.#listener.listen();
+    await this.shared.hooks.start();
     await this.#web?.listen();
     this.#housekeeping.start();
     this.#started = true;
@@ -252,6 +261,10 @@ class ComposedGateway implements Gateway {
 
   accounts(): AccountAdmin | undefined {
     return this.shared.auth?.admin;
+  }
+
+  notifications(): NotificationAdmin {
+    return this.shared.hooks.admin();
   }
 
   doctor(): Promise<ProbeResult[]> {

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { Log } from '../async/log.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { accountRoutes } from './control-accounts.js';
+import { notificationRoutes } from './control-notifications.js';
 import type { SocketPath } from './control-socket.js';
 import type { Gateway, Problem } from './gateway.js';
 
@@ -92,6 +93,7 @@ export class ControlServer {
       response.json(await this.gateway.acceptRemote(bucketRequest.parse(request.body).bucket));
     });
     app.use(accountRoutes(() => this.gateway.accounts()));
+    app.use(notificationRoutes(() => this.gateway.notifications()));
     app.post('/v1/reload', async (_request, response) => {
       await this.gateway.reload();
       response.json({});

@@ -7,6 +7,7 @@ import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { AccountAdmin } from '../auth/account-admin.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
+import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { Config } from './config/config.js';
 import type { Redactor } from './logging/redact.js';
 import type { Metrics } from './metrics.js';
@@ -93,6 +94,8 @@ export interface Gateway {
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
   /** Robots and sessions; undefined where auth is switched off. */
   accounts(): AccountAdmin | undefined;
+  /** @throws Error where notifications are switched off. */
+  notifications(): NotificationAdmin;
   /** The read-only probes; never throws for what Gitee answers. */
   doctor(): Promise<ProbeResult[]>;
 }

@@ -105,7 +105,7 @@ export const METRICS: readonly MetricRow[] = [
   ),
   counter(
     'gateway_notification_deliveries_total',
-    'Deliveries to targets: ok, retry, dead.',
+    'Deliveries to targets: ok, retry, dead, lost (no room).',
     'target',
     'result',
   ),

@@ -1,5 +1,6 @@
 /** A gateway that answers from memory, for tests of what stands around it. */
 import type { AccountAdmin } from '../../../src/auth/account-admin.js';
+import type { NotificationAdmin } from '../../../src/notifications/notifier.js';
 import type { FsckStep, Gateway, Problem, ProbeResult } from '../../../src/server/gateway.js';
 
 export class GatewayInMemory implements Gateway {
@@ -60,6 +61,9 @@ export class GatewayInMemory implements Gateway {
   async acceptRemote(bucket: string) {
     this.calls.push(`accept-remote ${bucket}`);
     return { previousHead: null, head: 'e'.repeat(40) };
+  }
+  notifications(): NotificationAdmin {
+    throw new Error('notifications are switched off');
   }
   accounts(): AccountAdmin | undefined {
     return undefined;

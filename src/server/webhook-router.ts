@@ -1,0 +1,125 @@
+/**
+ * `POST /hook` and `/hook/gitee`: Gitee's word that a branch moved. A hint to look at once, never data: the
+ * signature of a hook does not cover its body (src/gitee/webhook.ts).
+ */
+import { createHash } from 'node:crypto';
+import express, { type Request, type RequestHandler } from 'express';
+import { LRUCache } from 'lru-cache';
+import type { Audit } from '../async/audit.js';
+import type { Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+import { readWebhook, type WebhookVerdict } from '../gitee/webhook.js';
+
+/** A bucket that a push may be about. */
+export interface HookedBucket {
+  readonly name: string;
+  /** `owner/name`. */
+  readonly repository: string;
+  readonly branch: string;
+  readonly hint: () => void;
+}
+
+export interface WebhookParts {
+  readonly buckets: readonly HookedBucket[];
+  /** Asked for at each delivery: it may be rotated. */
+  readonly secret: () => string;
+  readonly audit: Audit;
+  /** For refusals, which anybody can cause. */
+  readonly guarded: Audit;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observer: Observer;
+}
+
+type Push = Extract<WebhookVerdict, { kind: 'push' }>;
+
+/** A push of many commits with long messages; Gitee sends about ten commits of it. */
+const BODY_MAX = '5mb';
+const REMEMBERED_MAX = 1000;
+/** A branch is not looked at more often on somebody else's word. */
+const HINT_EVERY_MS = 1000;
+
+export function webhookRouter(parts: WebhookParts): RequestHandler {
+  const seen = new LRUCache<string, true>({ max: REMEMBERED_MAX });
+  const hints = new Map(parts.buckets.map((bucket) => [bucket, new Debounce(bucket.hint, parts.clock)]));
+  const count = (result: string) => parts.observer.count('gateway_webhooks_total', { result });
+
+  const router = express.Router();
+  router.post(
+    ['/hook', '/hook/gitee'],
+    express.raw({ type: () => true, limit: BODY_MAX }),
+    (request, response) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+      const verdict = readWebhook(request.headers, body, parts.secret(), parts.clock.nowMs());
+      const common = {
+        from: request.ip ?? 'unknown',
+        ...(typeof response.locals.requestId === 'string' ? { requestId: response.locals.requestId } : {}),
+      };
+      if (verdict.kind === 'refused') {
+        count('refused');
+        const { reason } = verdict;
+        const event = { who: 'anonymous', action: 'webhook.refuse', subject: '', result: 'refused' as const };
+        void parts.guarded.record({ ...event, ...common, detail: { reason } });
+        response.status(reason === 'no-token' ? 401 : 403).json({ error: reason });
+        return;
+      }
+      // Nothing is waited for: Gitee gives a delivery up after a few seconds and does not repeat it.
+      response.status(200).json({ status: verdict.kind });
+      const delivery = deliveryOf(request, body);
+      if (seen.has(delivery)) return count('repeated');
+      seen.set(delivery, true);
+      if (verdict.kind === 'other') return count('other');
+      const meant = parts.buckets.filter((bucket) => isAbout(verdict, bucket));
+      count(meant.length > 0 ? 'push' : 'unrelated');
+      for (const bucket of meant) {
+        hints.get(bucket)?.call();
+        parts.log.info('Gitee reports a push: the branch is looked at', { bucket: bucket.name });
+        const event = { who: 'gitee', action: 'webhook.push', subject: bucket.name, result: 'ok' as const };
+        void parts.audit.record({ ...event, ...common, detail: { after: verdict.after ?? 'deleted' } });
+      }
+    },
+  );
+  return router;
+}
+
+/** Names at Gitee are the same in any case; where the body names no repository, every bucket of the branch is meant. */
+function isAbout(push: Push, bucket: HookedBucket): boolean {
+  if (push.ref !== `refs/heads/${bucket.branch}`) return false;
+  const { pathWithNamespace } = push;
+  return (
+    pathWithNamespace === undefined || pathWithNamespace.toLowerCase() === bucket.repository.toLowerCase()
+  );
+}
+
+/** The same delivery sent twice has the same time, the same token and the same body. */
+function deliveryOf(request: Request, body: Buffer): string {
+  const hash = createHash('sha256');
+  hash.update(`${request.get('x-gitee-timestamp') ?? ''}\n${request.get('x-gitee-token') ?? ''}\n`);
+  return hash.update(body).digest('base64');
+}
+
+/** Calls at once, then at most once per interval, and after the last of many. */
+class Debounce {
+  #nextMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly run: () => void,
+    private readonly clock: Clock,
+  ) {}
+
+  call(): void {
+    if (this.#timer) return;
+    const waitMs = this.#nextMs - this.clock.nowMs();
+    if (waitMs <= 0) return this.#now();
+    this.#timer = setTimeout(() => this.#now(), waitMs);
+    this.#timer.unref();
+  }
+
+  #now(): void {
+    this.#timer = undefined;
+    this.#nextMs = this.clock.nowMs() + HINT_EVERY_MS;
+    this.run();
+  }
+}
