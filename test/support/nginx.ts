@@ -23,12 +23,15 @@ export interface NginxPorts {
   readonly status: number;
 }
 
-export interface NginxOptions {
-  readonly directory: string;
-  /** host:port of each replica. */
+/** host:port each; where none is said, nobody listens. */
+export interface NginxUpstreams {
   readonly registries?: readonly string[];
   readonly gatewayS3?: string;
   readonly gatewayWeb?: string;
+}
+
+export interface NginxOptions extends NginxUpstreams {
+  readonly directory: string;
   /** Replacements in the shipped files after those of ports and paths, as an operator would edit them. */
   readonly edits?: readonly (readonly [string, string])[];
   /** 127.0.0.1 and localhost: clients reach both without DNS, and the one with a name is chosen by SNI. */
@@ -92,16 +95,6 @@ export class TestNginx {
       ['/etc/nginx/tls/', `${nginx.tlsDirectory}/`],
       ['/var/log/nginx/', `${options.directory}/log/`],
       ['/var/www/acme', nginx.webroot],
-      ...['max_fails=3 fail_timeout=5s', 'max_fails=0 backup'].map(
-        (parameters): readonly [string, string] => [
-          `    server 127.0.0.1:5000 ${parameters};`,
-          (options.registries ?? ['127.0.0.1:1'])
-            .map((address) => `    server ${address} ${parameters};`)
-            .join('\n'),
-        ],
-      ),
-      ['server 127.0.0.1:9000;', `server ${options.gatewayS3 ?? '127.0.0.1:1'};`],
-      ['server 127.0.0.1:5002;', `server ${options.gatewayWeb ?? '127.0.0.1:1'};`],
       ...(options.edits ?? []),
     ];
     const copy = async (from: string, to: string) => {
@@ -110,6 +103,7 @@ export class TestNginx {
       await writeFile(path.join(options.directory, to), text);
     };
     for (const name of NGINX_FILES) await copy(name, `conf.d/${name}`);
+    await nginx.setUpstreams(options);
     for (const name of await readdir('nginx/snippets')) await copy(`snippets/${name}`, `snippets/${name}`);
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (name) => `${name}_temp_path ${options.directory}/tmp/${name};`,
@@ -128,6 +122,17 @@ http {
 `,
     );
     return nginx;
+  }
+
+  /** Writes upstreams.conf; a running Nginx takes it at its next reload. */
+  async setUpstreams(upstreams: NginxUpstreams): Promise<void> {
+    const { registries = ['127.0.0.1:1'], gatewayS3 = '127.0.0.1:1', gatewayWeb = '127.0.0.1:1' } = upstreams;
+    let text = await readFile('nginx/upstreams.conf', 'utf8');
+    text = text.replaceAll(/^ *server 127\.0\.0\.1:5000 (.*);$/gm, (_line, parameters: string) =>
+      registries.map((address) => `    server ${address} ${parameters};`).join('\n'),
+    );
+    text = text.replace('127.0.0.1:9000', gatewayS3).replace('127.0.0.1:5002', gatewayWeb);
+    await writeFile(path.join(this.directory, 'conf.d', 'upstreams.conf'), text);
   }
 
   static async start(options: NginxOptions): Promise<TestNginx> {

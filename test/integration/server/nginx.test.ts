@@ -422,6 +422,12 @@ test('a GET that the registry breaks before its answer is asked again, a PATCH i
   }
 });
 
+test('nginx -t accepts all shipped files together, without a warning', async () => {
+  const { code, stderr } = await nginx.check();
+  expect(code).toBe(0);
+  expect(stderr).not.toMatch(/\[(warn|error|emerg)\]/);
+});
+
 test('HTTP/2 is spoken, also for a body of unknown length', async () => {
   const session = http2Connect(`https://127.0.0.1:${nginx.ports.tls}`, { rejectUnauthorized: false });
   const stream = session.request({ ':method': 'PATCH', ':path': '/v2/a/blobs/uploads/1' });
