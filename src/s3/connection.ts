@@ -28,9 +28,7 @@ export function markContinued(req: IncomingMessage): void {
  */
 export function attachExpectHandler(server: Server): void {
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
-    // RFC 9110 §10.1.1: where the request has no content there is nothing to wait with.
-    const lengthBytes = Number(req.headers['content-length'] ?? 0);
-    (req as Awaiting)[AWAITING] = lengthBytes > 0 || req.headers['transfer-encoding'] !== undefined;
+    (req as Awaiting)[AWAITING] = true;
     server.emit('request', req, res);
   });
 }
@@ -123,7 +121,13 @@ export function endWhileSending(
   body: string,
   limits: DrainLimits,
 ): void {
-  if (body !== '' && req.method !== 'HEAD') res.write(body);
+  const written = req.method === 'HEAD' ? '' : body;
+  // Who still waits for 100 Continue sends nothing once this answer is there: no reset, and no need to linger.
+  if (isAwaitingContinue(req) && req.readableLength === 0) {
+    res.end(written);
+    return;
+  }
+  if (written !== '') res.write(written);
   else res.flushHeaders();
   let drainedBytes = 0;
   const finish = () => {
