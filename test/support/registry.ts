@@ -14,6 +14,8 @@ export interface RegistryOptions {
   /** Root of a filesystem driver, instead of s3. */
   readonly filesystemRoot?: string;
   readonly redirect?: boolean;
+  /** The section `auth` of its configuration. */
+  readonly auth?: Record<string, unknown>;
 }
 
 export interface RunningRegistry {
@@ -55,6 +57,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
       redirect: { disable: options.redirect !== true },
     },
     http: { addr: `127.0.0.1:${port}`, secret: 'a secret of the test' },
+    ...(options.auth ? { auth: options.auth } : {}),
   };
   const configFile = path.join(options.directory, 'config.yml');
   // JSON is YAML.
@@ -66,7 +69,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   });
   await until('the registry answers', async () => {
     if (!child.running) throw new Error(`the registry ended, see ${child.logFile}`);
-    return (await httpStatus(`http://127.0.0.1:${port}/v2/`)) === 200;
+    return (await httpStatus(`http://127.0.0.1:${port}/v2/`)) === (options.auth ? 401 : 200);
   });
   return { address: `127.0.0.1:${port}`, child, configFile, stop: () => child.stop() };
 }

@@ -13,7 +13,11 @@ export interface Stack {
   readonly gitee: LocalGitee;
   readonly gateway: TestGateway;
   /** Starts a registry on the bucket `registry`; ended with the stack. */
-  startRegistry(options?: { redirect?: boolean; rootDirectory?: string }): Promise<RunningRegistry>;
+  startRegistry(options?: {
+    redirect?: boolean;
+    rootDirectory?: string;
+    auth?: Record<string, unknown>;
+  }): Promise<RunningRegistry>;
   /** Commits on the branch of a repository, counted on local Gitee. */
   commits(repository: string): Promise<number>;
   close(): Promise<void>;
@@ -47,6 +51,7 @@ export async function startStack(
           ...(o.rootDirectory ? { rootDirectory: o.rootDirectory } : {}),
         },
         ...(o.redirect !== undefined ? { redirect: o.redirect } : {}),
+        ...(o.auth ? { auth: o.auth } : {}),
       });
       registries.push(registry);
       return registry;
