@@ -24,6 +24,8 @@ h2 { font-size: 1.1rem; line-height: 1.4; margin: 0 0 .5rem; }
 p { margin: 0 0 1rem; }
 section > :last-child { margin-bottom: 0; }
 form + p, pre + ul { margin-top: 1rem; }
+p + h2 { margin-top: 1.5rem; }
+ul:last-child > :last-child { margin-bottom: 0; }
 .soft { color: var(--soft); font-size: .925rem; }
 ul { margin: 0 0 1rem; padding-left: 1.25rem; }
 li { margin-bottom: .25rem; }
