@@ -10,8 +10,8 @@ import { checkKey } from '../request-target.js';
 import { parseDocument, type XmlNode } from '../xml/read.js';
 import { document, element, type Xml } from '../xml/write.js';
 
-/** 1,000 keys of 1,024 characters that XML must write as `&quot;` or `&#x1F;` are about 6 MiB. */
-const DOCUMENT_BYTES_MAX = 7 * 1024 * 1024;
+/** 1,000 keys of 1,024 characters, every second of which XML must write as `&quot;`. */
+const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
 const OBJECTS_MAX = 1000;
 
 interface Wanted {

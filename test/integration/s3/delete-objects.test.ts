@@ -53,11 +53,11 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   }, 60_000);
 
-  it('1,000 keys of 1,024 characters that XML must write as references are read', async () => {
-    const key = (i: number) => `${'"'.repeat(1020)}${String(i).padStart(4, '0')}`;
+  it('1,000 keys of 1,024 characters, half of them references, are read', async () => {
+    const key = (i: number) => `${'"x'.repeat(510)}${String(i).padStart(4, '0')}`;
     await put(key(999));
     const body = documentOf(...Array.from({ length: 1000 }, (_, i) => objectOf(key(i))));
-    expect(body.length).toBeGreaterThan(5 * 1024 * 1024);
+    expect(body.length).toBeGreaterThan(3 * 1024 * 1024);
     const answer = await post(body);
     expect([answer.status, answer.xmlAll('Deleted').length]).toEqual([200, 1000]);
     expect(await keys()).toEqual(['witness']);
