@@ -16,6 +16,8 @@ export interface RegistryOptions {
   readonly redirect?: boolean;
   /** The section `auth` of its configuration. */
   readonly auth?: Record<string, unknown>;
+  /** The section `notifications` of its configuration. */
+  readonly notifications?: Record<string, unknown>;
 }
 
 export interface RunningRegistry {
@@ -58,6 +60,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     },
     http: { addr: `127.0.0.1:${port}`, secret: 'a secret of the test' },
     ...(options.auth ? { auth: options.auth } : {}),
+    ...(options.notifications ? { notifications: options.notifications } : {}),
   };
   const configFile = path.join(options.directory, 'config.yml');
   // JSON is YAML.

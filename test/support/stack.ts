@@ -17,6 +17,7 @@ export interface Stack {
     redirect?: boolean;
     rootDirectory?: string;
     auth?: Record<string, unknown>;
+    notifications?: Record<string, unknown>;
   }): Promise<RunningRegistry>;
   /** Commits on the branch of a repository, counted on local Gitee. */
   commits(repository: string): Promise<number>;
@@ -52,6 +53,7 @@ export async function startStack(
         },
         ...(o.redirect !== undefined ? { redirect: o.redirect } : {}),
         ...(o.auth ? { auth: o.auth } : {}),
+        ...(o.notifications ? { notifications: o.notifications } : {}),
       });
       registries.push(registry);
       return registry;

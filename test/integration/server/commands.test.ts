@@ -24,7 +24,7 @@ describe('the commands of the README', () => {
   beforeAll(async () => {
     keys = await mkdtemp(path.join(tmpdir(), 'commands-'));
     const { config } = await makeAuthFiles(keys);
-    stack = await startStack({ config });
+    stack = await startStack({ config: { ...config, notifications: { token: 'a token of the test' } } });
     const registry = await stack.startRegistry();
     const image = await makeImage(path.join(stack.directory, 'image'), [5000, 6000]);
     expect(await push(image, registry.address, 'cli/app:v1')).toMatchObject({ code: 0 });
@@ -89,6 +89,14 @@ describe('the commands of the README', () => {
     expect(await command('robot', 'list')).toMatch(/robot\$ci +disabled/);
     await command('robot', 'remove', 'ci');
     expect(JSON.parse(await command('session', 'list', '--json'))).toEqual([]);
+  }, 60_000);
+
+  test('the audit log holds and shows what an operator did; no notification was given up', async () => {
+    expect(await command('audit', 'verify')).toMatch(/the chain holds\n$/);
+    expect(await command('audit', 'show', '--who', 'operator')).toMatch(
+      /ok +bucket\.accept-remote +operator/,
+    );
+    expect(await command('notifications', 'list')).toMatch(/^target +waiting +dead letters\n/);
   }, 60_000);
 
   test('local-gitee runs alone and ends at SIGTERM', async () => {
