@@ -24,6 +24,7 @@ import { listObjectsV2 } from './operations/list-objects-v2.js';
 import { listObjects } from './operations/list-objects.js';
 import { listParts } from './operations/list-parts.js';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './operations/object-tagging.js';
+import { postObject } from './operations/post-object.js';
 import { putObject } from './operations/put-object.js';
 import { uploadPartCopy } from './operations/upload-part-copy.js';
 import { uploadPart } from './operations/upload-part.js';
@@ -114,7 +115,7 @@ export const ROUTES: readonly Route[] = [
   lacks('GET', 'bucket', 'session', 'CreateSession'),
   does('GET', '', listObjects),
   does('POST', 'delete', deleteObjects),
-  lacks('POST', 'bucket', '', 'PostObject'),
+  does('POST', '', postObject),
   ...WRITES_OF_SETTINGS.map(([when, put]) => lacks('PUT', 'bucket', when, put)),
   ...WRITES_OF_SETTINGS.flatMap(([when, , del]) =>
     del === undefined ? [] : [lacks('DELETE', 'bucket', when, del)],

@@ -101,6 +101,11 @@ export const S3_ERRORS = {
     'The list of parts was not in ascending order. The parts list must be specified in order by part number.',
     'Sort the parts by number.',
   ),
+  InvalidPolicyDocument: row(
+    400,
+    'The content of the form does not meet the conditions specified in the policy document.',
+    'The message says what of the policy cannot be read; it is JSON in base64 with expiration and conditions.',
+  ),
   InvalidRange: row(
     416,
     'The requested range is not satisfiable',
@@ -124,10 +129,20 @@ export const S3_ERRORS = {
   ),
   InvalidURI: row(400, "Couldn't parse the specified URI.", 'Percent-encode keys as UTF-8.'),
   KeyTooLongError: row(400, 'Your key is too long', 'Keys have at most 1,024 bytes of UTF-8.'),
+  MalformedPOSTRequest: row(
+    400,
+    'The body of your POST request is not well-formed multipart/form-data.',
+    'Send the form as multipart/form-data, whole, with its boundary in Content-Type.',
+  ),
   MalformedXML: row(
     400,
     'The XML you provided was not well-formed or did not validate against our published schema',
     'Check the body against the S3 API reference, and its size limits in docs/s3-compatibility.md.',
+  ),
+  MaxPostPreDataLengthExceeded: row(
+    400,
+    'Your POST request fields preceding the upload file were too large.',
+    'All fields before the file may have 20 KiB; the part with the data must be named file.',
   ),
   MetadataTooLarge: row(
     400,

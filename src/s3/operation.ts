@@ -5,6 +5,8 @@ import type { ObjectsApi, RequestBody, RequestContext } from '../objects/api.js'
 import type { BucketSettings } from './bucket-settings.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
+import type { FormFields } from './post-form/fields.js';
+import type { PostPolicy } from './post-form/policy.js';
 import type { Query } from './request-target.js';
 import type { Identity } from './sigv4/verify.js';
 
@@ -22,6 +24,11 @@ export interface OperationRequest {
   readonly context: RequestContext;
   /** Address of the bucket in the style that the client used, for Location: `${bucketUrl}/${key, encoded}`. */
   readonly bucketUrl: string;
+  /**
+   * Who signed a form; for the operation that is signed by one.
+   * @throws S3Error where nobody did, or one who may not write to the bucket
+   */
+  readonly verifyForm: (fields: FormFields) => { readonly policy: PostPolicy; readonly nowMs: number };
   /** The body; to be called once, by operations that have one. */
   readonly body: () => RequestBody;
 }
@@ -39,6 +46,8 @@ export interface Operation {
   readonly target: 'service' | 'bucket' | 'object';
   /** What the access key needs on the bucket; the service itself needs a valid signature only. */
   readonly right: 'read' | 'write';
+  /** Its signature stands in the body, so it runs before it is known who asks. */
+  readonly signedBy?: 'form';
   run(request: OperationRequest): Promise<OperationAnswer>;
 }
 

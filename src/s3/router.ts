@@ -22,6 +22,8 @@ import { toS3Error } from './error-map.js';
 import { S3Error } from './errors.js';
 import { RequestHeaders } from './headers.js';
 import type { Operation, OperationAnswer } from './operation.js';
+import type { FormFields } from './post-form/fields.js';
+import { verifyForm } from './post-form/verify.js';
 import { openBody } from './request-body.js';
 import { checkKey, parseRequestTarget, type RequestTarget } from './request-target.js';
 import { allows, type CredentialStore } from './sigv4/credentials.js';
@@ -184,6 +186,7 @@ class S3Endpoint {
       identity,
       context,
       bucketUrl: bucketUrlOf(req, headers, target),
+      verifyForm: (fields) => this.#admitForm(fields, bucket, progress),
       body: () =>
         openBody({
           req,
@@ -206,10 +209,14 @@ class S3Endpoint {
     const { credentials, region, clock } = this.deps;
     const { method, target, kind, headers, meant } = request;
     const { bucket, query, rawPath } = target;
-    if (this.#settings.isPublicRead(bucket) && isUnsigned(headers, query)) {
+    if (isUnsigned(headers, query)) {
       const asked = findRoute(method, kind, query, meant)?.operation;
-      progress.operation = publicOperation(asked, query);
-      return { operation: progress.operation, identity: ANONYMOUS };
+      // The signature of a form is among its fields.
+      if (asked?.signedBy === 'form') return { operation: (progress.operation = asked), identity: ANONYMOUS };
+      if (this.#settings.isPublicRead(bucket)) {
+        progress.operation = publicOperation(asked, query);
+        return { operation: progress.operation, identity: ANONYMOUS };
+      }
     }
     const identity = (progress.identity = verifyRequest(
       { method, rawPath, query, headers },
@@ -219,6 +226,15 @@ class S3Endpoint {
     if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
       throw new S3Error('AccessDenied');
     return { operation, identity };
+  }
+
+  /** @throws S3Error AccessDenied and all that verifyForm throws */
+  #admitForm(fields: FormFields, bucket: string, progress: Progress) {
+    const { credentials, region, clock } = this.deps;
+    const { accessKeyId, credential, policy } = verifyForm(fields, { credentials, region, clock });
+    progress.identity = { ...ANONYMOUS, accessKeyId, credential };
+    if (!allows(credential.rights(bucket), 'write')) throw new S3Error('AccessDenied');
+    return { policy, nowMs: clock.nowMs() };
   }
 
   /** A 503 is how the gateway asks for patience; any other 5xx is somebody's bug. */

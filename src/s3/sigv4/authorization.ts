@@ -24,7 +24,7 @@ const SIGNATURE = /^[0-9a-f]{64}$/;
 const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 
 /** The sentence for clients that speak an older or newer signature. */
-const USE_V4 =
+export const USE_V4 =
   'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. ' +
   "In the registry's s3 storage section set `v4auth: true`.";
 
@@ -123,8 +123,11 @@ function fromQuery(query: Query): Authorization {
 
 type Malformed = (message: string) => S3Error & { readonly code: S3ErrorCode };
 
-/** The access key may hold slashes, the scope never does. */
-function readCredential(text: string, malformed: Malformed): { accessKeyId: string; scope: CredentialScope } {
+/** The access key may hold slashes, the scope never does. @throws what `malformed` makes of the sentence */
+export function readCredential(
+  text: string,
+  malformed: Malformed,
+): { accessKeyId: string; scope: CredentialScope } {
   const parts = text.split('/');
   const [date, region, service, terminator] = parts.slice(-4);
   const accessKeyId = parts.slice(0, -4).join('/');

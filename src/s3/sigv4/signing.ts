@@ -49,6 +49,11 @@ export function requestSignature(context: SigningContext, canonicalRequest: stri
   return hmac(context.key, requestStringToSign(context, canonicalRequest)).toString('hex');
 }
 
+/** Signature of the policy of a form, hex: over its base64 as it was sent. */
+export function policySignature(key: Uint8Array, policyBase64: string): string {
+  return createHmac('sha256', key).update(policyBase64, 'utf8').digest('hex');
+}
+
 /** Signature of one chunk of an aws-chunked body, hex. */
 export function chunkSignature(context: SigningContext, previous: string, chunkSha256Hex: string): string {
   return sign(context, 'AWS4-HMAC-SHA256-PAYLOAD', [previous, EMPTY_SHA256, chunkSha256Hex]);
