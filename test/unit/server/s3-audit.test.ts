@@ -1,0 +1,55 @@
+import type { AuditEvent } from '../../../src/async/audit.js';
+import type { AccessRecord } from '../../../src/s3/access-log.js';
+import { s3Audit } from '../../../src/server/s3-audit.js';
+
+function recorded(over: Partial<AccessRecord>) {
+  const lists = { audit: [] as AuditEvent[], guarded: [] as AuditEvent[] };
+  const into = (list: AuditEvent[]) => ({
+    record: async (event: AuditEvent) => {
+      list.push(event);
+    },
+  });
+  s3Audit({
+    audit: into(lists.audit),
+    guarded: into(lists.guarded),
+    registryBuckets: new Set(['registry']),
+  })({
+    ...{ requestId: 'R1', upstreamRequestId: undefined, method: 'PUT', url: '/files/a?x=1', bytesIn: 3 },
+    ...{ operation: 'PutObject', bucket: 'files', key: 'a', accessKeyId: 'AK', status: 200, code: undefined },
+    ...{ bytesOut: 0, durationMs: 1, remoteAddress: '127.0.0.1', clientAddress: '192.0.2.7' },
+    ...{ userAgent: undefined, isWhole: true },
+    ...over,
+  });
+  return lists;
+}
+
+test('a change says who, what, from where, and which request', () => {
+  expect(recorded({ upstreamRequestId: 'N1' }).audit).toEqual([
+    {
+      ...{ who: 'AK', action: 'object.put', subject: 'files/a', from: '192.0.2.7', result: 'ok' },
+      ...{ requestId: 'R1', detail: { operation: 'PutObject', upstreamRequestId: 'N1', bytes: 3 } },
+    },
+  ]);
+});
+
+test.each<[string, Partial<AccessRecord>]>([
+  ['a read', { operation: 'GetObject' }],
+  ['a change in a registry’s bucket, which the registry reports', { bucket: 'registry' }],
+  ['a change that did not happen', { status: 503, code: 'SlowDown' }],
+  ['a part of an upload', { operation: 'UploadPart' }],
+])('%s is no event', (_what, over) => {
+  expect(recorded(over)).toEqual({ audit: [], guarded: [] });
+});
+
+test.each<[string, Partial<AccessRecord>]>([
+  ['a wrong signature', { status: 403, code: 'SignatureDoesNotMatch', operation: 'unknown' }],
+  [
+    'a read without the right',
+    { status: 403, code: 'AccessDenied', operation: 'GetObject', bucket: 'registry' },
+  ],
+  ['a signature that is none', { status: 400, code: 'AuthorizationHeaderMalformed', operation: 'unknown' }],
+])('%s is a refusal, kept behind the flood guard', (_what, over) => {
+  const { audit, guarded } = recorded(over);
+  expect(audit).toEqual([]);
+  expect(guarded).toMatchObject([{ action: 's3.refuse', result: 'refused', detail: { code: over.code } }]);
+});
