@@ -116,7 +116,7 @@ export class LoginPage {
       this.#form((visit, session) => this.#logout(visit, session)),
     );
     const router = express.Router({ strict: true });
-    router.get('/auth', (_request, response) => response.redirect(303, '/auth/'));
+    router.get('/auth', (_request, response) => redirect(response, '/auth/'));
     router.use('/auth/', pages);
     return router;
   }
@@ -145,7 +145,8 @@ export class LoginPage {
       {
         state: text(request.query['state']),
         code: text(request.query['code']),
-        error: text(request.query['error']),
+        // One that cannot be read is an error all the same, whatever code comes with it.
+        error: request.query['error'] === undefined ? undefined : (text(request.query['error']) ?? '?'),
         cookie: this.#cookies.get(request, 'sign-in'),
       },
       AbortSignal.timeout(REQUEST_MS),
@@ -338,7 +339,7 @@ function send(response: Response, status: number, page: string): void {
   response.status(status).type('html').send(page);
 }
 
-/** RFC 9110 §15.4.4: the browser goes on with GET. */
+/** RFC 9110 §15.4.4: the browser goes on with GET. No body: it would repeat the state. */
 function redirect(response: Response, target: string): void {
-  response.redirect(303, target);
+  response.status(303).setHeader('Location', target).end();
 }

@@ -86,7 +86,7 @@ const ZH: Texts = {
     signOut: '退出页面',
     rightsTitle: '您的权限',
     repository: 'Gitee 仓库',
-    right: '可以对镜像',
+    right: '对镜像的权限',
     rights: { none: '无权限', pull: '拉取', push: '拉取、推送', admin: '拉取、推送、删除' },
     passwordTitle: '1. 生成 Docker 密码',
     passwordText: 'Docker 密码由本服务生成，代替您的 Gitee 密码或令牌，权限与您的 Gitee 账号相同。',
