@@ -1,19 +1,20 @@
-// AWS API reference: GetObject, HeadObject; RFC 9110 §13 (conditions) and §14 (ranges).
+// AWS API reference: GetObject; RFC 9110 §13 (conditions), §14 (ranges), §15.4.5 (304), §15.5.17 (416).
+// That HEAD has the same headers is shown in head-object.test.ts.
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import type { S3Answer } from '../../support/s3-client.js';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
 const MIB = 1024 * 1024;
 const BODY = bytesOf(17 * MIB + 3, 'get');
 
-describe('GetObject and HeadObject', () => {
+describe('GetObject', () => {
   let bucket: S3Bucket;
   let etag: string;
-  let modified: string;
+  let smallEtag: string;
+  let smallModified: string;
   const get = (
     headers: Record<string, string> = {},
     query: Record<string, string> = {},
@@ -38,14 +39,18 @@ describe('GetObject and HeadObject', () => {
       }),
     );
     await bucket.s3.send(new PutObjectCommand({ Bucket: 'files', Key: 'empty', Body: Buffer.alloc(0) }));
+    await bucket.s3.send(
+      new PutObjectCommand({ Bucket: 'files', Key: 'small', Body: '0123456789', CacheControl: 'no-cache' }),
+    );
     await new Upload({
       client: bucket.s3,
       partSize: 6 * MIB,
       params: { Bucket: 'files', Key: 'parts', Body: BODY },
     }).done();
-    const answer = await head();
-    etag = answer.headers.etag!;
-    modified = answer.headers['last-modified']!;
+    etag = (await head()).headers.etag!;
+    const small = await head({}, {}, '/files/small');
+    smallEtag = small.headers.etag!;
+    smallModified = small.headers['last-modified']!;
   }, 60_000);
   afterAll(() => bucket.close());
 
@@ -80,47 +85,74 @@ describe('GetObject and HeadObject', () => {
       'InvalidRange',
       `bytes */${size}`,
     ]);
+    expect([answer.xml('RangeRequested'), answer.xml('ActualObjectSize')]).toEqual([range, String(size)]);
   });
 
   it.each(['bytes=5-2', 'bytes=a-b', 'lines=1-2', 'bytes=0-1,4-5'])(
     'RFC 9110 §14.2: the range %s is ignored',
     async (range) => {
-      const answer = await get({ range });
-      expect([answer.status, answer.body.length]).toEqual([200, BODY.length]);
+      const answer = await get({ range }, {}, '/files/small');
+      expect([answer.status, answer.text]).toEqual([200, '0123456789']);
     },
   );
 
   it.each([
-    ['If-Match with the ETag', () => ({ 'if-match': etag }), 200],
+    ['If-Match with the ETag', () => ({ 'if-match': smallEtag }), 200],
     ['If-Match with *', () => ({ 'if-match': '*' }), 200],
     ['If-Match with another', () => ({ 'if-match': '"x"' }), 412],
-    ['If-None-Match with the ETag', () => ({ 'if-none-match': etag }), 304],
-    ['If-None-Match with the weak ETag', () => ({ 'if-none-match': `"x", W/${etag}` }), 304],
+    ['If-None-Match with the ETag', () => ({ 'if-none-match': smallEtag }), 304],
+    ['If-None-Match with the weak ETag', () => ({ 'if-none-match': `"x", W/${smallEtag}` }), 304],
     ['If-None-Match with another', () => ({ 'if-none-match': '"x"' }), 200],
-    ['If-Modified-Since its time', () => ({ 'if-modified-since': modified }), 304],
+    ['If-Modified-Since its time', () => ({ 'if-modified-since': smallModified }), 304],
     ['If-Modified-Since long ago', () => ({ 'if-modified-since': 'Sat, 01 Jan 2000 00:00:00 GMT' }), 200],
-    ['If-Unmodified-Since its time', () => ({ 'if-unmodified-since': modified }), 200],
+    ['If-Unmodified-Since its time', () => ({ 'if-unmodified-since': smallModified }), 200],
     ['If-Unmodified-Since long ago', () => ({ 'if-unmodified-since': 'Sat, 01 Jan 2000 00:00:00 GMT' }), 412],
     [
       'If-Match true wins over If-Unmodified-Since false',
-      () => ({ 'if-match': etag, 'if-unmodified-since': 'Sat, 01 Jan 2000 00:00:00 GMT' }),
+      () => ({ 'if-match': smallEtag, 'if-unmodified-since': 'Sat, 01 Jan 2000 00:00:00 GMT' }),
       200,
     ],
     [
       'If-None-Match false wins over If-Modified-Since true',
-      () => ({ 'if-none-match': etag, 'if-modified-since': 'Sat, 01 Jan 2000 00:00:00 GMT' }),
+      () => ({ 'if-none-match': smallEtag, 'if-modified-since': 'Sat, 01 Jan 2000 00:00:00 GMT' }),
       304,
     ],
   ])('%s', async (_name, headers, status) => {
-    const [got, headed] = [await get(headers()), await head(headers())];
-    expect([got.status, headed.status]).toEqual([status, status]);
-    if (status === 304) expect([got.headers.etag, got.body.length]).toEqual([etag, 0]);
+    const got = await get(headers(), {}, '/files/small');
+    expect(got.status).toBe(status);
+    if (status === 304) expect([got.headers.etag, got.body.length]).toEqual([smallEtag, 0]);
     if (status === 412) expect(got.xml('Code')).toBe('PreconditionFailed');
   });
 
-  it('If-Range gives the range only of the same object', async () => {
-    expect((await get({ range: 'bytes=0-3', 'if-range': etag })).status).toBe(206);
-    expect((await get({ range: 'bytes=0-3', 'if-range': '"x"' })).status).toBe(200);
+  it.each([
+    ['its ETag', () => smallEtag, 206],
+    ['its time', () => smallModified, 206],
+    ['another ETag', () => '"x"', 200],
+    ['its ETag as a weak one', () => `W/${smallEtag}`, 200],
+    ['an earlier time', () => 'Sat, 01 Jan 2000 00:00:00 GMT', 200],
+    // RFC 9110 §13.1.5: the date must be that of the representation, not a later one.
+    ['a later time', () => 'Fri, 01 Jan 2100 00:00:00 GMT', 200],
+  ])('If-Range with %s', async (_name, ifRange, status) => {
+    const answer = await get({ range: 'bytes=0-3', 'if-range': ifRange() }, {}, '/files/small');
+    expect([answer.status, answer.text]).toEqual([status, status === 206 ? '0123' : '0123456789']);
+    // A range beyond the end is one of another object, and so no error.
+    const beyond = await get({ range: 'bytes=10-', 'if-range': ifRange() }, {}, '/files/small');
+    expect(beyond.status).toBe(status === 206 ? 416 : 200);
+  });
+
+  it('a 304 says of caching what the 200 would have said', async () => {
+    const { status, headers, body } = await get({ 'if-none-match': smallEtag }, {}, '/files/small');
+    expect([status, headers['cache-control'], headers.etag, headers['last-modified']]).toEqual([
+      304,
+      'no-cache',
+      smallEtag,
+      smallModified,
+    ]);
+    expect([body.length, headers['content-length'], headers['content-type']]).toEqual([
+      0,
+      undefined,
+      undefined,
+    ]);
   });
 
   it('response-* overrides the headers of that answer', async () => {
@@ -144,6 +176,15 @@ describe('GetObject and HeadObject', () => {
       expires: 'Thu, 01 Dec 2033 16:00:00 GMT',
     });
     expect((await head()).headers['content-type']).toBe('text/plain');
+    const empty = await get(
+      {},
+      { 'response-content-type': '', 'response-cache-control': '' },
+      '/files/small',
+    );
+    expect([empty.headers['content-type'], empty.headers['cache-control']]).toEqual([
+      'application/octet-stream',
+      'no-cache',
+    ]);
   });
 
   it('partNumber gives one part, and how many there are', async () => {
@@ -162,20 +203,53 @@ describe('GetObject and HeadObject', () => {
     }
     const missing = await get({}, { partNumber: '4' }, '/files/parts');
     expect([missing.status, missing.xml('Code')]).toEqual([416, 'InvalidPartNumber']);
+    expect([missing.xml('PartNumberRequested'), missing.xml('ActualPartCount')]).toEqual(['4', '3']);
+  });
+
+  it('an object that was not put in parts is its own part 1', async () => {
+    const answer = await get({}, { partNumber: '1' }, '/files/small');
+    expect([answer.status, answer.headers['content-range'], answer.headers['x-amz-mp-parts-count']]).toEqual([
+      206,
+      'bytes 0-9/10',
+      undefined,
+    ]);
+    // RFC 9110 §15.3.7: a 206 has a Content-Range, and of no bytes there is none.
+    const empty = await get({}, { partNumber: '1' }, '/files/empty');
+    expect([empty.status, empty.headers['content-length'], empty.headers['content-range']]).toEqual([
+      200,
+      '0',
+      undefined,
+    ]);
   });
 
   it.each([
-    ['a whole object', {}, {}, '/files/big'],
-    ['an empty one', {}, {}, '/files/empty'],
-    ['a range', { range: 'bytes=1-2' }, {}, '/files/big'],
-    ['a part', {}, { partNumber: '2' }, '/files/parts'],
-    ['an override', {}, { 'response-content-type': 'a/b' }, '/files/big'],
-    ['its checksum', { 'x-amz-checksum-mode': 'ENABLED' }, {}, '/files/parts'],
-    ['versionId=null', {}, { versionId: 'null' }, '/files/big'],
-  ])('HEAD has the headers of GET for %s', async (_name, headers, query, path) => {
-    const [got, headed] = [await get(headers, query, path), await head(headers, query, path)];
-    expect(headed.body.length).toBe(0);
-    expect([headed.status, comparable(headed)]).toEqual([got.status, comparable(got)]);
+    ['0', 'InvalidArgument'],
+    ['10001', 'InvalidArgument'],
+    ['one', 'InvalidArgument'],
+  ])('partNumber %s is %s: "must be an integer between 1 and 10000, inclusive"', async (partNumber, code) => {
+    const answer = await get({}, { partNumber }, '/files/parts');
+    expect([
+      answer.status,
+      answer.xml('Code'),
+      answer.xml('ArgumentName'),
+      answer.xml('ArgumentValue'),
+    ]).toEqual([400, code, 'partNumber', partNumber]);
+  });
+
+  it('"Cannot specify both Range header and partNumber query parameter"', async () => {
+    const answer = await get({ range: 'bytes=0-1' }, { partNumber: '1' }, '/files/parts');
+    expect([answer.status, answer.xml('Code')]).toEqual([400, 'InvalidRequest']);
+  });
+
+  it('there is one version, null', async () => {
+    expect((await get({}, { versionId: 'null' }, '/files/small')).text).toBe('0123456789');
+    const other = await get({}, { versionId: 'abc' }, '/files/small');
+    expect([other.status, other.xml('Code'), other.xml('Key'), other.xml('VersionId')]).toEqual([
+      404,
+      'NoSuchVersion',
+      'small',
+      'abc',
+    ]);
   });
 
   it('a missing key is NoSuchKey in GET, and 404 without a body in HEAD', async () => {
@@ -205,9 +279,3 @@ describe('GetObject and HeadObject', () => {
     expect((await downloads()) - before).toBe(3);
   }, 60_000);
 });
-
-/** Headers but those that every answer has of its own. */
-function comparable(answer: S3Answer): unknown {
-  const { date: _, 'x-amz-request-id': _id, 'x-amz-id-2': _id2, ...rest } = answer.headers;
-  return rest;
-}
