@@ -244,12 +244,15 @@ export class LoginPage {
     const chosen = this.#cookies.get(request, 'language');
     const language = chosen === 'zh' || chosen === 'en' ? chosen : languageOf(request.get('accept-language'));
     const sessionId = this.#cookies.get(request, 'session');
+    const session = this.#sessions.get(sessionId);
+    // For the line of the access log.
+    if (session) (response.locals as { user?: string }).user = session.login;
     return {
       request,
       response,
       view: { language, registryHost: this.#registryHost },
       sessionId,
-      session: this.#sessions.get(sessionId),
+      session,
     };
   }
 
