@@ -11,6 +11,11 @@ const SYSLOG_GRACE_MS = 2000;
 
 /** The audit log of one gateway with what stands around it. */
 export class AuditParts {
+  /** For logins and the like: what was refused anybody can cause, the rest is recorded one by one. */
+  readonly summarised: Audit = {
+    record: (event) => (event.result === 'refused' ? this.guarded : this.log).record(event),
+  };
+
   private constructor(
     readonly log: AuditLog,
     /** For events that anybody can cause: a flood of them is summarised. */

@@ -58,9 +58,9 @@ export const compose: Compose = async (config, parts) => {
     });
     await cache.open();
     opened.push(() => cache.close());
-    const login = LoginParts.of({ config, parts, gitee, audit: audit.log });
+    const login = LoginParts.of({ config, parts, gitee, audit: audit.summarised });
     const auth = await openAuth({
-      ...{ config, parts, gitee, audit: audit.log },
+      ...{ config, parts, gitee, audit: audit.summarised },
       grants: (store, sealer) => login?.grants(store, sealer) ?? noGrants,
     });
     if (auth) opened.push(() => auth.close());
