@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Carries the whole stack to a host that reaches no image registry.
+#
+#   bash deploy/bundle.sh save FILE.tar     on a host with the images: every image of compose.yaml, and this checkout
+#   bash deploy/bundle.sh load FILE.tar     on the other one, from inside the unpacked checkout; checks the sums first
+#
+# On the other host:  tar -xf FILE.tar gitee-s3.tar.gz && tar -xzf gitee-s3.tar.gz && cd gitee-s3
+set -euo pipefail
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+fail() { printf 'bundle: %s\n' "$*" >&2; exit 1; }
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then (cd "$ROOT/deploy" && docker compose "$@"); else (cd "$ROOT/deploy" && docker-compose "$@"); fi
+}
+
+# Images of the services that COMPOSE_PROFILES switches on, those always there included.
+images() { compose config | sed -n 's/^ *image: *//p' | tr -d "'\"" | sort -u; }
+
+save() {
+  local file list scratch
+  file=$(realpath -m -- "$1")
+  mapfile -t list < <(images)
+  [ ${#list[@]} -gt 0 ] || fail 'the compose file names no image: is deploy/.env filled in?'
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch"' EXIT
+  for image in "${list[@]}"; do
+    docker image inspect "$image" >/dev/null 2>&1 || fail "the image $image is not here: docker compose pull, docker compose build gateway"
+  done
+  docker save "${list[@]}" -o "$scratch/images.tar"
+  # What git knows: no secret, no state.
+  (cd "$ROOT" && git archive --format=tar.gz --prefix=gitee-s3/ -o "$scratch/gitee-s3.tar.gz" HEAD)
+  (cd "$scratch" && sha256sum images.tar gitee-s3.tar.gz >SHA256SUMS)
+  tar -C "$scratch" -cf "$file" SHA256SUMS gitee-s3.tar.gz images.tar
+  printf '%s: %s images\n' "$file" "${#list[@]}"
+}
+
+load() {
+  local scratch
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch"' EXIT
+  tar -C "$scratch" -xf "$1" SHA256SUMS gitee-s3.tar.gz images.tar
+  (cd "$scratch" && sha256sum --check --quiet SHA256SUMS) || fail "$1 is damaged: copy it again"
+  docker load -i "$scratch/images.tar"
+}
+
+case ${1:-}:${2:-} in
+  save:?*) save "$2" ;;
+  load:?*) load "$2" ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+esac

@@ -1,0 +1,398 @@
+#!/usr/bin/env bash
+# Prepares a registry on this machine: secrets, keys, certificates, logins, .env; then asks Gitee whether all is
+# well (gitee-s3 doctor). What exists already is never overwritten: run it again as often as you like.
+#
+#   sudo bash deploy/setup.sh                 asks what it must know
+#   sudo bash deploy/setup.sh --yes FLAGS     asks nothing, fails where something is missing
+#        --host NAME[:PORT]      name by which Docker reaches the registry (registry.example.com)
+#        --repository OWNER/NAME repository on Gitee that keeps the images
+#        --token-file FILE       file with the personal token (scopes projects and user_info); else asked unseen
+#        --login token|htpasswd  token: log in with Gitee accounts; htpasswd: a list of users of your own
+#        --tls self-signed|own|acme
+#              self-signed: an authority of its own, to be trusted by every client
+#              own: --cert FILE --key FILE (PEM, full chain)     acme: Let's Encrypt, --email ADDRESS
+#        --oauth-client-id ID --oauth-secret-file FILE    a Gitee application, for the page https://NAME/auth/
+#        --gitee-url URL         a Gitee of your own (https://gitee.com)
+#        --local                 the embedded local Gitee instead of a real one, to try out
+#        --native                Debian packages and systemd instead of Docker; --root DIR installs below DIR
+#        --no-doctor             do not ask Gitee (no network yet)
+#        --start                 start everything at the end
+set -euo pipefail
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+DEPLOY="$ROOT/deploy"
+# shellcheck source=deploy/setup-native.sh
+source "$DEPLOY/setup-native.sh"
+
+HOST='' REPOSITORY='' TOKEN_FILE='' LOGIN='' TLS='' CERT='' KEY='' EMAIL='' OAUTH_ID='' OAUTH_SECRET_FILE=''
+GITEE_URL='' ASK=true LOCAL=false NATIVE=false PREFIX='' DOCTOR=true START=false
+# The uid of the containers' user, which reads the secrets.
+CONTAINER_UID=1000
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+usage() { sed -n '2,21s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+parse_arguments() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --host | --repository | --token-file | --login | --tls | --cert | --key | --email | --oauth-client-id | \
+        --oauth-secret-file | --gitee-url | --root)
+        if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value"; fi
+        case $1 in
+          --host) HOST=$2 ;;
+          --repository) REPOSITORY=$2 ;;
+          --token-file) TOKEN_FILE=$2 ;;
+          --login) LOGIN=$2 ;;
+          --tls) TLS=$2 ;;
+          --cert) CERT=$2 ;;
+          --key) KEY=$2 ;;
+          --email) EMAIL=$2 ;;
+          --oauth-client-id) OAUTH_ID=$2 ;;
+          --oauth-secret-file) OAUTH_SECRET_FILE=$2 ;;
+          --gitee-url) GITEE_URL=${2%/} ;;
+          --root) PREFIX=${2%/} ;;
+        esac
+        shift ;;
+      --yes) ASK=false ;;
+      --local) LOCAL=true ;;
+      --native) NATIVE=true ;;
+      --no-doctor) DOCTOR=false ;;
+      --start) START=true ;;
+      -h | --help) usage; exit 0 ;;
+      *) printf 'setup: %s is not known\n' "$1" >&2; usage >&2; exit 2 ;;
+    esac
+    shift
+  done
+}
+
+# ---- Values ---------------------------------------------------------------------------------------------------------
+# A value that .env has already wins over a question, a flag must agree with it.
+known() { [ ! -e "$ENV_FILE" ] || sed -n "s/^$1=//p" "$ENV_FILE" | tail -n 1; }
+
+settle() {
+  local name=$1 variable=$2 default=$3 question=$4 pattern=$5 present answer
+  present=$(known "$name")
+  answer=${!variable}
+  if [ -n "$answer" ] && [ -n "$present" ] && [ "$answer" != "$present" ]; then
+    fail "$ENV_FILE has $name=$present already, and nothing here overwrites it: edit the file, or leave the flag out"
+  fi
+  answer=${answer:-$present}
+  if [ -z "$answer" ] && $ASK; then
+    read -r -p "$question${default:+ [$default]}: " answer
+  fi
+  answer=${answer:-$default}
+  [ -n "$answer" ] || fail "$question: not given (see --help)"
+  [[ $answer =~ $pattern ]] || fail "$question: '$answer' is not of the right form"
+  printf -v "$variable" '%s' "$answer"
+}
+
+settle_values() {
+  if $LOCAL; then
+    REPOSITORY=${REPOSITORY:-acme/images}
+    HOST=${HOST:-localhost}
+    TLS=${TLS:-self-signed}
+    LOGIN=${LOGIN:-htpasswd}
+    GITEE_URL=http://gitee:9300
+    ! $NATIVE || GITEE_URL=http://127.0.0.1:9300
+  fi
+  settle REGISTRY_HOST HOST '' 'Name of the registry (registry.example.com)' '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$'
+  settle GITEE_REPOSITORY REPOSITORY '' 'Repository on Gitee (owner/name)' '^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$'
+  settle LOGIN LOGIN token 'Login by Gitee accounts (token) or a list of your own (htpasswd)' '^(token|htpasswd)$'
+  settle TLS TLS self-signed 'Certificate: self-signed, own or acme' '^(self-signed|own|acme)$'
+  settle GITEE_URL GITEE_URL https://gitee.com 'Address of Gitee' '^https?://[^/?#@[:space:]]+$'
+  if [ "$TLS" = own ] && [ ! -s "$TLS_DIR/registry.crt" ]; then
+    if [ ! -r "$CERT" ] || [ ! -r "$KEY" ]; then fail '--tls own needs --cert FILE and --key FILE (PEM)'; fi
+  fi
+  if [ "$TLS" = acme ]; then
+    settle ACME_EMAIL EMAIL '' 'E-mail address for Let'"'"'s Encrypt' '^[^@[:space:]]+@[^@[:space:]]+$'
+    [[ $HOST != *:* ]] || fail 'acme needs the plain name of the registry on port 443, without a port'
+  fi
+  HOST_NAME=${HOST%%:*}
+  HTTPS_PORT=443
+  case $HOST in *:*) HTTPS_PORT=${HOST##*:} ;; esac
+}
+
+# ---- What must be there ---------------------------------------------------------------------------------------------
+check_machine() {
+  local program free
+  for program in openssl sed awk; do
+    command -v "$program" >/dev/null || fail "the program $program is missing: install it first"
+  done
+  if $NATIVE; then native_check; else
+    compose version >/dev/null 2>&1 || fail 'Docker with its compose plugin (or docker-compose 1.29) is missing:
+  Debian, Ubuntu: apt-get install docker.io docker-compose      others: https://docs.docker.com/engine/install/
+  Without Docker: --native'
+    if [ "$(id -u)" -ne 0 ] && [ "$(id -u)" -ne "$CONTAINER_UID" ]; then
+      fail "the secrets must belong to uid $CONTAINER_UID, which the containers run as: start this with sudo"
+    fi
+  fi
+  free=$(df -Pk "$DEPLOY" | awk 'NR == 2 { print int($4 / 1048576) }')
+  [ "$free" -ge 30 ] || say "Warning: $free GiB are free on this disk; cache and spool take up to 36 GiB."
+}
+
+# ---- Secrets, keys, certificates ------------------------------------------------------------------------------------
+keep_or_make() {
+  local file=$1
+  shift
+  if [ -s "$file" ]; then say "kept   $file"; return 1; fi
+  say "making $file"
+}
+
+random_secret() {
+  local file="$SECRETS/$1"
+  if keep_or_make "$file"; then openssl rand -hex "$2" >"$file.new" && mv "$file.new" "$file"; fi
+}
+
+make_secrets() {
+  local token
+  if [ ! -s "$SECRETS/gitee-token" ]; then
+    if [ -n "$TOKEN_FILE" ]; then
+      [ -r "$TOKEN_FILE" ] || fail "--token-file: $TOKEN_FILE cannot be read"
+      tr -d ' \t\r\n' <"$TOKEN_FILE" >"$SECRETS/gitee-token.new"
+    elif $LOCAL; then
+      openssl rand -hex 16 >"$SECRETS/gitee-token.new"
+    elif $ASK; then
+      read -r -s -p 'Personal token of Gitee (scopes projects and user_info; not shown): ' token
+      printf '\n'
+      printf '%s\n' "$token" >"$SECRETS/gitee-token.new"
+    else
+      fail 'the personal token is not given: --token-file FILE'
+    fi
+    [ "$(tr -d '\n' <"$SECRETS/gitee-token.new" | wc -c)" -ge 8 ] || fail 'the personal token is too short to be one'
+    mv "$SECRETS/gitee-token.new" "$SECRETS/gitee-token"
+    say "making $SECRETS/gitee-token"
+  else
+    say "kept   $SECRETS/gitee-token"
+  fi
+  random_secret s3-secret-key 20
+  random_secret registry-http-secret 32
+  random_secret encryption-key 32
+  random_secret notifications-token 24
+  random_secret webhook-secret 16
+  random_secret grafana-password 12
+  if [ -n "$OAUTH_SECRET_FILE" ] && { [ ! -s "$SECRETS/oauth-client-secret" ] || grep -qx no-application-configured "$SECRETS/oauth-client-secret"; }; then
+    tr -d ' \t\r\n' <"$OAUTH_SECRET_FILE" >"$SECRETS/oauth-client-secret"
+  fi
+  # Something must stand in the file that the gateway is given, also where no application is configured.
+  [ -s "$SECRETS/oauth-client-secret" ] || printf 'no-application-configured\n' >"$SECRETS/oauth-client-secret"
+  # The registry takes its secrets from its environment only.
+  if keep_or_make "$SECRETS/registry.env"; then
+    {
+      printf 'REGISTRY_HTTP_SECRET=%s\n' "$(cat "$SECRETS/registry-http-secret")"
+      printf 'REGISTRY_STORAGE_S3_ACCESSKEY=%s\n' "$S3_ACCESS_KEY"
+      printf 'REGISTRY_STORAGE_S3_SECRETKEY=%s\n' "$(cat "$SECRETS/s3-secret-key")"
+      # Read as YAML, of which JSON is a part; it takes the place of the list in the registry's file.
+      printf 'REGISTRY_NOTIFICATIONS_ENDPOINTS=[{"name":"gateway","url":"%s/notifications","headers":{"Authorization":["Bearer %s"]},"timeout":"2s","threshold":5,"backoff":"5s","ignore":{"mediatypes":["application/octet-stream"]}}]\n' \
+        "$WEB_URL" "$(cat "$SECRETS/notifications-token")"
+    } >"$SECRETS/registry.env"
+  fi
+  make_signing_key
+  make_logins
+}
+
+# The token service signs what the registry believes: ES256, the registry's bundle is this one certificate. The
+# registry does not look at its end, other readers may: so it is long.
+make_signing_key() {
+  keep_or_make "$SECRETS/token.key" || return 0
+  openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$SECRETS/token.key.new"
+  openssl req -x509 -new -key "$SECRETS/token.key.new" -sha256 -days 3650 -subj '/CN=gitee-s3 registry token' \
+    -out "$SECRETS/token.crt"
+  mv "$SECRETS/token.key.new" "$SECRETS/token.key"
+}
+
+make_logins() {
+  local password
+  if [ "$LOGIN" != htpasswd ]; then
+    [ -e "$SECRETS/htpasswd" ] || : >"$SECRETS/htpasswd"
+    return 0
+  fi
+  keep_or_make "$SECRETS/htpasswd" || return 0
+  random_secret admin-password 12
+  password="$SECRETS/admin-password"
+  if command -v htpasswd >/dev/null; then
+    htpasswd -niB admin <"$password" >"$SECRETS/htpasswd.new"
+  elif ! $NATIVE; then
+    docker run --rm -i --network none "${IMAGE_PREFIX:-}httpd:2.4" htpasswd -niB admin <"$password" >"$SECRETS/htpasswd.new"
+  else
+    fail 'the program htpasswd is missing: apt-get install apache2-utils'
+  fi
+  # The registry reads bcrypt only.
+  grep -q '^admin:\$2y\$' "$SECRETS/htpasswd.new" || fail 'htpasswd made no bcrypt hash'
+  sed '/^$/d' "$SECRETS/htpasswd.new" >"$SECRETS/htpasswd"
+  rm -f "$SECRETS/htpasswd.new"
+}
+
+make_certificates() {
+  case $TLS in
+    own)
+      if keep_or_make "$TLS_DIR/registry.crt"; then
+        check_pair "$CERT" "$KEY"
+        cp "$KEY" "$TLS_DIR/registry.key"
+        cp "$CERT" "$TLS_DIR/registry.crt"
+      fi ;;
+    *)
+      # For acme too: Nginx must start before the first certificate can be had.
+      if keep_or_make "$TLS_DIR/registry.crt"; then make_own_certificate; fi ;;
+  esac
+}
+
+# @param certificate and key, PEM: they must belong together and hold for the name.
+check_pair() {
+  local public
+  public=$(openssl x509 -noout -pubkey -in "$1") || fail "$1 is no certificate in PEM"
+  [ "$public" = "$(openssl pkey -pubout -in "$2" 2>/dev/null)" ] || fail "$2 is not the key of $1"
+  openssl x509 -noout -checkend 86400 -in "$1" >/dev/null || fail "$1 ends within a day or has ended"
+  openssl x509 -noout -checkhost "$HOST_NAME" -in "$1" | grep -q 'does match' || fail "$1 does not hold for $HOST_NAME"
+}
+
+make_own_certificate() {
+  local alternative="DNS:$HOST_NAME"
+  if [[ $HOST_NAME =~ ^[0-9.]+$ ]]; then alternative="IP:$HOST_NAME"; fi
+  if [ "$HOST_NAME" = localhost ]; then alternative="$alternative,IP:127.0.0.1"; fi
+  openssl req -x509 -newkey rsa:2048 -nodes -sha256 -days 3650 -subj "/CN=$HOST_NAME registry authority" \
+    -keyout "$SECRETS/ca.key" -out "$TLS_DIR/ca.crt" \
+    -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' 2>/dev/null
+  printf '%s\n' 'basicConstraints=CA:FALSE' 'keyUsage=digitalSignature,keyEncipherment' \
+    'extendedKeyUsage=serverAuth' "subjectAltName=$alternative" >"$TLS_DIR/registry.ext"
+  openssl req -newkey rsa:2048 -nodes -sha256 -subj "/CN=$HOST_NAME" \
+    -keyout "$TLS_DIR/registry.key" -out "$TLS_DIR/registry.csr" 2>/dev/null
+  openssl x509 -req -sha256 -days 397 -in "$TLS_DIR/registry.csr" -CA "$TLS_DIR/ca.crt" -CAkey "$SECRETS/ca.key" \
+    -CAserial "$SECRETS/ca.srl" -CAcreateserial -extfile "$TLS_DIR/registry.ext" -out "$TLS_DIR/registry.crt" 2>/dev/null
+  rm -f "$TLS_DIR/registry.csr" "$TLS_DIR/registry.ext"
+}
+
+write_local_gitee() {
+  local file="$SECRETS/local-gitee.json" owner=${REPOSITORY%/*} name=${REPOSITORY#*/}
+  if [ -s "$file" ]; then return 0; fi
+  cat >"$file" <<JSON
+{
+  "accounts": [{ "login": "gateway-bot", "name": "Gateway", "email": "gateway@gitee-s3.invalid",
+                 "tokens": [{ "token": "$(cat "$SECRETS/gitee-token")" }] }],
+  "repositories": [{ "owner": "$owner", "name": "$name", "enterprise": true, "lfs": true,
+                     "collaborators": { "gateway-bot": "admin" } }]
+}
+JSON
+}
+
+# The variant of the registry's configuration for this kind of login, with the name of this host.
+# @param path of the token certificate, path of the list of users, both as the registry sees them
+registry_configuration() {
+  sed -e "s#registry\\.example\\.com#$HOST#g" -e "s#/etc/docker/registry/token\\.crt#$1#" \
+    -e "s#/etc/docker/registry/htpasswd#$2#" "$ROOT/registry-config/config.$LOGIN.yml"
+}
+
+# ---- .env -----------------------------------------------------------------------------------------------------------
+# Only what is missing is added.
+write_env() {
+  if [ ! -e "$ENV_FILE" ]; then
+    cp "$DEPLOY/.env.example" "$ENV_FILE"
+    sed -i -E "s#^(REGISTRY_HOST|GITEE_REPOSITORY|LOGIN|TLS)=.*#\1=#" "$ENV_FILE"
+  fi
+  put_env REGISTRY_HOST "$HOST"
+  put_env GITEE_REPOSITORY "$REPOSITORY"
+  put_env LOGIN "$LOGIN"
+  put_env TLS "$TLS"
+  [ "$GITEE_URL" = https://gitee.com ] || put_env GITEE_URL "$GITEE_URL"
+  [ "$HTTPS_PORT" = 443 ] || put_env HTTPS_PORT "$HTTPS_PORT"
+  [ -z "$EMAIL" ] || put_env ACME_EMAIL "$EMAIL"
+  [ -z "$OAUTH_ID" ] || put_env GITEE_OAUTH_CLIENT_ID "$OAUTH_ID"
+  local profiles=()
+  ! $LOCAL || profiles+=(local)
+  [ "$TLS" != acme ] || profiles+=(acme)
+  [ ${#profiles[@]} -eq 0 ] || put_env COMPOSE_PROFILES "$(IFS=,; printf '%s' "${profiles[*]}")"
+  say "wrote  $ENV_FILE"
+  if keep_or_make "$DEPLOY/registry.yml"; then
+    registry_configuration /run/secrets/token_certificate /run/secrets/htpasswd >"$DEPLOY/registry.yml"
+    chmod 644 "$DEPLOY/registry.yml"
+  fi
+  if keep_or_make "$DEPLOY/gateway.env"; then
+    printf '# Further options of the gateway, one a line: docs/configuration.md has their names. Example:\n#GATEWAY_LOG_LEVEL=debug\n' >"$DEPLOY/gateway.env"
+  fi
+  # Nginx mounts both, whether certbot runs or not.
+  mkdir -p "$DEPLOY/acme/config" "$DEPLOY/acme/webroot"
+}
+
+put_env() {
+  local name=$1 value=$2
+  if [ -n "$(known "$name")" ]; then return 0; fi
+  if grep -q "^$name=" "$ENV_FILE"; then
+    awk -v name="$name" -v value="$value" '$0 ~ "^" name "=" { print name "=" value; next } { print }' "$ENV_FILE" >"$ENV_FILE.new"
+    cat "$ENV_FILE.new" >"$ENV_FILE"
+    rm -f "$ENV_FILE.new"
+  else
+    printf '%s=%s\n' "$name" "$value" >>"$ENV_FILE"
+  fi
+}
+
+# ---- Docker ---------------------------------------------------------------------------------------------------------
+# The plugin where it is there, else docker-compose 1.29.
+compose() {
+  if docker compose version >/dev/null 2>&1; then (cd "$DEPLOY" && docker compose "$@"); else (cd "$DEPLOY" && docker-compose "$@"); fi
+}
+
+docker_doctor() {
+  say ''
+  say 'Building the gateway and asking Gitee ...'
+  compose build gateway
+  ! $LOCAL || compose up -d gitee
+  compose run --rm --no-deps -T gateway doctor
+}
+
+next_steps() {
+  local start='docker compose up -d' trust=''
+  if $NATIVE; then start='systemctl enable --now gitee-s3.target'; fi
+  if ! $NATIVE && ! docker compose version >/dev/null 2>&1; then start='docker-compose up -d'; fi
+  if [ "$TLS" = self-signed ]; then
+    trust="
+ - on every client, once: the authority's certificate, $TLS_DIR/ca.crt, as
+     /etc/docker/certs.d/$HOST/ca.crt"
+  fi
+  say "
+Next:"
+  $START || say " - start it: $($NATIVE || printf 'cd %s && ' "$DEPLOY")$start"
+  say " - keep a copy of $SECRETS in a safe place; without it nobody can log in after a lost disk, the images are on Gitee$trust"
+  if [ "$LOGIN" = htpasswd ]; then
+    say " - docker login -u admin $HOST      password in $SECRETS/admin-password"
+  else
+    say " - docker login -u <Gitee login> $HOST      password: a personal token (scopes projects and user_info)"
+    [ -z "$OAUTH_ID" ] || say "   or a password from https://$HOST/auth/"
+  fi
+}
+
+main() {
+  parse_arguments "$@"
+  umask 077
+  if $NATIVE; then native_places; else
+    ENV_FILE="$DEPLOY/.env" SECRETS="$DEPLOY/secrets" TLS_DIR="$DEPLOY/tls" WEB_URL=http://gateway:5002
+  fi
+  # The public half of the registry's S3 key; its secret half is random.
+  S3_ACCESS_KEY=$(known S3_ACCESS_KEY)
+  S3_ACCESS_KEY=${S3_ACCESS_KEY:-GWREGISTRY}
+  check_machine
+  settle_values
+  mkdir -p "$SECRETS" "$TLS_DIR"
+  chmod 700 "$SECRETS" "$TLS_DIR"
+  make_secrets
+  make_certificates
+  ! $LOCAL || write_local_gitee
+  if $NATIVE; then native_install; else
+    write_env
+    if [ "$(id -u)" -eq 0 ]; then
+      chown -R "$CONTAINER_UID:$CONTAINER_UID" "$SECRETS" "$TLS_DIR" "$DEPLOY/acme"
+      # Grafana has a user of its own; what only this script needs stays with root.
+      chown 472:472 "$SECRETS/grafana-password"
+      [ ! -e "$SECRETS/ca.key" ] || chown root:root "$SECRETS/ca.key"
+    fi
+  fi
+  if $DOCTOR; then
+    if $NATIVE; then native_doctor; else docker_doctor; fi ||
+      fail 'the doctor found something: put it right and start this again (nothing is overwritten)'
+  fi
+  if $START; then
+    if $NATIVE; then native_start; else compose up -d; fi
+  fi
+  next_steps
+}
+
+main "$@"
