@@ -27,7 +27,8 @@ export function chosenBucket(input: CommandInput, config: Config): string {
   const names = config.buckets.map((b) => b.name);
   const given = textFlag(input, 'bucket');
   if (given !== undefined) {
-    if (names.includes(given)) return given;
+    // One that was made at run time stands in no configuration: the gateway knows whether there is one.
+    if (names.includes(given) || config.createBuckets.repository !== undefined) return given;
     throw new UsageError(`there is no bucket ${given}: the configuration has ${names.join(', ')}.`);
   }
   if (names.length === 1) return names[0]!;

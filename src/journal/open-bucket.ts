@@ -28,6 +28,11 @@ import { checkBinding, readBinding, writeBinding } from './state-binding.js';
 
 export interface BucketPlace {
   readonly name: string;
+  /**
+   * Name of its part of the state directory and of the overlay, where that is not `name`: a bucket that is made
+   * again under a name that another one had must begin with an empty state.
+   */
+  readonly stateName?: string;
   /** `owner/name`, for status and logs. */
   readonly repository: string;
   /** Numeric id of the repository; a function where it must be asked for, called again until it answers. */
@@ -78,6 +83,8 @@ export interface OpenBucket {
   start(): void;
   /** Commits what is pending within the grace time, then stops. Reads go on until close(). */
   stop(graceMs: number): Promise<void>;
+  /** Commits what is pending now; true once it is on Gitee (or set aside), false at the time-out. */
+  settle(options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   close(): Promise<void>;
   /** What failed may work again (a new token, an operator): try now. */
   kick(): void;
@@ -97,13 +104,14 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   const { bucket, chunks, clock, failpoints, observer, head: remote } = deps;
   const timings = { ...DEFAULT_TIMINGS, ...deps.timings };
   const log = deps.log.child({ bucket: bucket.name });
-  const own = join(deps.stateDirectory, 'buckets', bucket.name);
+  const stateName = bucket.stateName ?? bucket.name;
+  const own = join(deps.stateDirectory, 'buckets', stateName);
   // The base and the binding in it are synced by those who write them; its own name is not.
   await makeDurableDirectory(own);
   const repository = new Repository(bucket, own);
   await repository.open();
 
-  const journal = await Journal.open(deps.overlay, bucket.name, { clock, failpoints });
+  const journal = await Journal.open(deps.overlay, stateName, { clock, failpoints });
   const directory = new BaseDirectory(own);
   const bases = new BaseHolder(await openBase(directory, clock));
   // Killed after the base took a batch and before the overlay let go of it.
@@ -164,6 +172,10 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
       const signal = new AbortController().signal;
       await landings.wait(journal.lastPendingSeq, { timeoutMs: graceMs, signal });
       await Promise.all([committer.stop(), follower.stop()]);
+    },
+    settle: (options) => {
+      if (landings.want(journal.lastPendingSeq)) committer.wake();
+      return landings.wait(journal.lastPendingSeq, options);
     },
     close: () => bases.close(),
     kick: () => {

@@ -157,9 +157,17 @@ export interface CompleteRequest {
 }
 
 export interface ObjectsApi {
+  /** Every bucket. Rejects with unavailable while it is not known which there are. */
   listBuckets(): Promise<BucketInfo[]>;
   /** Rejects with no-such-bucket. */
   headBucket(bucket: string): Promise<BucketInfo>;
+  /**
+   * The bucket is usable when this resolves. `owner`: the access key that may use it from now on.
+   * Rejects with bucket-already-exists, too-many-buckets, forbidden.
+   */
+  createBucket(bucket: string, owner: string, context: RequestContext): Promise<void>;
+  /** Rejects with bucket-not-empty, no-such-bucket, not-yet-remote, forbidden. */
+  deleteBucket(bucket: string, context: RequestContext): Promise<void>;
 
   putObject(
     bucket: string,

@@ -24,28 +24,79 @@ export interface Bucket {
   readonly concern: WriteConcernRules;
 }
 
-/** The buckets of this gateway by name. */
+/** Buckets that come and go by request. Implemented in src/server, which can open their state. */
+export interface RunTimeBuckets {
+  /** Those that are known of. */
+  all(): readonly Bucket[];
+  /** @throws ObjectError unavailable while it is not known which there are. */
+  checkKnown(): void;
+  get(name: string): Bucket | undefined;
+  /**
+   * Resolves once the bucket is usable and will be there after a restart.
+   * @throws ObjectError bucket-already-exists, too-many-buckets; unavailable while Gitee cannot be asked.
+   */
+  create(name: string, owner: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves once the bucket is gone for good and its name is free again.
+   * @throws ObjectError bucket-not-empty, no-such-bucket; not-yet-remote where its last deletions do not land in time.
+   */
+  delete(name: string, signal: AbortSignal): Promise<void>;
+}
+
+/** The buckets of this gateway by name: those of the configuration, and those made at run time. */
 export class Buckets {
-  readonly #byName: ReadonlyMap<string, Bucket>;
+  readonly #configured: ReadonlyMap<string, Bucket>;
 
-  constructor(buckets: readonly Bucket[]) {
-    this.#byName = new Map(buckets.map((b) => [b.name, b]));
+  /** @param runTime undefined: no bucket is made at run time. */
+  constructor(
+    configured: readonly Bucket[],
+    private readonly runTime?: RunTimeBuckets,
+  ) {
+    this.#configured = new Map(configured.map((b) => [b.name, b]));
   }
 
+  /** Those that are known of, by name. */
   all(): Bucket[] {
-    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const all = [...this.#configured.values(), ...(this.runTime?.all() ?? [])];
+    return all.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** @throws ObjectError no-such-bucket. */
+  /** All there are. @throws ObjectError unavailable while that is not known. */
+  list(): Bucket[] {
+    this.runTime?.checkKnown();
+    return this.all();
+  }
+
+  /** @throws ObjectError no-such-bucket; unavailable while it is not known whether there is one. */
   get(name: string): Bucket {
-    const bucket = this.#byName.get(name);
-    if (!bucket) {
+    const bucket = this.#configured.get(name) ?? this.runTime?.get(name);
+    if (bucket) return bucket;
+    this.runTime?.checkKnown();
+    throw new ObjectError('no-such-bucket', `there is no bucket ${JSON.stringify(name)} on this gateway`, {
+      fields: { bucket: name },
+    });
+  }
+
+  /** @throws ObjectError as RunTimeBuckets.create; forbidden where no repository is configured for new buckets. */
+  async create(name: string, owner: string, signal: AbortSignal): Promise<void> {
+    if (this.#configured.has(name) || this.runTime?.get(name))
+      throw new ObjectError('bucket-already-exists', `there is a bucket ${name}`);
+    if (!this.runTime)
       throw new ObjectError(
-        'no-such-bucket',
-        `no bucket ${JSON.stringify(name)} is configured on this gateway`,
-        { fields: { bucket: name } },
+        'forbidden',
+        'Buckets are made in the configuration of this gateway: create_buckets.repository is not set.',
       );
-    }
-    return bucket;
+    await this.runTime.create(name, owner, signal);
+  }
+
+  /** @throws ObjectError as RunTimeBuckets.delete; forbidden where the bucket is one of the configuration. */
+  async delete(name: string, signal: AbortSignal): Promise<void> {
+    if (this.#configured.has(name))
+      throw new ObjectError(
+        'forbidden',
+        `Bucket ${name} stands in the configuration of this gateway (buckets): take it out there.`,
+      );
+    if (!this.runTime) this.get(name);
+    await this.runTime?.delete(name, signal);
   }
 }

@@ -44,6 +44,9 @@ export type ObjectErrorCode =
   | 'corrupt'
   | 'bucket-already-exists'
   | 'bucket-not-empty'
+  | 'too-many-buckets'
+  /** The configuration does not allow it; the message says which option. */
+  | 'forbidden'
   | 'not-implemented'
   | 'aborted'
   /** A broken invariant: a bug. */

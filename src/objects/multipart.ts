@@ -35,13 +35,14 @@ export const PART_MAX_BYTES = 5 * 1024 ** 3;
 
 /** Multipart uploads of all buckets. Parts are data in the chunk store plus a row; Complete moves no bytes. */
 export class Multipart {
-  readonly #tables = new Map<string, UploadTable>();
+  /** By the bucket itself: a name may be given to another one after its deletion. */
+  readonly #tables = new WeakMap<Bucket, UploadTable>();
 
   constructor(private readonly deps: { clock: Clock; locks: KeyLock; writer: ObjectWriter }) {}
 
   table(bucket: Bucket): UploadTable {
-    let table = this.#tables.get(bucket.name);
-    if (!table) this.#tables.set(bucket.name, (table = new UploadTable(bucket.state)));
+    let table = this.#tables.get(bucket);
+    if (!table) this.#tables.set(bucket, (table = new UploadTable(bucket.state)));
     return table;
   }
 

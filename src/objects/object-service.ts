@@ -51,12 +51,20 @@ export class ObjectService implements ObjectsApi {
   }
 
   async listBuckets(): Promise<BucketInfo[]> {
-    return this.buckets.all().map(({ name, createdMs }) => ({ name, createdMs }));
+    return this.buckets.list().map(({ name, createdMs }) => ({ name, createdMs }));
   }
 
   async headBucket(name: string): Promise<BucketInfo> {
     const bucket = this.buckets.get(name);
     return { name, createdMs: bucket.createdMs };
+  }
+
+  createBucket(name: string, owner: string, context: RequestContext): Promise<void> {
+    return translated(() => this.buckets.create(name, owner, context.signal));
+  }
+
+  deleteBucket(name: string, context: RequestContext): Promise<void> {
+    return translated(() => this.buckets.delete(name, context.signal));
   }
 
   putObject(

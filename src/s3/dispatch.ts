@@ -10,7 +10,9 @@ import { abortMultipartUpload } from './operations/abort-multipart-upload.js';
 import * as settings from './operations/bucket-settings.js';
 import { completeMultipartUpload } from './operations/complete-multipart-upload.js';
 import { copyObject } from './operations/copy-object.js';
+import { createBucket } from './operations/create-bucket.js';
 import { createMultipartUpload } from './operations/create-multipart-upload.js';
+import { deleteBucket } from './operations/delete-bucket.js';
 import { deleteObject } from './operations/delete-object.js';
 import { deleteObjects } from './operations/delete-objects.js';
 import { getBucketLocation } from './operations/get-bucket-location.js';
@@ -120,8 +122,8 @@ export const ROUTES: readonly Route[] = [
   ...WRITES_OF_SETTINGS.flatMap(([when, , del]) =>
     del === undefined ? [] : [lacks('DELETE', 'bucket', when, del)],
   ),
-  lacks('PUT', 'bucket', '', 'CreateBucket'),
-  lacks('DELETE', 'bucket', '', 'DeleteBucket'),
+  does('PUT', '', createBucket),
+  does('DELETE', '', deleteBucket),
 
   does('GET', 'uploadId', listParts),
   does('GET', 'attributes', getObjectAttributes),

@@ -78,6 +78,10 @@ function targetOf(error: ObjectError): Target {
       return { code: 'BucketAlreadyExists' };
     case 'bucket-not-empty':
       return { code: 'BucketNotEmpty' };
+    case 'too-many-buckets':
+      return { code: 'TooManyBuckets', tellsMessage: true };
+    case 'forbidden':
+      return { code: 'AccessDenied', tellsMessage: true };
     case 'not-implemented':
       return { code: 'NotImplemented', tellsMessage: true };
     default: {

@@ -46,8 +46,13 @@ export const S3_ERRORS = {
   BadRequest: row(400, 'The request is not valid HTTP.', 'Look at the proxy between client and gateway.'),
   BucketAlreadyExists: row(
     409,
-    'The requested bucket name is not available.',
-    'Buckets are made in the configuration.',
+    'The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.',
+    'Another access key has this bucket: choose another name.',
+  ),
+  BucketAlreadyOwnedByYou: row(
+    409,
+    'Your previous request to create the named bucket succeeded and you already own it.',
+    'Nothing to do: use the bucket.',
   ),
   BucketNotEmpty: row(409, 'The bucket you tried to delete is not empty.', 'Delete its objects first.'),
   ConditionalRequestConflict: row(
@@ -65,6 +70,11 @@ export const S3_ERRORS = {
     'Your proposed upload is smaller than the minimum allowed object size.',
     'Parts other than the last need 5 MiB.',
   ),
+  IllegalLocationConstraintException: row(
+    400,
+    'The specified location constraint is incompatible for the region specific endpoint this request was sent to.',
+    'Name the region of this gateway (option region) as LocationConstraint.',
+  ),
   IncompleteBody: row(
     400,
     'You did not provide the number of bytes specified by the Content-Length HTTP header.',
@@ -81,10 +91,20 @@ export const S3_ERRORS = {
     'Compare the access key with the configuration (credentials).',
   ),
   InvalidArgument: row(400, 'Invalid Argument', 'The message names the argument and what it may be.'),
+  InvalidBucketName: row(
+    400,
+    'The specified bucket is not valid.',
+    '3 to 63 of a-z, 0-9, - and ., a letter or digit at both ends; no IP address and none of the reserved beginnings and ends of S3.',
+  ),
   InvalidDigest: row(
     400,
     'The Content-MD5 you specified is not valid.',
     'Content-MD5 is 16 bytes in base64.',
+  ),
+  InvalidLocationConstraint: row(
+    400,
+    'The specified location-constraint is not valid',
+    'Name the region of this gateway (option region), or none where that is us-east-1.',
   ),
   InvalidPart: row(
     400,
@@ -159,7 +179,11 @@ export const S3_ERRORS = {
     'You must provide the Content-Length HTTP header.',
     'Send Content-Length, or x-amz-decoded-content-length with aws-chunked.',
   ),
-  NoSuchBucket: row(404, 'The specified bucket does not exist', 'Buckets are made in the configuration.'),
+  NoSuchBucket: row(
+    404,
+    'The specified bucket does not exist',
+    'Put it into the configuration, or make it by CreateBucket where create_buckets allows that.',
+  ),
   NoSuchBucketPolicy: row(
     404,
     'The bucket policy does not exist',
@@ -257,6 +281,11 @@ export const S3_ERRORS = {
     503,
     'Please reduce your request rate.',
     'Try again after the time in Retry-After, or after a few seconds where there is none.',
+  ),
+  TooManyBuckets: row(
+    400,
+    'You have attempted to create more buckets than are allowed.',
+    'Delete buckets that are not used, or raise create_buckets.max.',
   ),
   XAmzContentSHA256Mismatch: row(
     400,

@@ -8,6 +8,7 @@ import type { RequestHeaders } from './headers.js';
 import type { FormFields } from './post-form/fields.js';
 import type { PostPolicy } from './post-form/policy.js';
 import type { Query } from './request-target.js';
+import type { Right } from './sigv4/credentials.js';
 import type { Identity } from './sigv4/verify.js';
 
 export interface OperationRequest {
@@ -44,8 +45,8 @@ export interface Operation {
   /** As in the Amazon S3 API reference. */
   readonly name: string;
   readonly target: 'service' | 'bucket' | 'object';
-  /** What the access key needs on the bucket; the service itself needs a valid signature only. */
-  readonly right: 'read' | 'write';
+  /** What the access key needs on the bucket; the service itself, and `none`, need a valid signature only. */
+  readonly right: Right;
   /** Its signature stands in the body, so it runs before it is known who asks. */
   readonly signedBy?: 'form';
   run(request: OperationRequest): Promise<OperationAnswer>;

@@ -10,6 +10,7 @@ import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { AuditParts } from './audit-parts.js';
 import type { AuthParts } from './auth-parts.js';
+import { GatedChunks, GatedState, type BucketGate } from '../objects/bucket-gate.js';
 import type { BucketConfig, Config } from './config/config.js';
 import { compileKeyPattern } from './config/key-pattern.js';
 import type { GatewayParts } from './gateway.js';
@@ -44,8 +45,21 @@ export interface BucketParts {
   readonly bucket: Bucket;
 }
 
+/** What sets a bucket that stands in no configuration apart. */
+export interface UnconfiguredBucket {
+  /** See BucketPlace.stateName. */
+  readonly stateName?: string;
+  /** The way in, for a bucket that may be deleted. */
+  readonly gate?: BucketGate;
+  readonly inlineLimitBytes?: number;
+}
+
 /** Opens the state of one bucket; asks Gitee nothing. */
-export async function openBucketParts(shared: SharedParts, config: BucketConfig): Promise<BucketParts> {
+export async function openBucketParts(
+  shared: SharedParts,
+  config: BucketConfig,
+  own: UnconfiguredBucket = {},
+): Promise<BucketParts> {
   const { clock, failpoints, log, metrics: observer } = shared.parts;
   const common = { clock, log, observer };
   const { gitee } = shared.config;
@@ -53,9 +67,10 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
   const layout: LayoutRules = {
     preset: config.preset,
     registryRoot: config.registryRoot,
-    inlineLimitBytes: shared.config.inlineLimitBytes,
+    inlineLimitBytes: own.inlineLimitBytes ?? shared.config.inlineLimitBytes,
     chunkSizeBytes: shared.config.chunkSizeBytes,
   };
+  const stateName = own.stateName ?? config.name;
   const lfs = new LfsChunkRemote({
     ...common,
     http: shared.gitee.http,
@@ -68,7 +83,7 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
   const chunks = new BucketChunks({
     ...common,
     failpoints,
-    bucket: config.name,
+    bucket: stateName,
     directory: join(shared.config.stateDir, 'chunks'),
     cache: shared.cache,
     remote: lfs,
@@ -81,7 +96,7 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
     url: `${gitee.url}/${owner}/${name}.git`,
     branch: config.branch,
     pathPrefix: config.pathPrefix,
-    directory: join(shared.config.stateDir, 'buckets', config.name, 'git'),
+    directory: join(shared.config.stateDir, 'buckets', stateName, 'git'),
     token: shared.gitee.token,
     user: gitee.user,
     identity: { name: gitee.identityName, email: gitee.identityEmail },
@@ -95,6 +110,7 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
     failpoints,
     bucket: {
       name: config.name,
+      stateName,
       repository: config.repository,
       repositoryId: () => shared.gitee.repositoryId(config.repository),
       branch: config.branch,
@@ -111,6 +127,11 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
       pollMs: shared.config.pollIntervalMs,
     },
     onFatal: shared.parts.onFatal,
+  }).catch(async (error: unknown) => {
+    // A bucket made at run time is tried again while the gateway runs.
+    await chunks.close();
+    await head.close();
+    throw error;
   });
   return {
     config,
@@ -121,10 +142,10 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
     bucket: {
       name: config.name,
       // Since when this gateway keeps the bucket: it must not change with every start.
-      createdMs: (await stat(join(shared.config.stateDir, 'buckets', config.name))).birthtimeMs,
+      createdMs: (await stat(join(shared.config.stateDir, 'buckets', stateName))).birthtimeMs,
       rules: layout,
-      state: opened.state,
-      chunks,
+      state: own.gate ? new GatedState(opened.state, own.gate) : opened.state,
+      chunks: own.gate ? new GatedChunks(chunks, own.gate) : chunks,
       concern: {
         mode: config.writeConcern,
         barrierPatterns: config.barrierPatterns.map(compileKeyPattern),
@@ -133,6 +154,13 @@ export async function openBucketParts(shared: SharedParts, config: BucketConfig)
       },
     },
   };
+}
+
+/** Lets go of all that openBucketParts opened. The committer has stopped, and nobody reads any more. */
+export async function closeBucketParts(parts: BucketParts): Promise<void> {
+  await parts.open.close();
+  await parts.chunks.close();
+  await parts.head.close();
 }
 
 function chunkLimits(config: Config): ChunkLimits {

@@ -14,7 +14,7 @@ import { createS3App } from '../s3/router.js';
 import { ConfiguredKeys } from './access-keys.js';
 import { AuditParts, byOperator } from './audit-parts.js';
 import { noGrants, openAuth } from './auth-parts.js';
-import { openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
+import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
 import type { Config } from './config/config.js';
 import { ConfiguredBuckets } from './configured-buckets.js';
 import { doctor } from './doctor.js';
@@ -24,6 +24,7 @@ import { HealthServer } from './health.js';
 import { HookParts } from './hook-parts.js';
 import { LoginParts } from './login-parts.js';
 import { s3Audit } from './s3-audit.js';
+import { RunTimeBucketSet } from './run-time-buckets.js';
 import { S3Listener } from './s3-listener.js';
 import { VERSION } from './version.js';
 import { webAccessLog } from './web-access-log.js';
@@ -69,13 +70,11 @@ export const compose: Compose = async (config, parts) => {
     for (const bucket of config.buckets) {
       const one = await openBucketParts(shared, bucket);
       buckets.push(one);
-      opened.push(async () => {
-        await one.open.close();
-        await one.chunks.close();
-        await one.head.close();
-      });
+      opened.push(() => closeBucketParts(one));
     }
-    return new ComposedGateway(shared, buckets, opened);
+    const runTime = await RunTimeBucketSet.open(shared);
+    if (runTime) opened.push(() => runTime.close());
+    return new ComposedGateway(shared, buckets, runTime, opened);
   } catch (error) {
     await closeAll(opened);
     throw error;
@@ -93,12 +92,17 @@ class ComposedGateway implements Gateway {
 
   constructor(
     private readonly shared: SharedParts,
-    private readonly buckets: readonly BucketParts[],
+    private readonly configured: readonly BucketParts[],
+    /** undefined: no buckets are made at run time. */
+    private readonly runTime: RunTimeBucketSet | undefined,
     private readonly opened: readonly (() => Promise<void>)[],
   ) {
     const { config, parts } = shared;
     const { clock, log, metrics } = parts;
-    const names = new Buckets(buckets.map((b) => b.bucket));
+    const names = new Buckets(
+      configured.map((b) => b.bucket),
+      runTime,
+    );
     const objects = new ObjectService(names, { clock, log, observer: metrics });
     this.#housekeeping = new Housekeeping(
       names,
@@ -116,7 +120,7 @@ class ComposedGateway implements Gateway {
     this.#listener = new S3Listener(
       createS3App({
         objects,
-        credentials: new ConfiguredKeys(config),
+        credentials: new ConfiguredKeys(config, runTime),
         settings: new ConfiguredBuckets(config),
         region: config.region,
         ...{ log, clock, observer: metrics },
@@ -130,10 +134,11 @@ class ComposedGateway implements Gateway {
       }),
       { host: config.s3.host, port: config.s3.port },
     );
-    const hooked = buckets.map(({ config: { name, repository, branch }, open }) => ({
+    const hooked = configured.map(({ config: { name, repository, branch }, open }) => ({
       ...{ name, repository, branch },
       hint: () => open.hint(),
     }));
+    if (runTime) hooked.push(runTime.hooked());
     const routers = [...shared.hooks.routers(hooked), ...webRouters(shared)];
     if (routers.length > 0) {
       const { host, port, trustedProxies } = config.web;
@@ -146,7 +151,8 @@ class ComposedGateway implements Gateway {
 
   async start(): Promise<void> {
     await this.#health.listen();
-    for (const { open } of this.buckets) open.start();
+    for (const { open } of this.configured) open.start();
+    this.runTime?.start();
     await this.#listener.listen();
     await this.shared.hooks.start();
     await this.#web?.listen();
@@ -167,7 +173,8 @@ class ComposedGateway implements Gateway {
     await Promise.all([
       this.#listener.close(graceMs),
       this.#web?.close(graceMs),
-      ...this.buckets.map(({ open }) => (this.#started ? open.stop(commitMs) : open.stop(0))),
+      ...this.configured.map(({ open }) => open.stop(commitMs)),
+      this.runTime?.stop(commitMs),
     ]);
     if (this.#started) await this.#housekeeping.stop();
     if (this.#started) await this.#recordOwn('gateway.stop');
@@ -187,15 +194,20 @@ class ComposedGateway implements Gateway {
     return this.#web?.address();
   }
 
+  /** Those of the configuration, the catalogue of the others, the others. */
+  #buckets(): readonly BucketParts[] {
+    return [...this.configured, ...(this.runTime?.parts() ?? [])];
+  }
+
   statuses(): BucketStatus[] {
-    return this.buckets.map(({ open }) => open.state.status());
+    return this.#buckets().map(({ open }) => open.state.status());
   }
 
   problems(): Problem[] {
     const problems: Problem[] = [];
     if (this.#stopping) problems.push({ name: 'stopping', detail: 'the gateway stops' });
     else if (!this.#started) problems.push({ name: 'starting', detail: 'the gateway starts' });
-    for (const { bucket, chunks, open } of this.buckets) {
+    for (const { bucket, chunks, open } of this.#buckets()) {
       const name = `bucket:${bucket.name}`;
       const status = open.state.status();
       if (status.frozen) {
@@ -209,6 +221,7 @@ class ComposedGateway implements Gateway {
       if (!status.ready && !paused)
         problems.push({ name, detail: 'the index is not there yet: the branch is being read from Gitee' });
     }
+    problems.push(...(this.runTime?.problems() ?? []));
     return problems;
   }
 
@@ -220,7 +233,7 @@ class ComposedGateway implements Gateway {
     for (const secret of this.shared.config.secrets) {
       if (await secret.refresh()) this.shared.parts.redactor.register(secret.reveal());
     }
-    for (const { chunks, open } of this.buckets) {
+    for (const { chunks, open } of this.#buckets()) {
       chunks.kick();
       open.kick();
     }
@@ -272,8 +285,8 @@ class ComposedGateway implements Gateway {
   }
 
   #chosen(bucket: string | undefined): readonly BucketParts[] {
-    if (bucket === undefined) return this.buckets;
-    const one = this.buckets.find((b) => b.bucket.name === bucket);
+    if (bucket === undefined) return this.#buckets();
+    const one = this.#buckets().find((b) => b.bucket.name === bucket);
     if (!one) throw new RangeError(`there is no bucket ${bucket}`);
     return [one];
   }
@@ -289,7 +302,7 @@ class ComposedGateway implements Gateway {
   #refreshGauges(): void {
     const { metrics } = this.shared.parts;
     let atRiskBytes = 0;
-    for (const { chunks, open } of this.buckets) {
+    for (const { chunks, open } of this.#buckets()) {
       open.state.report();
       atRiskBytes += chunks.stats().unsentBytes;
     }

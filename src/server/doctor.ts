@@ -7,7 +7,11 @@ import type { ProbeResult } from './gateway.js';
 export async function doctor({ config, gitee, parts }: SharedParts): Promise<ProbeResult[]> {
   const results: ProbeResult[] = [];
   const seen = new Set<string>();
-  for (const { repository, branch } of config.buckets) {
+  const { createBuckets } = config;
+  const places = config.buckets.map(({ repository, branch }) => ({ repository, branch }));
+  if (createBuckets.repository !== undefined)
+    places.push({ repository: createBuckets.repository, branch: createBuckets.branch });
+  for (const { repository, branch } of places) {
     const [owner, name] = repository.split('/') as [string, string];
     const probes = await runReadOnlyProbes({
       http: gitee.http,

@@ -169,6 +169,22 @@ export class Metrics implements Observer {
     this.#of(this.#gauges, name, labels).set(labels, value);
   }
 
+  /** Drops the series of a bucket that is no more, so that no alarm rests on its last figures. */
+  async forgetBucket(bucket: string): Promise<void> {
+    for (const row of METRICS) {
+      if (!row.labels.includes('bucket')) continue;
+      const metric = (this.#counters.get(row.name) ??
+        this.#gauges.get(row.name) ??
+        this.#histograms.get(row.name))!;
+      const { values } = await metric.get();
+      for (const { labels } of values as readonly { labels: Record<string, string> }[]) {
+        if (labels['bucket'] !== bucket) continue;
+        // A histogram's values have a label more, its bounds; a series goes whole.
+        metric.remove(Object.fromEntries(row.labels.map((name) => [name, labels[name] ?? ''])));
+      }
+    }
+  }
+
   /** The page of /metrics and its content type. */
   async page(): Promise<{ contentType: string; body: string }> {
     return { contentType: this.registry.contentType, body: await this.registry.metrics() };

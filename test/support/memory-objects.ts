@@ -91,6 +91,20 @@ export class MemoryObjects implements ObjectsApi {
     return { name: bucket, createdMs: 0 };
   }
 
+  async createBucket(bucket: string, _owner: string, context: RequestContext) {
+    this.#enter('createBucket', context);
+    if (this.#buckets.has(bucket))
+      throw new ObjectError('bucket-already-exists', `there is a bucket ${bucket}`);
+    this.#buckets.set(bucket, new Map());
+  }
+
+  async deleteBucket(bucket: string, context: RequestContext) {
+    this.#enter('deleteBucket', context);
+    if (this.#bucket(bucket).size > 0)
+      throw new ObjectError('bucket-not-empty', `bucket ${bucket} has objects`);
+    this.#buckets.delete(bucket);
+  }
+
   async putObject(
     bucket: string,
     key: ObjectKey,

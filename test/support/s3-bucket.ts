@@ -27,11 +27,23 @@ export interface S3Bucket {
 
 /** @param options.accessKeys further keys, as rows of the configuration. */
 export async function startS3Bucket(
-  options: { config?: Record<string, unknown>; accessKeys?: readonly Record<string, unknown>[] } = {},
+  options: {
+    config?: Record<string, unknown>;
+    accessKeys?: readonly Record<string, unknown>[];
+    /** The client's key may create buckets, on a branch of their own of acme/files. */
+    createBuckets?: boolean;
+  } = {},
 ): Promise<S3Bucket> {
   const stack = await startStack({ ...(options.config ? { config: options.config } : {}), start: false });
   const { configFile } = stack.gateway;
-  const config = JSON.parse(await readFile(configFile, 'utf8')) as { access_keys: unknown[] };
+  const config = JSON.parse(await readFile(configFile, 'utf8')) as {
+    access_keys: Record<string, unknown>[];
+    create_buckets?: Record<string, unknown>;
+  };
+  if (options.createBuckets) {
+    config.create_buckets = { repository: 'acme/files', branch: 'buckets', ...config.create_buckets };
+    config.access_keys[0]!['create_buckets'] = true;
+  }
   config.access_keys.push(...(options.accessKeys ?? []));
   await writeFile(configFile, JSON.stringify(config, null, 2), { mode: 0o600 });
   await stack.gateway.start();

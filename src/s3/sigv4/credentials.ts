@@ -5,6 +5,8 @@ export interface Credential {
   /** The secret access key. */
   readonly secret: string;
   rights(bucket: string): Right;
+  /** Absent: it may not create and delete buckets. */
+  readonly mayCreateBuckets?: boolean;
 }
 
 /** Looks access keys up; asked once per request, so that a reload of the configuration takes hold at once. */
@@ -13,6 +15,6 @@ export interface CredentialStore {
 }
 
 /** True where a key with `has` may do what needs `needed`. */
-export function allows(has: Right, needed: 'read' | 'write'): boolean {
-  return has === 'write' || has === needed;
+export function allows(has: Right, needed: Right): boolean {
+  return needed === 'none' || has === 'write' || has === needed;
 }

@@ -1,6 +1,7 @@
 /** What no single option can know: rules between options. All mistakes at once. */
 import { CORS_METHODS, patternMistake } from '../../s3/cors.js';
 import { checkAuth } from './check-auth.js';
+import { isBucketName } from '../../objects/bucket-names.js';
 import type { BucketConfig, Config, RawConfig } from './config.js';
 import type { Mistake } from './mistakes.js';
 import { nearestName } from './nearest-name.js';
@@ -21,6 +22,7 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
   checkCors(config, wrong);
   checkHooks(config, wrong, warnings);
   checkOAuth(config, wrong);
+  checkCreateBuckets(config, wrong, warnings);
   if (config.barrier.holdMs > 25_000) {
     warnings.push("barrier.hold is over 25s: Docker's clients give up after 30s and report an unclear error");
   }
@@ -108,6 +110,8 @@ function checkKeys(config: Config, wrong: Wrong): void {
     }
     for (const bucket of Object.keys(key.buckets)) {
       if (bucket === '*' || names.includes(bucket)) continue;
+      // It may be one that is made at run time.
+      if (config.createBuckets.repository !== undefined && isBucketName(bucket)) continue;
       const near = nearestName(bucket, names);
       wrong(
         `${here}.buckets.${bucket}`,
@@ -175,8 +179,26 @@ function checkHooks(config: Config, wrong: Wrong, warnings: string[]): void {
   }
 }
 
+function checkCreateBuckets(config: Config, wrong: Wrong, warnings: string[]): void {
+  const { repository, branch, pathPrefix } = config.createBuckets;
+  if (repository === undefined) {
+    for (const [i, key] of config.accessKeys.entries())
+      if (key.createBuckets)
+        warnings.push(`access_keys[${i}].create_buckets has no effect: create_buckets.repository is not set`);
+    return;
+  }
+  for (const [i, bucket] of config.buckets.entries())
+    if (overlap(bucket, { repository, branch, pathPrefix }))
+      wrong(
+        'create_buckets.path_prefix',
+        `lies on the same branch inside, around or at the place of buckets[${i}]`,
+      );
+}
+
+type Place = Pick<BucketConfig, 'repository' | 'branch' | 'pathPrefix'>;
+
 /** Gitee's names are the same in any case: Acme/Images and acme/images are one repository. */
-function overlap(a: BucketConfig, b: BucketConfig): boolean {
+function overlap(a: Place, b: Place): boolean {
   if (a.repository.toLowerCase() !== b.repository.toLowerCase() || a.branch !== b.branch) return false;
   const [pa, pb] = [a.pathPrefix, b.pathPrefix].map((p) => (p === '' ? '' : `${p}/`)) as [string, string];
   return pa.startsWith(pb) || pb.startsWith(pa);

@@ -153,8 +153,21 @@ function complete(table: RawConfig, secrets: readonly Secret[]): Config {
     localGitee: { ...local, enabled, dataDir: local.dataDir ?? join(table.stateDir, 'local-gitee') },
     audit: { ...table.audit, directory: table.audit.directory ?? join(table.stateDir, 'audit') },
     buckets: table.buckets.map(completeBucket),
+    createBuckets: {
+      ...table.createBuckets,
+      pathPrefix: table.createBuckets.pathPrefix.replace(/\/$/, ''),
+    },
     secrets,
   };
+}
+
+/** A bucket that stands in no configuration: what is not given is as the table of options has it. */
+export function bucketByDefaults(
+  place: Pick<BucketConfig, 'name' | 'repository' | 'branch' | 'pathPrefix'>,
+): BucketConfig {
+  const raw = { name: 'placeholder', repository: place.repository };
+  const fields = new Resolver(new Map()).fields(OPTIONS.buckets.fields, raw) as unknown as RawBucket;
+  return { ...completeBucket(fields), ...place };
 }
 
 function completeBucket(bucket: RawBucket): BucketConfig {

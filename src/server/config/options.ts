@@ -193,6 +193,10 @@ export const OPTIONS = {
     }),
     secret_access_key: secret({ required: true, about: 'Secret half of the key, at least 8 characters.' }),
     buckets: rights({ default: '{"*": write}', about: 'Rights by bucket name; * is every other bucket.' }),
+    create_buckets: toggle({
+      default: 'false',
+      about: 'May create and delete buckets (create_buckets), and has the right write on those that it made.',
+    }),
   }),
   buckets: list('Buckets and where each lies on Gitee. At least one.', {
     name: text({
@@ -444,6 +448,37 @@ export const OPTIONS = {
     }),
     max_age: duration({ about: 'How long a browser may keep the permission. Unset: it decides itself.' }),
   }),
+  create_buckets: group(
+    'Buckets made by request (CreateBucket, DeleteBucket). Each is a directory of one repository.',
+    {
+      repository: text({
+        pattern: /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/,
+        fits: 'must be owner/repository',
+        about:
+          'Repository on Gitee for them, as owner/name. Unset: buckets stand in this configuration only, and creation is refused.',
+      }),
+      branch: text({
+        default: 'master',
+        pattern: /^(?!.*(?:\.\.|\/\/|@\{|\.lock$|\/$|\.$))[\w][\w./-]*$/,
+        fits: 'must be the name of a git branch',
+        about: 'Branch for them.',
+      }),
+      path_prefix: text({
+        default: 'buckets',
+        pattern: /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*\/?$/,
+        fits: 'must be a directory such as buckets or a/b',
+        about:
+          'Directory for them: bucket photos fills <path_prefix>/photos, the list of them <path_prefix>/_catalogue.',
+      }),
+      max: integer({
+        default: '100',
+        min: 1,
+        max: 1000,
+        about:
+          'So many at most. Each has a committer, an index and a bare repository of its own; docs/operations.md says what that costs.',
+      }),
+    },
+  ),
   log: group('Logs: one JSON object a line on standard error.', {
     level: choice(['error', 'warn', 'info', 'debug'], {
       default: 'info',

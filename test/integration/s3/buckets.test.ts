@@ -40,6 +40,14 @@ describe('buckets', () => {
     expect([none.status, none.body.length]).toEqual([404, 0]);
   });
 
+  it('CreateBucket is refused with the option to set, but for one that the key can use already', async () => {
+    const refused = await bucket.wire.send({ method: 'PUT', path: '/new-one' });
+    expect([refused.status, refused.xml('Code')]).toEqual([403, 'AccessDenied']);
+    expect(refused.xml('Message')).toMatch(/create_buckets/);
+    expect((await bucket.wire.send({ method: 'PUT', path: '/files' })).status).toBe(200);
+    expect((await bucket.wire.send({ method: 'DELETE', path: '/files' })).status).toBe(403);
+  });
+
   it('GetBucketLocation is empty for us-east-1', async () => {
     const answer = await get('/files', { location: '' });
     expect([

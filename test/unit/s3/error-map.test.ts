@@ -30,6 +30,8 @@ const EXPECTED: Record<ObjectErrorCode, readonly [S3ErrorCode, number]> = {
   'remote-unavailable': ['ServiceUnavailable', 503],
   corrupt: ['InternalError', 500],
   'bucket-already-exists': ['BucketAlreadyExists', 409],
+  'too-many-buckets': ['TooManyBuckets', 400],
+  forbidden: ['AccessDenied', 403],
   'bucket-not-empty': ['BucketNotEmpty', 409],
   'not-implemented': ['NotImplemented', 501],
   aborted: ['ServiceUnavailable', 503],

@@ -402,7 +402,6 @@ describe('objects over the wire', () => {
 
   it.each([
     ['GET', '/images?versions', 'ListObjectVersions'],
-    ['PUT', '/images', 'CreateBucket'],
     ['PUT', '/images/k?acl', 'PutObjectAcl'],
     ['GET', '/images/k?torrent', 'GetObjectTorrent'],
     ['POST', '/images/k?restore', 'RestoreObject'],

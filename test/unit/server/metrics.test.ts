@@ -36,3 +36,16 @@ test('names follow the conventions: counters end in _total, nothing else does', 
   for (const row of METRICS)
     expect([row.name, row.name.endsWith('_total')]).toEqual([row.name, row.kind === 'counter']);
 });
+
+test('the series of a bucket go with it, whatever other labels they have', async () => {
+  const metrics = new Metrics(build, { process: false });
+  for (const bucket of ['gone', 'stays']) {
+    metrics.count('gateway_commits_total', { bucket, result: 'landed' });
+    metrics.set('gateway_bucket_paused', 1, { bucket, cause: 'quota' });
+    metrics.observe('gateway_commit_changes', 3, { bucket });
+  }
+  await metrics.forgetBucket('gone');
+  const { body } = await metrics.page();
+  expect(body).not.toContain('bucket="gone"');
+  expect(body.match(/bucket="stays"/g)!.length).toBeGreaterThan(10);
+});

@@ -214,3 +214,38 @@ describe('mistakes', () => {
     expect(warnings[0]).toContain('clear text');
   });
 });
+
+describe('buckets made at run time', () => {
+  const GROUP = 'create_buckets: { repository: Acme/Files, path_prefix: made/ }';
+
+  test('are off unless a repository is named, and a key that may create is told so', async () => {
+    const { config, warnings } = await load(
+      GOOD.replace('access_key_id: ops', 'access_key_id: ops, create_buckets: true'),
+    );
+    expect(config.createBuckets).toEqual({
+      repository: undefined,
+      branch: 'master',
+      pathPrefix: 'buckets',
+      max: 100,
+    });
+    expect(warnings).toEqual([expect.stringMatching(/^access_keys\[0\]\.create_buckets has no effect/)]);
+  });
+
+  test('have a directory without a slash at its end, and rights may name them', async () => {
+    const { config } = await load(
+      GOOD.replace('access_key_id: ops', 'access_key_id: ops, buckets: { later: read }') + GROUP,
+    );
+    expect(config.createBuckets.pathPrefix).toBe('made');
+    expect(config.accessKeys[0]!.buckets).toEqual({ later: 'read' });
+  });
+
+  test.each(['a', 'a/b', 'a/b/c'])('must not lie inside or around a bucket: %s', async (prefix) => {
+    const mistakes = named(await mistakesOf(GOOD + GROUP.replace('made/', prefix)));
+    expect(mistakes['create_buckets.path_prefix']).toMatch(/buckets\[1\]/);
+  });
+
+  test('must have a directory of their own', async () => {
+    const mistakes = named(await mistakesOf(`${GOOD}create_buckets: { repository: acme/x, path_prefix: / }`));
+    expect(mistakes['create_buckets.path_prefix']).toMatch(/must be a directory/);
+  });
+});

@@ -1,0 +1,246 @@
+/**
+ * The way into a bucket that may be deleted. Keeps the promise of DeleteBucket: a write is either acknowledged
+ * before the bucket is looked at for the last time, or refused with no-such-bucket; never acknowledged and lost.
+ */
+import type { Readable } from 'node:stream';
+import type { ChunksApi, Ingested, IngestOptions } from '../chunks/api.js';
+import type { Chunk, Extent } from '../format/extent.js';
+import type { ObjectKey } from '../format/ids.js';
+import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
+import type { ExtentList, ObjectBody, ObjectRecord } from '../index/object-record.js';
+import type {
+  AppendOptions,
+  BucketState,
+  BucketStatus,
+  Change,
+  ChangeState,
+} from '../journal/bucket-state.js';
+import { ObjectError } from './errors.js';
+
+export class BucketGate {
+  #isClosed = false;
+  #deciding: Promise<unknown> | undefined;
+  #writers = 0;
+  #readers = 0;
+  readonly #waiters = new Set<() => void>();
+
+  constructor(private readonly bucket: string) {}
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Waits while it is being decided whether the bucket goes. @throws ObjectError no-such-bucket. */
+  async write<T>(run: () => Promise<T>): Promise<T> {
+    while (this.#deciding) await this.#deciding;
+    this.check();
+    this.#writers += 1;
+    try {
+      return await run();
+    } finally {
+      this.#writers -= 1;
+      this.#ring();
+    }
+  }
+
+  /** Never waits: a write reads too, while close() waits for that write. @throws ObjectError no-such-bucket. */
+  async read<T>(run: () => Promise<T>): Promise<T> {
+    this.check();
+    this.#readers += 1;
+    try {
+      return await run();
+    } finally {
+      this.#readers -= 1;
+      this.#ring();
+    }
+  }
+
+  /** @throws ObjectError no-such-bucket. */
+  check(): void {
+    if (this.#isClosed) throw new ObjectError('no-such-bucket', `bucket ${this.bucket} was deleted`);
+  }
+
+  /**
+   * Lets the writes under way end and nothing new begin, and asks. True: closed for ever. One call at a time.
+   * `decide` must not go through the gate.
+   */
+  async close(decide: () => Promise<boolean>): Promise<boolean> {
+    let decided = () => {};
+    this.#deciding = new Promise<void>((resolve) => {
+      decided = resolve;
+    });
+    try {
+      await this.#until(() => this.#writers === 0);
+      this.#isClosed = await decide();
+      return this.#isClosed;
+    } finally {
+      this.#deciding = undefined;
+      decided();
+    }
+  }
+
+  /** After close(): nobody reads any more, so that the stores may be closed. */
+  drained(): Promise<void> {
+    return this.#until(() => this.#readers === 0);
+  }
+
+  async #until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.add(resolve);
+      });
+    }
+  }
+
+  #ring(): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const wake of waiters) wake();
+  }
+}
+
+/** The state of a bucket behind its gate. */
+export class GatedState implements BucketState {
+  readonly overlay: KeyValueStore;
+
+  constructor(
+    private readonly state: BucketState,
+    private readonly gate: BucketGate,
+  ) {
+    this.overlay = new GatedStore(state.overlay, gate);
+  }
+
+  get(key: ObjectKey): Promise<ObjectRecord | undefined> {
+    return this.gate.read(() => this.state.get(key));
+  }
+
+  openBody(record: ObjectRecord): Promise<ObjectBody> {
+    return this.gate.read(() => this.state.openBody(record));
+  }
+
+  page(
+    start: string,
+    end: Uint8Array | undefined,
+    limit: number,
+  ): Promise<{ key: ObjectKey; record: ObjectRecord }[]> {
+    return this.gate.read(() => this.state.page(start, end, limit));
+  }
+
+  append(changes: readonly Change[], options?: AppendOptions): Promise<number | undefined> {
+    return this.gate.write(() => this.state.append(changes, options));
+  }
+
+  changeState(key: ObjectKey): Promise<ChangeState | undefined> {
+    return this.gate.read(() => this.state.changeState(key));
+  }
+
+  /** Touches no store and may wait long: only asked whether the bucket is there. */
+  async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
+    this.gate.check();
+    return this.state.waitLanded(seq, options);
+  }
+
+  expireLocalKeys(beforeMs: number): Promise<number> {
+    return this.gate.write(() => this.state.expireLocalKeys(beforeMs));
+  }
+
+  overlayExtents(): AsyncIterable<Extent> {
+    this.gate.check();
+    return this.state.overlayExtents();
+  }
+
+  overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array {
+    return this.state.overlayKey(table, ...components);
+  }
+
+  status(): BucketStatus {
+    return this.state.status();
+  }
+}
+
+class GatedStore implements KeyValueStore {
+  constructor(
+    private readonly store: KeyValueStore,
+    private readonly gate: BucketGate,
+  ) {}
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.gate.read(() => this.store.get(key));
+  }
+
+  page(start: Uint8Array, end: Uint8Array, limit: number, options?: { reverse?: boolean }): Promise<Entry[]> {
+    return this.gate.read(() => this.store.page(start, end, limit, options));
+  }
+
+  commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean> {
+    return this.gate.write(() => this.store.commit(preconditions, writes));
+  }
+
+  sizeBytes(): Promise<number> {
+    return this.store.sizeBytes();
+  }
+
+  /** It is everybody's; whoever opened it closes it. */
+  async close(): Promise<void> {}
+}
+
+/** The chunks of a bucket behind its gate. A body may take minutes, so none holds up a deletion. */
+export class GatedChunks implements ChunksApi {
+  constructor(
+    private readonly chunks: ChunksApi,
+    private readonly gate: BucketGate,
+  ) {}
+
+  admit(signal: AbortSignal): Promise<void> {
+    return this.#explained(() => this.chunks.admit(signal));
+  }
+
+  ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested> {
+    return this.#explained(() => this.chunks.ingest(body, options));
+  }
+
+  store(bytes: Uint8Array): Promise<Chunk> {
+    return this.#explained(() => this.chunks.store(bytes));
+  }
+
+  read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable {
+    return this.chunks.read(list, startBytes, endBytes, signal);
+  }
+
+  normalise(list: ExtentList): AsyncIterable<Chunk> {
+    return this.chunks.normalise(list);
+  }
+
+  ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
+    return this.chunks.ensureRemote(chunks, signal);
+  }
+
+  collect(
+    isReferenced: (oid: string) => Promise<boolean>,
+  ): Promise<{ removedChunks: number; removedBytes: number }> {
+    return this.#explained(() => this.chunks.collect(isReferenced));
+  }
+
+  verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }> {
+    return this.chunks.verifyLocal(signal);
+  }
+
+  stats(): ReturnType<ChunksApi['stats']> {
+    return this.chunks.stats();
+  }
+
+  close(): Promise<void> {
+    return this.chunks.close();
+  }
+
+  /** Whatever goes wrong because the files are gone: the bucket is gone, and that is what the client is told. */
+  async #explained<T>(run: () => Promise<T>): Promise<T> {
+    this.gate.check();
+    try {
+      return await run();
+    } catch (error) {
+      this.gate.check();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import { linkedDeadline } from '../async/deadline.js';
+import type { Bucket } from '../objects/bucket.js';
+import type { CatalogueRow } from '../objects/bucket-catalogue.js';
+import { BucketGate } from '../objects/bucket-gate.js';
+import { ObjectError } from '../objects/errors.js';
+import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
+import type { BucketConfig } from './config/config.js';
+
+/** Whether anything would be lost with the bucket. */
+type Contents = 'none' | 'some' | 'unknown';
+
+/** One bucket made at run time, with its state on this disk. */
+export class RunTimeBucket {
+  #bucket: Bucket;
+  #row: CatalogueRow | undefined;
+
+  private constructor(
+    readonly name: string,
+    readonly stateName: string,
+    readonly parts: BucketParts,
+    private readonly gate: BucketGate,
+    /** How long a request waits for Gitee: barrier.hold, as any other that does. */
+    private readonly holdMs: number,
+  ) {
+    this.#bucket = parts.bucket;
+  }
+
+  static async open(shared: SharedParts, config: BucketConfig, stateName: string): Promise<RunTimeBucket> {
+    const gate = new BucketGate(config.name);
+    const parts = await openBucketParts(shared, config, { stateName, gate });
+    return new RunTimeBucket(config.name, stateName, parts, gate, shared.config.barrier.holdMs);
+  }
+
+  /** As the objects layer works on it. */
+  get bucket(): Bucket {
+    return this.#bucket;
+  }
+
+  /** undefined: not to be shown to anybody. */
+  get row(): CatalogueRow | undefined {
+    return this.#row;
+  }
+
+  show(row: CatalogueRow): void {
+    if (row.createdMs !== this.#bucket.createdMs)
+      this.#bucket = { ...this.#bucket, createdMs: row.createdMs };
+    this.#row = row;
+  }
+
+  /** What this gateway alone has, and Gitee not, or not any more. */
+  get hasUnsettled(): boolean {
+    const { pendingChanges, quarantinedChanges } = this.parts.open.state.status();
+    return pendingChanges + quarantinedChanges > 0;
+  }
+
+  /** Not through the gate: asked while that is shut. */
+  async contents(): Promise<Contents> {
+    const { state } = this.parts.open;
+    const { ready, frozen } = state.status();
+    if (this.hasUnsettled) return 'some';
+    if (!ready || frozen) return 'unknown';
+    return (await state.page('', undefined, 1)).length === 0 ? 'none' : 'some';
+  }
+
+  /**
+   * Looks at the branch, so that the bucket can be used from now on.
+   * @throws ObjectError remote-unavailable, read-only
+   */
+  async follow(signal: AbortSignal): Promise<void> {
+    const deadline = linkedDeadline(this.holdMs, signal);
+    try {
+      await this.parts.open.follower.followOnce(deadline.signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const why = error instanceof Error ? error.message : String(error);
+      throw new ObjectError(
+        'remote-unavailable',
+        `Gitee must be asked what lies at the place of the new bucket: ${why}`,
+        { cause: error, retryAfterMs: 5000 },
+      );
+    } finally {
+      deadline.dispose();
+    }
+    const { frozen } = this.parts.open.state.status();
+    if (frozen) throw new ObjectError('read-only', `the place of the new bucket: ${frozen.reason}`);
+  }
+
+  /**
+   * Closes the gate once the bucket is empty here and on Gitee, and `remove` has made that durable. Until then the
+   * bucket goes on as it is.
+   * @throws ObjectError bucket-not-empty, not-yet-remote, read-only
+   */
+  async closeEmpty(remove: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const deadline = linkedDeadline(this.holdMs, signal);
+    try {
+      for (;;) {
+        await this.#refuseContents();
+        await this.#settle(deadline.signal);
+        // Once more and for good: somebody may have written meanwhile.
+        const isClosed = await this.gate.close(async () => {
+          await this.#refuseContents();
+          if (this.hasUnsettled) return false;
+          deadline.signal.throwIfAborted();
+          await remove();
+          return true;
+        });
+        if (isClosed) return;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!deadline.signal.aborted || error instanceof ObjectError) throw error;
+      throw notYetOnGitee(this.parts);
+    } finally {
+      deadline.dispose();
+    }
+  }
+
+  /** Closes the gate where `decide` says so; see BucketGate.close. */
+  closeIf(decide: () => Promise<boolean>): Promise<boolean> {
+    return this.gate.close(decide);
+  }
+
+  start(): void {
+    this.parts.open.start();
+  }
+
+  /** After the gate was closed: stops and lets go of everything, so that the state can be removed. */
+  async close(): Promise<void> {
+    await this.parts.open.stop(0);
+    if (this.gate.isClosed) await this.gate.drained();
+    await closeBucketParts(this.parts);
+  }
+
+  async #refuseContents(): Promise<void> {
+    const { state } = this.parts.open;
+    const { frozen } = state.status();
+    if (frozen) throw new ObjectError('read-only', `bucket ${this.name} is read-only: ${frozen.reason}`);
+    if ((await state.page('', undefined, 1)).length > 0)
+      throw new ObjectError('bucket-not-empty', `bucket ${this.name} has objects`);
+  }
+
+  /** All deletions on Gitee, and all that others have landed there seen here. */
+  async #settle(signal: AbortSignal): Promise<void> {
+    const { open } = this.parts;
+    const isLanded = await open.settle({ timeoutMs: this.holdMs, signal });
+    const { quarantinedChanges } = open.state.status();
+    // A deletion that Gitee refuses would let the object come back with the next bucket of this name.
+    if (!isLanded || quarantinedChanges > 0) throw notYetOnGitee(this.parts);
+    try {
+      await open.follower.followOnce(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw notYetOnGitee(this.parts, error);
+    }
+  }
+}
+
+function notYetOnGitee({ bucket, open }: BucketParts, cause?: unknown): ObjectError {
+  const { paused, quarantinedChanges } = open.state.status();
+  const refused = quarantinedChanges > 0 ? ' Gitee refuses some of them: see gitee-s3 status.' : '';
+  return new ObjectError(
+    'not-yet-remote',
+    `The deletions of the objects of ${bucket.name} are not yet on Gitee, so the bucket stays for now.${refused}${paused ? ` ${paused.message}` : ''} Please try again later.`,
+    cause === undefined ? {} : { cause },
+  );
+}
