@@ -69,6 +69,8 @@ const BODY_IDLE_TIMEOUT_MS = 30_000;
 interface Progress {
   target?: RequestTarget;
   operation?: Operation;
+  /** The key that a form names, where its signature is right. */
+  formKey?: string;
   identity?: Identity;
   error?: S3Error;
   bytesIn: number;
@@ -149,7 +151,8 @@ class S3Endpoint {
       const subject = target
         ? { resource: target.rawPath, bucket: target.bucket, key: target.keyText }
         : { ...NO_SUBJECT, resource: (req.url ?? '').split('?')[0]! };
-      writeError(error, subject, context);
+      // Where the client is gone nobody reads it, and waiting for the rest of its body would only hold a timer.
+      if (!gone.signal.aborted) writeError(error, subject, context);
     }
   }
 
@@ -233,6 +236,7 @@ class S3Endpoint {
     const { credentials, region, clock } = this.deps;
     const { accessKeyId, credential, policy } = verifyForm(fields, { credentials, region, clock });
     progress.identity = { ...ANONYMOUS, accessKeyId, credential };
+    progress.formKey = fields.get('key') ?? '';
     if (!allows(credential.rights(bucket), 'write')) throw new S3Error('AccessDenied');
     return { policy, nowMs: clock.nowMs() };
   }
@@ -261,7 +265,7 @@ class S3Endpoint {
       url: req.url ?? '',
       operation: progress.operation?.name ?? 'unknown',
       bucket: progress.target?.bucket ?? '',
-      key: progress.target?.keyText ?? '',
+      key: progress.formKey ?? progress.target?.keyText ?? '',
       accessKeyId: progress.identity?.accessKeyId,
       // 499, as Nginx writes it: the client went away before there was an answer.
       status: res.headersSent ? res.statusCode : 499,

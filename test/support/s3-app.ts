@@ -40,7 +40,7 @@ export interface TestApp {
 }
 
 export async function startTestApp(
-  options: Partial<Pick<S3AppDeps, 'domain' | 'bodyIdleTimeoutMs' | 'drain' | 'settings'>> & {
+  options: Partial<Pick<S3AppDeps, 'domain' | 'bodyIdleTimeoutMs' | 'drain' | 'settings' | 'onAccess'>> & {
     clock?: Clock;
     log?: Log;
     observer?: Observer;
@@ -50,7 +50,7 @@ export async function startTestApp(
 ): Promise<TestApp> {
   const { clock = systemClock, log = silentLog, observer = silentObserver, region = 'us-east-1' } = options;
   const objects = options.objects ?? new MemoryObjects(['images', 'shared', 'secret'], () => clock.nowMs());
-  const { domain, bodyIdleTimeoutMs, drain, settings } = options;
+  const { domain, bodyIdleTimeoutMs, drain, settings, onAccess } = options;
   const app = createS3App({
     objects,
     credentials: testCredentials,
@@ -59,6 +59,7 @@ export async function startTestApp(
     observer,
     clock,
     ...(settings === undefined ? {} : { settings }),
+    ...(onAccess === undefined ? {} : { onAccess }),
     ...(domain === undefined ? {} : { domain }),
     ...(bodyIdleTimeoutMs === undefined ? {} : { bodyIdleTimeoutMs }),
     ...(drain === undefined ? {} : { drain }),

@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AccessRecord } from '../../../src/s3/access-log.js';
 import { FormFields } from '../../../src/s3/post-form/fields.js';
+import { readForm } from '../../../src/s3/post-form/form-reader.js';
 import { verifyForm } from '../../../src/s3/post-form/verify.js';
 import { until } from '../../support/child.js';
 import {
@@ -18,10 +20,13 @@ import { startTestApp, type TestApp } from '../../support/s3-app.js';
 
 describe('a form', () => {
   let app: TestApp;
+  let records: AccessRecord[];
   beforeEach(async () => {
+    records = [];
     app = await startTestApp({
       domain: 's3.test',
       settings: { isPublicRead: () => true, corsRules: () => [] },
+      onAccess: (record) => records.push(record),
     });
   });
   afterEach(() => app.close());
@@ -39,6 +44,17 @@ describe('a form', () => {
     expect(answer.headers['etag']).toBe(`"${createHash('md5').update('the file').digest('hex')}"`);
     expect(answer.headers['location']).toBe(`${app.endpoint}/images/a%2Fb%20c`);
     expect(app.objects.keys()).toEqual(['a/b c']);
+  });
+
+  it('is recorded with its key and who signed it; a wrong one with neither', async () => {
+    await post({ key: 'a/b' });
+    await send(form().filter(([name]) => name !== 'x-amz-signature'));
+    await until('both are recorded', async () => records.length === 2);
+    expect(records.map((r) => [r.operation, r.bucket, r.key, r.accessKeyId, r.status])).toEqual([
+      ['PostObject', 'images', 'a/b', app.target.accessKeyId, 204],
+      ['PostObject', 'images', '', undefined, 400],
+    ]);
+    expect(records[0]!.bytesIn).toBeGreaterThan(500);
   });
 
   it('is posted to a virtual host too, and to the path with a slash', async () => {
@@ -529,6 +545,54 @@ describe('a form', () => {
         request.end(formBody(form()));
       });
       expect([status, app.objects.keys()]).toEqual([411, []]);
+    });
+  });
+
+  describe('its memory', () => {
+    const PIECE = Buffer.alloc(64 * 1024, 'x');
+    /** The start of a form, then the same bytes for ever; counts what was asked for. */
+    async function* endless(head: Buffer, pulled: { bytes: number }) {
+      yield head;
+      for (;;) {
+        pulled.bytes += PIECE.length;
+        yield PIECE;
+      }
+    }
+    const turns = async () => {
+      for (let i = 0; i < 100; i += 1) await new Promise(setImmediate);
+    };
+
+    it('does not grow while the store stands still: no more is read than the buffers hold', async () => {
+      const pulled = { bytes: 0 };
+      const whole = formBody(form());
+      const head = whole.subarray(0, whole.indexOf('the file'));
+      const result = await readForm(FORM_TYPE, endless(head, pulled), async (fields, bytes) => {
+        const pieces = bytes[Symbol.asyncIterator]();
+        await pieces.next();
+        await turns();
+        await pieces.return?.();
+        return fields.get('key');
+      });
+      expect(result).toBe('k');
+      await turns();
+      expect(pulled.bytes).toBeLessThan(8 * PIECE.length);
+    });
+
+    it('holds no more than 20 KiB of fields, however long the body goes on', async () => {
+      const pulled = { bytes: 0 };
+      const reading = readForm(FORM_TYPE, endless(formBody([['a', 'b']]), pulled), async () => 'stored');
+      await expect(reading).rejects.toMatchObject({ code: 'MaxPostPreDataLengthExceeded' });
+      expect(pulled.bytes).toBeLessThan(3 * PIECE.length);
+    });
+
+    it('is given back where what follows the file has no end', async () => {
+      const pulled = { bytes: 0 };
+      const reading = readForm(FORM_TYPE, endless(formBody(form()), pulled), async (_, bytes) => {
+        for await (const piece of bytes) expect(piece.length).toBeGreaterThan(0);
+        return 'stored';
+      });
+      await expect(reading).rejects.toMatchObject({ code: 'MalformedPOSTRequest' });
+      expect(pulled.bytes).toBeLessThan(8 * PIECE.length);
     });
   });
 
