@@ -209,7 +209,7 @@ export class Notifier implements NotificationAdmin {
 }
 
 function auditEvent(event: RegistryEvent) {
-  const { id, action, actor, digest, from, kind, requestId, time, userAgent } = event;
+  const { id, action, actor, digest, from, kind, requestId, time, userAgent, upstreamRequestId } = event;
   return {
     who: actor === '' ? 'anonymous' : actor,
     action: `${kind}.${action}`,
@@ -217,6 +217,10 @@ function auditEvent(event: RegistryEvent) {
     from,
     result: 'ok' as const,
     requestId,
-    detail: { event: id, at: time, agent: userAgent, ...(digest === undefined ? {} : { digest }) },
+    detail: {
+      ...{ event: id, at: time, agent: userAgent },
+      ...(digest === undefined ? {} : { digest }),
+      ...(upstreamRequestId === undefined ? {} : { upstreamRequestId }),
+    },
   };
 }

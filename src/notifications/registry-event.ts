@@ -24,6 +24,8 @@ export interface RegistryEvent {
   /** `http.request.id` in the registry's log. */
   readonly requestId: string;
   readonly userAgent: string;
+  /** Nginx's id of the request, which it puts at the end of the agent: the one field of a client that is passed on. */
+  readonly upstreamRequestId?: string;
 }
 
 export interface Envelope {
@@ -94,13 +96,19 @@ function readEvent(event: z.infer<typeof eventSchema>): RegistryEvent | undefine
     actor: actor?.name ?? '',
     from: withoutPort(request?.addr ?? ''),
     requestId: request?.id ?? '',
-    userAgent: request?.useragent ?? '',
+    ...readAgent(request?.useragent ?? ''),
   };
 }
 
 /** Of a deletion the registry tells no type; clients delete images, and layers go with its garbage collector. */
 function isImage(action: RegistryEvent['action'], mediaType: string | undefined): boolean {
   return mediaType === undefined ? action === 'delete' : IMAGE_TYPES.test(mediaType);
+}
+
+/** `docker/28.1 (linux) request-id/<id>`, as nginx/snippets/registry-upstream.conf makes it. */
+function readAgent(agent: string): { userAgent: string; upstreamRequestId?: string } {
+  const m = /^(.*?) ?request-id\/([\w-]{8,128})$/s.exec(agent);
+  return m ? { userAgent: m[1]!, upstreamRequestId: m[2]! } : { userAgent: agent };
 }
 
 /** `192.0.2.1:1234` and `[2001:db8::1]:1234`; behind a proxy the registry has the address alone. */

@@ -82,3 +82,14 @@ test('an image is named by tag, else by digest, else by its repository', () => {
   );
   expect(names).toEqual(['foo:1', `foo@${DIGEST}`, 'foo']);
 });
+
+test.each([
+  ['docker/28.1 (linux) request-id/f00dcafe', 'docker/28.1 (linux)', 'f00dcafe'],
+  ['request-id/f00dcafe', '', 'f00dcafe'],
+  ['a request-id/11111111 request-id/f00dcafe', 'a request-id/11111111', 'f00dcafe'],
+  ['docker/28.1 request-id/', 'docker/28.1 request-id/', undefined],
+])('of the agent %j the id at the end is Nginx’s', (useragent, userAgent, upstreamRequestId) => {
+  const event = { ...sent('pull', {}), request: { useragent } };
+  const only = read(event)!.events[0]!;
+  expect([only.userAgent, only.upstreamRequestId]).toEqual([userAgent, upstreamRequestId]);
+});
