@@ -62,6 +62,68 @@ describe('PutObject', () => {
     expect(Object.keys(headers).filter((n) => /^x-amz-(meta|storage|tagging|checksum)/.test(n))).toEqual([]);
   });
 
+  it.each([
+    ['aws-chunked', undefined],
+    ['aws-chunked,gzip', 'gzip'],
+    ['gzip, aws-chunked', 'gzip'],
+    ['br', 'br'],
+  ])('"aws-chunked … is not stored": Content-Encoding %s comes back as %s', async (encoding, kept) => {
+    const path = '/files/encoded';
+    const put = await bucket.wire.send({
+      method: 'PUT',
+      path,
+      body: 'x',
+      headers: { 'content-encoding': encoding },
+    });
+    expect(put.status).toBe(200);
+    expect((await bucket.wire.send({ method: 'HEAD', path })).headers['content-encoding']).toBe(kept);
+  });
+
+  it('"user-defined metadata is limited to 2 KB", names and values together', async () => {
+    const path = '/files/metadata';
+    const put = (sizeBytes: number) =>
+      bucket.wire.send({
+        method: 'PUT',
+        path,
+        body: 'x',
+        headers: { 'x-amz-meta-name': 'v'.repeat(sizeBytes - 'name'.length) },
+      });
+    expect((await put(2048)).status).toBe(200);
+    const over = await put(2049);
+    expect([over.status, over.xml('Code'), over.xml('Size'), over.xml('MaxSizeAllowed')]).toEqual([
+      400,
+      'MetadataTooLarge',
+      '2049',
+      '2048',
+    ]);
+  });
+
+  it('"metadata names are lower-cased, and values of one name are joined"', async () => {
+    const path = '/files/names';
+    const link = await bucket.wire.signedHeaders({
+      method: 'PUT',
+      path,
+      body: 'x',
+      headers: { 'X-Amz-Meta-Upper': 'Kept As It Is' },
+    });
+    expect((await bucket.wire.raw('PUT', path, link, 'x')).status).toBe(200);
+    const { rawHeaders } = await bucket.wire.send({ method: 'HEAD', path });
+    expect(rawHeaders).toEqual(expect.arrayContaining(['x-amz-meta-upper', 'Kept As It Is']));
+  });
+
+  it.each([
+    ['x-amz-website-redirect-location', '/elsewhere'],
+    ['x-amz-object-lock-mode', 'GOVERNANCE'],
+    ['x-amz-server-side-encryption', 'aws:kms'],
+    ['x-amz-server-side-encryption-customer-algorithm', 'AES256'],
+    ['x-amz-write-offset-bytes', '0'],
+  ])('%s is refused and named, never ignored', async (name, value) => {
+    const path = '/files/refused';
+    const answer = await bucket.wire.send({ method: 'PUT', path, body: 'x', headers: { [name]: value } });
+    expect([answer.status, answer.xml('Code'), answer.xml('Header')]).toEqual([501, 'NotImplemented', name]);
+    expect((await bucket.wire.send({ method: 'HEAD', path })).status).toBe(404);
+  });
+
   it('replaces an object whole, its headers too', async () => {
     const Key = 'replaced';
     await bucket.s3.send(
