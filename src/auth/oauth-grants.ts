@@ -16,8 +16,12 @@ import type { KeyValueStore } from '../index/key-value-store.js';
 import type { OAuthGrants } from './identity.js';
 import type { Sealer } from './sealer.js';
 
-/** A token that ends within this time is renewed while the old one still holds, in case Gitee is down later. */
+/**
+ * A token that ends within this time is renewed while the old one still holds, in case Gitee is down later; of a
+ * host with shorter lives, within this part of it.
+ */
 const EARLY_MS = 2 * 3600_000;
+const EARLY_PART = 0.25;
 /** A token is not handed out so shortly before its end: the caller still has to use it. */
 const LAST_USE_MS = 60_000;
 const REFRESH_MS = 12_000;
@@ -29,6 +33,7 @@ const rowSchema = z.object({
   giteeUserId: z.number(),
   access: z.string(),
   accessExpiresAtMs: z.number(),
+  renewFromMs: z.number(),
   refresh: z.string().optional(),
   grantedAtMs: z.number(),
 });
@@ -60,9 +65,10 @@ export class StoredGrants implements OAuthGrants {
   async accessToken(login: string, signal: AbortSignal): Promise<string | undefined> {
     const found = await this.#read(login);
     if (!found) return undefined;
-    const leftMs = found.row.accessExpiresAtMs - this.options.clock.nowMs();
-    const token = leftMs > LAST_USE_MS ? this.#opened(found.row, 'access') : undefined;
-    if (token !== undefined && (leftMs > EARLY_MS || this.#paused(login))) return token;
+    const { accessExpiresAtMs, renewFromMs } = found.row;
+    const nowMs = this.options.clock.nowMs();
+    const token = accessExpiresAtMs - nowMs > LAST_USE_MS ? this.#opened(found.row, 'access') : undefined;
+    if (token !== undefined && (nowMs < renewFromMs || this.#paused(login))) return token;
     return this.#renew(login, signal, token);
   }
 
@@ -154,13 +160,15 @@ export class StoredGrants implements OAuthGrants {
     tokens: OAuthTokens,
   ): Row {
     const { login, giteeUserId, grantedAtMs } = of;
-    const { sealer } = this.options;
+    const { sealer, clock } = this.options;
+    const lifeMs = tokens.expiresAtMs - clock.nowMs();
     return {
       login,
       giteeUserId,
       grantedAtMs,
       access: sealer.seal(tokens.accessToken, contextOf(login, 'access')),
       accessExpiresAtMs: tokens.expiresAtMs,
+      renewFromMs: tokens.expiresAtMs - Math.min(EARLY_MS, lifeMs * EARLY_PART),
       ...(tokens.refreshToken === undefined
         ? {}
         : { refresh: sealer.seal(tokens.refreshToken, contextOf(login, 'refresh')) }),

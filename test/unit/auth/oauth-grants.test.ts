@@ -105,6 +105,16 @@ test('a token near its end is renewed once for all who ask, and the new refresh 
   expect(observer.counts.get('gateway_oauth_steps_total{step=refresh,result=ok}')).toBe(2);
 });
 
+test('a host with short lives is not asked at every call', async () => {
+  const some = grants();
+  await some.keep('zhang', 7, { ...tokens(1), expiresAtMs: clock.nowMs() + HOUR_MS });
+  await clock.sleep(0.7 * HOUR_MS);
+  expect(await some.accessToken('zhang', signal)).toBe('access 1');
+  expect(asked).toEqual([]);
+  await clock.sleep(0.1 * HOUR_MS);
+  expect(await some.accessToken('zhang', signal)).toBe('access 2');
+});
+
 test('a new refresh token is on disk before its access token is given out', async () => {
   const some = grants();
   await some.keep('zhang', 7, tokens(1));
