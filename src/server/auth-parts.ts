@@ -61,6 +61,7 @@ export async function openAuth(around: AuthSurroundings): Promise<AuthParts | un
   if (!auth.enabled) return undefined;
   const { clock, log, metrics: observer } = parts;
   const key = await signingKey(config, clock.nowMs());
+  observer.set('gateway_token_certificate_expiry_timestamp_seconds', Math.floor(key.expiresMs / 1000));
   const encryptionKey = parseEncryptionKey(required(auth.encryptionKey, 'encryption_key').reveal());
   const sealer = new Sealer(required(encryptionKey, 'encryption_key'));
   const store = LmdbStore.open(join(config.stateDir, 'auth'));

@@ -83,6 +83,10 @@ export const METRICS: readonly MetricRow[] = [
     'Answers to who somebody is and what they may do, by origin: cache, gitee, stale, local.',
     'source',
   ),
+  gauge(
+    'gateway_token_certificate_expiry_timestamp_seconds',
+    'When the certificate of the token service ends: from then on the registry lets nobody in.',
+  ),
   counter('gateway_login_lockouts_total', 'Locks after too many failed logins.', 'scope'),
   gauge('gateway_audit_events', 'Number of the last event of the audit log: it only ever grows.'),
   counter('gateway_audit_write_failures_total', 'Failed writes of the audit log; they are tried again.'),
