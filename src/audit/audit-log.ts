@@ -21,7 +21,7 @@ export interface AuditLogOptions {
   readonly directory: string;
   readonly keepDays: number;
   readonly fileMaxBytes: number;
-  /** Events that wait while nothing can be written. Default 10,000. */
+  /** Events that wait while nothing can be written. Default 50,000: fifty requests that delete 1,000 keys each. */
   readonly queueMax?: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -66,7 +66,7 @@ export class AuditLog implements Audit {
     end: ChainEnd,
     file: ChainFile | undefined,
   ) {
-    this.#queueMax = options.queueMax ?? 10_000;
+    this.#queueMax = options.queueMax ?? 50_000;
     this.#head = { seq: end.seq, hash: end.hash };
     this.#file = file;
     options.observer.set('gateway_audit_events', end.seq);

@@ -15,6 +15,8 @@ export interface AccessRecord {
   readonly bucket: string;
   /** '' where it is about a bucket or all of them. */
   readonly key: string;
+  /** What a request that names its keys in its body has changed; in the audit log alone. */
+  readonly changedKeys: readonly string[] | undefined;
   /** The proxy's id of the request, where a trusted one sent it. */
   readonly upstreamRequestId: string | undefined;
   readonly accessKeyId: string | undefined;

@@ -39,6 +39,8 @@ export interface OperationAnswer {
   readonly headers?: Readonly<Record<string, string>>;
   /** A document (XML unless headers say otherwise), or bytes whose number stands in Content-Length. */
   readonly body?: string | { readonly open: () => Readable; readonly lengthBytes: number };
+  /** Keys that were changed, where the request's target does not name them: for the audit log. */
+  readonly changedKeys?: readonly string[];
 }
 
 export interface Operation {

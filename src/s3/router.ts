@@ -75,6 +75,7 @@ interface Progress {
   error?: S3Error;
   bytesIn: number;
   bytesOut: number;
+  changedKeys?: readonly string[];
 }
 
 /**
@@ -143,6 +144,7 @@ class S3Endpoint {
     };
     try {
       const answer = await this.#answer(req, res, progress, { signal: gone.signal, requestId: requestId.id });
+      if (answer.changedKeys) progress.changedKeys = answer.changedKeys;
       if (!gone.signal.aborted) await writeAnswer(answer, context);
     } catch (thrown) {
       const error = (progress.error = toS3Error(thrown));
@@ -265,6 +267,7 @@ class S3Endpoint {
       url: req.url ?? '',
       operation: progress.operation?.name ?? 'unknown',
       bucket: progress.target?.bucket ?? '',
+      changedKeys: progress.changedKeys,
       key: progress.formKey ?? progress.target?.keyText ?? '',
       accessKeyId: progress.identity?.accessKeyId,
       // 499, as Nginx writes it: the client went away before there was an answer.

@@ -50,7 +50,14 @@ export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
       return;
     }
     const action = CHANGES[operation];
-    if (action === undefined || status >= 300 || parts.registryBuckets.has(bucket)) return;
+    // 303: a form's redirect after its object is stored.
+    const isDone = status < 300 || (operation === 'PostObject' && status === 303);
+    if (action === undefined || !isDone || parts.registryBuckets.has(bucket)) return;
+    if (record.changedKeys) {
+      for (const changed of record.changedKeys)
+        void parts.audit.record({ ...event, subject: `${bucket}/${changed}`, action, result: 'ok', detail });
+      return;
+    }
     const size = record.bytesIn > 0 ? { bytes: record.bytesIn } : {};
     void parts.audit.record({ ...event, action, result: 'ok', detail: { ...detail, ...size } });
   };

@@ -112,6 +112,7 @@ export const deleteObjects: Operation = {
         ]),
       ];
     });
-    return xmlAnswer(document('DeleteResult', items));
+    const changedKeys = wanted.filter((w, i) => !w.refused && !errors[i]).map((w) => w.text);
+    return { ...xmlAnswer(document('DeleteResult', items)), changedKeys };
   },
 };

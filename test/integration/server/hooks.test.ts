@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as path from 'node:path';
-import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectsCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { freePort, mustRun, run, until } from '../../support/child.js';
 import { makeImage, push } from '../../support/image.js';
 import { startStack, type Stack } from '../../support/stack.js';
@@ -259,6 +259,13 @@ describe('hooks in, notifications and the audit log', () => {
       (await log()).split('\n').some((line) => line.includes(`"web request","requestId":"${id}"`)),
     );
     expect(await log()).not.toContain('secret=1');
+    const s3 = gateway.s3Client();
+    const Objects = [{ Key: 'ours.txt' }, { Key: 'theirs.txt' }];
+    await s3.send(new DeleteObjectsCommand({ Bucket: 'files', Delete: { Objects } }));
+    expect((await events('--action', 'object.delete')).map((e) => e.subject)).toEqual([
+      'files/ours.txt',
+      'files/theirs.txt',
+    ]);
     const [put] = await events('--action', 'object.put');
     expect(put).toMatchObject({ who: gateway.accessKeyId, subject: 'files/ours.txt' });
     const [refused] = await events('--action', 's3.refuse');

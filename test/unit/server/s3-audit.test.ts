@@ -17,7 +17,7 @@ function recorded(over: Partial<AccessRecord>) {
     ...{ requestId: 'R1', upstreamRequestId: undefined, method: 'PUT', url: '/files/a?x=1', bytesIn: 3 },
     ...{ operation: 'PutObject', bucket: 'files', key: 'a', accessKeyId: 'AK', status: 200, code: undefined },
     ...{ bytesOut: 0, durationMs: 1, remoteAddress: '127.0.0.1', clientAddress: '192.0.2.7' },
-    ...{ userAgent: undefined, isWhole: true },
+    ...{ userAgent: undefined, isWhole: true, changedKeys: undefined },
     ...over,
   });
   return lists;
@@ -52,4 +52,16 @@ test.each<[string, Partial<AccessRecord>]>([
   const { audit, guarded } = recorded(over);
   expect(audit).toEqual([]);
   expect(guarded).toMatchObject([{ action: 's3.refuse', result: 'refused', detail: { code: over.code } }]);
+});
+
+test('a request that deletes many is one event for each that was deleted', () => {
+  const { audit } = recorded({ operation: 'DeleteObjects', key: '', changedKeys: ['x', 'y/z'] });
+  expect(audit.map((e) => [e.action, e.subject])).toEqual([
+    ['object.delete', 'files/x'],
+    ['object.delete', 'files/y/z'],
+  ]);
+});
+
+test('a form that is redirected has stored its object', () => {
+  expect(recorded({ operation: 'PostObject', status: 303 }).audit).toMatchObject([{ action: 'object.put' }]);
 });
