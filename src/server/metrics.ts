@@ -48,6 +48,13 @@ export const METRICS: readonly MetricRow[] = [
   gauge('gateway_spool_unsent_bytes', 'Bytes of chunks that are not yet on Gitee.'),
   gauge('gateway_spool_unsent_chunks', 'Chunks that are not yet on Gitee.'),
   gauge('gateway_spool_grace_bytes', 'Bytes of chunks on Gitee that are still pinned here.'),
+  gauge(
+    'gateway_spool_limit_bytes',
+    'Unsent bytes from which uploads wait (soft) or are refused (hard), as configured.',
+    'limit',
+  ),
+  gauge('gateway_disk_free_bytes', 'Free bytes of the disk that the state directory lies on.'),
+  gauge('gateway_disk_reserve_bytes', 'Free bytes below which nothing is admitted, as configured.'),
   gauge('gateway_spool_bytes_at_risk', 'Acknowledged bytes that exist on this disk only.'),
   counter('gateway_admission_waits_total', 'Uploads that had to wait for the line, by outcome.', 'result'),
   gauge('gateway_uplink_bytes_per_second', 'Measured speed of uploads to Gitee.'),
@@ -70,6 +77,10 @@ export const METRICS: readonly MetricRow[] = [
   counter('gateway_git_operations_total', 'Runs of git against Gitee.', 'operation', 'result'),
   histogram('gateway_git_operation_duration_seconds', 'Time of such runs.', SECONDS, 'operation'),
   gauge('gateway_lfs_quota_bytes', 'LFS space as configured in gitee.lfs_quota_bytes; 0 where it is not.'),
+  gauge(
+    'gateway_lfs_used_bytes',
+    'LFS space in use as far as this gateway knows: what it put there, and what the branch held when it was read. Gitee has no call that tells it.',
+  ),
   counter('gateway_chunk_hash_failures_total', 'Chunks whose bytes did not hash to their oid.', 'where'),
   counter('gateway_rebuild_keys_total', 'Keys read from Gitee while rebuilding the index.', 'bucket'),
   counter(
