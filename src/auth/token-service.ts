@@ -18,6 +18,8 @@ import type { Sessions } from './sessions.js';
 const ANSWER_MS = 9_000;
 const RETRY_AFTER_MS = 15_000;
 const AUDITED_SCOPES_CHARACTERS_MAX = 500;
+/** A disk that stalls under the audit log must not keep anybody from their images. */
+const AUDIT_WAIT_MS = 1_000;
 
 export type Credentials =
   | { readonly kind: 'anonymous' }
@@ -166,11 +168,13 @@ export class TokenService {
   async #failed(request: TokenRequest, user: string): Promise<void> {
     const who = shownName(user);
     const locked = this.parts.lockout.failed(user, request.address);
-    await this.#record(request, { who, action: 'login', result: 'refused' }, 'password');
-    for (const scope of locked) {
-      this.parts.observer.count('gateway_login_lockouts_total', { scope });
-      await this.#record(request, { who, action: 'login.lockout', result: 'refused' }, scope);
-    }
+    for (const scope of locked) this.parts.observer.count('gateway_login_lockouts_total', { scope });
+    await Promise.all([
+      this.#record(request, { who, action: 'login', result: 'refused' }, 'password'),
+      ...locked.map((scope) =>
+        this.#record(request, { who, action: 'login.lockout', result: 'refused' }, scope),
+      ),
+    ]);
     this.#refuseLocked(user, request.address);
   }
 
@@ -212,7 +216,7 @@ export class TokenService {
     if (asked.length === 0) return;
     const texts = (scopes: readonly ResourceScope[]) =>
       scopes.map(formatScope).join(' ').slice(0, AUDITED_SCOPES_CHARACTERS_MAX);
-    await this.parts.audit.record({
+    await this.#write({
       who: subject.kind === 'anonymous' ? 'anonymous' : subject.account,
       action: 'token.grant',
       subject: [...new Set(asked.map(({ name }) => name))].join(' ').slice(0, AUDITED_SCOPES_CHARACTERS_MAX),
@@ -230,7 +234,18 @@ export class TokenService {
   ): Promise<void> {
     const { address, client, requestId } = request;
     const detail = { by, ...(client === '' ? {} : { client: client.slice(0, 64) }) };
-    await this.parts.audit.record({ ...event, subject: '', from: address, requestId, detail });
+    await this.#write({ ...event, subject: '', from: address, requestId, detail });
+  }
+
+  async #write(event: AuditEvent): Promise<void> {
+    const written = this.parts.audit.record(event);
+    const late = () => new Error(`the audit log took over ${AUDIT_WAIT_MS} ms`);
+    try {
+      await withDeadline(AUDIT_WAIT_MS, undefined, () => written, late);
+    } catch (error) {
+      // The event stays with the audit log, which writes it when it can.
+      this.parts.log.warn('the audit log is slow: a login did not wait for it', { error });
+    }
   }
 }
 

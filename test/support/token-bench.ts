@@ -83,6 +83,8 @@ export class TokenBench {
   readonly observer = new KeepingObserver();
   readonly identity = new ScriptedIdentity();
   readonly events: AuditEvent[] = [];
+  /** The audit log takes an event and never says that it is written. */
+  auditStalls = false;
   /** Tokens of those who signed in on the login page. */
   readonly grants = new Map<string, string>();
   readonly passwords: DockerPasswordAccounts;
@@ -103,7 +105,7 @@ export class TokenBench {
     const audit = {
       record: (event: AuditEvent) => {
         this.events.push(event);
-        return Promise.resolve();
+        return this.auditStalls ? new Promise<void>(() => {}) : Promise.resolve();
       },
     };
     const sealer = new Sealer(new Uint8Array(32).fill(9));

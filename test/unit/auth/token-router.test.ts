@@ -287,3 +287,9 @@ test('logins, grants, locks and changes are recorded, without a secret', async (
   for (const kept of [secret, refreshToken, 'token-of-bob', 'wrong-password', '0123456789abcdef'])
     expect(written).not.toContain(kept);
 });
+
+test('an audit log that stalls keeps nobody out', async () => {
+  bench.auditStalls = true;
+  expect(await bench.get(IMAGE, 'bob', 'token-of-bob')).toMatchObject({ status: 200 });
+  expect(bench.events).toHaveLength(1);
+});
