@@ -426,7 +426,7 @@ describe('bad input', () => {
       ['an entity bomb', bomb],
       ['50,000 levels', deep],
       ['1,001 keys', `<Delete>${'<Object><Key>kept</Key></Object>'.repeat(1001)}</Delete>`],
-      ['3 MiB', `<Delete><Object><Key>kept</Key></Object>${' '.repeat(3 * MIB)}</Delete>`],
+      ['5 MiB', `<Delete><Object><Key>kept</Key></Object>${' '.repeat(5 * MIB)}</Delete>`],
     ])('DeleteObjects of %s is MalformedXML', async (_name, body) => {
       const answer = await send({
         method: 'POST',
