@@ -30,11 +30,14 @@ export function hashesOf(files: Readonly<Record<string, Buffer>>): Record<string
   );
 }
 
-/** Small, empty, 20 MiB, and names that clients and gateways get wrong. */
+/** 5 names of 203 bytes: below `tree/` a key of 1,024 bytes, the longest that S3 has. */
+const LONGEST = Array.from({ length: 5 }, (_, i) => String(i).repeat(203)).join('/');
+
+/** Small, empty, 64 MiB, and names that clients and gateways get wrong. */
 export const ODD_TREE: Readonly<Record<string, Buffer>> = {
   'small.txt': Buffer.from('hello'),
   empty: Buffer.alloc(0),
-  'twenty.bin': bytesOf(20 * 1024 * 1024, 'twenty'),
+  'large.bin': bytesOf(64 * 1024 * 1024, 'large'),
   'a/inline': bytesOf(64 * 1024, 'inline'),
   'a/over': bytesOf(64 * 1024 + 1, 'over'),
   'a b/c  d': Buffer.from('blanks'),
@@ -49,6 +52,7 @@ export const ODD_TREE: Readonly<Record<string, Buffer>> = {
   '.hidden': Buffer.from('hidden'),
   'deep/er/and/deeper/still/x': Buffer.from('deep'),
   ['n'.repeat(240)]: Buffer.from('long name'),
+  [LONGEST]: Buffer.from('longest key'),
 };
 
 /** Keys that no file of a local tree can have. */

@@ -3,6 +3,7 @@
  * bucket that it was: bytes, headers, ETags, checksums, times, tags and listing.
  */
 import { rm } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   CopyObjectCommand,
@@ -13,10 +14,12 @@ import {
   PutObjectTaggingCommand,
   UploadPartCommand,
   UploadPartCopyCommand,
+  type CreateMultipartUploadCommandInput,
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
+import { chunkedBody } from '../../support/aws-chunked-body.js';
 import { mustRun } from '../../support/child.js';
-import { bytesOf, md5Hex, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
+import { bytesOf, md5Hex, startS3Bucket, type ListedObject, type S3Bucket } from '../../support/s3-bucket.js';
 
 const MIB = 1024 * 1024;
 const Bucket = 'files';
@@ -33,8 +36,7 @@ describe('a generic bucket after the loss of its state directory', () => {
 
   /** All that a client can see of every object. */
   async function everything(): Promise<unknown[]> {
-    const seen = [];
-    for (const object of await bucket.listing()) {
+    const look = async (object: ListedObject) => {
       const path = `/files/${object.key.split('/').map(encodeStrictly).join('/')}`;
       const got = await bucket.wire.send({
         method: 'GET',
@@ -43,17 +45,65 @@ describe('a generic bucket after the loss of its state directory', () => {
       });
       const { date: _, 'x-amz-request-id': _id, 'x-amz-id-2': _id2, ...headers } = got.headers;
       const tags = await bucket.s3.send(new GetObjectTaggingCommand({ Bucket, Key: object.key }));
+      const attributes = await bucket.wire.send({
+        method: 'GET',
+        path,
+        query: { attributes: '' },
+        headers: { 'x-amz-object-attributes': 'ETag,Checksum,ObjectParts,StorageClass,ObjectSize' },
+      });
       const part = await bucket.wire.send({ method: 'HEAD', path, query: { partNumber: '1' } });
-      seen.push({
+      return {
         ...object,
         status: got.status,
         headers,
         md5: md5Hex(got.body),
         tags: tags.TagSet,
+        attributes: [attributes.status, attributes.text, attributes.headers['last-modified']],
         firstPart: [part.headers['content-range'], part.headers['x-amz-mp-parts-count']],
-      });
-    }
-    return seen;
+      };
+    };
+    const seen = await Promise.all((await bucket.listing()).map(look));
+    return [...seen, ...(await listings())];
+  }
+
+  /** The lists of the bucket as documents: checksums, owners, storage classes and prefixes stand in them too. */
+  async function listings(): Promise<string[]> {
+    const queries: Record<string, string>[] = [
+      { 'list-type': '2', 'fetch-owner': 'true', 'encoding-type': 'url' },
+      { 'list-type': '2', delimiter: '/', 'encoding-type': 'url' },
+      { prefix: 'a/', delimiter: 'a', 'encoding-type': 'url', 'max-keys': '2' },
+    ];
+    const answers = await Promise.all(
+      queries.map((query) => bucket.wire.send({ method: 'GET', path: '/files', query })),
+    );
+    return answers.map((answer) => answer.text);
+  }
+
+  /** An object of three parts, one of them copied. */
+  async function inParts(Key: string, more: Partial<CreateMultipartUploadCommandInput>): Promise<void> {
+    const { ChecksumAlgorithm } = more;
+    const sum = ChecksumAlgorithm ? { ChecksumAlgorithm } : {};
+    const { UploadId } = await bucket.s3.send(new CreateMultipartUploadCommand({ Bucket, Key, ...more }));
+    const part = { Bucket, Key, UploadId };
+    const sent = await bucket.s3.send(
+      new UploadPartCommand({ ...part, ...sum, PartNumber: 1, Body: bytesOf(5 * MIB, 'part') }),
+    );
+    const copied = await bucket.s3.send(
+      new UploadPartCopyCommand({
+        ...part,
+        PartNumber: 2,
+        CopySource: 'files/several-chunks',
+        CopySourceRange: `bytes=${MIB + 1}-${6 * MIB + 7}`,
+      }),
+    );
+    const last = await bucket.s3.send(new UploadPartCommand({ ...part, ...sum, PartNumber: 3, Body: 'end' }));
+    const etags = [sent.ETag, copied.CopyPartResult!.ETag, last.ETag];
+    await bucket.s3.send(
+      new CompleteMultipartUploadCommand({
+        ...part,
+        MultipartUpload: { Parts: etags.map((ETag, i) => ({ PartNumber: i + 1, ETag })) },
+      }),
+    );
   }
 
   async function fill(): Promise<void> {
@@ -102,35 +152,44 @@ describe('a generic bucket after the loss of its state directory', () => {
         Tagging: { TagSet: [{ Key: 'later', Value: 'tagged' }] },
       }),
     );
-    const Key = 'parts';
-    const { UploadId } = await bucket.s3.send(
-      new CreateMultipartUploadCommand({ Bucket, Key, ContentType: 'a/b', Metadata: { parts: '3' } }),
-    );
-    const sent = await bucket.s3.send(
-      new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 1, Body: bytesOf(6 * MIB, 'part') }),
-    );
-    const copied = await bucket.s3.send(
-      new UploadPartCopyCommand({
-        Bucket,
-        Key,
-        UploadId,
-        PartNumber: 2,
-        CopySource: 'files/several-chunks',
-        CopySourceRange: `bytes=${MIB + 1}-${9 * MIB}`,
-      }),
-    );
-    const last = await bucket.s3.send(
-      new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 3, Body: 'end' }),
-    );
-    const etags = [sent.ETag, copied.CopyPartResult!.ETag, last.ETag];
+    await inParts('parts/plain', { ContentType: 'a/b', Metadata: { parts: '3' }, Tagging: 'in=parts' });
+    await inParts('parts/composite', { ChecksumAlgorithm: 'SHA256', StorageClass: 'GLACIER' });
+    await inParts('parts/full', { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' });
+    await inParts('parts/nvme', { ChecksumAlgorithm: 'CRC64NVME' });
     await bucket.s3.send(
-      new CompleteMultipartUploadCommand({
+      new CopyObjectCommand({
         Bucket,
-        Key,
-        UploadId,
-        MultipartUpload: { Parts: etags.map((ETag, i) => ({ PartNumber: i + 1, ETag })) },
+        Key: 'copy-replaced',
+        CopySource: 'files/small',
+        MetadataDirective: 'REPLACE',
+        ContentType: 'a/c',
+        Metadata: { copied: 'yes' },
+        TaggingDirective: 'REPLACE',
+        Tagging: 'copied=yes',
+        StorageClass: 'ONEZONE_IA',
+        ChecksumAlgorithm: 'SHA1',
       }),
     );
+    await bucket.s3.send(
+      new CopyObjectCommand({ Bucket, Key: 'copy-of-parts', CopySource: 'files/parts/composite' }),
+    );
+    await bucket.s3.send(new CopyObjectCommand({ Bucket, Key: 'copy-of-small', CopySource: 'files/small' }));
+    // Over the wire in chunks with a trailer, as SDKs send streams.
+    const chunks = [bytesOf(100_000, 'chunked'), Buffer.from('end')];
+    const word = Buffer.alloc(4);
+    word.writeUInt32BE(crc32(Buffer.concat(chunks)) >>> 0);
+    const chunked = await bucket.wire.send({
+      method: 'PUT',
+      path: '/files/chunked',
+      payloadHash: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+      headers: {
+        'content-encoding': 'gzip,aws-chunked',
+        'x-amz-decoded-content-length': '100003',
+        'x-amz-trailer': 'x-amz-checksum-crc32',
+      },
+      body: chunkedBody(chunks, { trailer: { 'x-amz-checksum-crc32': word.toString('base64') } }),
+    });
+    expect(chunked.status).toBe(200);
     await put('deleted', 'gone');
     await bucket.landed();
     await bucket.wire.send({ method: 'DELETE', path: '/files/deleted' });
@@ -141,7 +200,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     await fill();
     await bucket.landed();
     const before = await everything();
-    expect(before.length).toBe(22);
+    expect((await bucket.listing()).length).toBe(29);
 
     await bucket.stack.gateway.stop();
     await rm(bucket.stack.gateway.stateDirectory, { recursive: true });

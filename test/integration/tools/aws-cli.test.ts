@@ -1,7 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mustRun } from '../../support/child.js';
-import { hashesOf, ODD_TREE, readTree, writeTree } from '../../support/file-tree.js';
+import { hashesOf, ODD_KEYS, ODD_TREE, readTree, writeTree } from '../../support/file-tree.js';
+import { encodePath } from '../../support/s3-client.js';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
 
@@ -50,25 +51,41 @@ describe("Debian's aws-cli", () => {
       's3://files/tree/a',
       's3://files/copied',
     );
-    await tools.aws(
-      's3',
-      'mv',
-      '--only-show-errors',
-      's3://files/tree/twenty.bin',
-      's3://files/copied/twenty',
-    );
+    await tools.aws('s3', 'mv', '--only-show-errors', 's3://files/tree/large.bin', 's3://files/copied/large');
     const list = (await s3api('list-objects-v2', '--bucket=files', '--prefix=copied/', '--page-size=1')) as {
       Contents: { Key: string; Size: number }[];
     };
     expect(list.Contents.map((c) => [c.Key, c.Size])).toEqual([
       ['copied/inline', 64 * 1024],
+      ['copied/large', 64 * 1024 * 1024],
       ['copied/over', 64 * 1024 + 1],
-      ['copied/twenty', 20 * 1024 * 1024],
     ]);
-    await tools.aws('s3', 'cp', '--only-show-errors', 's3://files/copied/twenty', 'twenty');
-    expect((await readFile(tools.file('twenty'))).equals(ODD_TREE['twenty.bin']!)).toBe(true);
+    await tools.aws('s3', 'cp', '--only-show-errors', 's3://files/copied/large', 'large');
+    expect((await readFile(tools.file('large'))).equals(ODD_TREE['large.bin']!)).toBe(true);
     await tools.aws('s3', 'rm', '--only-show-errors', '--recursive', 's3://files/copied');
     expect(await bucket.listing('copied/')).toEqual([]);
+  }, 60_000);
+
+  it('copies, lists and removes the keys that no file can have', async () => {
+    // A common beginning, and 1,024 bytes at most with it.
+    const keys = [...ODD_KEYS.filter((k) => Buffer.byteLength(k) < 1000), 'k'.repeat(1015), '', '/'];
+    for (const key of keys)
+      await bucket.wire.send({ method: 'PUT', path: `/files/odd/${encodePath(key)}`, body: key });
+    await tools.aws(
+      's3',
+      'cp',
+      '--only-show-errors',
+      '--recursive',
+      's3://files/odd/',
+      's3://files/odd-copy/',
+    );
+    const copied = await bucket.listing('odd-copy/');
+    const named = keys.filter((key) => !key.endsWith('/') && key !== '');
+    expect(copied.map((o) => o.key)).toEqual(expect.arrayContaining(named.map((key) => `odd-copy/${key}`)));
+    const listed = (await tools.aws('s3', 'ls', '--recursive', 's3://files/odd/')).stdout;
+    for (const key of keys) expect(listed).toContain(` odd/${key}\n`);
+    await tools.aws('s3', 'rm', '--only-show-errors', '--recursive', 's3://files/odd');
+    expect(await bucket.listing('odd/')).toEqual([]);
   }, 60_000);
 
   it('streams from stdin, and its presigned link works', async () => {
@@ -98,17 +115,24 @@ describe("Debian's aws-cli", () => {
       '--tagging=a=1',
       '--checksum-algorithm=SHA256',
     );
-    const head = await s3api('head-object', '--bucket=files', '--key=meta', '--checksum-mode=ENABLED');
+    // Each program takes a second to start; what does not depend on another runs beside it.
+    const [head, tags, location, buckets, versioning] = await Promise.all([
+      s3api('head-object', '--bucket=files', '--key=meta', '--checksum-mode=ENABLED'),
+      s3api('get-object-tagging', '--bucket=files', '--key=meta'),
+      s3api('get-bucket-location', '--bucket=files'),
+      s3api('list-buckets'),
+      s3api('get-bucket-versioning', '--bucket=files'),
+    ]);
     expect(head).toMatchObject({
       Metadata: { colour: 'blue' },
       ContentLength: 4,
       ChecksumSHA256: expect.stringMatching(/=$/),
     });
-    expect(await s3api('get-object-tagging', '--bucket=files', '--key=meta')).toEqual({
+    expect(tags).toEqual({
       TagSet: [{ Key: 'a', Value: '1' }],
     });
-    expect(await s3api('get-bucket-location', '--bucket=files')).toEqual({ LocationConstraint: null });
-    expect(await s3api('list-buckets')).toMatchObject({ Buckets: [{ Name: 'files' }, { Name: 'registry' }] });
-    expect(await s3api('get-bucket-versioning', '--bucket=files')).toBeUndefined();
+    expect(location).toEqual({ LocationConstraint: null });
+    expect(buckets).toMatchObject({ Buckets: [{ Name: 'files' }, { Name: 'registry' }] });
+    expect(versioning).toBeUndefined();
   }, 60_000);
 });
