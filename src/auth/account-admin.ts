@@ -50,8 +50,9 @@ export class RecordedAccountAdmin implements AccountAdmin {
     const ended = await this.parts.sessions.endAll(
       (session) => session.id === which || session.account.toLowerCase() === account,
     );
-    for (const session of ended)
-      await this.#record('session.revoke', session.account, 'ok', { session: session.id });
+    await Promise.all(
+      ended.map(({ id, account: of }) => this.#record('session.revoke', of, 'ok', { session: id })),
+    );
     return ended;
   }
 
