@@ -44,7 +44,9 @@ describe("Debian's s3cmd", () => {
     const head = await bucket.wire.send({ method: 'HEAD', path: '/files/x/moved' });
     expect(head.headers['content-type']).toBe('text/x');
     const link = (await tools.s3cmd('signurl', 's3://files/x/moved', '+60')).stdout.trim();
-    expect(link).toMatch(/^http/);
+    // s3cmd signs links by Signature Version 2 only; AWS refuses that in newer regions too, and we say what to use.
+    const byLink = await fetch(link);
+    expect([byLink.status, await byLink.text()]).toEqual([400, expect.stringContaining('AWS4-HMAC-SHA256')]);
     await tools.s3cmd('del', '--recursive', '--force', 's3://files/x/');
     expect(await bucket.listing('x/')).toEqual([]);
     expect((await tools.s3cmd('ls')).stdout).toMatch(/s3:\/\/files\n/);
