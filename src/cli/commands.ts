@@ -1,5 +1,6 @@
 import type { Command } from './command.js';
 import { acceptRemoteCommand } from './commands/accept-remote.js';
+import { alertBridgeCommand } from './commands/alert-bridge.js';
 import { auditCommand } from './commands/audit.js';
 import { doctorCommand } from './commands/doctor.js';
 import { fsckCommand } from './commands/fsck.js';
@@ -27,5 +28,6 @@ export const COMMANDS: readonly Command[] = [
   sessionCommand,
   auditCommand,
   notificationsCommand,
+  alertBridgeCommand,
   versionCommand,
 ];

@@ -13,6 +13,18 @@ export interface Target {
   readonly secret: () => string | undefined;
 }
 
+/** What is told, whatever the format. Title and lines are plain text that brings nothing of its own into a room. */
+export interface Note {
+  /** For receivers of JSON, in a header. */
+  readonly event: string;
+  /** The same when it is sent again: at least once means that the receiver looks at it. */
+  readonly id: string;
+  readonly title: string;
+  readonly lines: readonly string[];
+  /** The body of JSON. */
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
 export interface Message {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -21,15 +33,20 @@ export interface Message {
 
 /** The message about an event, signed for this moment. */
 export function messageFor(target: Target, event: RegistryEvent, nowMs: number): Message {
+  return messageOf(target, noteOf(event), nowMs);
+}
+
+/** The message with a note, signed for this moment. */
+export function messageOf(target: Target, note: Note, nowMs: number): Message {
   switch (target.format) {
     case 'json':
-      return jsonMessage(target, event, nowMs);
+      return jsonMessage(target, note, nowMs);
     case 'dingtalk':
-      return dingtalkMessage(target, event, nowMs);
+      return dingtalkMessage(target, note, nowMs);
     case 'feishu':
-      return feishuMessage(target, event, nowMs);
+      return feishuMessage(target, note, nowMs);
     case 'wecom':
-      return chat(target.url(), { msgtype: 'markdown', markdown: { content: markdown(event) } });
+      return chat(target.url(), { msgtype: 'markdown', markdown: { content: markdown(note) } });
   }
 }
 
@@ -38,17 +55,16 @@ export function jsonSignature(secret: string, timestamp: string, body: string): 
   return createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex');
 }
 
-function jsonMessage(target: Target, event: RegistryEvent, nowMs: number): Message {
-  const body = JSON.stringify({ version: 1, image: imageName(event), ...event });
+function jsonMessage(target: Target, note: Note, nowMs: number): Message {
+  const body = JSON.stringify({ version: 1, ...note.document });
   const timestamp = String(Math.floor(nowMs / 1000));
   const signature = jsonSignature(target.secret() ?? '', timestamp, body);
   return {
     url: target.url(),
     headers: {
       'content-type': 'application/json; charset=utf-8',
-      'x-gitee-s3-event': event.action,
-      // The same when it is sent again: at least once means that the receiver looks at it.
-      'x-gitee-s3-delivery': event.id,
+      'x-gitee-s3-event': note.event,
+      'x-gitee-s3-delivery': note.id,
       'x-gitee-s3-timestamp': timestamp,
       'x-gitee-s3-signature': `sha256=${signature}`,
     },
@@ -57,7 +73,7 @@ function jsonMessage(target: Target, event: RegistryEvent, nowMs: number): Messa
 }
 
 /** open.dingtalk.com, custom robot: sign = base64(HMAC-SHA256(secret, ms + "\n" + secret)), in the query. */
-function dingtalkMessage(target: Target, event: RegistryEvent, nowMs: number): Message {
+function dingtalkMessage(target: Target, note: Note, nowMs: number): Message {
   const url = new URL(target.url());
   const secret = target.secret();
   if (secret !== undefined) {
@@ -65,18 +81,18 @@ function dingtalkMessage(target: Target, event: RegistryEvent, nowMs: number): M
     url.searchParams.set('timestamp', String(nowMs));
     url.searchParams.set('sign', sign);
   }
-  return chat(url.href, { msgtype: 'markdown', markdown: { title: headline(event), text: markdown(event) } });
+  return chat(url.href, { msgtype: 'markdown', markdown: { title: note.title, text: markdown(note) } });
 }
 
 /** open.feishu.cn, custom bot: sign = base64(HMAC-SHA256(key seconds + "\n" + secret, nothing)), in the body. */
-function feishuMessage(target: Target, event: RegistryEvent, nowMs: number): Message {
+function feishuMessage(target: Target, note: Note, nowMs: number): Message {
   const secret = target.secret();
   const timestamp = String(Math.floor(nowMs / 1000));
   const signed =
     secret === undefined
       ? {}
       : { timestamp, sign: createHmac('sha256', `${timestamp}\n${secret}`).digest('base64') };
-  const content = { text: [headline(event), ...facts(event)].join('\n') };
+  const content = { text: [note.title, ...note.lines].join('\n') };
   return chat(target.url(), { ...signed, msg_type: 'text', content });
 }
 
@@ -106,8 +122,18 @@ function facts(event: RegistryEvent): string[] {
   ];
 }
 
-function markdown(event: RegistryEvent): string {
-  return [`**${headline(event)}**`, ...facts(event).map((fact) => `- ${fact}`)].join('\n\n');
+function noteOf(event: RegistryEvent): Note {
+  return {
+    event: event.action,
+    id: event.id,
+    title: headline(event),
+    lines: facts(event),
+    document: { image: imageName(event), ...event },
+  };
+}
+
+function markdown({ title, lines }: Note): string {
+  return [`**${title}**`, ...lines.map((line) => `- ${line}`)].join('\n\n');
 }
 
 /** A name must not bring a link, a mention of everybody or a picture into the room. */

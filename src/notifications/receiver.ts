@@ -1,8 +1,8 @@
 /** `POST /notifications`: takes what the registry reports, and answers once it is safe here. */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type RequestHandler } from 'express';
 import type { Audit } from '../async/audit.js';
 import type { Log } from '../async/log.js';
+import { isBearer } from './bearer.js';
 import type { Notifier } from './notifier.js';
 import { readEnvelope } from './registry-event.js';
 
@@ -22,8 +22,7 @@ export function notificationReceiver(parts: ReceiverParts): RequestHandler {
   const router = express.Router();
   // The token comes first: nothing of a stranger's body is read.
   router.post('/notifications', (request, response, next) => {
-    const given = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
-    if (given !== undefined && same(given, parts.token())) return next();
+    if (isBearer(request.get('authorization'), parts.token())) return next();
     void parts.guarded.record({
       who: 'anonymous',
       action: 'notification.refuse',
@@ -50,11 +49,6 @@ export function notificationReceiver(parts: ReceiverParts): RequestHandler {
     },
   );
   return router;
-}
-
-function same(a: string, b: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(a), hash(b));
 }
 
 function requestIdOf(locals: Record<string, unknown>): { requestId?: string } {

@@ -29,7 +29,7 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
   return { mistakes, warnings };
 }
 
-type Wrong = (name: string, message: string) => void;
+export type Wrong = (name: string, message: string) => void;
 
 function checkCors(config: Config, wrong: Wrong): void {
   const names = config.buckets.map((b) => b.name);
@@ -146,7 +146,7 @@ function checkBuckets(buckets: readonly BucketConfig[], wrong: Wrong): void {
   }
 }
 
-const EVENTS = ['push', 'delete', 'pull'];
+const EVENTS = ['push', 'delete', 'pull', 'alert'];
 
 function checkHooks(config: Config, wrong: Wrong, warnings: string[]): void {
   const { token, targets } = config.notifications;
@@ -155,11 +155,21 @@ function checkHooks(config: Config, wrong: Wrong, warnings: string[]): void {
   const tooShort = `must have at least ${SECRET_MIN_CHARACTERS} characters`;
   if (short(config.webhook.secret)) wrong('webhook.secret', tooShort);
   if (short(token)) wrong('notifications.token', tooShort);
-  if (targets.length > 0 && token === undefined)
+  // Alerts come from Alertmanager, by another process: they need nothing of the registry.
+  if (token === undefined && targets.some(({ events }) => events.some((event) => event !== 'alert')))
     wrong(
       'notifications.token',
       'must be set, itself or as notifications.token_file, where there are targets',
     );
+  checkTargets(targets, wrong, warnings);
+}
+
+/** Also for the alert bridge, which reads these alone. */
+export function checkTargets(
+  targets: Config['notifications']['targets'],
+  wrong: Wrong,
+  warnings: string[],
+): void {
   for (const [i, target] of targets.entries()) {
     const here = `notifications.targets[${i}]`;
     if (targets.slice(0, i).some((other) => other.name === target.name))
@@ -169,7 +179,8 @@ function checkHooks(config: Config, wrong: Wrong, warnings: string[]): void {
       wrong(`${here}.url`, 'must be http(s)://host/path without user and password');
     else if (url.protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(url.hostname))
       warnings.push(`${here}.url is http: names of images cross the network in clear text`);
-    if (short(target.secret)) wrong(`${here}.secret`, tooShort);
+    if (target.secret !== undefined && target.secret.reveal().length < SECRET_MIN_CHARACTERS)
+      wrong(`${here}.secret`, `must have at least ${SECRET_MIN_CHARACTERS} characters`);
     if (target.format === 'json' && target.secret === undefined)
       wrong(`${here}.secret`, 'must be set, itself or as secret_file, with format json');
     if (target.format === 'wecom' && target.secret !== undefined)

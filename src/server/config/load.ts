@@ -36,10 +36,7 @@ export async function loadConfig(
   file: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<LoadedConfig> {
-  const mistakes: Mistake[] = [];
-  const raw = file === undefined ? {} : await readYaml(file, mistakes);
-  const variables = applyEnvironment(raw, env, mistakes);
-
+  const { mistakes, raw, variables } = await readTree(file, env);
   const resolver = new Resolver(variables);
   const table = resolver.fields(OPTIONS, raw) as RawConfig;
   mistakes.push(...resolver.mistakes);
@@ -50,6 +47,17 @@ export async function loadConfig(
   const { mistakes: crossed, warnings } = crossCheck(config, table);
   if (crossed.length > 0) throw new ConfigError(crossed);
   return { config, warnings };
+}
+
+/** What file and environment say, still as texts, and which variable said it. */
+export async function readTree(
+  file: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<{ raw: Record<string, unknown>; variables: Map<string, string>; mistakes: Mistake[] }> {
+  const mistakes: Mistake[] = [];
+  const raw = file === undefined ? {} : await readYaml(file, mistakes);
+  const variables = applyEnvironment(raw, env, mistakes);
+  return { raw, variables, mistakes };
 }
 
 async function readYaml(file: string, mistakes: Mistake[]): Promise<Record<string, unknown>> {

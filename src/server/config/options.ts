@@ -307,11 +307,28 @@ export const OPTIONS = {
         about:
           'Key of the signature: required with format json, optional with dingtalk and feishu, none with wecom.',
       }),
-      events: texts({ default: '[push, delete]', about: 'Of what: push, delete, pull.' }),
+      events: texts({
+        default: '[push, delete]',
+        about: 'Of what: push, delete, pull; alert: alerts of the monitoring, by gitee-s3 alert-bridge.',
+      }),
       format: choice(['json', 'dingtalk', 'feishu', 'wecom'], {
         default: 'json',
         about: 'json: signed JSON for a program of yours. The others: a message of that chat robot.',
       }),
+    }),
+  }),
+  alerts: group('The alert bridge (gitee-s3 alert-bridge): from Alertmanager to notifications.targets.', {
+    host: text({ default: '127.0.0.1', about: 'Address to listen on; Alertmanager posts to /alerts there.' }),
+    port: port({ default: '9465', about: 'Port to listen on; 0 takes a free one and logs it.' }),
+    token: secret({
+      about:
+        'What Alertmanager sends as Authorization: Bearer, at least 8 characters. Needed by the bridge only.',
+    }),
+    docs_url: text({
+      pattern: /^https?:\/\/[^?#\s]+$/,
+      fits: 'must be http(s)://host/path',
+      about:
+        'Address under which your people read docs/, such as https://gitee.com/acme/gitee-s3/blob/master: with it messages link to the page of an alert.',
     }),
   }),
   auth: group('Token service of the registry: logins with Gitee accounts, docker passwords and robots.', {
