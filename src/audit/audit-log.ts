@@ -115,9 +115,7 @@ export class AuditLog implements Audit {
     const record = cleanEvent(event, clock.nowMs());
     return new Promise((resolve) => {
       this.#queue.push({ record, resolve });
-      this.#running ??= this.#drain().finally(() => {
-        this.#running = undefined;
-      });
+      this.#running ??= this.#drain();
     });
   }
 
@@ -176,12 +174,17 @@ export class AuditLog implements Audit {
 
   async #drain(): Promise<void> {
     const { signal } = this.#stop;
-    while (this.#queue.length > 0) {
-      if (await this.#file_.run(() => this.#writeBatch())) continue;
-      // Nobody waits for a disk that is full; the events stay here.
-      for (const { resolve } of this.#queue) resolve();
-      if (signal.aborted) return this.#giveUp();
-      await this.options.clock.sleep(RETRY_MS, signal).catch(() => {}); // the stop: one more try
+    try {
+      while (this.#queue.length > 0) {
+        if (await this.#file_.run(() => this.#writeBatch())) continue;
+        // Nobody waits for a disk that is full; the events stay here.
+        for (const { resolve } of this.#queue) resolve();
+        if (signal.aborted) return this.#giveUp();
+        await this.options.clock.sleep(RETRY_MS, signal).catch(() => {}); // the stop: one more try
+      }
+    } finally {
+      // In the same step that found the queue empty: an event of the next step begins a new round.
+      this.#running = undefined;
     }
   }
 

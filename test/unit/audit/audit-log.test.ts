@@ -41,6 +41,17 @@ test('an event is in the file when its promise resolves, and the head names it',
   await log.close();
 });
 
+test('an event that comes in any step after the last one was written is written too', async () => {
+  const log = await audit.open();
+  for (let steps = 0; steps < 12; steps += 1) {
+    await log.record(event('before'));
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    await log.record(event('after'));
+  }
+  expect(log.head.seq).toBe(24);
+  await log.close();
+});
+
 test('a line that a kill tore is put aside and recorded, and the chain holds', async () => {
   await audit.write(event('login'), event('image.push'));
   await appendFile(audit.path(FIRST), '{"seq":3,"time":"2026-');
