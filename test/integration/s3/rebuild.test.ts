@@ -19,6 +19,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { chunkedBody } from '../../support/aws-chunked-body.js';
 import { mustRun } from '../../support/child.js';
+import { FORM_TYPE, formBody, signedForm } from '../../support/post-form.js';
 import { bytesOf, md5Hex, startS3Bucket, type ListedObject, type S3Bucket } from '../../support/s3-bucket.js';
 
 const MIB = 1024 * 1024;
@@ -152,6 +153,18 @@ describe('a generic bucket after the loss of its state directory', () => {
         Tagging: { TagSet: [{ Key: 'later', Value: 'tagged' }] },
       }),
     );
+    const form = signedForm(bucket.wire.target, {
+      bucket: Bucket,
+      key: 'form/${filename}',
+      fields: [
+        ['Content-Type', 'image/png'],
+        ['x-amz-meta-by', 'a page'],
+        ['tagging', '<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>'],
+      ],
+      file: { filename: 'a.png', content: bytesOf(70_000, 'form') },
+    });
+    const posted = await bucket.wire.raw('POST', '/files', { 'content-type': FORM_TYPE }, formBody(form));
+    expect(posted.status).toBe(204);
     await inParts('parts/plain', { ContentType: 'a/b', Metadata: { parts: '3' }, Tagging: 'in=parts' });
     await inParts('parts/composite', { ChecksumAlgorithm: 'SHA256', StorageClass: 'GLACIER' });
     await inParts('parts/full', { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' });
