@@ -179,7 +179,8 @@ class ComposedGateway implements Gateway {
     if (this.#started) await this.#housekeeping.stop();
     if (this.#started) await this.#recordOwn('gateway.stop');
     await closeAll(this.opened);
-    await this.#health.close();
+    // Whoever scrapes asks again.
+    await this.#health.close(0);
   }
 
   s3Address(): ListenAddress {

@@ -1,8 +1,8 @@
 /** /healthz, /readyz and /metrics on an address of their own: no request of a client ever reaches them. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import express from 'express';
-import type { ListenAddress, Problem } from './gateway.js';
+import type { Problem } from './gateway.js';
+import { HttpListener } from './http-listener.js';
 import type { Metrics } from './metrics.js';
 
 export interface HealthOptions {
@@ -16,10 +16,8 @@ export interface HealthOptions {
 }
 
 /** Serves health and metrics. /healthz says that the process answers, /readyz that it is worth asking. */
-export class HealthServer {
-  readonly #server: Server;
-
-  constructor(private readonly options: HealthOptions) {
+export class HealthServer extends HttpListener {
+  constructor(options: HealthOptions) {
     const app = express();
     app.disable('x-powered-by');
     app.disable('etag');
@@ -39,32 +37,8 @@ export class HealthServer {
       const { contentType, body } = await options.metrics.page();
       response.set('Content-Type', contentType).end(body);
     });
-    this.#server = createServer(app);
-    this.#server.requestTimeout = 10_000;
-  }
-
-  /** Rejects with the system's error (EADDRINUSE, EACCES). */
-  async listen(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.options.port, this.options.host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-  }
-
-  /** @throws Error before listen(). */
-  address(): ListenAddress {
-    const address = this.#server.address() as AddressInfo | null;
-    if (!address) throw new Error('the metrics address is not listened on yet');
-    return { host: address.address, port: address.port };
-  }
-
-  async close(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeAllConnections();
-    await closed;
+    const server = createServer(app);
+    server.requestTimeout = 10_000;
+    super(server, options, 'metrics');
   }
 }

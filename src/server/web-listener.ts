@@ -2,11 +2,10 @@
  * The HTTP server of what is not S3: the token service, the login page, webhooks and notifications. Nginx stands
  * before it; the paths that it serves are those of the routers that it is given.
  */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import type { Log } from '../async/log.js';
-import type { ListenAddress } from './gateway.js';
+import { HttpListener } from './http-listener.js';
 
 export interface WebListenerOptions {
   readonly host: string;
@@ -23,10 +22,8 @@ const HEADER_MAX_BYTES = 32 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Listens on `web.host` and `web.port`. */
-export class WebListener {
-  readonly #server: Server;
-
-  constructor(private readonly options: WebListenerOptions) {
+export class WebListener extends HttpListener {
+  constructor(options: WebListenerOptions) {
     const app = express();
     app.disable('x-powered-by');
     app.disable('etag');
@@ -37,55 +34,28 @@ export class WebListener {
         .status(404)
         .json({ errors: [{ code: 'NOT_FOUND', message: 'there is nothing at this path' }] });
     });
-    app.use(this.#failure());
-    this.#server = createServer({ maxHeaderSize: HEADER_MAX_BYTES }, app);
-    this.#server.requestTimeout = REQUEST_TIMEOUT_MS;
+    app.use(failure(options.log));
+    const server = createServer({ maxHeaderSize: HEADER_MAX_BYTES }, app);
+    server.requestTimeout = REQUEST_TIMEOUT_MS;
+    super(server, options, 'web');
   }
+}
 
-  /** The last resort: a router answers its own errors. The four arguments tell Express what this is. */
-  #failure(): ErrorRequestHandler {
-    return (error: unknown, request, response, next) => {
-      const status = clientError(error);
-      if (status === undefined)
-        this.options.log.error('web request failed', { method: request.method, path: request.path, error });
-      if (response.headersSent) return next(error);
-      response.status(status ?? 500).json({
-        errors: [
-          status === undefined
-            ? { code: 'INTERNAL', message: 'something broke here; the log of the gateway says what' }
-            : { code: 'BAD_REQUEST', message: 'the request could not be read' },
-        ],
-      });
-    };
-  }
-
-  /** Rejects with the system's error (EADDRINUSE, EACCES). */
-  async listen(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.options.port, this.options.host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
+/** The last resort: a router answers its own errors. The four arguments tell Express what this is. */
+function failure(log: Log): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    const status = clientError(error);
+    if (status === undefined)
+      log.error('web request failed', { method: request.method, path: request.path, error });
+    if (response.headersSent) return next(error);
+    response.status(status ?? 500).json({
+      errors: [
+        status === undefined
+          ? { code: 'INTERNAL', message: 'something broke here; the log of the gateway says what' }
+          : { code: 'BAD_REQUEST', message: 'the request could not be read' },
+      ],
     });
-  }
-
-  /** @throws Error before listen(). */
-  address(): ListenAddress {
-    const address = this.#server.address() as AddressInfo | null;
-    if (!address) throw new Error('the web address is not listened on yet');
-    return { host: address.address, port: address.port };
-  }
-
-  /** Takes no new requests, lets running ones end for at most graceMs, cuts the rest. */
-  async close(graceMs: number): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
-    await closed;
-    clearTimeout(cut);
-  }
+  };
 }
 
 /** Body parsers of Express throw errors that carry the status of a bad request. */

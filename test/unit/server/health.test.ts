@@ -27,7 +27,7 @@ test('readyz says what is not ready, healthz only that the process answers', asy
     expect(await page.text()).toContain('gateway_spool_unsent_bytes 42');
     expect((await fetch(`${base}/other`)).status).toBe(404);
   } finally {
-    await server.close();
+    await server.close(0);
   }
 });
 
@@ -38,6 +38,6 @@ test('an address in use rejects, it does not crash', async () => {
   await first.listen();
   const second = new HealthServer({ ...options, port: first.address().port, metrics });
   await expect(second.listen()).rejects.toThrow('EADDRINUSE');
-  await first.close();
-  await second.close();
+  await first.close(0);
+  await second.close(0);
 });
