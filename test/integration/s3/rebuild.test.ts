@@ -213,7 +213,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     await fill();
     await bucket.landed();
     const before = await everything();
-    expect((await bucket.listing()).length).toBe(29);
+    expect((await bucket.listing()).length).toBe(30);
 
     await bucket.stack.gateway.stop();
     await rm(bucket.stack.gateway.stateDirectory, { recursive: true });
