@@ -36,6 +36,11 @@ export interface ChunksApi {
    * with ChunkError `spool-full`, at the disk reserve with `disk-full`.
    */
   admit(signal: AbortSignal): Promise<void>;
+  /**
+   * Asked before bytes are taken that will need LFS.
+   * @throws ChunkError `quota-full` where Gitee's quota has no room for them and gitee.lfs_quota_action is refuse
+   */
+  demandSpace(bytes: number): void;
   /** Cuts, hashes and stores a body; eager upload of chunks from 5 MiB on starts at once. */
   ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested>;
   /** Stores bytes that are already in memory (at most chunk_size) as one chunk. */
@@ -66,7 +71,7 @@ export interface ChunksApi {
 }
 
 export type ChunkErrorCode =
-  'spool-full' | 'disk-full' | 'corrupt' | 'missing' | 'remote-unavailable' | 'aborted';
+  'spool-full' | 'disk-full' | 'quota-full' | 'corrupt' | 'missing' | 'remote-unavailable' | 'aborted';
 
 /** A failure of the chunk store; `retryAfterMs` with spool-full. */
 export class ChunkError extends Error {

@@ -22,6 +22,8 @@ import { ensureRemote } from './ensure-remote.js';
 import { collectUnsent, releaseGrace, relieveDisk } from './evict.js';
 import { ChunkFetcher } from './fetch.js';
 import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
+import type { RepositoryLedger } from './lfs-ledger.js';
+import type { LfsSpace } from './lfs-space.js';
 import { LocalChunks } from './local-chunks.js';
 import { normalise } from './normalise.js';
 import { PinnedPaths } from './paths.js';
@@ -66,6 +68,10 @@ export interface BucketChunksOptions {
   readonly log: Log;
   readonly observer: Observer;
   readonly failpoints: Failpoints;
+  /** Told every chunk that Gitee has; where its space is counted. */
+  readonly ledger?: Pick<RepositoryLedger, 'add'>;
+  /** Says whether there is room; without it there always is. */
+  readonly space?: Pick<LfsSpace, 'demand' | 'addBucket'>;
   /** Free bytes of the disk; statfs unless a test owns it. */
   readonly freeBytes?: FreeBytes;
   /** In [0, 1), for jitter. */
@@ -87,6 +93,7 @@ export class BucketChunks implements ChunksApi {
   readonly #eagerFromBytes: number;
   #housekeeping: Promise<void> = Promise.resolve();
   #leaveGauges: () => void = () => {};
+  #leaveSpace: () => void = () => {};
 
   constructor(private readonly options: BucketChunksOptions) {
     const { cache, clock, limits, observer, remote } = options;
@@ -135,6 +142,7 @@ export class BucketChunks implements ChunksApi {
       log,
       ...random,
       onChange,
+      onStored: (chunk) => this.#noteStored(chunk),
     });
     this.#admission = new Admission({
       ...limits,
@@ -158,9 +166,17 @@ export class BucketChunks implements ChunksApi {
       ...this.stats(),
       bytesAtRisk: this.#queue.isStalled ? this.#pinned.unsentBytes : 0,
     }));
+    this.#leaveSpace = this.options.space?.addBucket(() => this.#pinned.unsentBytes) ?? (() => {});
+    // Whatever a kill took from the ledger: it was written after these had been sent.
+    for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('grace'))
+      await this.#noteStored({ oid, sizeBytes, volume: 0 });
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('unsent'))
       this.#sendEagerly({ oid, sizeBytes, volume: 0 });
     this.#housekeeping = this.#keepHouse();
+  }
+
+  demandSpace(bytes: number): void {
+    this.options.space?.demand(bytes);
   }
 
   admit(signal: AbortSignal): Promise<void> {
@@ -267,6 +283,16 @@ export class BucketChunks implements ChunksApi {
     this.#closed.abort(new Error('the chunk store is closed'));
     await Promise.all([this.#queue.close(), this.#fetcher.close(), this.#housekeeping]);
     this.#leaveGauges();
+    this.#leaveSpace();
+  }
+
+  async #noteStored(chunk: Chunk): Promise<void> {
+    try {
+      await this.options.ledger?.add(chunk);
+    } catch (error) {
+      // The figure is too small by this chunk until the next start; the upload is none the worse for it.
+      this.options.log.warn('could not note that Gitee has a chunk', { oid: chunk.oid, error });
+    }
   }
 
   #sink(beforeChunk: () => Promise<void>): ChunkSinkOptions {

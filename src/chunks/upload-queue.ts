@@ -53,6 +53,8 @@ export interface UploadQueueOptions {
   /** In [0, 1). */
   readonly random?: () => number;
   readonly onChange: () => void;
+  /** Gitee has the chunk: it was sent now, or was there. Must not reject. */
+  readonly onStored: (chunk: Chunk) => Promise<void>;
 }
 
 export class UploadQueue {
@@ -217,6 +219,7 @@ export class UploadQueue {
         const path = pinned.pathOf(chunk.oid, 'unsent');
         const open = () => createReadStream(path, { highWaterMark: READ_BYTES });
         ({ sentBytes } = await remote.put(chunk, open, upload.signal));
+        await this.options.onStored(chunk);
         await pinned.markSent(chunk.oid);
         this.#pausedBy = undefined;
         this.#failedRounds = 0;

@@ -61,6 +61,7 @@ function offline(gateway: Gateway, version: string): Operations {
       ready: false,
       problems: [{ name: 'not-running', detail: 'no gateway runs on this state directory' }],
       buckets: gateway.statuses(),
+      lfs: gateway.lfsSpace(),
     }),
     doctor: () => gateway.doctor(),
     fsck: (options) => gateway.fsck(options),

@@ -10,6 +10,7 @@ import { parsePointer } from '../format/lfs-pointer.js';
 import { decodeMeta } from '../format/meta.js';
 import { classifyPath, isLocalKey, type LayoutRules, type PathKind } from '../format/tree-layout.js';
 import type { HeadRemote, TreeFile } from '../gitee/remote.js';
+import { told, type ChunkCensus } from './chunk-census.js';
 import { utf8 } from './key-bytes.js';
 import type { BaseChange, BaseMarker, KeyIndex } from './key-index.js';
 import type { Write } from './key-value-store.js';
@@ -23,6 +24,8 @@ export interface RebuildSource {
   readonly log: Log;
   /** Told now and then how many objects have been read. */
   onProgress(keys: number): void;
+  /** Told every chunk that the objects name. */
+  readonly census?: ChunkCensus | undefined;
 }
 
 /** Rows of one commit: each waits for an fsync. */
@@ -33,7 +36,8 @@ const UNTIMED = 0;
 /** Fills the index, which must be empty, and marks it last: a rebuild that was cut short is never taken for a base. */
 export async function fillBase(source: RebuildSource, index: KeyIndex, marker: BaseMarker): Promise<void> {
   if (marker.head !== null) {
-    await index.load(treeChanges(source, index, marker.head), undefined);
+    const changes = treeChanges(source, index, marker.head);
+    await index.load(source.census ? told(changes, source.census) : changes, undefined);
     source.onProgress(index.count);
     const described = await applyMeta(index);
     await applyTimes(source, index, marker.head, index.count - described);

@@ -13,6 +13,7 @@ import { decodeFormat, FormatError } from '../format/version.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { changesBetween, countRemoved, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
+import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex } from '../index/key-index.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import { fillBase } from '../index/rebuild.js';
@@ -38,6 +39,8 @@ export interface HeadSyncDeps {
   readonly directory: BaseDirectory;
   readonly condition: Condition;
   readonly landings: Landings;
+  /** Told every chunk that the branch names. */
+  readonly census?: ChunkCensus | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;
@@ -64,6 +67,7 @@ export class HeadSync {
     const from = index?.marker?.head ?? null;
     if (index && from === head) {
       if (condition.frozen) await condition.thaw();
+      await this.#countBase(index);
       return;
     }
     if (!(await this.#mayFollow(index, from, head))) return;
@@ -74,6 +78,7 @@ export class HeadSync {
     }
     if (from !== null && (await this.#removesTooMuch(index, from, head))) return;
     await this.#apply(index, from, head, ownSeq);
+    await this.#countBase(index);
   }
 
   /** The operator's word that the branch as it is now is the truth. */
@@ -189,18 +194,19 @@ export class HeadSync {
   }
 
   async #apply(index: KeyIndex, from: CommitId | null, head: CommitId, ownSeq: number): Promise<void> {
-    const { journal, log, remote, rules } = this.deps;
+    const { census, journal, log, remote, rules } = this.deps;
     const landedSeq = Math.max(ownSeq, journal.landedSeq, index.marker?.landedSeq ?? 0);
     const own = new Map<ObjectKey, JournalEntry>();
     for await (const entry of journal.entries(landedSeq)) own.set(entry.key, entry);
     const known = (key: ObjectKey) => knownObjects(journal, index, own, key);
-    await index.apply(changesBetween({ remote, rules, log, known }, from, head), { head, landedSeq });
+    const changes = changesBetween({ remote, rules, log, known }, from, head);
+    await index.apply(census ? told(changes, census) : changes, { head, landedSeq });
     await this.#landed(landedSeq);
     log.info('followed the branch', { bucket: this.deps.bucket, from, head });
   }
 
   async #build(head: CommitId | null, ownSeq: number): Promise<void> {
-    const { bases, bucket, clock, directory, journal, log, observer, remote, rules } = this.deps;
+    const { bases, bucket, census, clock, directory, journal, log, observer, remote, rules } = this.deps;
     const path = await directory.fresh();
     const index = await KeyIndex.open(LmdbStore.open(path), clock);
     let counted = 0;
@@ -210,7 +216,8 @@ export class HeadSync {
     };
     const landedSeq = Math.max(ownSeq, journal.landedSeq);
     try {
-      await fillBase({ remote, rules, log, onProgress }, index, { head, landedSeq });
+      await fillBase({ remote, rules, log, onProgress, census }, index, { head, landedSeq });
+      await census?.complete();
     } catch (error) {
       await index.close();
       throw error;
@@ -219,6 +226,12 @@ export class HeadSync {
     await bases.replace(index);
     await this.#landed(landedSeq);
     log.info('the index is built from the branch', { bucket, head, keys: index.count });
+  }
+
+  /** A base from before the chunks were counted; once. */
+  async #countBase(index: KeyIndex): Promise<void> {
+    const { census } = this.deps;
+    if (census && !census.isComplete) await tellBase(index, census);
   }
 
   async #landed(seq: number): Promise<void> {

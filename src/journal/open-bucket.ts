@@ -10,6 +10,7 @@ import { Semaphore } from '../async/semaphore.js';
 import type { LayoutRules } from '../format/tree-layout.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { BaseDirectory } from '../index/base-directory.js';
+import type { ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex } from '../index/key-index.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { LmdbStore } from '../index/lmdb-store.js';
@@ -66,6 +67,8 @@ export interface OpenBucketDeps {
   readonly overlay: KeyValueStore;
   readonly chunks: ChunksApi;
   readonly head: HeadRemote;
+  /** Told every chunk that the branch names. */
+  readonly census?: ChunkCensus;
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;
@@ -127,7 +130,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     rules: bucket.layout,
     ...{ remote, journal, identity, bases, condition, landings, clock, log, observer },
   };
-  const sync = new HeadSync({ ...shared, directory });
+  const sync = new HeadSync({ ...shared, directory, census: deps.census });
   const committer = new Committer({
     ...shared,
     ...{ chunks, sync, headLock, timings, failpoints },

@@ -4,6 +4,7 @@ import { wholeExtent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, representation, type LayoutRules } from '../format/tree-layout.js';
 import type { NewBody, ObjectBody } from '../index/object-record.js';
+import type { Bucket } from './bucket.js';
 
 /** Local keys up to this size are kept in the index itself: startedat and hash states are 20 and 108 bytes. */
 const LOCAL_INLINE_MAX_BYTES = 4096;
@@ -12,6 +13,14 @@ const LOCAL_INLINE_MAX_BYTES = 4096;
 export function keepUpToBytes(rules: LayoutRules, key: ObjectKey): number {
   if (isLocalKey(rules, key)) return LOCAL_INLINE_MAX_BYTES;
   return representation(rules, key, rules.inlineLimitBytes) === 'plain' ? rules.inlineLimitBytes : 0;
+}
+
+/** Refuses a body that needs LFS where there is no room for it, before it is read. @throws ChunkError `quota-full` */
+export function demandSpace(bucket: Bucket, key: ObjectKey, lengthBytes: number | undefined): void {
+  // Of unknown length it needs one byte at least.
+  const sizeBytes = lengthBytes ?? 1;
+  if (lengthBytes !== undefined && sizeBytes <= keepUpToBytes(bucket.rules, key)) return;
+  bucket.chunks.demandSpace(sizeBytes);
 }
 
 /**

@@ -191,6 +191,10 @@ export class GatedChunks implements ChunksApi {
     private readonly gate: BucketGate,
   ) {}
 
+  demandSpace(bytes: number): void {
+    this.chunks.demandSpace(bytes);
+  }
+
   admit(signal: AbortSignal): Promise<void> {
     return this.#explained(() => this.chunks.admit(signal));
   }

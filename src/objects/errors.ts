@@ -35,6 +35,8 @@ export type ObjectErrorCode =
   | 'slow-down'
   /** The disk reserve is reached. */
   | 'disk-full'
+  /** Gitee's LFS quota has no room: an operator must act, so trying again does not help. */
+  | 'quota-full'
   /** Bucket frozen until accept-remote, or starting, or rebuilding; reads may work. */
   | 'read-only'
   | 'unavailable'

@@ -55,6 +55,9 @@ export class Multipart {
       checksumType?: 'FULL_OBJECT' | 'COMPOSITE';
     },
   ): Promise<{ uploadId: string }> {
+    // A layer is refused when it begins: registry 2.7.1 answers 202 although a part was refused. Other uploads may
+    // be copies of what is there, as that of a whole layer to its place: only their new parts need room.
+    if (isLocalKey(bucket.rules, key)) bucket.chunks.demandSpace(1);
     const nowMs = this.deps.clock.nowMs();
     const table = this.table(bucket);
     const uploadId = newUploadId(nowMs);
@@ -89,6 +92,7 @@ export class Multipart {
       body.promise.checksumAlgorithm || !upload.checksumAlgorithm
         ? body.promise
         : { ...body.promise, checksumAlgorithm: upload.checksumAlgorithm };
+    bucket.chunks.demandSpace(body.promise.lengthBytes ?? 1);
     await bucket.chunks.admit(context.signal);
     const ingested = await bucket.chunks.ingest(body.bytes, {
       digests: digestsFor(promise, true),

@@ -21,7 +21,7 @@ import type {
   RequestContext,
 } from './api.js';
 import { checkBody, digestsFor } from './body-check.js';
-import { keepUpToBytes, meltExtents } from './body.js';
+import { demandSpace, keepUpToBytes, meltExtents } from './body.js';
 import type { Bucket, Buckets } from './bucket.js';
 import { checkSourceConditions, checkWriteConditions, isUnconditional } from './conditions.js';
 import { CopySource } from './copy-source.js';
@@ -89,6 +89,7 @@ export class ObjectService implements ObjectsApi {
       if (!isUnconditional(options.conditions)) {
         checkWriteConditions(await bucket.state.get(key), options.conditions);
       }
+      demandSpace(bucket, key, body.promise.lengthBytes);
       await bucket.chunks.admit(context.signal);
       const ingested = await bucket.chunks.ingest(body.bytes, {
         digests: digestsFor(body.promise, true),

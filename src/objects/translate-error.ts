@@ -13,6 +13,8 @@ export function toObjectError(error: unknown): unknown {
         });
       case 'disk-full':
         return new ObjectError('disk-full', error.message, { cause: error, retryAfterMs: 30_000 });
+      case 'quota-full':
+        return new ObjectError('quota-full', error.message, { cause: error });
       case 'corrupt':
       case 'missing':
         return new ObjectError('corrupt', error.message, { cause: error });

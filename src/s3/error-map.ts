@@ -66,6 +66,8 @@ function targetOf(error: ObjectError): Target {
       return { code: 'SlowDown', headers: retryAfter(error, 1000), tellsMessage: true };
     case 'disk-full':
       return { code: 'SlowDown', headers: retryAfter(error, 5000), tellsMessage: true };
+    case 'quota-full':
+      return { code: 'QuotaExceeded', tellsMessage: true };
     case 'read-only':
     case 'unavailable':
     case 'remote-unavailable':

@@ -242,6 +242,12 @@ export const S3_ERRORS = {
     'At least one of the pre-conditions you specified did not hold',
     'Read the object again and decide anew.',
   ),
+  // Not of S3: Ceph's RGW answers so. A 4xx that no SDK tries again, where a 5xx is tried until a push gives up.
+  QuotaExceeded: row(
+    403,
+    'The storage quota has no room for this.',
+    'The LFS space of the Gitee plan is used up (gitee.lfs_quota_bytes): make room or buy space, see docs/operations.md, Space.',
+  ),
   ReplicationConfigurationNotFoundError: row(
     404,
     'The replication configuration was not found',

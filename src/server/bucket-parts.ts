@@ -16,6 +16,7 @@ import { compileKeyPattern } from './config/key-pattern.js';
 import type { GatewayParts } from './gateway.js';
 import type { GiteeClient } from './gitee-client.js';
 import type { HookParts } from './hook-parts.js';
+import type { LfsParts } from './lfs-parts.js';
 import type { LoginParts } from './login-parts.js';
 
 const GRACE_MS = 24 * 3600_000;
@@ -27,6 +28,7 @@ export interface SharedParts {
   readonly gitee: GiteeClient;
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
+  readonly lfs: LfsParts;
   readonly audit: AuditParts;
   readonly hooks: HookParts;
   /** undefined: auth is switched off. */
@@ -80,6 +82,7 @@ export async function openBucketParts(
     batchSizeMax: gitee.lfsBatchMax,
     apiTimeouts: shared.gitee.apiTimeouts,
   });
+  const ledger = await shared.lfs.ledger.repository(config.repository);
   const chunks = new BucketChunks({
     ...common,
     failpoints,
@@ -88,6 +91,8 @@ export async function openBucketParts(
     cache: shared.cache,
     remote: lfs,
     limits: chunkLimits(shared.config),
+    ledger,
+    space: shared.lfs.space,
   });
   await chunks.open();
   const head = new GitHeadRemote({
@@ -121,6 +126,7 @@ export async function openBucketParts(
     overlay: shared.overlay,
     chunks,
     head,
+    census: await ledger.censusOf(stateName, () => shared.lfs.space.recounted()),
     timings: {
       maxAgeMs: shared.config.commit.intervalMs,
       maxChanges: shared.config.commit.maxChanges,

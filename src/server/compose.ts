@@ -3,6 +3,9 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AccountAdmin } from '../auth/account-admin.js';
 import { ChunkCache } from '../chunks/cache.js';
+import { freeBytesOfDisk } from '../chunks/disk-reserve.js';
+import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
+import { RemoteError } from '../gitee/errors.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { FileLease } from '../journal/state-lock.js';
@@ -22,6 +25,7 @@ import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } 
 import { GiteeClient } from './gitee-client.js';
 import { HealthServer } from './health.js';
 import { HookParts } from './hook-parts.js';
+import { LfsParts } from './lfs-parts.js';
 import { LoginParts } from './login-parts.js';
 import { s3Audit } from './s3-audit.js';
 import { RunTimeBucketSet } from './run-time-buckets.js';
@@ -50,6 +54,8 @@ export const compose: Compose = async (config, parts) => {
     await mkdir(chunkDirectory, { recursive: true });
     const overlay = LmdbStore.open(join(config.stateDir, 'overlay'));
     opened.push(() => overlay.close());
+    const lfs = await LfsParts.open(config, parts);
+    opened.push(() => lfs.close());
     const gitee = await GiteeClient.open(config, parts, VERSION);
     opened.push(() => gitee.close());
     const cache = new ChunkCache({
@@ -65,7 +71,7 @@ export const compose: Compose = async (config, parts) => {
       grants: (store, sealer) => login?.grants(store, sealer) ?? noGrants,
     });
     if (auth) opened.push(() => auth.close());
-    const shared: SharedParts = { config, parts, gitee, overlay, cache, audit, hooks, auth, login };
+    const shared: SharedParts = { config, parts, gitee, overlay, cache, lfs, audit, hooks, auth, login };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
       const one = await openBucketParts(shared, bucket);
@@ -145,8 +151,10 @@ class ComposedGateway implements Gateway {
       const accessLog = webAccessLog({ clock, log, observer: metrics });
       this.#web = new WebListener({ host, port, trustedProxies, routers: [accessLog, ...routers], log });
     }
-    if (config.gitee.lfsQuotaBytes !== undefined)
-      metrics.set('gateway_lfs_quota_bytes', config.gitee.lfsQuotaBytes);
+    metrics.set('gateway_lfs_quota_bytes', config.gitee.lfsQuotaBytes ?? 0);
+    metrics.set('gateway_spool_limit_bytes', config.spoolSoftBytes, { limit: 'soft' });
+    metrics.set('gateway_spool_limit_bytes', config.spoolHardBytes, { limit: 'hard' });
+    metrics.set('gateway_disk_reserve_bytes', config.diskReserveBytes);
   }
 
   async start(): Promise<void> {
@@ -157,6 +165,7 @@ class ComposedGateway implements Gateway {
     await this.shared.hooks.start();
     await this.#web?.listen();
     this.#housekeeping.start();
+    this.shared.lfs.space.start();
     this.#started = true;
     this.shared.audit.log.start();
     await this.#recordOwn('gateway.start');
@@ -204,6 +213,10 @@ class ComposedGateway implements Gateway {
     return this.#buckets().map(({ open }) => open.state.status());
   }
 
+  lfsSpace(): LfsSpaceStatus {
+    return this.shared.lfs.space.status();
+  }
+
   problems(): Problem[] {
     const problems: Problem[] = [];
     if (this.#stopping) problems.push({ name: 'stopping', detail: 'the gateway stops' });
@@ -218,7 +231,10 @@ class ComposedGateway implements Gateway {
         });
       }
       const paused = status.paused ?? chunks.uploadsPausedBy;
-      if (paused) problems.push({ name, detail: `${paused.code}: ${paused.message}` });
+      if (paused) {
+        const advice = paused.code === 'quota-full' ? ` ${this.shared.lfs.advice()}` : '';
+        problems.push({ name, detail: `${paused.code}: ${paused.message}${advice}` });
+      }
       if (!status.ready && !paused)
         problems.push({ name, detail: 'the index is not there yet: the branch is being read from Gitee' });
     }
@@ -241,6 +257,7 @@ class ComposedGateway implements Gateway {
   }
 
   async *fsck(options: { deep: boolean; bucket?: string }): AsyncGenerator<FsckStep> {
+    const recounted = new Set<string>();
     for (const part of this.#chosen(options.bucket)) {
       const steps = await part.open.check({ deep: options.deep, chunkRemote: part.lfs });
       for (const { name, figures, problems } of steps) {
@@ -251,6 +268,13 @@ class ComposedGateway implements Gateway {
       for await (const { oid, problem } of part.chunks.verifyLocal())
         problems.push(`chunk ${oid}: ${problem}`);
       yield { step: `${part.bucket.name}: local chunks`, figures: { bad: problems.length }, problems };
+      const { repository } = part.config;
+      if (recounted.has(repository)) continue;
+      recounted.add(repository);
+      const ledger = await this.shared.lfs.ledger.repository(repository);
+      yield await recountStep(`${repository}: LFS objects on Gitee`, () =>
+        ledger.recount((chunks) => part.lfs.missing(chunks)),
+      );
     }
   }
 
@@ -300,14 +324,26 @@ class ComposedGateway implements Gateway {
     });
   }
 
-  #refreshGauges(): void {
-    const { metrics } = this.shared.parts;
+  async #refreshGauges(): Promise<void> {
+    const { config, lfs, parts } = this.shared;
+    const { metrics } = parts;
     let atRiskBytes = 0;
     for (const { chunks, open } of this.#buckets()) {
       open.state.report();
       atRiskBytes += chunks.stats().unsentBytes;
     }
     metrics.set('gateway_spool_bytes_at_risk', atRiskBytes);
+    metrics.set('gateway_lfs_used_bytes', lfs.space.status().usedBytes);
+    metrics.set('gateway_disk_free_bytes', await freeBytesOfDisk(config.stateDir));
+  }
+}
+
+async function recountStep(step: string, recount: () => Promise<FsckStep['figures']>): Promise<FsckStep> {
+  try {
+    return { step, figures: await recount(), problems: [] };
+  } catch (error) {
+    if (!(error instanceof RemoteError)) throw error;
+    return { step, figures: {}, problems: [`could not be counted: ${error.message}`] };
   }
 }
 

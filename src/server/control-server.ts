@@ -7,6 +7,7 @@ import { createServer, type Server } from 'node:http';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { z } from 'zod';
 import type { Log } from '../async/log.js';
+import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { accountRoutes } from './control-accounts.js';
 import { notificationRoutes } from './control-notifications.js';
@@ -21,6 +22,8 @@ export interface GatewayStatus {
   readonly ready: boolean;
   readonly problems: readonly Problem[];
   readonly buckets: readonly BucketStatus[];
+  /** undefined: a gateway of an earlier version. */
+  readonly lfs?: LfsSpaceStatus;
 }
 
 const fsckRequest = z.object({ deep: z.boolean().default(false), bucket: z.string().optional() });
@@ -76,6 +79,7 @@ export class ControlServer {
         ready: problems.length === 0,
         problems,
         buckets: this.gateway.statuses(),
+        lfs: this.gateway.lfsSpace(),
       };
       response.json(status);
     });

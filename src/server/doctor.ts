@@ -2,9 +2,10 @@ import type { ProbeResult as GiteeProbe } from '../gitee/probes/probe.js';
 import { runReadOnlyProbes } from '../gitee/probes/run-probes.js';
 import type { SharedParts } from './bucket-parts.js';
 import type { ProbeResult } from './gateway.js';
+import { probeSpace } from './lfs-parts.js';
 
 /** Asks Gitee the read-only questions for every bucket, each repository and branch once. */
-export async function doctor({ config, gitee, parts }: SharedParts): Promise<ProbeResult[]> {
+export async function doctor({ config, gitee, lfs, parts }: SharedParts): Promise<ProbeResult[]> {
   const results: ProbeResult[] = [];
   const seen = new Set<string>();
   const { createBuckets } = config;
@@ -32,6 +33,7 @@ export async function doctor({ config, gitee, parts }: SharedParts): Promise<Pro
       results.push(present(probe));
     }
   }
+  results.push(probeSpace(lfs.space.status()));
   return results;
 }
 

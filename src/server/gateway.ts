@@ -6,6 +6,7 @@ import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { AccountAdmin } from '../auth/account-admin.js';
+import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { Config } from './config/config.js';
@@ -82,6 +83,8 @@ export interface Gateway {
   /** undefined where nothing of `web` is switched on. @throws Error before start(). */
   webAddress(): ListenAddress | undefined;
   statuses(): BucketStatus[];
+  /** What Gitee keeps for this gateway, and how much that may be. */
+  lfsSpace(): LfsSpaceStatus;
   /** Empty: ready. */
   problems(): Problem[];
   /** SIGHUP: reads the `_FILE` secrets again and lets paused committers try at once. */

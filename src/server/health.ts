@@ -12,7 +12,7 @@ export interface HealthOptions {
   /** Empty: ready. */
   readonly problems: () => readonly Problem[];
   /** Sets gauges that are read rather than reported (queue ages); called before each /metrics page. */
-  readonly refresh?: () => void;
+  readonly refresh?: () => void | Promise<void>;
 }
 
 /** Serves health and metrics. /healthz says that the process answers, /readyz that it is worth asking. */
@@ -33,7 +33,7 @@ export class HealthServer extends HttpListener {
         .json({ status: ready ? 'ready' : 'not ready', problems });
     });
     app.get('/metrics', async (_request, response) => {
-      options.refresh?.();
+      await options.refresh?.();
       const { contentType, body } = await options.metrics.page();
       response.set('Content-Type', contentType).end(body);
     });

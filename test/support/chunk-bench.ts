@@ -7,7 +7,7 @@ import type { Clock } from '../../src/async/clock.js';
 import { noFailpoints, type Failpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
 import type { Observer } from '../../src/async/observer.js';
-import { BucketChunks, type ChunkLimits } from '../../src/chunks/bucket-chunks.js';
+import { BucketChunks, type BucketChunksOptions, type ChunkLimits } from '../../src/chunks/bucket-chunks.js';
 import { ChunkCache } from '../../src/chunks/cache.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
 import { wholeExtent } from '../../src/format/extent.js';
@@ -145,6 +145,8 @@ export interface BenchOptions {
   readonly limits?: Partial<ChunkLimits>;
   readonly cacheBytes?: number;
   readonly failpoints?: Failpoints;
+  readonly ledger?: NonNullable<BucketChunksOptions['ledger']>;
+  readonly space?: NonNullable<BucketChunksOptions['space']>;
 }
 
 export class ChunkBench {
@@ -187,6 +189,8 @@ export class ChunkBench {
       failpoints: this.options.failpoints ?? noFailpoints,
       freeBytes: async () => this.freeBytes,
       random: () => 0.5,
+      ...(this.options.ledger ? { ledger: this.options.ledger } : {}),
+      ...(this.options.space ? { space: this.options.space } : {}),
     });
     await this.chunks.open();
   }

@@ -15,6 +15,9 @@ export class MemoryChunks implements ChunksApi {
 
   constructor(readonly chunkSizeBytes: number) {}
 
+  /** Throws what a full quota would. */
+  demandSpace: (bytes: number) => void = () => {};
+
   async admit(): Promise<void> {}
 
   async ingest(body: AsyncIterable<Uint8Array>): Promise<Ingested> {

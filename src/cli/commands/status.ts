@@ -1,3 +1,4 @@
+import { describeSpace } from '../../chunks/lfs-space.js';
 import type { BucketStatus } from '../../journal/bucket-state.js';
 import type { GatewayStatus } from '../../server/control-server.js';
 import { CONFIG_FLAG, type Command } from '../command.js';
@@ -25,6 +26,7 @@ export function statusLines(status: GatewayStatus, nowMs: number): string[] {
   return [
     `gitee-s3 ${status.version}: ${runs}, ${status.ready ? 'ready' : 'not ready'}`,
     ...status.problems.map((problem) => `  ${problem.name}: ${problem.detail}`),
+    ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
     ...columns([
       ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
       ...status.buckets.map((bucket) => bucketRow(bucket, nowMs)),

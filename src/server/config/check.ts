@@ -75,6 +75,9 @@ function checkGitee(config: Config, table: RawConfig, wrong: Wrong, warnings: st
   if (gitee.token && gitee.token.reveal().length < SECRET_MIN_CHARACTERS) {
     wrong('gitee.token', `must have at least ${SECRET_MIN_CHARACTERS} characters`);
   }
+  if (gitee.lfsQuotaAction === 'refuse' && gitee.lfsQuotaBytes === undefined) {
+    wrong('gitee.lfs_quota_action', 'is refuse, so gitee.lfs_quota_bytes must say how much there is');
+  }
   const { protocol, hostname } = new URL(gitee.url);
   if (protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(hostname)) {
     warnings.push(`gitee.url is http: the token crosses the network to ${hostname} in clear text; use https`);

@@ -99,6 +99,11 @@ export const OPTIONS = {
       about: 'LFS objects asked for in one batch call.',
     }),
     lfs_parallel: integer({ default: '4', min: 1, max: 64, about: 'LFS uploads at the same time.' }),
+    lfs_quota_action: choice(['warn', 'refuse'], {
+      default: 'warn',
+      about:
+        'What becomes of an upload for which gitee.lfs_quota_bytes has no room, by what this gateway knows to be used. warn: it is taken, and waits on this disk once Gitee refuses it. refuse: it ends with QuotaExceeded before its bytes are taken; what needs no LFS, and pulls, go on.',
+    }),
     lfs_quota_bytes: size({
       about:
         'LFS space that your plan gives, for the metric and the alarm; Gitee has no call that tells it. Look it up in the enterprise dashboard under extensions, LFS.',

@@ -41,6 +41,9 @@ export class GatewayInMemory implements Gateway {
       },
     ];
   }
+  lfsSpace() {
+    return { usedBytes: 3 * 1024 ** 3, unsentBytes: 0, quotaBytes: 10 * 1024 ** 3, daysLeft: 12.5 };
+  }
   problems() {
     return this.problemList;
   }

@@ -25,6 +25,7 @@ const EXPECTED: Record<ObjectErrorCode, readonly [S3ErrorCode, number]> = {
   'not-yet-remote': ['SlowDown', 503],
   'slow-down': ['SlowDown', 503],
   'disk-full': ['SlowDown', 503],
+  'quota-full': ['QuotaExceeded', 403],
   'read-only': ['ServiceUnavailable', 503],
   unavailable: ['ServiceUnavailable', 503],
   'remote-unavailable': ['ServiceUnavailable', 503],
