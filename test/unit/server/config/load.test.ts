@@ -154,6 +154,16 @@ describe('secrets', () => {
 });
 
 describe('mistakes', () => {
+  test('refusing writes at a full quota needs the quota', async () => {
+    const refuse = { GATEWAY_GITEE_LFS_QUOTA_ACTION: 'refuse' };
+    expect(named(await mistakesOf(GOOD, refuse))).toEqual({
+      'gitee.lfs_quota_action': expect.stringContaining('gitee.lfs_quota_bytes'),
+    });
+    const { config } = await load(GOOD, { ...refuse, GATEWAY_GITEE_LFS_QUOTA_BYTES: '100GiB' });
+    expect(config.gitee).toMatchObject({ lfsQuotaAction: 'refuse', lfsQuotaBytes: 100 * 1024 ** 3 });
+    expect((await load(GOOD)).config.gitee.lfsQuotaAction).toBe('warn');
+  });
+
   test('are reported all at once, by name, with the nearest name', async () => {
     const mistakes = named(
       await mistakesOf(
