@@ -10,38 +10,53 @@ set -euo pipefail
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 fail() { printf 'bundle: %s\n' "$*" >&2; exit 1; }
 
+make_scratch() {
+  SCRATCH=$(mktemp -d)
+  trap 'rm -rf "$SCRATCH"' EXIT
+}
+
 compose() {
   if docker compose version >/dev/null 2>&1; then (cd "$ROOT/deploy" && docker compose "$@"); else (cd "$ROOT/deploy" && docker-compose "$@"); fi
 }
 
-# Images of the services that COMPOSE_PROFILES switches on, those always there included.
-images() { compose config | sed -n 's/^ *image: *//p' | tr -d "'\"" | sort -u; }
+# Images of the services that COMPOSE_PROFILES switches on, those always there included. docker-compose 1.29 shows
+# all services, each with its profiles; the plugin shows those that are switched on.
+images() {
+  local profiles=${COMPOSE_PROFILES:-}
+  [ -n "$profiles" ] || profiles=$(sed -n 's/^COMPOSE_PROFILES=//p' "$ROOT/deploy/.env" | tail -n 1)
+  compose config | awk -v profiles=",$profiles," '
+    function finish() { if (image != "" && wanted) print image; image = "" }
+    /^[^ ]/ { finish(); services = ($1 == "services:") }
+    !services { next }
+    /^  [^ ]/ { finish(); wanted = 1; listing = 0 }
+    /^    [a-z]/ { listing = ($1 == "profiles:"); if (listing) wanted = 0 }
+    /^    image:/ { image = $2 }
+    listing && $1 == "-" && index(profiles, "," $2 ",") { wanted = 1 }
+    END { finish() }' | tr -d "'\"" | sort -u
+}
 
 save() {
-  local file list scratch
+  local file list
   file=$(realpath -m -- "$1")
   mapfile -t list < <(images)
   [ ${#list[@]} -gt 0 ] || fail 'the compose file names no image: is deploy/.env filled in?'
-  scratch=$(mktemp -d)
-  trap 'rm -rf "$scratch"' EXIT
+  make_scratch
   for image in "${list[@]}"; do
     docker image inspect "$image" >/dev/null 2>&1 || fail "the image $image is not here: docker compose pull, docker compose build gateway"
   done
-  docker save "${list[@]}" -o "$scratch/images.tar"
+  docker save "${list[@]}" -o "$SCRATCH/images.tar"
   # What git knows: no secret, no state.
-  (cd "$ROOT" && git archive --format=tar.gz --prefix=gitee-s3/ -o "$scratch/gitee-s3.tar.gz" HEAD)
-  (cd "$scratch" && sha256sum images.tar gitee-s3.tar.gz >SHA256SUMS)
-  tar -C "$scratch" -cf "$file" SHA256SUMS gitee-s3.tar.gz images.tar
+  (cd "$ROOT" && git archive --format=tar.gz --prefix=gitee-s3/ -o "$SCRATCH/gitee-s3.tar.gz" HEAD)
+  (cd "$SCRATCH" && sha256sum images.tar gitee-s3.tar.gz >SHA256SUMS)
+  tar -C "$SCRATCH" -cf "$file" SHA256SUMS gitee-s3.tar.gz images.tar
   printf '%s: %s images\n' "$file" "${#list[@]}"
 }
 
 load() {
-  local scratch
-  scratch=$(mktemp -d)
-  trap 'rm -rf "$scratch"' EXIT
-  tar -C "$scratch" -xf "$1" SHA256SUMS gitee-s3.tar.gz images.tar
-  (cd "$scratch" && sha256sum --check --quiet SHA256SUMS) || fail "$1 is damaged: copy it again"
-  docker load -i "$scratch/images.tar"
+  make_scratch
+  tar -C "$SCRATCH" -xf "$1" SHA256SUMS gitee-s3.tar.gz images.tar
+  (cd "$SCRATCH" && sha256sum --check --quiet SHA256SUMS) || fail "$1 is damaged: copy it again"
+  docker load -i "$SCRATCH/images.tar"
 }
 
 case ${1:-}:${2:-} in

@@ -89,10 +89,9 @@ settle() {
 
 settle_values() {
   if $LOCAL; then
-    REPOSITORY=${REPOSITORY:-acme/images}
-    HOST=${HOST:-localhost}
-    TLS=${TLS:-self-signed}
-    LOGIN=${LOGIN:-htpasswd}
+    # Defaults, where neither a flag nor an earlier run said otherwise.
+    : "${REPOSITORY:=$(known GITEE_REPOSITORY)}" "${HOST:=$(known REGISTRY_HOST)}" "${TLS:=$(known TLS)}" "${LOGIN:=$(known LOGIN)}"
+    : "${REPOSITORY:=acme/images}" "${HOST:=localhost}" "${TLS:=self-signed}" "${LOGIN:=htpasswd}"
     GITEE_URL=http://gitee:9300
     ! $NATIVE || GITEE_URL=http://127.0.0.1:9300
   fi
