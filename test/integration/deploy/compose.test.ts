@@ -1,0 +1,231 @@
+/** deploy/setup.sh and deploy/compose.yaml, run by a real dockerd; images are stand-ins of this machine's programs. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { freePort, mustRun, until, type RunResult } from '../../support/child.js';
+import { ComposeStack } from '../../support/compose-stack.js';
+import { DockerDaemon } from '../../support/docker.js';
+import { makeStackImages } from '../../support/stack-images.js';
+
+const NAME = 'registry.test';
+const SERVICES = ['gateway', 'registry', 'nginx'] as const;
+const MIB = 1 << 20;
+
+let directory: string;
+let daemon: DockerDaemon;
+let stack: ComposeStack;
+/** Name and port by which Docker reaches the registry. */
+let registry: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'compose-'));
+  daemon = await DockerDaemon.start({ directory: path.join(directory, 'docker'), name: NAME });
+  await makeStackImages(daemon, directory);
+  registry = `${NAME}:${await freePort()}`;
+  stack = await ComposeStack.copy(daemon, path.join(directory, 'checkout'), {
+    HTTP_PORT: String(await freePort()),
+  });
+}, 120_000);
+
+afterAll(async () => {
+  await daemon.stop();
+  await rm(directory, { recursive: true, force: true });
+}, 120_000);
+
+/** An image of one layer of random bytes. @returns its name in the registry and its id */
+async function makeImage(name: string, sizeBytes: number): Promise<{ reference: string; id: string }> {
+  const files = await mkdtemp(path.join(directory, 'layer-'));
+  await writeFile(path.join(files, 'content'), randomBytes(sizeBytes));
+  const tarFile = `${files}.tar`;
+  await mustRun('tar', ['-cf', tarFile, '-C', files, 'content']);
+  const reference = `${registry}/${name}`;
+  await daemon.importImage(tarFile, reference);
+  return { reference, id: await daemon.mustDocker('inspect', '--format', '{{.Id}}', reference) };
+}
+
+function login(user: string, password: string): Promise<RunResult> {
+  return daemon.docker(['login', '-u', user, '--password-stdin', registry], { input: password });
+}
+
+async function secret(name: string): Promise<string> {
+  return (await stack.read(`secrets/${name}`)).trim();
+}
+
+/** Forgets the image here and takes it from the registry. */
+async function pullsBack({ reference, id }: { reference: string; id: string }): Promise<void> {
+  await daemon.docker(['rmi', '-f', reference, id]);
+  expect(await daemon.docker(['pull', '-q', reference])).toMatchObject({ code: 0 });
+  expect(await daemon.mustDocker('inspect', '--format', '{{.Id}}', reference)).toBe(id);
+}
+
+/** The registry answers through Nginx, with a certificate that the authority of setup.sh vouches for. */
+async function untilServing(): Promise<void> {
+  const url = `https://${registry}/v2/`;
+  const args = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--cacert', stack.file('tls/ca.crt'), url];
+  await until(
+    'the registry asks for a login',
+    async () => (await daemon.inside('curl', args)).stdout === '401',
+    60_000,
+  );
+}
+
+test('setup.sh makes all that the stack needs, overwrites nothing, and refuses another name', async () => {
+  const flags = ['--yes', '--local', '--no-doctor', '--host'];
+  expect(await stack.setup(...flags, registry)).toMatchObject({ code: 0 });
+  const made = await stack.files();
+  expect([...made.keys()]).toEqual(
+    expect.arrayContaining([
+      '.env',
+      'registry.yml',
+      'secrets/htpasswd',
+      'secrets/token.key',
+      'tls/registry.crt',
+    ]),
+  );
+  expect(await stack.setup(...flags, registry)).toMatchObject({ code: 0 });
+  const refused = await stack.setup(...flags, `other.test:${registry.split(':')[1]}`);
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain(`REGISTRY_HOST=${registry}`);
+  expect(await stack.files()).toEqual(made);
+}, 60_000);
+
+test('the stack starts: every container unprivileged, on a read-only root, within limits', async () => {
+  await stack.mustCompose('up', '-d');
+  await untilServing();
+  for (const service of [...SERVICES, 'gitee']) {
+    const { Config: config, HostConfig: host } = await stack.inspect(service);
+    expect([service, config.User, host]).toEqual([
+      service,
+      '1000:1000',
+      expect.objectContaining({
+        ReadonlyRootfs: true,
+        Privileged: false,
+        CapDrop: ['ALL'],
+        CapAdd: null,
+        SecurityOpt: ['no-new-privileges:true'],
+        RestartPolicy: expect.objectContaining({ Name: 'unless-stopped' }),
+      }),
+    ]);
+    expect(host.Memory).toBeGreaterThan(0);
+  }
+}, 120_000);
+
+test('docker logs in, pushes, pulls and logs out; without the right password it does nothing', async () => {
+  const password = await secret('admin-password');
+  const unknown = await login('admin', password);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('certificate')]);
+  await daemon.trust(registry, stack.file('tls/ca.crt'));
+
+  expect((await login('admin', `${password}x`)).code).not.toBe(0);
+  expect(await login('admin', password)).toMatchObject({ code: 0 });
+  const image = await makeImage('team/app:v1', 3 * MIB);
+  expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });
+  await pullsBack(image);
+
+  expect(await daemon.docker(['logout', registry])).toMatchObject({ code: 0 });
+  expect(await readFile(daemon.configFile, 'utf8')).not.toContain(registry);
+  await daemon.docker(['rmi', '-f', image.reference]);
+  const refused = await daemon.docker(['pull', '-q', image.reference]);
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/no basic auth credentials/)]);
+  expect(await login('admin', password)).toMatchObject({ code: 0 });
+}, 90_000);
+
+test('gitee-s3 status and doctor in the container say that all is well', async () => {
+  await stack.untilHealthy(...SERVICES, 'gitee');
+  expect(await stack.gateway('status')).toMatchObject({ code: 0 });
+  expect(await stack.gateway('doctor')).toMatchObject({ code: 0 });
+}, 120_000);
+
+test('a gateway that is killed in the middle of a push comes back by itself, and the push goes through', async () => {
+  const image = await makeImage('team/killed:v1', 40 * MIB);
+  const before = await stack.inspect('gateway');
+  const pushed = daemon.docker(['push', '-q', image.reference]);
+  await until('layers arrive', async () => {
+    const { stdout } = await stack.logs('nginx');
+    return /"method":"PUT","path":"\/registry\/docker\/registry\/v2\/repositories\/team\/killed\/_uploads/.test(
+      stdout,
+    );
+  });
+  process.kill(before.State.Pid, 'SIGKILL');
+  const first = await pushed;
+  await until('the gateway runs again', async () => {
+    const { RestartCount: count, State: state } = await stack.inspect('gateway');
+    return count === before.RestartCount + 1 && state.Pid > 0;
+  });
+  await untilServing();
+  const second = await daemon.docker(['push', '-q', image.reference]);
+  expect([second, first.code]).toEqual([expect.objectContaining({ code: 0 }), expect.any(Number)]);
+  await pullsBack(image);
+}, 120_000);
+
+test('after down and up everything is there again', async () => {
+  const image = await makeImage('team/kept:v1', MIB);
+  expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });
+  await stack.mustCompose('down');
+  await stack.mustCompose('up', '-d');
+  await untilServing();
+  await pullsBack(image);
+}, 120_000);
+
+test('with LOGIN=token a Gitee account logs in, and docker keeps no Gitee token', async () => {
+  const env = await stack.read('.env');
+  await writeFile(stack.file('.env'), env.replace(/^LOGIN=.*$/m, 'LOGIN=token'));
+  await rm(stack.file('registry.yml'));
+  expect(await stack.setup('--yes', '--local', '--login', 'token', '--no-doctor')).toMatchObject({ code: 0 });
+  await stack.mustCompose('up', '-d', '--force-recreate', '--no-deps', 'registry');
+  await untilServing();
+
+  const token = await secret('gitee-token');
+  const wrong = await login('gateway-bot', 'not-a-token-of-gitee');
+  expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('Gitee')]);
+  expect(await login('gateway-bot', token)).toMatchObject({ code: 0 });
+  expect(await readFile(daemon.configFile, 'utf8')).not.toMatch(
+    new RegExp(`${token}|${btoa(`gateway-bot:${token}`).slice(0, 20)}`),
+  );
+  const image = await makeImage('team/token:v1', MIB);
+  expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });
+  await pullsBack(image);
+}, 90_000);
+
+test('every log is JSON, a line each, without a secret', async () => {
+  const secrets = [...(await stack.files())]
+    .filter(([name]) => name.startsWith('secrets/') && !/\.(crt|env|json)$|htpasswd/.test(name))
+    .map(([, text]) => text.trim().split('\n').at(-2) ?? text.trim());
+  expect(secrets.length).toBeGreaterThan(8);
+  for (const service of SERVICES) {
+    const { stdout, stderr } = await stack.logs(service);
+    // Nginx knows no JSON for its error log, which goes to standard error.
+    const lines = (service === 'nginx' ? stdout : stdout + stderr).split('\n').filter((line) => line !== '');
+    expect([service, lines.length > 0]).toEqual([service, true]);
+    for (const line of lines) expect(JSON.parse(line)).toEqual(expect.any(Object));
+    for (const value of secrets)
+      expect([service, (stdout + stderr).includes(value)]).toEqual([service, false]);
+  }
+}, 60_000);
+
+test('a bundle brings all images to another host', async () => {
+  const bundle = path.join(directory, 'bundle.tar');
+  await stack.mustCompose('down', '-v');
+  const git = (...args: string[]) =>
+    mustRun('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
+      cwd: stack.directory,
+    });
+  await writeFile(path.join(stack.directory, '.gitignore'), await readFile('.gitignore', 'utf8'));
+  await git('init', '-q');
+  await git('add', '.');
+  await git('commit', '-q', '-m', 'checkout');
+  expect(await stack.bundle('save', bundle)).toMatchObject({ code: 0 });
+
+  const images = ['gitee-s3-gateway:latest', 'registry:2.7.1', 'nginx:1.26'];
+  await daemon.mustDocker('rmi', '-f', ...images, 'stand-in:base');
+  expect(await stack.bundle('load', bundle)).toMatchObject({ code: 0 });
+  await daemon.mustDocker('image', 'inspect', ...images);
+
+  const unpacked = path.join(directory, 'unpacked');
+  await mkdir(unpacked);
+  await mustRun('tar', ['-xf', bundle, '-C', unpacked, 'gitee-s3.tar.gz']);
+  const { stdout: names } = await mustRun('tar', ['-tzf', path.join(unpacked, 'gitee-s3.tar.gz')]);
+  expect(names).toContain('gitee-s3/deploy/compose.yaml');
+  expect(names).not.toMatch(/secrets\/|tls\/|\/\.env$/m);
+}, 120_000);
