@@ -38,20 +38,21 @@ export async function startDaemon(
  */
 export async function startPrometheus(options: {
   readonly directory: string;
-  /** host:port by job; a job that is not named is left out. */
+  /** host:port by job (of `probe`: the address to probe); a job that is not named is left out. */
   readonly targets: Readonly<Record<string, string>>;
+  /** host:port of the blackbox exporter. */
+  readonly prober: string;
   readonly alertmanager: string;
 }): Promise<{ url: string; child: Child }> {
-  const { alertmanager, targets } = options;
+  const { alertmanager, prober, targets } = options;
   const directory = path.join(options.directory, 'prometheus');
   await mkdir(path.join(directory, 'rules'), { recursive: true });
   for (const name of await readdir('deploy/prometheus/rules')) {
     const text = await readFile(path.join('deploy/prometheus/rules', name), 'utf8');
     await writeFile(path.join(directory, 'rules', name), inQuickMotion(text));
   }
-  const shipped = parse(await readFile('deploy/prometheus/prometheus.yml', 'utf8')) as {
-    scrape_configs: ScrapeJob[];
-  };
+  const text = await readFile('deploy/prometheus/prometheus.yml', 'utf8');
+  const shipped = parse(text.replace('blackbox-exporter:9115', prober)) as { scrape_configs: ScrapeJob[] };
   const address = `127.0.0.1:${await freePort()}`;
   const jobs = shipped.scrape_configs.flatMap(({ job_name, dns_sd_configs: _, ...job }) => {
     const target = job_name === 'prometheus' ? address : targets[job_name];

@@ -16,8 +16,6 @@ import { startStack, type Stack } from '../../support/stack.js';
 
 const ROBOT_SECRET = 'SEC-of-the-robot';
 const MiB = 1024 ** 2;
-/** Of blackbox_exporter, which is not at hand here: prober/{http,handler}.go of it. */
-const PROBE_METRICS = ['probe_success', 'probe_ssl_earliest_cert_expiry'];
 /** Prometheus makes these itself. */
 const OWN_SERIES = ['ALERTS', 'up'];
 
@@ -109,10 +107,16 @@ describe('monitoring a real stack', () => {
       secretAccessKey: gateway.secretAccessKey,
       httpSecret: 'a secret of the test',
     });
+    await nginx.setUpstreams({
+      registries: [registry.address],
+      gatewayS3: new URL(gateway.endpoint).host,
+    });
+    await nginx.reload();
 
     const tokenFile = path.join(directory, 'alerts-token');
     await writeFile(tokenFile, 'a-token-of-alertmanager\n', { mode: 0o600 });
     const [bridgePort, nginxPort, nodePort] = [await freePort(), await freePort(), await freePort()];
+    const prober = `127.0.0.1:${await freePort()}`;
     const bridge = `http://127.0.0.1:${bridgePort}`;
     await mkdir(path.join(directory, 'daemons'));
     children.push(
@@ -154,6 +158,17 @@ describe('monitoring a real stack', () => {
           ],
           `http://127.0.0.1:${nodePort}/metrics`,
         ),
+        startDaemon(
+          path.join(directory, 'daemons'),
+          'prometheus-blackbox-exporter',
+          [
+            '--config.file=deploy/prometheus/blackbox.yml',
+            `--web.listen-address=${prober}`,
+            // What it leaves of Prometheus' own limit, here half a second: by default all of it.
+            '--timeout-offset=0.1',
+          ],
+          `http://${prober}/-/healthy`,
+        ),
       ])),
     );
     const alertmanager = await startAlertmanager({ directory, bridge, tokenFile });
@@ -166,9 +181,11 @@ describe('monitoring a real stack', () => {
         registry: registry.debugAddress,
         nginx: `127.0.0.1:${nginxPort}`,
         node: `127.0.0.1:${nodePort}`,
+        probe: `https://127.0.0.1:${nginx.ports.tls}/v2/`,
         alertmanager: alertmanager.address,
       },
       alertmanager: alertmanager.address,
+      prober,
     });
     prometheusUrl = prometheus.url;
     children.push(prometheus.child);
@@ -183,18 +200,18 @@ describe('monitoring a real stack', () => {
   });
 
   test('every target is scraped, and every name in rules and dashboard is one that the programs export', async () => {
-    await until('all targets are up', async () => (await query(prometheusUrl, 'up == 1')).length === 6);
+    await until('all targets are up', async () => (await query(prometheusUrl, 'up == 1')).length === 7);
     const image = await makeImage(path.join(stack.directory, 'image'), [1000]);
     expect(await push(image, registry.address, 'a/image:v1')).toMatchObject({ code: 0 });
 
     const expressions = await shippedExpressions();
     const used = [...new Set(expressions.flatMap(metricNames))].filter(
-      (name) => !name.includes(':') && ![...PROBE_METRICS, ...OWN_SERIES].includes(name),
+      (name) => !name.includes(':') && !OWN_SERIES.includes(name),
     );
     // Those of the gateway are compared with its table in test/docs/monitoring.test.ts: many appear with their first event.
     const foreign = used.filter((name) => !name.startsWith('gateway_'));
     expect(new Set(foreign.map((name) => name.split('_')[0]))).toEqual(
-      new Set(['alertmanager', 'nginx', 'node', 'process', 'registry']),
+      new Set(['alertmanager', 'nginx', 'node', 'probe', 'process', 'registry']),
     );
     await until('Prometheus has seen them all', async () => {
       const answer = await fetch(`${prometheusUrl}/api/v1/label/__name__/values`);
@@ -206,6 +223,12 @@ describe('monitoring a real stack', () => {
     const file = path.join(stack.directory, 'parsed.yml');
     await writeFile(file, JSON.stringify({ groups: [{ name: 'all', rules: asRules }] }));
     await mustRun('promtool', ['check', 'rules', file]);
+  }, 60_000);
+
+  test('the probe reaches the registry through Nginx, and sees a certificate that ends in two days', async () => {
+    await until('it succeeds', async () => (await query(prometheusUrl, 'probe_success == 1')).length === 1);
+    await fires('CertificateExpiresNow');
+    await until('the room is told', () => told('告警 / alert: CertificateExpiresNow'));
   }, 60_000);
 
   test('the token is revoked: BucketPaused; with a new one it is over', async () => {
@@ -246,6 +269,12 @@ describe('monitoring a real stack', () => {
     await stack.gateway.kill();
     await fires('GatewayDown');
     await until('the room is told', () => told('告警 / alert: GatewayDown'));
+  }, 60_000);
+
+  test('Nginx stops: RegistryUnreachable', async () => {
+    await nginx.stop();
+    await fires('RegistryUnreachable');
+    await until('the room is told', () => told('告警 / alert: RegistryUnreachable'));
   }, 60_000);
 
   test('what follows from another alert, and the farther warning of the same thing, are not told', async () => {
