@@ -78,8 +78,9 @@ test('READMEs link to the same files, and what this part owns exists', () => {
       .map((m) => m[1]!)
       .filter((l) => !l.startsWith('README')),
   );
-  expect(english).toEqual(chinese);
-  for (const link of english!) expect([link, exists(link)]).toEqual([link, true]);
+  // Pages that exist in Chinese are linked in Chinese.
+  expect(english).toEqual(chinese!.map((link) => link.replace('docs/zh/', 'docs/')));
+  for (const link of [...english!, ...chinese!]) expect([link, exists(link)]).toEqual([link, true]);
 });
 
 test('both READMEs have the two commands, the scopes and the honest notes', () => {
