@@ -80,6 +80,18 @@ describe('alerts', () => {
       expect([fires, [...new Set(named(fires))].sort()]).toEqual([fires, [...names].sort()]);
   });
 
+  test('cases evaluate all groups, in the order of the files: recorded figures come before who needs them', () => {
+    const groupsOf = (file: string) =>
+      (parse(readDocument(`${RULES}/${file}`)) as { groups: { name: string }[] }).groups.map((g) => g.name);
+    const groups = ['recording.yml', 'alerts.yml'].flatMap(groupsOf);
+    for (const file of readdirSync(TESTS)) {
+      const { group_eval_order: order } = parse(readDocument(`${TESTS}/${file}`)) as {
+        group_eval_order: string[];
+      };
+      expect([file, order]).toEqual([file, groups]);
+    }
+  });
+
   test('the table of docs/monitoring.md has them all, with their severity', () => {
     const rows = [...section('docs/monitoring.md', 'alerts').matchAll(/^\| \[(\w+)\]\((.*)\) \| (\w+) \|/gm)];
     expect(rows.map(([, name, link, severity]) => [name, link, severity])).toEqual(
