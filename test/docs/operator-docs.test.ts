@@ -1,6 +1,7 @@
 /** The pages for operators: English and Chinese say the same, and no command stands there that no test runs. */
 import { readdirSync } from 'node:fs';
 import * as path from 'node:path';
+import { METRICS } from '../../src/server/metrics.js';
 import {
   blocksOf,
   commandBlocks,
@@ -57,6 +58,27 @@ test('the page about the article has no commands, and every block elsewhere says
   expect(blocksOf(pageText('from-the-article'))).toEqual([]);
   for (const page of OPERATOR_PAGES) {
     for (const block of blocksOf(pageText(page))) expect(['sh', 'ini', 'text']).toContain(block.language);
+  }
+});
+
+test('options, metrics and values of .env that the pages name exist', () => {
+  const options = readDocument('docs/configuration.md');
+  const metrics = METRICS.map((row) => row.name);
+  const compose = readDocument('deploy/compose.yaml') + readDocument('deploy/setup.sh');
+  for (const page of PAGES) {
+    const text = pageText(page);
+    for (const [name] of text.matchAll(/\bGATEWAY_[A-Z_]+/g)) {
+      expect([page, name, name === 'GATEWAY_VERSION' || options.includes(`\`${name}\``)]).toEqual([
+        page,
+        name,
+        true,
+      ]);
+    }
+    for (const [, name] of text.matchAll(/`(gateway_[a-z_]+)`/g)) expect(metrics).toContain(name);
+    for (const { text: ini } of blocksOf(text).filter((block) => block.language === 'ini')) {
+      for (const [, name] of ini.matchAll(/^([A-Z_]+)=/gm))
+        expect(compose).toMatch(new RegExp(`\\b${name}\\b`));
+    }
   }
 });
 

@@ -52,7 +52,7 @@ export const PLAN: readonly Step[] = [
   { page: 'troubleshooting', has: 'gitee-s3 doctor\ndocker compose logs --tail 50 gateway', shows: ready },
   { page: 'troubleshooting', has: 'head -20', shows: /401[\s\S]*x-request-id/i },
   { page: 'troubleshooting', has: '/api/v5/user', shows: /"login":\s*"zhang"/ },
-  { page: 'troubleshooting', has: 'registry.yml', shows: /realm: https:/ },
+  { page: 'troubleshooting', has: 'echo same', shows: /same\nREGISTRY_HOST=.*\n[\s\S]*realm: https:/ },
   { page: 'troubleshooting', has: 'token.grant', shows: /token\.grant.*zhang/ },
   { page: 'troubleshooting', has: '--action login\n', shows: /login +zhang/ },
   { page: 'troubleshooting', has: 'session list', shows: /\d sessions? ended/ },
