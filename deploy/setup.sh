@@ -170,6 +170,9 @@ make_secrets() {
   random_secret notifications-token 24
   random_secret webhook-secret 16
   random_secret grafana-password 12
+  random_secret alerts-token 24
+  # Read by two containers of different users; the directory is closed to everybody else.
+  chmod 644 "$SECRETS/alerts-token"
   if [ -n "$OAUTH_SECRET_FILE" ] && { [ ! -s "$SECRETS/oauth-client-secret" ] || grep -qx no-application-configured "$SECRETS/oauth-client-secret"; }; then
     tr -d ' \t\r\n' <"$OAUTH_SECRET_FILE" >"$SECRETS/oauth-client-secret"
   fi
@@ -306,7 +309,16 @@ write_env() {
     chmod 644 "$DEPLOY/registry.yml"
   fi
   if keep_or_make "$DEPLOY/gateway.env"; then
-    printf '# Further options of the gateway, one a line: docs/configuration.md has their names. Example:\n#GATEWAY_LOG_LEVEL=debug\n' >"$DEPLOY/gateway.env"
+    cat >"$DEPLOY/gateway.env" <<'ENV'
+# Further options of the gateway, one a line: docs/configuration.md has their names.
+#GATEWAY_LOG_LEVEL=debug
+# A room that is told of pushes, deletions and alerts (json, dingtalk, feishu, wecom): docs/monitoring.md.
+#GATEWAY_NOTIFICATIONS_TARGETS_0_NAME=room
+#GATEWAY_NOTIFICATIONS_TARGETS_0_FORMAT=dingtalk
+#GATEWAY_NOTIFICATIONS_TARGETS_0_URL=https://oapi.dingtalk.com/robot/send?access_token=...
+#GATEWAY_NOTIFICATIONS_TARGETS_0_SECRET=SEC...
+#GATEWAY_NOTIFICATIONS_TARGETS_0_EVENTS=[push, delete, alert]
+ENV
   fi
   # Nginx mounts both, whether certbot runs or not.
   mkdir -p "$DEPLOY/acme/config" "$DEPLOY/acme/webroot"
