@@ -120,6 +120,35 @@ describe('the commands of the README', () => {
     await rm(directory, { recursive: true });
   }, 60_000);
 
+  test('alert-bridge runs alone and ends at SIGTERM', async () => {
+    ran.add('alert-bridge');
+    const directory = await mkdtemp(path.join(tmpdir(), 'alert-bridge-'));
+    const port = await freePort();
+    const target = 'GATEWAY_NOTIFICATIONS_TARGETS_0';
+    const child = Child.start(process.execPath, [CLI, 'alert-bridge'], {
+      logFile: path.join(directory, 'log'),
+      env: {
+        ...process.env,
+        GATEWAY_ALERTS_PORT: String(port),
+        GATEWAY_ALERTS_TOKEN: 'a token of Alertmanager',
+        [`${target}_NAME`]: 'room',
+        [`${target}_URL`]: 'https://127.0.0.1/robot',
+        [`${target}_SECRET`]: 'a secret of the room',
+        [`${target}_EVENTS`]: '[alert]',
+      },
+    });
+    try {
+      await until('the bridge answers', async () => {
+        if (!child.running) throw new Error(await readFile(child.logFile, 'utf8'));
+        return (await httpStatus(`http://127.0.0.1:${port}/healthz`)) === 200;
+      });
+    } finally {
+      await child.stop();
+    }
+    expect(await child.exited).toBe(0);
+    await rm(directory, { recursive: true });
+  }, 60_000);
+
   test('no command of the table was left out', async () => {
     const readme = await readFile('README.md', 'utf8');
     const table = [...readme.matchAll(/^\| `gitee-s3 ([a-z-]+)/gm)].map((m) => m[1]!);
