@@ -6,7 +6,7 @@
 #   deploy/renew-hook.sh DIRECTORY                                     with fullchain.pem and privkey.pem, your own
 #
 #   TLS_DIR   directory of registry.crt and registry.key (/etc/nginx/tls)
-#   NGINX     how Nginx is called (nginx); for compose: docker-compose -f .../compose.yaml exec -T nginx nginx
+#   NGINX     how Nginx is called (nginx). In compose no hook is needed: nginx-start.sh takes a new pair by itself
 #   KEEP      how many pairs stay under TLS_DIR/pairs, the one in use among them (3)
 #
 # registry.crt and registry.key become links to live/, and live a link to the pair: one rename changes both, so that

@@ -245,7 +245,9 @@ check_pair() {
   public=$(openssl x509 -noout -pubkey -in "$1") || fail "$1 is no certificate in PEM"
   [ "$public" = "$(openssl pkey -pubout -in "$2" 2>/dev/null)" ] || fail "$2 is not the key of $1"
   openssl x509 -noout -checkend 86400 -in "$1" >/dev/null || fail "$1 ends within a day or has ended"
-  openssl x509 -noout -checkhost "$HOST_NAME" -in "$1" | grep -q 'does match' || fail "$1 does not hold for $HOST_NAME"
+  local asked=-checkhost
+  if [[ $HOST_NAME =~ ^[0-9.]+$ ]]; then asked=-checkip; fi
+  openssl x509 -noout "$asked" "$HOST_NAME" -in "$1" | grep -q 'does match' || fail "$1 does not hold for $HOST_NAME"
 }
 
 make_own_certificate() {
@@ -308,6 +310,10 @@ write_env() {
     registry_configuration /run/secrets/token_certificate /run/secrets/htpasswd >"$DEPLOY/registry.yml"
     chmod 644 "$DEPLOY/registry.yml"
   fi
+  if [ "$LOGIN" = token ] && ! grep -q "realm: https://$HOST/token" "$DEPLOY/registry.yml"; then
+    say "Warning: $DEPLOY/registry.yml was made for another name or another login: remove it and start this again,"
+    say '         or every login ends with 401.'
+  fi
   if keep_or_make "$DEPLOY/gateway.env"; then
     cat >"$DEPLOY/gateway.env" <<'ENV'
 # Further options of the gateway, one a line: docs/configuration.md has their names.
@@ -344,8 +350,12 @@ compose() {
 
 docker_doctor() {
   say ''
-  say 'Building the gateway and asking Gitee ...'
-  compose build gateway
+  # A host that loaded a bundle has the image and nothing to build one from.
+  if ! docker image inspect "$(known GATEWAY_IMAGE | grep . || printf gitee-s3-gateway):$(known GATEWAY_VERSION | grep . || printf latest)" >/dev/null 2>&1; then
+    say 'Building the gateway ...'
+    compose build gateway
+  fi
+  say 'Asking Gitee ...'
   ! $LOCAL || compose up -d gitee
   compose run --rm --no-deps -T gateway doctor
 }
