@@ -43,6 +43,8 @@ native_install() {
   write_native_env
   getent passwd gitee-s3 >/dev/null ||
     useradd --system --home-dir /var/lib/gitee-s3 --no-create-home --shell /usr/sbin/nologin gitee-s3
+  # Debian's package has a unit of its own for the registry, with another configuration on the same port.
+  if [ -z "$PREFIX" ] && command -v systemctl >/dev/null; then systemctl disable --quiet docker-registry.service || :; fi
   say "building the gateway into $program"
   (cd "$ROOT" && umask 022 && { [ -e node_modules/.package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; } && npm run --silent build)
   (
@@ -88,8 +90,9 @@ native_gateway_yaml() {
   cat <<YAML
 # Written once by setup.sh; yours from now on. Every option: docs/configuration.md.
 state_dir: /var/lib/gitee-s3
+$(! $LOCAL || printf '# The embedded Gitee, started with the gateway: to try out.\nlocal_gitee: { enabled: true }\n')
 gitee:
-  url: $GITEE_URL
+$($LOCAL || printf '  url: %s' "$GITEE_URL")
   token_file: $secrets/gitee-token
 access_keys:
   - access_key_id: $S3_ACCESS_KEY
@@ -138,6 +141,7 @@ native_doctor() {
 native_start() {
   if [ ! -d /run/systemd/system ]; then fail 'systemd does not run here: start the programs of deploy/systemd/ by hand'; fi
   systemctl daemon-reload
+  systemctl stop docker-registry.service
   systemctl enable --now gitee-s3.target nginx.service
   systemctl reload nginx.service
 }
