@@ -362,7 +362,7 @@ docker_doctor() {
 
 next_steps() {
   local start='docker compose up -d' trust=''
-  if $NATIVE; then start='systemctl enable --now gitee-s3.target'; fi
+  if $NATIVE; then start='systemctl daemon-reload && systemctl enable --now gitee-s3.target nginx && systemctl restart nginx'; fi
   if ! $NATIVE && ! docker compose version >/dev/null 2>&1; then start='docker-compose up -d'; fi
   if [ "$TLS" = self-signed ]; then
     trust="
