@@ -105,17 +105,26 @@ lts_node() {
   "$LTS_NODE" --version
 }
 
+# Side by side: neither half uses more than one core.
+lint() {
+  local code types=0
+  npm run --silent lint:code &
+  code=$!
+  npm run --silent lint:types || types=$?
+  wait "$code" && [ "$types" -eq 0 ]
+}
+
 npm_packages() { npm ci --no-audit --no-fund --loglevel=error; }
 quickstart() { bash deploy/quickstart.sh --check --state "$QUICKSTART_STATE" --port-base 28440; }
 
 require packages install_packages
 require npm-ci npm_packages
 require build npm run --silent build
-step lint npm run --silent lint
+step lint lint
 jest_step unit npm run --silent test --
 step lts-node lts_node
 NODE_OPTIONS='--experimental-vm-modules --disable-warning=ExperimentalWarning' \
-  jest_step unit-lts "${LTS_NODE:-false}" node_modules/jest/bin/jest.js --selectProjects unit
+  jest_step unit-lts "${LTS_NODE:-false}" node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
 if $LONG; then export LONG_TESTS=1; fi
 jest_step integration npm run --silent test:integration --
 step quickstart quickstart
