@@ -356,7 +356,13 @@ docker_doctor() {
     compose build gateway
   fi
   say 'Asking Gitee ...'
-  ! $LOCAL || compose up -d gitee
+  if $LOCAL; then
+    compose up -d gitee
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+      if compose exec -T gitee node -e "fetch('http://127.0.0.1:9300/').then(() => process.exit(0), () => process.exit(1))" </dev/null; then break; fi
+      sleep 1
+    done
+  fi
   compose run --rm --no-deps -T gateway doctor
 }
 

@@ -70,9 +70,9 @@ async function untilServing(): Promise<void> {
   );
 }
 
-test('setup.sh makes all that the stack needs, overwrites nothing, and refuses another name', async () => {
-  const flags = ['--yes', '--local', '--no-doctor', '--host'];
-  expect(await stack.setup(...flags, registry)).toMatchObject({ code: 0 });
+test('setup.sh makes all that the stack needs, overwrites nothing, asks Gitee, and refuses another name', async () => {
+  const flags = ['--yes', '--local', '--host'];
+  expect(await stack.setup('--no-doctor', ...flags, registry)).toMatchObject({ code: 0 });
   const made = await stack.files();
   expect([...made.keys()]).toEqual(
     expect.arrayContaining([
@@ -83,7 +83,10 @@ test('setup.sh makes all that the stack needs, overwrites nothing, and refuses a
       'tls/registry.crt',
     ]),
   );
-  expect(await stack.setup(...flags, registry)).toMatchObject({ code: 0 });
+  const again = await stack.setup(...flags, registry);
+  expect(again).toMatchObject({ code: 0 });
+  // The doctor, in a container of the gateway's image.
+  expect(again.stdout).toContain('ok      push right acme/images');
   const refused = await stack.setup(...flags, `other.test:${registry.split(':')[1]}`);
   expect(refused.code).not.toBe(0);
   expect(refused.stderr).toContain(`REGISTRY_HOST=${registry}`);
@@ -148,14 +151,14 @@ test('a gateway that is killed in the middle of a push comes back by itself, and
     );
   });
   process.kill(before.State.Pid, 'SIGKILL');
-  const first = await pushed;
+  // It may end well: docker begins a layer anew by itself, a few times.
+  await pushed;
   await until('the gateway runs again', async () => {
     const { RestartCount: count, State: state } = await stack.inspect('gateway');
     return count === before.RestartCount + 1 && state.Pid > 0;
   });
   await untilServing();
-  const second = await daemon.docker(['push', '-q', image.reference]);
-  expect([second, first.code]).toEqual([expect.objectContaining({ code: 0 }), expect.any(Number)]);
+  expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });
   await pullsBack(image);
 }, 120_000);
 
