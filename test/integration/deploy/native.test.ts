@@ -37,9 +37,6 @@ test('every line of the units is a comment, a section or a directive, and both p
 });
 
 test('systemd has nothing to say about the units', async () => {
-  const { code } = await run('sh', ['-c', 'command -v systemd-analyze']);
-  // A machine without systemd does not run them either; the test above has read them.
-  if (code !== 0) return;
   const copies = path.join(directory, 'units');
   await mkdir(copies);
   for (const unit of await readdir(UNITS)) {
