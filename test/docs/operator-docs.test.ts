@@ -10,30 +10,63 @@ import {
   pageText,
 } from '../support/operator-docs.js';
 import { PLAN } from '../support/operator-plan.js';
-import { exists, readDocument } from './document.js';
+import { exists, readDocument, section } from './document.js';
 
 const PAGES = [...OPERATOR_PAGES, 'from-the-article'] as const;
 
+/** Pages on the parts of a deployment: their blocks are shown, not run as a sequence. */
+const REFERENCE_PAGES = [
+  'operations',
+  'monitoring',
+  'token-service',
+  'gitee-login',
+  'nginx',
+  'audit',
+] as const;
+
+const TRANSLATED = [...PAGES, ...REFERENCE_PAGES] as const;
+
+/** How GitHub and Gitee name the place of a heading. */
+function anchorsOf(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '');
+  return [...prose.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  );
+}
+
+/** First cells of tables that are nothing but names in code, or a number: those are not translated. */
+function rowNames(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '');
+  return [...prose.matchAll(/^\| ((?:`[^`]+`(?:, |、)?)+|\d+) \|/gm)].map(([, names]) =>
+    names!.replaceAll('、', ', '),
+  );
+}
+
 test('the Chinese pages are the same pages', () => {
   const chinese = readdirSync('docs/zh').filter((name) => name.endsWith('.md'));
-  expect(chinese.sort()).toEqual([...PAGES].map((page) => `${page}.md`).sort());
+  expect(chinese.sort()).toEqual([...TRANSLATED].map((page) => `${page}.md`).sort());
 });
 
-test.each(PAGES)('%s has the same headings, tables, lists and blocks in both languages', (page) => {
+test.each(TRANSLATED)('%s has the same headings, tables, lists and blocks in both languages', (page) => {
   const [english, chinese] = [pageText(page), pageText(page, 'zh')];
   expect(headingLevels(chinese)).toEqual(headingLevels(english));
   expect(blocksOf(chinese)).toEqual(blocksOf(english));
   const rows = (text: string) => text.split('\n').filter((line) => /^(\||- )/.test(line)).length;
   expect(rows(chinese)).toBe(rows(english));
+  expect(rowNames(chinese)).toEqual(rowNames(english));
   expect(chinese).toMatch(/\p{Script=Han}{4}/u);
 });
 
-test.each(PAGES)('what %s names in code is named in Chinese too', (page) => {
+test.each(TRANSLATED)('what %s names in code is named in Chinese too', (page) => {
   // A name that one language has and the other lacks is a step that one reader misses.
   const names = (text: string) =>
     new Set([...text.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/`([^`\n]+)`/g)].map((m) => m[1]!));
-  const chinese = names(pageText(page, 'zh'));
-  expect([...names(pageText(page))].filter((name) => !chinese.has(name))).toEqual([]);
+  const [english, chinese] = [names(pageText(page)), names(pageText(page, 'zh'))];
+  expect([...english].filter((name) => !chinese.has(name))).toEqual([]);
+  expect([...chinese].filter((name) => !english.has(name))).toEqual([]);
 });
 
 test('every block of commands is run by test/integration/docs exactly once', () => {
@@ -82,13 +115,50 @@ test('options, metrics and values of .env that the pages name exist', () => {
   }
 });
 
-test.each(PAGES)('the links of %s lead somewhere', (page) => {
+test.each(TRANSLATED)('the links of %s lead somewhere', (page) => {
   for (const [file, directory] of [
     [`docs/${page}.md`, 'docs'],
     [`docs/zh/${page}.md`, 'docs/zh'],
   ] as const) {
-    for (const [, link] of readDocument(file).matchAll(/\]\(([^)#:]+)\)/g)) {
-      expect([file, link, exists(path.join(directory, link!))]).toEqual([file, link, true]);
+    for (const [, link, anchor] of readDocument(file).matchAll(/\]\(([^)#:]*)(?:#([^)]+))?\)/g)) {
+      const target = link === '' ? file : path.join(directory, link!);
+      expect([file, link, exists(target)]).toEqual([file, link, true]);
+      if (anchor !== undefined)
+        expect([file, anchorsOf(readDocument(target))]).toEqual([file, expect.arrayContaining([anchor])]);
     }
   }
+});
+
+test.each(TRANSLATED)('from %s a Chinese reader stays in Chinese where there is a page', (page) => {
+  for (const [link, name] of pageText(page, 'zh').matchAll(/\]\(\.\.\/([a-z-]+)\.md/g))
+    expect([link, exists(`docs/zh/${name}.md`)]).toEqual([link, false]);
+});
+
+test('the Chinese README links to the Chinese page wherever there is one', () => {
+  for (const [link, name] of readDocument('README.zh-CN.md').matchAll(/\]\(docs\/([a-z-]+)\.md/g))
+    expect([link, exists(`docs/zh/${name}.md`)]).toEqual([link, false]);
+});
+
+test('the Chinese table of metrics has every metric with its labels and kind, each explained in Chinese', () => {
+  const rows = [
+    ...section('docs/zh/operations.md', 'metrics').matchAll(/^\| `([^`]+)` \| ([a-z]+) \| (.*) \|$/gm),
+  ];
+  const wanted = METRICS.map(({ name, labels, kind }) => [
+    name + (labels.length > 0 ? `{${labels.join(',')}}` : ''),
+    kind,
+  ]);
+  wanted.push(['gateway_build_info{version,node_version,storage_format}', 'gauge']);
+  expect(rows.map(([, name, kind]) => [name, kind])).toEqual(wanted);
+  for (const [, name, , meaning] of rows)
+    expect([name, meaning]).toEqual([name, expect.stringMatching(/\p{Script=Han}{2}/u)]);
+});
+
+test('the Chinese table of alerts has the same alerts and severities', () => {
+  const rows = (file: string) =>
+    [...section(file, 'alerts').matchAll(/^\| \[(\w+)\]\((.*)\) \| (\w+) \|/gm)].map(
+      ([, name, link, severity]) => [name, path.basename(link!), severity],
+    );
+  const chinese = rows('docs/zh/monitoring.md');
+  expect(chinese.length).toBeGreaterThan(20);
+  expect(chinese).toEqual(rows('docs/monitoring.md'));
 });
