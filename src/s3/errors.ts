@@ -88,7 +88,7 @@ export const S3_ERRORS = {
   InvalidAccessKeyId: row(
     403,
     'The AWS access key ID you provided does not exist in our records.',
-    'Compare the access key with the configuration (credentials).',
+    'Compare the access key with the configuration (access_keys).',
   ),
   InvalidArgument: row(400, 'Invalid Argument', 'The message names the argument and what it may be.'),
   InvalidBucketName: row(
