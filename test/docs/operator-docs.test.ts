@@ -1,6 +1,7 @@
 /** The pages for operators: English and Chinese say the same, and no command stands there that no test runs. */
 import { readdirSync } from 'node:fs';
 import * as path from 'node:path';
+import { S3_ERRORS } from '../../src/s3/errors.js';
 import { METRICS } from '../../src/server/metrics.js';
 import {
   blocksOf,
@@ -14,7 +15,7 @@ import { exists, readDocument, section } from './document.js';
 
 const PAGES = [...OPERATOR_PAGES, 'from-the-article'] as const;
 
-/** Pages on the parts of a deployment: their blocks are shown, not run as a sequence. */
+/** Pages to look things up in: their blocks are shown, not run one after another. */
 const REFERENCE_PAGES = [
   'operations',
   'monitoring',
@@ -22,6 +23,7 @@ const REFERENCE_PAGES = [
   'gitee-login',
   'nginx',
   'audit',
+  'errors',
 ] as const;
 
 const TRANSLATED = [...PAGES, ...REFERENCE_PAGES] as const;
@@ -161,4 +163,13 @@ test('the Chinese table of alerts has the same alerts and severities', () => {
   const chinese = rows('docs/zh/monitoring.md');
   expect(chinese.length).toBeGreaterThan(20);
   expect(chinese).toEqual(rows('docs/monitoring.md'));
+});
+
+test('the Chinese table of S3 errors has the codes, statuses and messages that are answered', () => {
+  const rows = [...pageText('errors', 'zh').matchAll(/^\| `(\w+)` \| (\d+) \| (.*?) \| (.*) \|$/gm)];
+  expect(rows.map(([, code, status, message]) => [code, Number(status), message])).toEqual(
+    Object.entries(S3_ERRORS).map(([code, { status, message }]) => [code, status, message]),
+  );
+  for (const [, code, , , fix] of rows)
+    expect([code, fix]).toEqual([code, expect.stringMatching(/\p{Script=Han}{2}/u)]);
 });
