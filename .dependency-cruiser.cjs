@@ -28,6 +28,12 @@ module.exports = {
       'The storage layer must not know S3: a rule about objects belongs to src/objects.',
     ),
     layer(
+      'index-stands-below-journal-and-chunks',
+      '^src/(index|chunks)/',
+      '^src/journal/',
+      'The index and the chunks know nothing of when a change is durable or committed: that belongs to src/journal.',
+    ),
+    layer(
       'remote-knows-nothing-above',
       '^src/gitee/',
       '^src/(s3|objects|chunks|journal|index|server|cli|auth|audit|notifications|local-gitee)/',

@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../async/clock.js';
 import type { Extent } from '../format/extent.js';
-import { StorageError } from '../journal/bucket-state.js';
+import { StorageError } from './errors.js';
 import { packExtents } from './extent-codec.js';
 import { InlineExtentList, PagedExtentList } from './extent-list.js';
 import { joinBytes, prefixEnd, readU64, u64 } from './key-bytes.js';

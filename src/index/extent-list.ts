@@ -1,5 +1,5 @@
 import type { Extent } from '../format/extent.js';
-import { StorageError } from '../journal/bucket-state.js';
+import { StorageError } from './errors.js';
 import { unpackExtents } from './extent-codec.js';
 import { nextKey, readU64, u64 } from './key-bytes.js';
 import type { KeyValueStore } from './key-value-store.js';

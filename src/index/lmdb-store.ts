@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
-import { StorageError } from '../journal/bucket-state.js';
+import { StorageError } from './errors.js';
 import { sameBytes } from './key-bytes.js';
 import type { Entry, KeyValueStore, Precondition, Write } from './key-value-store.js';
 

@@ -3,7 +3,7 @@
  * a key `__proto__`, which is a legal name of user metadata.
  */
 import { Packr } from 'msgpackr';
-import { StorageError } from '../journal/bucket-state.js';
+import { StorageError } from './errors.js';
 import { packExtents, unpackExtents } from './extent-codec.js';
 import type { BodyRef, ObjectMeta, ObjectRecord, StoredChecksum } from './object-record.js';
 

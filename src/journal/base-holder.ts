@@ -1,6 +1,6 @@
 import type { KeyIndex } from '../index/key-index.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 
 /** The base of a bucket, which a rebuild may replace under its readers. */
 export class BaseHolder {

@@ -75,17 +75,3 @@ export interface BucketState {
   overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array;
   status(): BucketStatus;
 }
-
-export type StorageErrorCode = 'read-only' | 'disk-full' | 'not-ready' | 'broken-invariant' | 'corrupt';
-
-/** A failure of the storage layer; `broken-invariant` stops the process. */
-export class StorageError extends Error {
-  override readonly name = 'StorageError';
-  constructor(
-    readonly code: StorageErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}

@@ -4,7 +4,7 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { CommitId } from '../format/ids.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import type { FreezeCode, GatewayIdentity } from './gateway-identity.js';
 
 /** Who met the error: a fetch that works again says nothing of pushes. */

@@ -3,7 +3,7 @@ import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Semaphore } from '../async/semaphore.js';
 import { RemoteError } from '../gitee/errors.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { HeadSync } from './head-sync.js';
 import { Wake } from './wake.js';

@@ -6,7 +6,8 @@
  * `closableSeq` is durable or was never acknowledged, so that a batch that ends there misses none.
  * Who owns a body: its journal entry while it has one, then the newest row (local and quarantined changes).
  */
-import { StorageError, type AppendOptions, type Change } from './bucket-state.js';
+import type { AppendOptions, Change } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { ObjectKey } from '../format/ids.js';

@@ -4,7 +4,7 @@ import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
 import { mustBePlain, representation, type LayoutRules } from '../format/tree-layout.js';
 import { InlineExtentList } from '../index/extent-list.js';
 import type { NewBody, ObjectBody, ObjectRecord } from '../index/object-record.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
 

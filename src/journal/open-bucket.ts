@@ -15,7 +15,7 @@ import { KeyIndex } from '../index/key-index.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import { BaseHolder } from './base-holder.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import { checkBucket, type CheckOptions, type CheckStep } from './check.js';
 import { Committer, type CommitterTimings } from './committer.js';
 import { Condition } from './condition.js';

@@ -8,7 +8,7 @@ import {
   unpackRow,
   type RecordTuple,
 } from '../index/record-codec.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 
 const ROW_VERSION = 1;
 const STATES = ['pending', 'quarantined', 'local'] as const;

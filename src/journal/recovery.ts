@@ -6,7 +6,7 @@ import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { Batch } from './batch.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';

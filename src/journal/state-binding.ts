@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../index/base-directory.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 
 const FILE = 'binding.json';
 

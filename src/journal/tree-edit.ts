@@ -16,7 +16,7 @@ import { gitBlobId } from '../index/git-blob-id.js';
 import { nextKey, utf8 } from '../index/key-bytes.js';
 import type { KeyIndex } from '../index/key-index.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
-import { StorageError } from './bucket-state.js';
+import { StorageError } from '../index/errors.js';
 
 /** The last change of a key in a batch. */
 export interface NetChange {

@@ -1,5 +1,5 @@
 import { ChunkError } from '../chunks/api.js';
-import { StorageError } from '../journal/bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import { ObjectError } from './errors.js';
 
 /** Turns an error of the storage layer into one of objects; what is not known stays as it is (a bug). */

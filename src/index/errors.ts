@@ -1,0 +1,13 @@
+export type StorageErrorCode = 'read-only' | 'disk-full' | 'not-ready' | 'broken-invariant' | 'corrupt';
+
+/** A failure of the storage layer; `broken-invariant` stops the process. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError';
+  constructor(
+    readonly code: StorageErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
