@@ -29,6 +29,9 @@ export async function writeAnswer(answer: OperationAnswer, context: AnswerContex
     return;
   }
   const source = body.open();
+  // Whoever waits below is told of its errors. But a client that goes away ends the waiting and the source in one
+  // step, and the source's error comes a tick later, when nobody listens: that would end the process.
+  source.on('error', () => {});
   try {
     // Also fires at the end of an empty body; rejects with the source's own error.
     if (!source.readableEnded) await once(source, 'readable', { signal: context.signal });
