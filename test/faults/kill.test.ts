@@ -25,7 +25,7 @@ const STAGES = [
   'committer.baseApplied',
   'committer.overlayDropped',
 ];
-const RANDOM_KILLS = Number(process.env.KILL_RUNS ?? 4);
+const RANDOM_KILLS = Number(process.env.KILL_RUNS ?? 6);
 const seed = Number(process.env.KILL_SEED ?? Date.now() % 1_000_000);
 
 /** Mulberry32: a seed replays the run. */

@@ -213,21 +213,17 @@ describe('monitoring a real stack', () => {
     expect(new Set(foreign.map((name) => name.split('_')[0]))).toEqual(
       new Set(['alertmanager', 'nginx', 'node', 'probe', 'process', 'registry']),
     );
-    await until(
-      'Prometheus has seen them all',
-      async () => {
-        const answer = await fetch(`${prometheusUrl}/api/v1/label/__name__/values`);
-        const { data } = (await answer.json()) as { data: string[] };
-        return foreign.every((name) => data.includes(name));
-      },
-      60_000,
-    );
+    await until('Prometheus has seen them all', async () => {
+      const answer = await fetch(`${prometheusUrl}/api/v1/label/__name__/values`);
+      const { data } = (await answer.json()) as { data: string[] };
+      return foreign.every((name) => data.includes(name));
+    });
 
     const asRules = expressions.map((expr, i) => ({ record: `parsed:${i}`, expr }));
     const file = path.join(stack.directory, 'parsed.yml');
     await writeFile(file, JSON.stringify({ groups: [{ name: 'all', rules: asRules }] }));
     await mustRun('promtool', ['check', 'rules', file]);
-  }, 120_000);
+  }, 60_000);
 
   test('the probe reaches the registry through Nginx, and sees a certificate that ends in two days', async () => {
     await until('it succeeds', async () => (await query(prometheusUrl, 'probe_success == 1')).length === 1);
