@@ -1,6 +1,7 @@
 /** What objects and journal may ask of the chunk store of one bucket. Implemented by BucketChunks. */
 import type { Readable } from 'node:stream';
 import type { Chunk, Extent } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
 import type { ExtentList } from '../index/object-record.js';
 
 export type DigestName = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme';
@@ -52,6 +53,14 @@ export interface ChunksApi {
    * cut anew; exactly one chunk where the size allows it. Streamed, in order.
    */
   normalise(list: ExtentList): AsyncIterable<Chunk>;
+  /** True where the only copy is on this disk: Gitee has not confirmed it. No I/O. */
+  isUnsent(oid: Oid): boolean;
+  /**
+   * Uploads those of these chunks that are unsent, ahead of everything that nobody waits for; asks nothing
+   * afterwards. One call is one group: what runs beside it gets its share. Rejects with RemoteError when all
+   * have ended; where several will never be sent, one error names them all.
+   */
+  upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void>;
   /**
    * Uploads what Gitee lacks, then asks Gitee once more for all of them. Rejects with RemoteError;
    * `chunk-missing` where a chunk is neither there nor here.

@@ -10,6 +10,7 @@ import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Chunk } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { ExtentList } from '../index/object-record.js';
@@ -18,7 +19,7 @@ import type { ChunksApi, ChunkStats, Ingested, IngestOptions } from './api.js';
 import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
-import { ensureRemote } from './ensure-remote.js';
+import { ensureRemote, uploadUnsent, type EnsureRemoteOptions } from './ensure-remote.js';
 import { collectUnsent, releaseGrace, relieveDisk } from './evict.js';
 import { ChunkFetcher } from './fetch.js';
 import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
@@ -86,6 +87,7 @@ export class BucketChunks implements ChunksApi {
   readonly #reader: ChunkReader;
   readonly #uplink: UplinkMeter;
   readonly #queue: UploadQueue;
+  readonly #towardsRemote: EnsureRemoteOptions;
   readonly #disk: DiskReserve;
   readonly #admission: Admission;
   readonly #changed = new Bell();
@@ -144,6 +146,7 @@ export class BucketChunks implements ChunksApi {
       onChange,
       onStored: (chunk) => this.#noteStored(chunk),
     });
+    this.#towardsRemote = { remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock };
     this.#admission = new Admission({
       ...limits,
       disk: this.#disk,
@@ -220,18 +223,16 @@ export class BucketChunks implements ChunksApi {
     });
   }
 
+  isUnsent(oid: Oid): boolean {
+    return this.#pinned.isUnsent(oid);
+  }
+
+  upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
+    return uploadUnsent(chunks, this.#towardsRemote, signal);
+  }
+
   ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
-    return ensureRemote(
-      chunks,
-      {
-        remote: this.options.remote,
-        pinned: this.#pinned,
-        local: this.#local,
-        queue: this.#queue,
-        clock: this.options.clock,
-      },
-      signal,
-    );
+    return ensureRemote(chunks, this.#towardsRemote, signal);
   }
 
   collect(

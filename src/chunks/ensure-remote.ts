@@ -6,7 +6,6 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from '../async/clock.js';
 import { retry } from '../async/retry.js';
 import type { Chunk } from '../format/extent.js';
-import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import { ChunkError } from './api.js';
@@ -31,16 +30,10 @@ export async function ensureRemote(
   options: EnsureRemoteOptions,
   signal?: AbortSignal,
 ): Promise<void> {
-  const byOid = new Map<Oid, Chunk>();
-  for (const chunk of chunks) byOid.set(chunk.oid, chunk);
-  const all = [...byOid.values()];
+  const all = unique(chunks);
   if (all.length === 0) return;
 
-  await upload(
-    all.filter((chunk) => options.pinned.isUnsent(chunk.oid)),
-    options,
-    signal,
-  );
+  await uploadUnsent(all, options, signal);
   const lacking = await askMissing(all, options, signal);
   if (lacking.length === 0) return;
 
@@ -50,6 +43,20 @@ export async function ensureRemote(
   await upload(lacking, options, signal);
   const still = await askMissing(lacking, options, signal);
   if (still.length > 0) throw missingError(still, 'not on Gitee, although their upload was confirmed');
+}
+
+/** See ChunksApi.upload. @throws RemoteError, or ChunkError `aborted` */
+export async function uploadUnsent(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  signal?: AbortSignal,
+): Promise<void> {
+  const unsent = unique(chunks).filter((chunk) => options.pinned.isUnsent(chunk.oid));
+  if (unsent.length > 0) await upload(unsent, options, signal);
+}
+
+function unique(chunks: readonly Chunk[]): Chunk[] {
+  return [...new Map(chunks.map((chunk) => [chunk.oid, chunk])).values()];
 }
 
 /** Uploads side by side; after all have ended, throws the most telling failure. */

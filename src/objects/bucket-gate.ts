@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { ChunksApi, Ingested, IngestOptions } from '../chunks/api.js';
 import type { Chunk, Extent } from '../format/extent.js';
-import type { ObjectKey } from '../format/ids.js';
+import type { ObjectKey, Oid } from '../format/ids.js';
 import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
 import type { ExtentList, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type {
@@ -213,6 +213,14 @@ export class GatedChunks implements ChunksApi {
 
   normalise(list: ExtentList): AsyncIterable<Chunk> {
     return this.chunks.normalise(list);
+  }
+
+  isUnsent(oid: Oid): boolean {
+    return this.chunks.isUnsent(oid);
+  }
+
+  upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
+    return this.chunks.upload(chunks, signal);
   }
 
   ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {

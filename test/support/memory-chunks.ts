@@ -66,6 +66,20 @@ export class MemoryChunks implements ChunksApi {
         yield { oid, sizeBytes: chunkLengthBytes, volume };
   }
 
+  isUnsent(oid: Oid): boolean {
+    return this.local.has(oid) && !this.remote.has(oid);
+  }
+
+  /** Called before chunks are sent; throws what the remote would. */
+  beforeUpload: (chunks: readonly Chunk[], signal?: AbortSignal) => Promise<void> = async () => {};
+
+  async upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
+    const unsent = chunks.filter(({ oid }) => this.isUnsent(oid));
+    if (unsent.length === 0) return;
+    await this.beforeUpload(unsent, signal);
+    for (const { oid } of unsent) this.remote.add(oid);
+  }
+
   async ensureRemote(chunks: readonly Chunk[]): Promise<void> {
     await this.beforeEnsure(chunks);
     const gone = chunks.filter(({ oid }) => !this.local.has(oid) && !this.remote.has(oid));

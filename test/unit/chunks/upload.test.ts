@@ -29,6 +29,16 @@ describe('uploading chunks', () => {
     expect(bench.chunks.stats()).toMatchObject({ unsentBytes: 0, graceBytes: 1_279 });
   });
 
+  test('upload sends what is unsent and asks nothing', async () => {
+    const short = await write(1, 100);
+    const other = await write(2, 100);
+    expect([bench.chunks.isUnsent(short.oid), bench.chunks.isUnsent(other.oid)]).toEqual([true, true]);
+    await bench.chunks.upload([short, short]);
+    expect([bench.chunks.isUnsent(short.oid), bench.chunks.isUnsent(other.oid)]).toEqual([false, true]);
+    await bench.chunks.upload([short, other]);
+    expect([bench.remote.count('put'), bench.remote.count('missing')]).toEqual([2, 0]);
+  });
+
   test('at most four uploads run at once', async () => {
     bench.remote.gates.put.shut();
     const chunks: Chunk[] = [];
