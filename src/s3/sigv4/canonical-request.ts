@@ -11,6 +11,8 @@ export interface CanonicalInput {
   readonly query: Query;
   readonly headers: RequestHeaders;
   readonly signedHeaders: readonly string[];
+  /** Values that stand in the place of what was received (proxied-headers.ts). */
+  readonly overrides?: ReadonlyMap<string, string>;
   readonly payloadHash: string;
 }
 
@@ -25,7 +27,7 @@ export function encodeRfc3986(text: string): string {
 /** Bytes one character each (latin1), as signers hash them. */
 export function canonicalRequest(input: CanonicalInput): string {
   const headers = input.signedHeaders.map(
-    (name) => `${name}:${canonicalValue(input.headers.raw(name) ?? '')}\n`,
+    (name) => `${name}:${canonicalValue(input.overrides?.get(name) ?? input.headers.raw(name) ?? '')}\n`,
   );
   return [
     input.method,

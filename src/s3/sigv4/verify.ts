@@ -10,6 +10,7 @@ import { readAuthorization, type Authorization } from './authorization.js';
 import { canonicalRequest, canonicalUris } from './canonical-request.js';
 import type { Credential, CredentialStore } from './credentials.js';
 import { readPayloadMode, type PayloadMode } from './payload-mode.js';
+import { headerReadings } from './proxied-headers.js';
 import {
   deriveSigningKey,
   requestSignature,
@@ -60,18 +61,15 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Ident
     timestamp: authorization.timestamp,
     scope: authorization.scope,
   };
-  const candidates = canonicalUris(request.rawPath).map((canonicalUri) =>
-    canonicalRequest({
-      method: request.method,
-      canonicalUri,
-      query: request.query,
-      headers: request.headers,
-      signedHeaders: authorization.signedHeaders,
-      payloadHash: payload.signedHash,
-    }),
-  );
-  if (!candidates.some((c) => sameSignature(authorization.signature, requestSignature(signing, c))))
-    throw signatureDoesNotMatch(authorization, candidates[0]!);
+  const isRight = (canonical: string) =>
+    sameSignature(authorization.signature, requestSignature(signing, canonical));
+  let received: string | undefined;
+  let isSigned = false;
+  for (const canonical of canonicalReadings(request, authorization, payload.signedHash)) {
+    received ??= canonical;
+    if ((isSigned = isRight(canonical))) break;
+  }
+  if (!isSigned) throw signatureDoesNotMatch(authorization, received!);
   return {
     accessKeyId: authorization.accessKeyId,
     credential,
@@ -79,6 +77,18 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Ident
     signature: authorization.signature,
     signing,
   };
+}
+
+/** What the client may have signed, as it was received first; a bounded number of them. */
+function* canonicalReadings(
+  { method, rawPath, query, headers }: SignedRequest,
+  { signedHeaders }: Authorization,
+  payloadHash: string,
+): Generator<string, void, undefined> {
+  const uris = canonicalUris(rawPath);
+  for (const overrides of headerReadings(signedHeaders, headers))
+    for (const canonicalUri of uris)
+      yield canonicalRequest({ method, canonicalUri, query, headers, signedHeaders, overrides, payloadHash });
 }
 
 /**
@@ -148,10 +158,15 @@ function checkTime(authorization: Authorization, nowMs: number): void {
 /** ISO 8601 without a fraction, as S3 tells times in errors. */
 const isoSeconds = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+/, '');
 
+/** CloudFront marks every request with it; nothing is done by it. */
+const ADDED_BY_PROXIES: ReadonlySet<string> = new Set(['x-amz-cf-id']);
+
 /** A header that changes what is done but is not signed could be added on the way. */
 function checkCoverage(authorization: Authorization, headers: RequestHeaders): void {
   const signed = new Set(authorization.signedHeaders);
-  const unsigned = headers.names().filter((name) => name.startsWith('x-amz-') && !signed.has(name));
+  const unsigned = headers
+    .names()
+    .filter((name) => name.startsWith('x-amz-') && !signed.has(name) && !ADDED_BY_PROXIES.has(name));
   if (!signed.has('host')) unsigned.unshift('host');
   if (unsigned.length > 0)
     throw new S3Error('AccessDenied', 'There were headers present in the request which were not signed', {
