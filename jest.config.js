@@ -9,6 +9,8 @@ const common = {
     ],
   },
   modulePathIgnorePatterns: ['<rootDir>/dist'],
+  // Time limits of tests and hooks, for both projects.
+  setupFilesAfterEnv: ['<rootDir>/test/support/every-suite.ts'],
 };
 
 export default {

@@ -28,8 +28,8 @@ describe('kill -9 while a bucket is made or deleted', () => {
     await send('PUT', '/bystander');
     await send('PUT', '/bystander/a', 'stays');
     await bucket.stack.gateway.stop();
-  }, 120_000);
-  afterAll(() => bucket.close(), 60_000);
+  });
+  afterAll(() => bucket.close());
 
   test.each(STAGES)(
     '%s, at %s: the bucket is %s after the restart, and the name can be used at once',
@@ -59,6 +59,5 @@ describe('kill -9 while a bucket is made or deleted', () => {
       expect([fsck.code, fsck.stdout, fsck.stderr].join('\n')).toMatch(/^0\n/);
       await gateway.stop();
     },
-    120_000,
   );
 });

@@ -2,6 +2,7 @@ import * as path from 'node:path';
 import { mustRun, until } from '../support/child.js';
 import { makeImage, pull, push, type TestImage } from '../support/image.js';
 import { startStack, type Stack } from '../support/stack.js';
+import { TEST_LIMIT_MS } from '../support/time-limits.js';
 
 /**
  * Invariant 1: an acknowledged write is never lost, not by kill -9 at any instruction; invariant 2: a commit
@@ -47,7 +48,7 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
 
   beforeAll(async () => {
     stack = await startStack({ start: false });
-  }, 120_000);
+  });
 
   afterAll(() => stack.close());
 
@@ -82,7 +83,6 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
       await checkAll([...acknowledged.keys()].filter((k) => k.startsWith(name)));
       await stack.gateway.stop();
     },
-    120_000,
   );
 
   test(
@@ -109,6 +109,6 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
         '--strict',
       ]);
     },
-    60_000 + RANDOM_KILLS * 30_000,
+    TEST_LIMIT_MS * (1 + RANDOM_KILLS),
   );
 });

@@ -27,6 +27,7 @@ import { makeImage, pull, push, type TestImage } from '../support/image.js';
 import { PowerCutDisk, type NameRules } from '../support/power-cut/power-cut.js';
 import { bytesOf } from '../support/s3-bucket.js';
 import { startStack, type Stack } from '../support/stack.js';
+import { TEST_LIMIT_MS } from '../support/time-limits.js';
 
 const RUNS = Number(process.env.POWER_CUT_RUNS ?? 3);
 const seed = Number(process.env.POWER_CUT_SEED ?? Date.now() % 1_000_000);
@@ -67,7 +68,7 @@ describe.each<NameRules>(['journal', 'posix'])('the power cut itself, by the rul
     writer.kill('SIGKILL');
     await exited;
     await disk.cut();
-  }, 60_000);
+  });
 
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -139,7 +140,7 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
     });
     await powerOn();
     registry = await stack.startRegistry();
-  }, 120_000);
+  });
 
   afterAll(async () => {
     s3?.destroy();
@@ -300,16 +301,12 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
       await stack.gitee.fault('lfs-stall', { match: { repo: 'acme/files' } });
     });
 
-    test.each(ACKNOWLEDGEMENTS)(
-      '%s is kept',
-      async (_name, acknowledge) => {
-        const look = await acknowledge();
-        await powerCut();
-        await powerOn({ ready: false });
-        await look();
-      },
-      60_000,
-    );
+    test.each(ACKNOWLEDGEMENTS)('%s is kept', async (_name, acknowledge) => {
+      const look = await acknowledge();
+      await powerCut();
+      await powerOn({ ready: false });
+      await look();
+    });
 
     test('all of it lands when Gitee answers again', async () => {
       expect((await stack.gitee.stats()).repositories['acme/files']).toMatchObject({ uploads: 0, pushes: 0 });
@@ -319,7 +316,7 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
       await landed('files');
       await checkObjects();
       await fsck();
-    }, 60_000);
+    });
   });
 
   test('directly after a push returned: it pulls whole, and the next push succeeds', async () => {
@@ -329,7 +326,7 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
     await checkImages(['acked/image:v1']);
     expect(await tryPush('acked/image:v2')).toBe(true);
     await fsck();
-  }, 60_000);
+  });
 
   test(
     `at ${RUNS} random moments of pushes, puts and parts`,
@@ -363,7 +360,7 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
         await fsck();
       }
     },
-    60_000 + RUNS * 40_000,
+    TEST_LIMIT_MS * (1 + RUNS),
   );
 
   test('after all of it, everything is also read from Gitee alone', async () => {
@@ -379,7 +376,7 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
         ...['-C', path.join(stack.gitee.dataDir, `repositories/acme/${repository}.git`)],
         ...['fsck', '--strict'],
       ]);
-  }, 120_000);
+  });
 });
 
 /** Clients that go on until the power is gone; what fails then was not acknowledged. */

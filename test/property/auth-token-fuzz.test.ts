@@ -3,11 +3,11 @@ import http from 'node:http';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Fuzz } from '../support/fuzz.js';
+import { ANSWER_LIMIT_MS } from '../support/time-limits.js';
 import { TokenBench } from '../support/token-bench.js';
 
 const fuzz = new Fuzz();
-jest.setTimeout(fuzz.timeoutMs(60_000));
-const ANSWER_TIMEOUT_MS = 10_000;
+jest.setTimeout(fuzz.testLimitMs);
 
 let bench: TokenBench;
 beforeAll(async () => {
@@ -89,7 +89,7 @@ function send(hostile: Hostile): Promise<{ status: number; body: string }> {
           ...(hostile.type === '' ? {} : { 'Content-Type': hostile.type }),
           ...(hostile.forwarded === undefined ? {} : { 'X-Forwarded-For': hostile.forwarded }),
         },
-        timeout: ANSWER_TIMEOUT_MS,
+        timeout: ANSWER_LIMIT_MS,
       },
       (response) => {
         let body = '';

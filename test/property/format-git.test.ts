@@ -61,14 +61,14 @@ test(`a server that checks every object takes random keys, and a clone shows exa
   }
   expect([...found.keys()].sort()).toEqual([...objects.keys()].sort());
   for (const [key, parts] of found) expect(Buffer.concat(parts)).toEqual(objects.get(key as ObjectKey));
-}, 120_000);
+});
 
 test('the server of these tests does refuse what escaping is for', async () => {
   const bucket = await bucketOf(generic, 'a/.GIT./');
   const push = await bucket.push(new Map());
   expect(push.status).not.toBe(0);
   expect(push.stderr).toContain('hasDotgit');
-}, 60_000);
+});
 
 test('git gives the LFS attributes to pointers and to nothing else', async () => {
   const blob = toObjectKey(`${blobs}/0a/0a1b/data`);
@@ -112,7 +112,7 @@ test('git gives the LFS attributes to pointers and to nothing else', async () =>
   expect(tracked.trimEnd().split('\n').sort()).toEqual(pointers.sort());
   expect((await bucket.run('git', ['lfs', 'fsck'], { cwd: clone })).status).toBe(0);
   expect(await bucket.git(['-C', clone, 'status', '--porcelain'])).toBe('');
-}, 60_000);
+});
 
 describe.each([
   ['dash', ['dash']],
@@ -138,7 +138,7 @@ describe.each([
 
     expect((await filesBelow(target)).sort()).toEqual([...objects.keys()].sort());
     for (const [key, bytes] of objects) expect(await readFile(join(target, key))).toEqual(bytes);
-  }, 120_000);
+  });
 
   test('says which names no file system can have, and keeps their bytes', async () => {
     const objects = objectsOf(
@@ -159,7 +159,7 @@ describe.each([
     expect(await readFile(join(target, 'a%object'), 'utf8')).toBe('a');
     expect(await readFile(join(target, 'ok%'))).toEqual(bytesOf('ok%'));
     expect(await filesBelow(target)).not.toContain('dir/%-');
-  }, 60_000);
+  });
 
   test('refuses a clone whose chunks were not fetched, a target in use, and one inside the clone', async () => {
     const bucket = await bucketOf(registry, 'deep/');
@@ -182,7 +182,7 @@ describe.each([
     expect(again).toMatchObject({ status: 1 });
     expect(again.stderr).toContain('not empty');
     expect((await restore(bucket, clone, join(clone, 'inside'))).stderr).toContain('outside of the clone');
-  }, 60_000);
+  });
 
   test('refuses a clone that lacks a chunk', async () => {
     const bucket = await bucketOf(generic);
@@ -196,7 +196,7 @@ describe.each([
 
     expect(result.status).toBe(1);
     expect(result.stderr).toContain('lacks a chunk');
-  }, 60_000);
+  });
 
   test('is not led out of its target by links in the tree', async () => {
     const bucket = await bucketOf(generic);
@@ -218,7 +218,7 @@ describe.each([
     await mkdir(join(clone, 'y%chunks'));
     await symlink(outside, join(clone, 'y%chunks/000000'));
     expect(await restore(bucket, clone, join(bucket.dir, 'second'))).toMatchObject({ status: 1 });
-  }, 60_000);
+  });
 });
 
 async function filesBelow(dir: string): Promise<string[]> {

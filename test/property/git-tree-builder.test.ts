@@ -120,4 +120,4 @@ test(`random edits give the tree of the plain model, and git finds it well forme
     env: { PATH: process.env['PATH'], GIT_DIR: local.directory, LC_ALL: 'C' },
   });
   expect(fsck.stderr.replace(/notice: .*\n/g, '')).toBe('');
-}, 120_000);
+});

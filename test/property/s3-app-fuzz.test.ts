@@ -13,12 +13,12 @@ import { chunkedBody } from '../support/aws-chunked-body.js';
 import { Fuzz } from '../support/fuzz.js';
 import { ACCESS_KEY, SECRET_KEY, startTestApp, type TestApp } from '../support/s3-app.js';
 import { encodePath, encodeQuery, sha256Hex } from '../support/s3-client.js';
+import { ANSWER_LIMIT_MS } from '../support/time-limits.js';
 
 const fuzz = new Fuzz();
-jest.setTimeout(fuzz.timeoutMs(60_000));
+jest.setTimeout(fuzz.testLimitMs);
 /** What one run sends at once, over as many connections. */
 const BATCH = 16;
-const ANSWER_TIMEOUT_MS = 30_000;
 const MEMORY_GROWTH_BYTES_MAX = 400 * 1024 * 1024;
 
 interface Hostile {
@@ -400,7 +400,7 @@ describe('the S3 app under hostile requests', () => {
         method: hostile.method,
         path: hostile.path + encodeQuery(hostile.query),
         headers: { ...headers, 'content-length': String(hostile.body.length) },
-        timeout: ANSWER_TIMEOUT_MS,
+        timeout: ANSWER_LIMIT_MS,
       });
       req.on('timeout', () => req.destroy(new Error('no answer in time')));
       let isAnswered = false;
@@ -535,7 +535,7 @@ describe('the S3 app under hostile requests', () => {
     return new Promise((resolve, reject) => {
       const socket = net.connect({ port: app.port, host: '127.0.0.1', allowHalfOpen: true });
       let answer = '';
-      socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('the connection was left open')));
+      socket.setTimeout(ANSWER_LIMIT_MS, () => socket.destroy(new Error('the connection was left open')));
       socket.on('data', (piece) => (answer += piece.toString('latin1')));
       socket.on('end', () => socket.end());
       // The server may reset what it does not understand.

@@ -21,7 +21,7 @@ import { Fuzz } from '../support/fuzz.js';
 
 const fuzz = new Fuzz();
 afterAll(() => fuzz.report('parsers of the protocol layer'));
-jest.setTimeout(fuzz.timeoutMs(20_000));
+jest.setTimeout(fuzz.testLimitMs);
 
 /** The value, or the S3 error; anything else thrown fails the test. */
 function settle<T>(run: () => T): T | S3Error {

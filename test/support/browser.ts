@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { until } from './child.js';
+import { STOP_LIMIT_MS } from './time-limits.js';
 
 /** What the DevTools protocol answers; its documents are https://chromedevtools.github.io/devtools-protocol/. */
 type Fields = Record<string, unknown>;
@@ -134,7 +135,7 @@ export class Browser {
     const exited = once(this.process, 'exit');
     // The answer may not come any more.
     void this.#send('Browser.close').catch(() => {});
-    const timer = setTimeout(() => this.process.kill('SIGKILL'), 5_000);
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), STOP_LIMIT_MS);
     await exited;
     clearTimeout(timer);
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import * as http from 'node:http';
 import * as net from 'node:net';
+import { CONDITION_LIMIT_MS, LOOK_LIMIT_MS, PROGRAM_LIMIT_MS, STOP_LIMIT_MS } from './time-limits.js';
 
 /** A program that a test started, its output in a file, ended by its own id. */
 export class Child {
@@ -41,7 +42,7 @@ export class Child {
   }
 
   /** Ends it, and waits; KILL after the grace time. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = 15_000): Promise<void> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = STOP_LIMIT_MS): Promise<void> {
     if (!this.running) return;
     this.process.kill(signal);
     const timer = setTimeout(() => this.process.kill('SIGKILL'), graceMs);
@@ -77,7 +78,7 @@ export async function freePort(): Promise<number> {
 /** Status of a GET, or 0 where nobody answers. */
 export function httpStatus(url: string): Promise<number> {
   return new Promise((resolve) => {
-    const request = http.get(url, { timeout: 2_000 }, (answer) => {
+    const request = http.get(url, { timeout: LOOK_LIMIT_MS }, (answer) => {
       answer.resume();
       resolve(answer.statusCode ?? 0);
     });
@@ -90,7 +91,7 @@ export function httpStatus(url: string): Promise<number> {
 export async function until(
   description: string,
   condition: () => Promise<boolean> | boolean,
-  timeoutMs = 30_000,
+  timeoutMs = CONDITION_LIMIT_MS,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
@@ -123,7 +124,7 @@ export async function run(
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 120_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? PROGRAM_LIMIT_MS);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
   return { code: code ?? -1, stdout, stderr };

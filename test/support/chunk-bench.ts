@@ -13,6 +13,7 @@ import type { Chunk, Extent } from '../../src/format/extent.js';
 import { wholeExtent } from '../../src/format/extent.js';
 import type { ExtentList } from '../../src/index/object-record.js';
 import { MemoryChunkRemote } from './memory-chunk-remote.js';
+import { CONDITION_LIMIT_MS } from './time-limits.js';
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock implements Clock {
@@ -121,9 +122,9 @@ export async function collectBytes(stream: Readable): Promise<Buffer> {
   return Buffer.concat(out);
 }
 
-/** Lets everything that is ready run, files included, until the condition holds. Fails after 10 s. */
+/** Lets everything that is ready run, files included, until the condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 10_000;
+  const deadlineMs = Date.now() + CONDITION_LIMIT_MS;
   while (!condition()) {
     if (Date.now() > deadlineMs) throw new Error(`never came true: ${condition.toString()}`);
     await new Promise((resolve) => setImmediate(resolve));

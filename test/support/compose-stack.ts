@@ -92,7 +92,6 @@ export class ComposeStack {
       await until(
         `${service} is healthy`,
         async () => (await this.inspect(service)).State.Health?.Status === 'healthy',
-        90_000,
       );
     }
   }

@@ -115,20 +115,16 @@ export class DockerDaemon {
   async stop(): Promise<void> {
     const containers = (await this.docker(['ps', '-aq'])).stdout.split('\n').filter((id) => id !== '');
     if (containers.length > 0) await this.docker(['rm', '-f', '-v', ...containers]);
-    await this.child.stop('SIGTERM', 30_000);
+    await this.child.stop();
   }
 
   private async answers(): Promise<boolean> {
     let version = -1;
-    await until(
-      'dockerd answers',
-      async () => {
-        if (!this.child.running) return true;
-        version = (await this.docker(['version', '--format', '{{.Server.Version}}'])).code;
-        return version === 0;
-      },
-      60_000,
-    );
+    await until('dockerd answers', async () => {
+      if (!this.child.running) return true;
+      version = (await this.docker(['version', '--format', '{{.Server.Version}}'])).code;
+      return version === 0;
+    });
     return version === 0;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
+import { TEST_LIMIT_MS } from './time-limits.js';
 
 export class Fuzz {
   /** Inputs tried so far. */
@@ -26,9 +27,9 @@ export class Fuzz {
     return fc.assert(property, { numRuns, seed: this.#seed, endOnFailure: true });
   }
 
-  /** Time a test may take, given what it takes by default. */
-  timeoutMs(defaultMs: number): number {
-    return Math.round(defaultMs * Math.max(1, this.#factor));
+  /** Time a test may take: more inputs, more time. */
+  get testLimitMs(): number {
+    return TEST_LIMIT_MS * Math.max(1, this.#factor);
   }
 
   /** Says how many inputs a longer run tried; nothing in an everyday one. */

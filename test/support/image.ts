@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { mustRun, run, type RunResult } from './child.js';
+import { PROGRAM_LIMIT_MS } from './time-limits.js';
 
 export interface TestImage {
   readonly directory: string;
@@ -67,7 +68,7 @@ export function push(
   image: TestImage,
   registry: string,
   name: string,
-  timeoutMs = 120_000,
+  timeoutMs = PROGRAM_LIMIT_MS,
 ): Promise<RunResult> {
   return run(
     'skopeo',

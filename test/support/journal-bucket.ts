@@ -15,6 +15,7 @@ import type { NewBody, ObjectRecord } from '../../src/index/object-record.js';
 import { openBucket, type BucketTimings, type OpenBucket } from '../../src/journal/open-bucket.js';
 import { MemoryChunks } from './memory-chunks.js';
 import { MemoryHeadRemote, MemoryRepository } from './memory-head-remote.js';
+import { CONDITION_LIMIT_MS } from './time-limits.js';
 
 export const GENERIC: LayoutRules = {
   preset: 'generic',
@@ -164,7 +165,7 @@ export class JournalBucket {
   }
 
   /** Waits until the change is on the branch. */
-  async landed(seq: number, timeoutMs = 4000): Promise<void> {
+  async landed(seq: number, timeoutMs = CONDITION_LIMIT_MS): Promise<void> {
     if (!(await this.state.waitLanded(seq, { timeoutMs, signal })))
       throw new Error(`change ${seq} did not land: ${JSON.stringify(this.state.status())}`);
   }

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { runCli } from '../../src/cli/run.js';
 import { compose } from '../../src/server/compose.js';
 import { VERSION } from '../../src/server/version.js';
+import { PROGRAM_LIMIT_MS } from './time-limits.js';
 
 export interface Output {
   readonly code: number;
@@ -29,7 +30,7 @@ export function capture(
     const child = execFile(
       command,
       args,
-      { ...options, encoding: 'buffer', maxBuffer: 64 << 20, timeout: 50_000 },
+      { ...options, encoding: 'buffer', maxBuffer: 64 << 20, timeout: PROGRAM_LIMIT_MS },
       (error, stdout, stderr) =>
         resolve({
           code: error ? (typeof error.code === 'number' ? error.code : 126) : 0,

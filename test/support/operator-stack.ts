@@ -162,7 +162,6 @@ export class OperatorStack {
     return run('bash', ['-euo', 'pipefail', '-c', script], {
       env: this.env,
       cwd: this.inside(checkout, 'deploy'),
-      timeoutMs: 60_000,
     });
   }
 

@@ -101,10 +101,10 @@ export class Tools {
   }
 
   curl(...args: string[]): Promise<RunResult> {
-    return run('/usr/bin/curl', ['-sS', '--max-time', '60', ...args], this.options());
+    return run('/usr/bin/curl', ['-sS', ...args], this.options());
   }
 
   private options() {
-    return { env: this.env, cwd: this.directory, timeoutMs: 120_000 };
+    return { env: this.env, cwd: this.directory };
   }
 }

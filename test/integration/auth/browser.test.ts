@@ -19,7 +19,7 @@ describe('the login page in Chromium', () => {
       startLoginStack(),
       Browser.start({ profile: path.join(directory, 'profile'), language: 'en-GB' }),
     ]);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await browser.stop();
@@ -92,7 +92,7 @@ describe('the login page in Chromium', () => {
     const origins = new Set(browser.requests.map((url) => new URL(url).origin));
     expect([...origins].sort()).toEqual([stack.publicUrl, stack.gitee.url].sort());
     expect(browser.requests.filter((url) => url.includes(stack.clientSecret))).toEqual([]);
-  }, 60_000);
+  });
 
   const docker = async (password: string) => {
     const url = `${stack.publicUrl}/token?service=registry&scope=repository:team/app:pull`;

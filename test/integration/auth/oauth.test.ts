@@ -7,7 +7,7 @@ let stack: LoginStack;
 
 beforeAll(async () => {
   stack = await startLoginStack();
-}, 60_000);
+});
 
 afterAll(() => stack.close());
 

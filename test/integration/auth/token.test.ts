@@ -6,6 +6,7 @@ import { freePort, run, type RunResult } from '../../support/child.js';
 import { makeImage, type TestImage } from '../../support/image.js';
 import type { RunningRegistry } from '../../support/registry.js';
 import { startStack, type Stack } from '../../support/stack.js';
+import { ANSWER_LIMIT_MS } from '../../support/time-limits.js';
 
 const HINT = /Gitee 登录名.*user_info.*\/ login refused\. Use your Gitee login/;
 
@@ -110,7 +111,7 @@ describe('logins to the stock registry', () => {
     image = await makeImage(path.join(directory, 'image'), [4000]);
     passwords.gateway = stack.gitee.token;
     passwords.maintainer = stack.gitee.maintainerToken;
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await stack.close();
@@ -130,7 +131,7 @@ describe('logins to the stock registry', () => {
       expect([status, body.errors?.[0]?.code]).toEqual([401, 'UNAUTHORIZED']);
       expect(body.errors?.[0]?.message).toMatch(HINT);
     }
-  }, 60_000);
+  });
 
   test('push, pull and delete are what Gitee allows on the repository of the image', async () => {
     expect(await push('gateway', 'team/app:v1')).toMatchObject({ code: 0 });
@@ -150,20 +151,20 @@ describe('logins to the stock registry', () => {
     }
     expect(await remove('Maintainer', 'team/app:v1')).toMatchObject({ code: 0 });
     expect((await inspect('gateway', 'team/app:v1')).code).not.toBe(0);
-  }, 120_000);
+  });
 
   test('without a login one may pull what is public, and nothing else', async () => {
     expect(await inspect(undefined, 'open/app:v1')).toMatchObject({ code: 0 });
     expect((await inspect(undefined, 'read/app:v1')).code).not.toBe(0);
     expect(await ask({ scope: 'repository:read/app:pull' })).toMatchObject({ status: 401 });
-  }, 60_000);
+  });
 
   test('the catalog is for administrators', async () => {
     const scope = { scope: 'registry:catalog:*' };
     const of = async (user: string) => (await ask(scope, { user, password: passwords[user]! })).body.token;
     expect(await registryStatus('_catalog', await of('maintainer'))).toBe(200);
     expect(await registryStatus('_catalog', await of('gateway'))).toBe(401);
-  }, 60_000);
+  });
 
   test('a robot may do what it was made for until it is disabled', async () => {
     const made = await stack.gateway.cli('robot', 'add', 'ci', '--push', 'ci/**', '--delete', 'ci/old-*');
@@ -177,7 +178,7 @@ describe('logins to the stock registry', () => {
 
     expect(await stack.gateway.cli('robot', 'disable', 'ci')).toMatchObject({ code: 0 });
     expect(await ask({}, { user: 'robot$ci', password: secret })).toMatchObject({ status: 401 });
-  }, 120_000);
+  });
 
   test('a refresh token alone gets tokens until its session is revoked', async () => {
     const credentials = { user: 'gateway', password: passwords.gateway! };
@@ -195,7 +196,7 @@ describe('logins to the stock registry', () => {
     expect(await stack.gateway.cli('session', 'revoke', session!.id)).toMatchObject({ code: 0 });
     expect(await refresh(refreshToken, '')).toMatchObject({ status: 401 });
     expect(await stack.gateway.cli('session', 'revoke', session!.id)).toMatchObject({ code: 1 });
-  }, 60_000);
+  });
 
   test('while Gitee is down, who was in stays in and nobody is told that the password is wrong', async () => {
     expect(await inspect('gateway', 'read/app:v1')).toMatchObject({ code: 0 });
@@ -206,11 +207,11 @@ describe('logins to the stock registry', () => {
       const unknown = await ask({}, { user: 'gateway', password: 'a-token-that-nobody-asked-for' });
       expect([unknown.status, unknown.body.errors?.[0]?.code]).toEqual([503, 'UNAVAILABLE']);
       expect(Number(unknown.retryAfter)).toBeGreaterThan(0);
-      expect(Date.now() - startedMs).toBeLessThan(10_000);
+      expect(Date.now() - startedMs).toBeLessThan(ANSWER_LIMIT_MS);
     } finally {
       await stack.gitee.clearFaults();
     }
-  }, 60_000);
+  });
 
   test('guessing locks the account for the address of the guesser, and for no other', async () => {
     const guess = { user: 'maintainer', password: 'guess-guess-guess', from: '203.0.113.7' };
@@ -223,7 +224,7 @@ describe('logins to the stock registry', () => {
     expect(Number(locked.retryAfter)).toBeGreaterThan(800);
     expect(await ask({}, { ...right, from: '203.0.113.8' })).toMatchObject({ status: 200 });
     expect(await stack.gateway.metric('gateway_login_lockouts_total', { scope: 'account' })).toBe(1);
-  }, 60_000);
+  });
 
   test('no log holds a token, a secret or a password', async () => {
     const { readFile } = await import('node:fs/promises');

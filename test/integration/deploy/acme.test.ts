@@ -38,7 +38,7 @@ beforeAll(async () => {
   pebble = await startPebble();
   image = await makeImage(join(directory, 'image'), [LAYER_BYTES, 4096]);
   expect((await push(image, registry.address, 'acme/app')).code).toBe(0);
-}, 90_000);
+});
 
 afterAll(async () => {
   await nginx.stop();
@@ -46,7 +46,7 @@ afterAll(async () => {
   await pebble.dns.stop();
   await stack.close();
   await rm(directory, { recursive: true });
-}, 60_000);
+});
 
 /** The authority validates at Nginx's port 80, by a DNS that knows every name as loopback. */
 async function startPebble(): Promise<typeof pebble> {
@@ -170,7 +170,7 @@ test('certbot gets a certificate through port 80, and the hook puts it into serv
   // Verified now: the authority's root is all that a client needs.
   await get(`https://localhost:${nginx.ports.tls}/v2/`, await readFile(pebble.rootFile));
   expect(await readlink(nginx.certificateFile)).toBe('live/registry.crt');
-}, 60_000);
+});
 
 test('a renewal under load fails no pull, cuts no download, and new connections see it', async () => {
   const ca = await readFile(pebble.rootFile);
@@ -246,7 +246,7 @@ test('a renewal under load fails no pull, cuts no download, and new connections 
   for await (const piece of download) pieces.push(piece as Buffer);
   expect(`sha256:${sha256(Buffer.concat(pieces))}`).toBe(layer);
   await until('it is logged', downloadEnded);
-}, 120_000);
+});
 
 describe('the hook', () => {
   let own: string;

@@ -114,7 +114,7 @@ beforeAll(async () => {
     new PodmanClient(daemon, nginx.registry, directory),
     skopeo,
   ];
-}, 120_000);
+});
 
 afterAll(async () => {
   await daemon.stop();
@@ -123,7 +123,7 @@ afterAll(async () => {
   await gateway.stop();
   await gitee.stop();
   await rm(directory, { recursive: true, force: true });
-}, 60_000);
+});
 
 /** An address of this machine at which Docker looks at certificates. */
 function otherAddress(): string {
@@ -183,7 +183,7 @@ test('a Gitee token logs in, pushes, pulls; after the logout nothing goes', asyn
     await pushesAndPulls(client, `team/${client.name}:v1`);
     await logsOut(client, `team/${client.name}:v1`);
   });
-}, 120_000);
+});
 
 test('docker keeps an identity token, and no Gitee token', async () => {
   const [docker] = clients as [RegistryClient];
@@ -196,7 +196,7 @@ test('docker keeps an identity token, and no Gitee token', async () => {
     new RegExp(giteeTokens.join('|')),
   );
   await pushesAndPulls(docker, 'team/identity:v1');
-}, 60_000);
+});
 
 test('who may pull at Gitee pulls, and is told that a push is denied', async () => {
   await forEachClient(async (client) => {
@@ -204,7 +204,7 @@ test('who may pull at Gitee pulls, and is told that a push is denied', async () 
     await expectDone(client, client.pull('team/docker:v1'));
     expectRefused(client, await client.push(`team/reader-${client.name}:v1`));
   });
-}, 120_000);
+});
 
 test('an administrator deletes; who may push does not', async () => {
   await expectDone(skopeo, skopeo.login('zhang', tokens.zhang));
@@ -212,7 +212,7 @@ test('an administrator deletes; who may push does not', async () => {
   await expectDone(skopeo, skopeo.login('boss', tokens.boss));
   await expectDone(skopeo, skopeo.delete('team/skopeo:v1'));
   expectRefused(skopeo, await skopeo.pull('team/skopeo:v1'), /manifest unknown/);
-}, 60_000);
+});
 
 test('a Docker password of the login page has the rights of its owner', async () => {
   const { web } = JSON.parse(await readFile(gateway.configFile, 'utf8')) as { web: { port: number } };
@@ -227,7 +227,7 @@ test('a Docker password of the login page has the rights of its owner', async ()
     await pushesAndPulls(client, `page/${client.name}:v1`);
     await logsOut(client, `page/${client.name}:v1`);
   });
-}, 120_000);
+});
 
 test('a robot does what it was made for, and nothing else', async () => {
   const made = await gateway.cli('robot', 'add', 'ci', '--push', 'ci/**', '--pull', 'team/**');
@@ -239,7 +239,7 @@ test('a robot does what it was made for, and nothing else', async () => {
     expectRefused(client, await client.push(`team/robot-${client.name}:v1`));
     await logsOut(client, `ci/${client.name}:v1`);
   });
-}, 120_000);
+});
 
 test('while Gitee hangs no client waits longer than its patience, and the push lands later', async () => {
   await forEachClient((client) => expectDone(client, client.login('zhang', tokens.zhang)));
@@ -267,10 +267,9 @@ test('while Gitee hangs no client waits longer than its patience, and the push l
   await until(
     'everything is on Gitee',
     async () => (await gateway.metric('gateway_journal_pending_changes', { bucket: 'registry' })) === 0,
-    60_000,
   );
   await forEachClient((client) => expectDone(client, client.pull(`slow/${client.name}:v1`)));
-}, 180_000);
+});
 
 test('with htpasswd who stands in the list may do everything', async () => {
   await upstream(byList);
@@ -285,7 +284,7 @@ test('with htpasswd who stands in the list may do everything', async () => {
     await pushesAndPulls(client, `list/${client.name}:v1`);
     await logsOut(client, `list/${client.name}:v1`);
   });
-}, 120_000);
+});
 
 test('no log holds a token or a password', async () => {
   const secrets = [...giteeTokens, zhangsPassword, passwordOfTheList, clientSecret, 'gst_', 'grs_'];

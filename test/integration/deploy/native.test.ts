@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { mustRun, run } from '../../support/child.js';
+import { PROGRAM_LIMIT_MS, TEST_LIMIT_MS } from '../../support/time-limits.js';
 
 const UNITS = 'deploy/systemd';
 
@@ -56,14 +57,16 @@ test('systemd has nothing to say about the units', async () => {
 });
 
 if (process.env.LONG_TESTS) {
-  test('setup.sh --native installs everything, Gitee is content, and a second run changes no setting', async () => {
-    const checkout = path.join(directory, 'checkout');
-    await mkdir(checkout);
-    const parts = ['src', 'deploy', 'nginx', 'registry-config'];
-    const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
-    for (const name of [...parts, ...files]) await cp(name, path.join(checkout, name), { recursive: true });
-    await symlink(path.resolve('node_modules'), path.join(checkout, 'node_modules'));
-    const script = `
+  test(
+    'setup.sh --native installs everything, Gitee is content, and a second run changes no setting',
+    async () => {
+      const checkout = path.join(directory, 'checkout');
+      await mkdir(checkout);
+      const parts = ['src', 'deploy', 'nginx', 'registry-config'];
+      const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+      for (const name of [...parts, ...files]) await cp(name, path.join(checkout, name), { recursive: true });
+      await symlink(path.resolve('node_modules'), path.join(checkout, 'node_modules'));
+      const script = `
       set -eu
       for place in etc opt usr/local var/lib; do
         mkdir -p "$1/upper/$place" "$1/work/$place"
@@ -77,13 +80,15 @@ if (process.env.LONG_TESTS) {
       [ "$(settings)" = "$before" ]
       unshare --net nginx -t
     `;
-    // The machine keeps none of it: the mounts of that namespace go with its last process.
-    const installed = await mustRun(
-      'unshare',
-      ['--mount', '--propagation', 'private', '--', 'bash', '-c', script, 'bash', directory, checkout],
-      { timeoutMs: 500_000 },
-    );
-    expect(installed.stdout).toContain('git push acme/images: Pushes have');
-    expect(installed.stderr).toContain('test is successful');
-  }, 600_000);
+      // The machine keeps none of it: the mounts of that namespace go with its last process.
+      const installed = await mustRun(
+        'unshare',
+        ['--mount', '--propagation', 'private', '--', 'bash', '-c', script, 'bash', directory, checkout],
+        { timeoutMs: 4 * PROGRAM_LIMIT_MS },
+      );
+      expect(installed.stdout).toContain('git push acme/images: Pushes have');
+      expect(installed.stderr).toContain('test is successful');
+    },
+    4 * TEST_LIMIT_MS,
+  );
 }

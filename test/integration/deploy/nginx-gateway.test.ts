@@ -32,14 +32,14 @@ beforeAll(async () => {
   trust = join(directory, 'trust');
   await mkdir(trust);
   await copyFile(nginx.certificateFile, join(trust, 'ca.crt'));
-}, 60_000);
+});
 
 afterAll(async () => {
   await nginx.stop();
   await relaying.stop();
   await stack.close();
   await rm(directory, { recursive: true });
-}, 60_000);
+});
 
 function startRegistry(
   name: string,
@@ -99,7 +99,7 @@ test('a push goes through a restart of the gateway: the driver waits out the 503
   expect(await pushed).toMatchObject({ code: 0 });
   const to = join(directory, 'restart-pulled');
   expect(await pull('restart/app', to)).toMatchObject({ code: 0 });
-}, 90_000);
+});
 
 test('a request that the registry failed stands in its log with the request id that the client got', async () => {
   const sent = httpsRequest({
@@ -228,7 +228,7 @@ test('with redirect on, skopeo follows presigned links to the public S3 name', a
     await nginx.reload();
     await redirecting.stop();
   }
-}, 60_000);
+});
 
 test('a push is told to the web port (a server that stands in for it), with the secret of the environment', async () => {
   const got: { authorization: string | undefined; body: string }[] = [];

@@ -65,14 +65,14 @@ beforeAll(async () => {
   trust = join(directory, 'trust');
   await mkdir(trust);
   await copyFile(nginx.certificateFile, join(trust, 'ca.crt'));
-}, 90_000);
+});
 
 afterAll(async () => {
   await nginx.stop();
   await registry.stop();
   await stack.close();
   await rm(directory, { recursive: true });
-}, 60_000);
+});
 
 const authFile = () => join(directory, 'auth.json');
 
@@ -119,7 +119,7 @@ test('a Gitee token logs in, pushes and pulls; without one, and with a wrong one
   expect(await copy(['--src-cert-dir', trust, '--authfile', authFile()], [remote, to])).toMatchObject({
     code: 0,
   });
-}, 90_000);
+});
 
 test('the registry tells the gateway of the push, with the secret that stands in its environment alone', async () => {
   await until(

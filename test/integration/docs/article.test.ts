@@ -25,7 +25,6 @@ async function configured(sections: Record<string, unknown>): Promise<string> {
 async function output(sections: Record<string, unknown>): Promise<string> {
   const { code, stdout, stderr } = await run('docker-registry', ['serve', await configured(sections)], {
     env,
-    timeoutMs: 20_000,
   });
   expect(code).not.toBe(0);
   return stdout + stderr;

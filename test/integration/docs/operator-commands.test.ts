@@ -13,9 +13,9 @@ let elsewhere: string | undefined;
 
 beforeAll(async () => {
   stack = await OperatorStack.start();
-}, 60_000);
+});
 
-afterAll(() => stack.close(), 60_000);
+afterAll(() => stack.close());
 
 const preparations: Record<NonNullable<Step['before']>, () => Promise<unknown>> = {
   values: () => stack.fillIn('opt/gitee-s3'),
@@ -28,20 +28,15 @@ const preparations: Record<NonNullable<Step['before']>, () => Promise<unknown>> 
     }),
 };
 
-test.each(PLAN)(
-  '$page: $has',
-  async (step) => {
-    const block = commandBlocks(step.page).find((text) => text.includes(step.has))!;
-    if (step.before) await preparations[step.before]();
-    if (step.elsewhere && elsewhere === undefined) elsewhere = await stack.another(step.elsewhere);
-    const result = await (step.elsewhere ? stack.run(block, elsewhere, false) : stack.run(block));
-    if (result.code !== 0)
-      throw new Error(`${block}${result.stdout}${result.stderr}ended with ${result.code}`);
-    expect(result.stdout).toMatch(step.shows ?? /^/);
-    expect(result.stderr).toMatch(step.says ?? /^/);
-  },
-  60_000,
-);
+test.each(PLAN)('$page: $has', async (step) => {
+  const block = commandBlocks(step.page).find((text) => text.includes(step.has))!;
+  if (step.before) await preparations[step.before]();
+  if (step.elsewhere && elsewhere === undefined) elsewhere = await stack.another(step.elsewhere);
+  const result = await (step.elsewhere ? stack.run(block, elsewhere, false) : stack.run(block));
+  if (result.code !== 0) throw new Error(`${block}${result.stdout}${result.stderr}ended with ${result.code}`);
+  expect(result.stdout).toMatch(step.shows ?? /^/);
+  expect(result.stderr).toMatch(step.says ?? /^/);
+});
 
 test('after all of it: the list has its user, the settings are in the copy, no secret was printed by the gateway', async () => {
   const list = stack.inside('opt/gitee-s3/deploy/secrets/htpasswd');

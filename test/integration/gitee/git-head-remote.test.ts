@@ -11,6 +11,7 @@ import type { PathEdit } from '../../../src/gitee/remote.js';
 import { GitHeadRemote } from '../../../src/gitee/git/git-head-remote.js';
 import type { GitHeadRemoteSettings } from '../../../src/gitee/git/settings.js';
 import { collect, landed, put } from '../../contract/head-remote.js';
+import { until } from '../../support/child.js';
 import { startGitHeadRemote } from '../../support/git-head-remote.js';
 import { git, GitServerRepository } from '../../support/git-server-repository.js';
 import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
@@ -19,7 +20,7 @@ let gitee: RunningLocalGitee;
 let made = 0;
 beforeAll(async () => {
   gitee = await startLocalGitee();
-}, 30_000);
+});
 afterAll(() => gitee.stop());
 
 let repo: string;
@@ -111,7 +112,7 @@ describe('a push that lands', () => {
       await push(head, [{ kind: 'remove-tree', path: 'blobs' as TreePath }, put('x', '1')]),
     );
     expect((await collect(remote.files(second))).map((f) => f.path)).toEqual(['x']);
-  }, 60_000);
+  });
 
   test('though its answer is lost is found on the branch', async () => {
     const old = await base();
@@ -242,7 +243,7 @@ describe('a push that does not land', () => {
     await fault('git-garbage');
     expect((await failure(push(old, [put('b', '2')]))).code).toBe('server-fault');
     expect((await failure(remote.fetch())).code).toBe('server-fault');
-  }, 20_000);
+  });
 
   test('because the repository is missing', async () => {
     repo = 'no-such-repository';
@@ -271,7 +272,7 @@ describe('a push that does not land', () => {
     await gitee.clearFaults();
     const head = (await remote.fetch())!;
     expect(await remote.lastSeqOf(head, 'gw-1')).toBe(2);
-  }, 30_000);
+  });
 
   test('because a failpoint stopped it before it was sent', async () => {
     const old = await base();
@@ -329,10 +330,7 @@ describe('a push that hangs', () => {
     await fault('git-stall-receive-pack');
     return old;
   };
-  const untilHeld = async () => {
-    while ((await gitee.stats()).heldConnections === 0)
-      await new Promise((resolve) => setTimeout(resolve, 20));
-  };
+  const untilHeld = () => until('a push hangs', async () => (await gitee.stats()).heldConnections > 0);
 
   test('is stopped with its whole process group by the signal', async () => {
     const old = await hang();
@@ -349,7 +347,7 @@ describe('a push that hangs', () => {
     await gitee.clearFaults();
     expect(await remote.fetch()).toBe(old);
     landed(await push(old, [put('b', '2')]));
-  }, 20_000);
+  });
 
   test('is stopped by its deadline, and the branch is looked at', async () => {
     const old = await hang();
@@ -359,14 +357,14 @@ describe('a push that hangs', () => {
     expect(error.code).toBe('timeout');
     expect(await processesOf(settings.directory)).toEqual([]);
     expect(remote.knownHead()).toBe(old);
-  }, 20_000);
+  });
 
   test('is stopped by git itself when no byte moves', async () => {
     const old = await hang();
     await restart({ timeouts: { lowSpeedTimeMs: 1_000 } });
     await remote.fetch();
     expect((await failure(push(old, [put('b', '2')]))).code).toBe('timeout');
-  }, 20_000);
+  });
 
   test('is stopped by close()', async () => {
     const old = await hang();
@@ -376,7 +374,7 @@ describe('a push that hangs', () => {
     await remote.close();
     expect((await failure(pushing)).code).toBe('unreachable');
     expect(await processesOf(settings.directory)).toEqual([]);
-  }, 20_000);
+  });
 
   test('keeps the next push waiting until it is over', async () => {
     const old = await hang();
@@ -391,7 +389,7 @@ describe('a push that hangs', () => {
     await gitee.clearFaults();
     const head = landed(await second);
     expect(await server.head()).toBe(head);
-  }, 20_000);
+  });
 });
 
 describe('the local repository', () => {

@@ -27,7 +27,7 @@ beforeAll(async () => {
     dispatcher: createDispatcher({ connectTimeoutMs: 2000, env: {} }),
     userAgent: 'gitee-s3-gateway/test',
   });
-}, 60_000);
+});
 afterEach(async () => {
   await gitee.clearFaults();
   // Invariant 7: whatever a test did, the token never reached the LFS host.

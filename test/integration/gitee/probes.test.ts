@@ -18,7 +18,7 @@ beforeAll(async () => {
     userAgent: 'gitee-s3-gateway/test',
     timeouts: { idleMs: 2000, totalMs: 5000 },
   });
-}, 60_000);
+});
 afterEach(() => gitee.clearFaults());
 afterAll(async () => {
   await http.close();

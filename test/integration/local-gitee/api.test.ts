@@ -64,7 +64,7 @@ describe('API v5, OAuth and webhooks', () => {
         rateLimit: { anonymous: 10, authenticated: 1000 },
       },
     });
-  }, 60_000);
+  });
 
   afterAll(() => gitee.stop());
 
@@ -205,7 +205,7 @@ describe('API v5, OAuth and webhooks', () => {
     expect((await admin('DELETE', hook)).status).toBe(204);
     expect((await admin('GET', hook)).status).toBe(404);
     receiver.stop();
-  }, 60_000);
+  });
 
   it('gives tokens of one day for a code, once, and renews them', async () => {
     const authorize = (id: string, more = '') =>

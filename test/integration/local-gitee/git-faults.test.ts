@@ -15,7 +15,7 @@ describe('faults of git', () => {
     await client.init(`${gitee.url}/acme/images.git`);
     await commit();
     await push();
-  }, 60_000);
+  });
 
   afterEach(() => gitee.clearFaults());
 
@@ -32,8 +32,7 @@ describe('faults of git', () => {
   const push = () => client.try('push', '--porcelain', 'origin', 'master');
   const head = () => client.git('rev-parse', 'HEAD');
   const remoteHead = async () => (await gitee.stats()).repositories['acme/images']!.branches['master']!.head;
-  const held = () =>
-    until('a connection is held', async () => (await gitee.stats()).heldConnections === 1, 20_000);
+  const held = () => until('a connection is held', async () => (await gitee.stats()).heldConnections === 1);
 
   it('git-refuse-push answers the push with a status, reads go on', async () => {
     await commit();
@@ -42,7 +41,7 @@ describe('faults of git', () => {
     expect((await push()).stderr).toContain('502');
     await gitee.clearFaults();
     expect((await push()).code).toBe(0);
-  }, 60_000);
+  });
 
   it('git-stall holds every git request and lets go when it is cleared', async () => {
     await gitee.fault('git-stall');
@@ -52,7 +51,7 @@ describe('faults of git', () => {
     expect((await fetched).code).not.toBe(0);
     expect((await gitee.stats()).heldConnections).toBe(0);
     expect((await client.try('fetch', '-q', 'origin')).code).toBe(0);
-  }, 60_000);
+  });
 
   it('git-stall-receive-pack holds the push itself, which is not applied', async () => {
     await commit(randomBytes(2_000_000));
@@ -65,7 +64,7 @@ describe('faults of git', () => {
     expect((await pushed).code).not.toBe(0);
     expect(await remoteHead()).toBe(before);
     expect((await push()).code).toBe(0);
-  }, 60_000);
+  });
 
   it('git-cut-mid-body cuts a push before it is applied, and the answer to a fetch', async () => {
     await commit(randomBytes(1_000_000));
@@ -76,14 +75,14 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
     await gitee.fault('git-cut-mid-body', { count: 2, afterBytes: 50 });
     expect((await client.try('clone', `${gitee.url}/acme/images.git`, 'cut')).code).not.toBe(0);
-  }, 60_000);
+  });
 
   it('git-lose-after-accept applies the push and cuts the answer', async () => {
     await commit();
     await gitee.fault('git-lose-after-accept', { count: 1 });
     expect((await push()).code).not.toBe(0);
-    await until('the push has landed', async () => (await remoteHead()) === (await head()), 20_000);
-  }, 60_000);
+    await until('the push has landed', async () => (await remoteHead()) === (await head()));
+  });
 
   it('git-move-branch-before-push lets somebody else be faster', async () => {
     await commit();
@@ -96,14 +95,14 @@ describe('faults of git', () => {
     expect(await client.git('rev-parse', 'FETCH_HEAD^')).toBe(before);
     await client.git('rebase', '-q', 'FETCH_HEAD');
     expect((await push()).code).toBe(0);
-  }, 60_000);
+  });
 
   it('git-garbage answers 200 with a login page', async () => {
     await gitee.fault('git-garbage', { count: 1 });
     expect((await client.try('fetch', 'origin')).stderr).toMatch(
       /not valid|unexpected|not a git repository|not found/,
     );
-  }, 60_000);
+  });
 
   it('git-hook-refuse refuses with the given text', async () => {
     await commit();
@@ -112,7 +111,7 @@ describe('faults of git', () => {
     expect(pushed.stderr).toContain('remote: error: commit message does not match');
     expect(pushed.stdout).toContain('(pre-receive hook declined)');
     expect((await push()).code).toBe(0);
-  }, 60_000);
+  });
 
   it('git-ge007 refuses the e-mail address as Gitee does', async () => {
     await commit();
@@ -121,5 +120,5 @@ describe('faults of git', () => {
     expect(pushed.stderr).toContain('remote: error: GE007: Your push would publish a private email address.');
     expect(pushed.stderr).toContain('hook declined to update refs/heads/master');
     expect((await push()).code).toBe(0);
-  }, 60_000);
+  });
 });

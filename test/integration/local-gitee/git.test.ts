@@ -24,7 +24,7 @@ describe('git over HTTP', () => {
 
   beforeAll(async () => {
     gitee = await startLocalGitee();
-  }, 60_000);
+  });
 
   afterAll(() => gitee.stop());
 
@@ -57,13 +57,13 @@ describe('git over HTTP', () => {
       ['master', { head: await client.git('rev-parse', 'HEAD'), commits: 2 }],
     ]);
     expect((await gitee.stats()).repositories[repo()]!.pushes).toBe(3);
-  }, 60_000);
+  });
 
   it('takes a push in chunks after a probe, larger than the client buffers', async () => {
     await commit('big', randomBytes(3 * 1024 * 1024));
     await client.git('-c', 'http.postBuffer=65536', 'push', '-q', 'origin', 'master');
     expect((await branches())['master']?.head).toBe(await client.git('rev-parse', 'HEAD'));
-  }, 60_000);
+  });
 
   it('serves partial clones', async () => {
     await commit('a', randomBytes(100_000));
@@ -71,7 +71,7 @@ describe('git over HTTP', () => {
     await client.git('clone', '-q', '--bare', '--filter=blob:none', url, 'bare');
     const missing = await client.git('-C', 'bare', 'rev-list', '--objects', '--missing=print', 'HEAD');
     expect(missing).toMatch(/^\?[0-9a-f]{40}$/m);
-  }, 60_000);
+  });
 
   it('reads gzip bodies and speaks protocol version 2', async () => {
     await commit('a', 'one\n');
@@ -89,7 +89,7 @@ describe('git over HTTP', () => {
     });
     expect(answer.status).toBe(200);
     expect(await answer.text()).toContain(`${await client.git('rev-parse', 'HEAD')} refs/heads/master`);
-  }, 60_000);
+  });
 
   it('refuses objects that git fsck refuses', async () => {
     const blob = await client.git('hash-object', '-w', '--stdin');
@@ -98,7 +98,7 @@ describe('git over HTTP', () => {
     const pushed = await client.try('push', 'origin', `${head}:refs/heads/master`);
     expect(pushed.stderr).toMatch(/fsck error|hasDotgit/);
     expect(await branches()).toEqual({});
-  }, 60_000);
+  });
 
   const rawTree = async (blob: string) => {
     const entry = Buffer.concat([Buffer.from('100644 .git\0'), Buffer.from(blob, 'hex')]);
@@ -138,7 +138,7 @@ describe('git over HTTP', () => {
     await configure({ private: false });
     expect((await ask(undefined)).status).toBe(200);
     expect((await ask(undefined, 'git-receive-pack')).status).toBe(401);
-  }, 60_000);
+  });
 
   it('refuses a token without the scope projects, and one that is revoked', async () => {
     const [narrow, short] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
@@ -151,7 +151,7 @@ describe('git over HTTP', () => {
     expect(await status(short)).toBe(200);
     await gitee.admin('tokens', { revoke: short });
     expect(await status(short)).toBe(401);
-  }, 60_000);
+  });
 
   it('refuses pushes to a closed repository and still serves it', async () => {
     await commit('a', 'one\n');
@@ -160,7 +160,7 @@ describe('git over HTTP', () => {
     await commit('a', 'two\n');
     expect((await client.try('push', 'origin', 'master')).stderr).toContain('closed or paused');
     await client.git('fetch', '-q', 'origin');
-  }, 60_000);
+  });
 
   describe('the rules of the plan', () => {
     it('refuses a file over the limit by its blob, and takes the same push without it', async () => {
@@ -174,7 +174,7 @@ describe('git over HTTP', () => {
       expect(pushed.stderr).toContain('remote: Please remove the file from history and try again. (');
       expect(pushed.stderr).toContain('[remote rejected] master -> master (pre-receive hook declined)');
       await client.git('push', '-q', 'origin', 'HEAD~1:refs/heads/master');
-    }, 60_000);
+    });
 
     it('looks at the files of large pushes, which stay packed, too', async () => {
       await configure({ limits: { fileMb: 1 } });
@@ -183,7 +183,7 @@ describe('git over HTTP', () => {
       await commit('large', randomBytes(1_500_000));
       const blob = await client.git('rev-parse', 'HEAD:large');
       expect((await client.try('push', 'origin', 'master')).stderr).toContain(`File: ${blob} 1.43 MB`);
-    }, 60_000);
+    });
 
     it('refuses pushes over the quota until a GC gives space back, even one that shrinks the history', async () => {
       await configure({ limits: { repoMb: 2 } });
@@ -210,7 +210,7 @@ describe('git over HTTP', () => {
       await gitee.admin('gc', { repo: repo() });
       expect((await after()).code).toBe(0);
       await maintainer.remove();
-    }, 60_000);
+    });
 
     it('keeps a protected branch from all but administrators', async () => {
       await configure({ protectedBranches: [{ name: 'master', mode: 'standard' }] });
@@ -220,7 +220,7 @@ describe('git over HTTP', () => {
       expect(pushed.stderr).toContain('(pre-receive hook declined)');
       await client.git('push', '-q', 'origin', 'master:free');
       expect(Object.keys(await branches())).toEqual(['free']);
-    }, 60_000);
+    });
 
     it('tells the client of a review-mode branch that all is well, leaves it, and keeps the commits aside', async () => {
       await commit('a', 'one\n');
@@ -234,7 +234,7 @@ describe('git over HTTP', () => {
       expect(after['master']).toEqual(before);
       const review = Object.keys(after).find((b) => /^auto-101-master-\d+$/.test(b));
       expect(after[review!]).toEqual({ head: await client.git('rev-parse', 'HEAD'), commits: 2 });
-    }, 60_000);
+    });
   });
 
   it('makes commits by somebody else: onto the branch, without a parent, or back to an old one', async () => {
@@ -257,5 +257,5 @@ describe('git over HTTP', () => {
     expect((await branches())['master']).toEqual({ head: orphan['head'], commits: 1 });
     await gitee.admin('move-branch', { repo: repo(), to: first });
     expect((await branches())['master']).toEqual({ head: first, commits: 1 });
-  }, 60_000);
+  });
 });

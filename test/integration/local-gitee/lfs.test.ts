@@ -12,7 +12,7 @@ describe('Git LFS', () => {
   beforeAll(async () => {
     gitee = await startLocalGitee();
     lfs = new LfsClient(gitee.url, 'acme/images', gitee.token);
-  }, 60_000);
+  });
 
   afterAll(() => gitee.stop());
 
@@ -55,7 +55,7 @@ describe('Git LFS', () => {
         expect((await readFile(path.join(client.directory, 'copy', `${i}.bin`))).equals(bytes)).toBe(true);
       }
       expect(await stats('acme/files')).toMatchObject({ downloads: 3, tokenLeaks: 0 });
-    }, 60_000);
+    });
 
     it('is caught when its configuration sends the Gitee token to every host', async () => {
       await start('http.extraHeader');
@@ -65,7 +65,7 @@ describe('Git LFS', () => {
       expect(tokenLeaks.length).toBeGreaterThan(0);
       expect(tokenLeaks[0]).toMatchObject({ method: 'PUT', repo: 'acme/files' });
       expect((await stats('acme/files')).tokenLeaks).toBe(tokenLeaks.length);
-    }, 60_000);
+    });
   });
 
   it('refuses a Gitee token at the data port in whatever form it comes', async () => {

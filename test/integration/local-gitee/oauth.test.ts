@@ -18,7 +18,7 @@ beforeAll(async () => {
       oauthClients: CLIENTS,
     },
   });
-}, 60_000);
+});
 
 afterAll(() => gitee.stop());
 

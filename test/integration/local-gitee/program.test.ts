@@ -15,7 +15,7 @@ describe('the program', () => {
 
   beforeAll(async () => {
     gitee = await startLocalGitee();
-  }, 60_000);
+  });
 
   afterAll(() => gitee.stop());
 
@@ -47,7 +47,7 @@ describe('the program', () => {
       await again.remove();
     }
     await client.remove();
-  }, 120_000);
+  });
 
   it('adds from the configuration what is missing and brings back nothing that was changed', async () => {
     await gitee.admin('tokens', { revoke: gitee.token });
@@ -59,7 +59,7 @@ describe('the program', () => {
     expect((await new LfsClient(gitee.url, 'acme/files', gitee.token).batch('download', [])).status).toBe(
       403,
     );
-  }, 60_000);
+  });
 
   it('removes what a killed upload left, and keeps no token in clear', async () => {
     const incoming = path.join(gitee.dataDir, 'lfs-incoming');
@@ -70,7 +70,7 @@ describe('the program', () => {
     const state = await readFile(path.join(gitee.dataDir, 'state.json'), 'utf8');
     expect(state).not.toContain(gitee.token);
     expect(state).not.toContain(gitee.maintainerToken);
-  }, 60_000);
+  });
 
   it('names every mistake of its configuration', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'local-gitee-'));
@@ -85,7 +85,7 @@ describe('the program', () => {
     for (const place of ['accounts.0.login', 'repositories.0.name', '(root)'])
       expect(result.stderr).toContain(place);
     await rm(directory, { recursive: true });
-  }, 60_000);
+  });
 
   it('ends with its parent when asked to', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'local-gitee-'));
@@ -98,7 +98,7 @@ describe('the program', () => {
     child.stdin.end();
     expect((await exited)[0]).toBe(0);
     await rm(directory, { recursive: true });
-  }, 60_000);
+  });
 
   it('has every fault in its documentation, and no other', async () => {
     const text = await readFile(path.resolve('docs/local-gitee.md'), 'utf8');

@@ -24,7 +24,7 @@ describe('the stock registry on the gateway', () => {
     registry = await stack.startRegistry();
     // 20 MiB: three parts of the driver; 300 KB: one.
     image = await makeImage(path.join(stack.directory, 'image'), [300_000, 20 * MiB]);
-  }, 120_000);
+  });
 
   afterAll(() => stack.close());
 
@@ -36,7 +36,7 @@ describe('the stock registry on the gateway', () => {
     expect(after - before).toBeLessThanOrEqual(2);
     expect(await push(image, registry.address, 'team/app:v1')).toMatchObject({ code: 0 });
     expect(await stack.commits('acme/images')).toBe(after);
-  }, 120_000);
+  });
 
   test('a pull has the pushed digests, warm and after the cache was emptied', async () => {
     expect(await pulled(registry.address, 'team/app:v1')).toBe(image.manifestDigest);
@@ -44,7 +44,7 @@ describe('the stock registry on the gateway', () => {
     await rm(path.join(stack.gateway.stateDirectory, 'chunks'), { recursive: true });
     await stack.gateway.start();
     expect(await pulled(registry.address, 'team/app:v1')).toBe(image.manifestDigest);
-  }, 120_000);
+  });
 
   test('a pull through presigned links of the gateway has the same digests', async () => {
     const redirecting = await stack.startRegistry({ redirect: true });
@@ -54,7 +54,7 @@ describe('the stock registry on the gateway', () => {
     expect(answer.status).toBe(307);
     expect(answer.headers.get('location')).toMatch(/X-Amz-Signature=/);
     expect(await pulled(redirecting.address, 'team/app:v1')).toBe(image.manifestDigest);
-  }, 60_000);
+  });
 
   test('mounting a layer into another repository moves no data', async () => {
     const digest = image.blobDigests[2]!;
@@ -94,7 +94,7 @@ describe('the stock registry on the gateway', () => {
     expect(body.equals(Buffer.concat(pieces))).toBe(true);
     const range = await api(`team/chunked/blobs/${digest}`, { headers: { range: 'bytes=1048570-1048581' } });
     expect(Buffer.from(await range.arrayBuffer())).toEqual(Buffer.concat(pieces).subarray(1048570, 1048582));
-  }, 60_000);
+  });
 
   test('an upload that is open over a restart of the gateway goes on', async () => {
     const piece = Buffer.alloc(6 * MiB, 7);
@@ -105,7 +105,7 @@ describe('the stock registry on the gateway', () => {
     const digest = `sha256:${createHash('sha256').update(piece).digest('hex')}`;
     const done = await fetch(`${patched.headers.get('location')!}&digest=${digest}`, { method: 'PUT' });
     expect(done.status).toBe(201);
-  }, 60_000);
+  });
 
   test('an abandoned and a cancelled upload leave nothing on Gitee', async () => {
     const before = await stack.commits('acme/images');
@@ -127,7 +127,7 @@ describe('the stock registry on the gateway', () => {
     ]);
     expect(listing.stdout).not.toMatch(/_uploads/);
     expect(await stack.commits('acme/images')).toBeLessThanOrEqual(before + 1);
-  }, 60_000);
+  });
 
   test('an empty layer is stored and read', async () => {
     const digest = `sha256:${createHash('sha256').digest('hex')}`;
@@ -142,7 +142,7 @@ describe('the stock registry on the gateway', () => {
     expect(await (await api('team/app/tags/list')).json()).toEqual({ name: 'team/app', tags: ['v1', 'v2'] });
     const catalog = (await (await api('_catalog')).json()) as { repositories: string[] };
     expect(catalog.repositories).toEqual(expect.arrayContaining(['team/app', 'team/chunked', 'team/other']));
-  }, 60_000);
+  });
 
   test('without state and cache every image pulls again with the same digests', async () => {
     await stack.gateway.stop();
@@ -151,7 +151,7 @@ describe('the stock registry on the gateway', () => {
     expect(await pulled(registry.address, 'team/app:v1')).toBe(image.manifestDigest);
     expect(await pulled(registry.address, 'team/app:v2')).toBe(image.manifestDigest);
     expect(await stack.gateway.cli('fsck', '--deep')).toMatchObject({ code: 0 });
-  }, 120_000);
+  });
 
   test('a clone with git-lfs, restored by its own script, is served by the filesystem driver without us', async () => {
     const clone = path.join(stack.directory, 'clone');
@@ -179,7 +179,7 @@ describe('the stock registry on the gateway', () => {
       await plain.stop();
     }
     expect(await stack.gateway.plainCli('verify-clone', clone)).toMatchObject({ code: 0 });
-  }, 120_000);
+  });
 
   test('deleted images are collected by the registry, and can be pushed again', async () => {
     const gone = await makeImage(path.join(stack.directory, 'gone'), [100_000, 200_000]);
@@ -195,5 +195,5 @@ describe('the stock registry on the gateway', () => {
     expect((await api(`team/gone/blobs/${gone.blobDigests[1]!}`)).status).toBe(404);
     expect(await push(gone, registry.address, 'team/gone:v2')).toMatchObject({ code: 0 });
     expect(await pulled(registry.address, 'team/gone:v2')).toBe(gone.manifestDigest);
-  }, 120_000);
+  });
 });

@@ -13,7 +13,7 @@ describe('AbortMultipartUpload', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket();
     multipart = new MultipartClient(bucket);
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('is 204 without a body, and ends the upload with its parts for everyone', async () => {

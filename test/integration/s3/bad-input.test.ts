@@ -70,7 +70,7 @@ describe('bad input', () => {
     uploadId = created.xml('UploadId')!;
     before = await bucket.listing();
     await bucket.landed();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   afterEach(async () => {
@@ -546,7 +546,7 @@ describe('bad input', () => {
       await wire.send({ method: 'DELETE', path: '/files/pushed' });
       await bucket.landed();
       expect(secretsIn([...seen].join('\n'))).toEqual([]);
-    }, 60_000);
+    });
 
     it('no answer, no log, no metric and no file of the state holds a secret', async () => {
       const { gateway } = bucket.stack;

@@ -38,7 +38,7 @@ describe('settings of a bucket', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket();
     await bucket.wire.send({ method: 'PUT', path: '/files/object', body: 'x' });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each(DOCUMENTS)('%s (?%s) is an empty or fixed %s', async (_operation, query, root, content) => {

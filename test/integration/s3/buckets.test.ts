@@ -14,7 +14,7 @@ describe('buckets', () => {
     bucket.wire.send({ method: 'GET', path, query });
   beforeAll(async () => {
     bucket = await startS3Bucket({ accessKeys: [reader] });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('ListBuckets names those of the configuration, with a time', async () => {

@@ -42,7 +42,7 @@ describe('checksums', () => {
     bucket.s3.send(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' }));
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each(Object.entries(NINE_DIGITS))(

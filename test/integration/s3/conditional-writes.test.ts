@@ -17,7 +17,7 @@ describe('conditional writes', () => {
     (await bucket.s3.send(new GetObjectCommand({ Bucket, Key }))).Body!.transformToString();
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each([
@@ -51,7 +51,7 @@ describe('conditional writes', () => {
     };
     await Promise.all([client(), client(), client(), client()]);
     expect(await read('counter')).toBe('20');
-  }, 30_000);
+  });
 
   it('If-Match on a missing key is NoSuchKey, If-None-Match: * writes it', async () => {
     expect(await refusal(put('new', 'x', { IfMatch: '"abc"' }))).toEqual([404, 'NoSuchKey']);

@@ -40,7 +40,7 @@ describe('CopyObject', () => {
         Tagging: 'tag=one',
       }),
     );
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('copies bytes, headers and tags, and sends nothing to Gitee again', async () => {

@@ -26,7 +26,7 @@ describe('CORS by configuration', () => {
       },
     });
     url = bucket.stack.gateway.endpoint;
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('GetBucketCors gives what is configured, of each bucket its own', async () => {

@@ -54,8 +54,8 @@ describe('CreateBucket', () => {
         commit: { interval: '200ms' },
       },
     });
-  }, 60_000);
-  afterAll(() => bucket.close(), 60_000);
+  });
+  afterAll(() => bucket.close());
 
   it('makes a bucket that can be used at once, and says where it is', async () => {
     const made = await put('photos');
@@ -174,7 +174,7 @@ describe('CreateBucket', () => {
     expect((await bucket.stack.gateway.cli('rebuild', '--bucket', 'photos')).stdout).toMatch(/1 key/);
     const page = await (await fetch(`${bucket.stack.gateway.metricsUrl}/metrics`)).text();
     expect(page).toMatch(/gateway_journal_pending_changes\{bucket="photos"\} 0/);
-  }, 60_000);
+  });
 
   it('are there after a restart, and after a start on an empty state directory', async () => {
     const shown = async () =>
@@ -190,7 +190,7 @@ describe('CreateBucket', () => {
     expect(isOurs.exec(await shown())![0]).toBe(before);
     expect((await bucket.wire.send({ method: 'GET', path: '/photos/cat.txt' })).text).toBe('a cat');
     expect(await listed(clientOf(maker))).toEqual(['made-by-maker']);
-  }, 60_000);
+  });
 
   it('are seen by another gateway on the same repository, and go there too', async () => {
     const { gateway, gitee, directory } = bucket.stack;
@@ -225,5 +225,5 @@ describe('CreateBucket', () => {
     } finally {
       await second.stop();
     }
-  }, 60_000);
+  });
 });

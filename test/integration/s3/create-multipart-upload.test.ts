@@ -19,7 +19,7 @@ describe('CreateMultipartUpload', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket();
     multipart = new MultipartClient(bucket);
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   /** Exactly these headers, and no default of an SDK. */
@@ -71,7 +71,7 @@ describe('CreateMultipartUpload', () => {
       { Key: 'k', Value: 'v' },
       { Key: 'x', Value: '&' },
     ]);
-  }, 60_000);
+  });
 
   it.each([
     ['CRC32', 'COMPOSITE'],

@@ -37,8 +37,8 @@ describe('DeleteBucket', () => {
       accessKeys: [writer],
       config: { poll_interval: '500ms', barrier: { hold: '6s' } },
     });
-  }, 60_000);
-  afterAll(() => bucket.close(), 60_000);
+  });
+  afterAll(() => bucket.close());
 
   it('of a bucket with an object is BucketNotEmpty, and the object stays', async () => {
     await send('PUT', '/full');
@@ -59,7 +59,7 @@ describe('DeleteBucket', () => {
     const page = await (await fetch(`${bucket.stack.gateway.metricsUrl}/metrics`)).text();
     expect(page).toMatch(/bucket="full"/);
     expect(page).not.toMatch(/bucket="short"/);
-  }, 60_000);
+  });
 
   it('drops multipart uploads that are open, and a new bucket of the name begins empty', async () => {
     await send('PUT', '/again');
@@ -85,7 +85,7 @@ describe('DeleteBucket', () => {
     await send('PUT', '/again/new', 'new');
     await bucket.stack.gateway.restart();
     expect((await send('GET', '/again')).xmlAll('Key')).toEqual(['new']);
-  }, 60_000);
+  });
 
   it('while Gitee cannot be asked is SlowDown, and the bucket stays as it is', async () => {
     await send('PUT', '/stays');
@@ -103,7 +103,7 @@ describe('DeleteBucket', () => {
     expect((await send('GET', '/stays/a')).text).toBe('kept');
     expect(await code('HEAD', '/not-now')).toEqual([404, undefined]);
     expect((await send('PUT', '/not-now')).status).toBe(200);
-  }, 60_000);
+  });
 
   it('never takes an acknowledged write with it: written before it, or refused', async () => {
     for (let round = 0; round < 4; round += 1) {
@@ -121,7 +121,7 @@ describe('DeleteBucket', () => {
       const keys = (await send('GET', `/${name}`)).xmlAll('Key');
       expect(keys.length).toBe(kept);
     }
-  }, 60_000);
+  });
 
   it('of a bucket of the configuration is AccessDenied, of none NoSuchBucket', async () => {
     expect(await code('DELETE', '/files')).toEqual([403, 'AccessDenied']);
@@ -166,5 +166,5 @@ describe('DeleteBucket', () => {
     await commitByHand('buckets/shared/by-hand.txt', 'by hand');
     expect(await code('DELETE', '/shared')).toEqual([409, 'BucketNotEmpty']);
     expect((await send('GET', '/shared/by-hand.txt')).text).toBe('by hand');
-  }, 60_000);
+  });
 });

@@ -10,7 +10,7 @@ describe('DeleteObjectTagging', () => {
   const head = async (path: string) => (await bucket.wire.send({ method: 'HEAD', path })).headers;
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('takes all tags away, and leaves the object as it is', async () => {

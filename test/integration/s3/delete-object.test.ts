@@ -13,7 +13,7 @@ describe('DeleteObject', () => {
     bucket.wire.send({ method: 'DELETE', path: `/files/${path}`, query, headers });
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('deletes one key, at once and for good', async () => {
@@ -30,7 +30,7 @@ describe('DeleteObject', () => {
     await bucket.stack.gateway.start();
     expect(await keys()).toEqual(['one/more']);
     await remove('one/more');
-  }, 60_000);
+  });
 
   it('is no error for what is not there, but for a bucket that is not', async () => {
     for (let i = 0; i < 2; i += 1) expect((await remove('nothing')).status).toBe(204);

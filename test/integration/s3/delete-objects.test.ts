@@ -23,7 +23,7 @@ describe('DeleteObjects', () => {
 
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
   beforeEach(async () => {
     const left = await keys();
@@ -51,7 +51,7 @@ describe('DeleteObjects', () => {
     );
     expect([answer.Deleted?.length, answer.Errors]).toEqual([1000, undefined]);
     expect(await keys()).toEqual(['witness']);
-  }, 60_000);
+  });
 
   it('1,000 keys of 1,024 characters, half of them references, are read', async () => {
     const key = (i: number) => `${'"x'.repeat(510)}${String(i).padStart(4, '0')}`;
@@ -61,7 +61,7 @@ describe('DeleteObjects', () => {
     const answer = await post(body);
     expect([answer.status, answer.xmlAll('Deleted').length]).toEqual([200, 1000]);
     expect(await keys()).toEqual(['witness']);
-  }, 60_000);
+  });
 
   it('Quiet names errors only; one bad key does not stop the others', async () => {
     await put('a & <b>');

@@ -30,7 +30,7 @@ describe('the sequences of registry 3.x', () => {
   beforeAll(async () => {
     stack = await startStack();
     s3 = stack.gateway.s3Client();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     s3.destroy();
@@ -121,5 +121,5 @@ describe('the sequences of registry 3.x', () => {
     expect(rest.Contents!.map((c) => c.Key)).toEqual(keys.slice(3));
     expect([rest.IsTruncated, rest.NextContinuationToken]).toEqual([false, undefined]);
     expect(await stat(`${prefix}team/r0`)).toBe('directory');
-  }, 60_000);
+  });
 });

@@ -18,7 +18,7 @@ describe('Expect: 100-continue', () => {
     const { access_key_id: accessKeyId, secret_access_key: secretAccessKey } = READER;
     reader = new WireClient({ ...bucket.wire.target, accessKeyId, secretAccessKey });
     await bucket.wire.send({ ...put, body: 'kept' });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   /** Sends the head of a request only, and gives all that comes until the server closes or asks for the body. */

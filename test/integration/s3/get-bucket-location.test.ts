@@ -8,7 +8,7 @@ describe('GetBucketLocation', () => {
   const query = { location: '' };
   beforeAll(async () => {
     bucket = await startS3Bucket({ config: { region: 'cn-north-1' } });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('names the region that requests are to be signed for', async () => {

@@ -50,7 +50,7 @@ describe('GetObjectAttributes', () => {
     const body = `<CompleteMultipartUpload>${list.join('')}</CompleteMultipartUpload>`;
     const done = await bucket.wire.send({ method: 'POST', path, query: { uploadId }, body });
     multipartEtag = done.xml('ETag')!.replaceAll('"', '');
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('returns what is asked for, the ETag without quotes, as the SDK reads it', async () => {

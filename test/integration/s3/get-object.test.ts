@@ -51,7 +51,7 @@ describe('GetObject', () => {
     const small = await head({}, {}, '/files/small');
     smallEtag = small.headers.etag!;
     smallModified = small.headers['last-modified']!;
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each([
@@ -277,5 +277,5 @@ describe('GetObject', () => {
     const whole = await get();
     expect([whole.headers.etag, whole.body.equals(BODY)]).toEqual([etag, true]);
     expect((await downloads()) - before).toBe(3);
-  }, 60_000);
+  });
 });

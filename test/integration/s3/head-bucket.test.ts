@@ -10,7 +10,7 @@ describe('HeadBucket', () => {
   let bucket: S3Bucket;
   beforeAll(async () => {
     bucket = await startS3Bucket({ accessKeys: [{ ...READER, buckets: { files: 'read' } }] });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each([

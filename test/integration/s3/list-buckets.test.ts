@@ -9,8 +9,8 @@ describe('ListBuckets', () => {
     bucket = await startS3Bucket({ createBuckets: true });
     for (const name of ['logs-a', 'logs-b', 'logs-c'])
       expect((await bucket.wire.send({ method: 'PUT', path: `/${name}` })).status).toBe(200);
-  }, 120_000);
-  afterAll(() => bucket.close(), 60_000);
+  });
+  afterAll(() => bucket.close());
 
   it('names those of the configuration and those made at run time, in order', async () => {
     const answer = await list();

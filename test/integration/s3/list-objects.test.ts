@@ -13,7 +13,7 @@ describe('ListObjects', () => {
     bucket = await startS3Bucket();
     listings = new Listings(HOSTILE_KEYS);
     await listings.putAll(bucket);
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('gives all keys in byte order of UTF-8, with time, ETag, size, owner and class', async () => {

@@ -31,10 +31,10 @@ import {
 import { command, type Command } from '../../support/model-commands.js';
 import { encodePath } from '../../support/s3-client.js';
 import { bytesOf, md5Hex, refusal, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
+import { TEST_LIMIT_MS } from '../../support/time-limits.js';
 
 const MIB = 1024 * 1024;
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 3);
-const TIMEOUT_MS = Math.max(300_000, RUNS * 60_000);
 const Bucket = 'files';
 
 describe('a bucket under random commands', () => {
@@ -45,7 +45,7 @@ describe('a bucket under random commands', () => {
 
   beforeAll(async () => {
     bucket = await startS3Bucket({ config: { commit: { interval: '200ms' } } });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   /** What HEAD says of a key that was just written. */
@@ -394,7 +394,7 @@ describe('a bucket under random commands', () => {
       expect([fsck.code, fsck.stderr]).toEqual([0, '']);
       if (process.env['MODEL_RUNS'] !== undefined) process.stdout.write(`${done} commands, seed ${seed}\n`);
     },
-    TIMEOUT_MS,
+    TEST_LIMIT_MS * (1 + RUNS),
   );
 });
 

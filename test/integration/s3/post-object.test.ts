@@ -14,7 +14,7 @@ describe('PostObject', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket();
     tools = await Tools.setUp(bucket.stack.directory, bucket.stack.gateway);
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   const form = (plan: Partial<FormPlan> = {}) =>
@@ -71,7 +71,7 @@ describe('PostObject', () => {
     expect(sent).toMatchObject({ code: 0, stdout: '204' });
     const got = await bucket.s3.send(new GetObjectCommand({ Bucket: 'files', Key: 'curl/big.bin' }));
     expect(Buffer.from(await got.Body!.transformToByteArray()).equals(content)).toBe(true);
-  }, 60_000);
+  });
 
   it('success_action_redirect is 303 with bucket, key and etag', async () => {
     const answer = await send(form({ fields: [['success_action_redirect', 'https://app.example/done']] }));

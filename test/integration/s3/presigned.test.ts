@@ -20,7 +20,7 @@ describe('presigned links', () => {
   const BODY = bytesOf(6 * MIB, 'link');
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('PUT, GET, HEAD and DELETE by links alone', async () => {
@@ -219,5 +219,5 @@ describe('presigned links', () => {
     const get = await bucket.wire.presign({ method: 'GET', path: '/files/signed-header' }, 60);
     await bucket.stack.gateway.restart();
     expect((await bucket.wire.raw('GET', get)).text).toBe('x');
-  }, 60_000);
+  });
 });

@@ -21,7 +21,7 @@ describe('a bucket with public_read', () => {
       await bucket.s3.send(
         new PutObjectCommand({ Bucket: 'files', Key, Body: `of ${Key}`, ContentType: 'text/plain' }),
       );
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('GetObject and HeadObject need no signature, ranges included', async () => {

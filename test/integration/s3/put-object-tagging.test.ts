@@ -28,7 +28,7 @@ describe('PutObjectTagging', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket();
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'tagged', Body: 'x', Tagging: 'kept=1' }));
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each([

@@ -11,7 +11,7 @@ describe('PutObject', () => {
   const Bucket = 'files';
   beforeAll(async () => {
     bucket = await startS3Bucket();
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it.each([

@@ -32,7 +32,7 @@ describe('a generic bucket after the loss of its state directory', () => {
 
   beforeAll(async () => {
     bucket = await startS3Bucket({ config: { commit: { interval: '300ms' } } });
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   /** All that a client can see of every object. */
@@ -227,7 +227,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     await bucket.landed();
     expect((await bucket.wire.send({ method: 'GET', path: '/files/both' })).text).toBe('changed');
     expect(await bucket.listing('large')).toEqual([]);
-  }, 120_000);
+  });
 
   it('makes no commit by itself, and a second rebuild sees what the first one wrote', async () => {
     const commits = await bucket.stack.commits('acme/files');
@@ -239,7 +239,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     expect(await bucket.stack.commits('acme/files')).toBe(commits);
     const fsck = await bucket.stack.gateway.cli('fsck', '--deep', '--json');
     expect([fsck.code, fsck.stderr]).toEqual([0, '']);
-  }, 120_000);
+  });
 
   it('a clone of it is clean, and git lfs finds every object', async () => {
     await bucket.landed();
@@ -257,7 +257,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     await mustRun('git', ['-C', clone, 'lfs', 'pull'], { env });
     await mustRun('git', ['-C', clone, 'lfs', 'fsck'], { env });
     expect((await mustRun('git', ['-C', clone, 'status', '--porcelain'], { env })).stdout).toBe('');
-  }, 120_000);
+  });
 });
 
 function encodeStrictly(text: string): string {

@@ -21,7 +21,7 @@ describe('recorded traffic of registry 2.7.1 against the whole gateway', () => {
         ],
       },
     });
-  }, 60_000);
+  });
   afterAll(() => stack.close());
 
   it('gets the recorded answers, scenario after scenario in one bucket', async () => {
@@ -37,11 +37,11 @@ describe('recorded traffic of registry 2.7.1 against the whole gateway', () => {
     const { requests, differences } = await replay.folder(FIXTURES);
     expect(differences).toEqual([]);
     expect(requests).toBeGreaterThan(500);
-  }, 120_000);
+  });
 
   it('leaves a clean check behind, and commits only where a tag was written', async () => {
     const fsck = await stack.gateway.cli('fsck', '--json');
     expect([fsck.code, fsck.stderr]).toEqual([0, '']);
     expect(await stack.commits('acme/images')).toBeGreaterThan(0);
-  }, 60_000);
+  });
 });

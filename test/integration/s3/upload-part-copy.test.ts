@@ -48,7 +48,7 @@ describe('UploadPartCopy', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket({ config: { commit: { interval: '500ms' } } });
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'source', Body: BODY }));
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('puts ranges that cut chunks and a sent part together', async () => {
@@ -72,7 +72,7 @@ describe('UploadPartCopy', () => {
     await bucket.landed();
     await bucket.stack.gateway.restart();
     expect(await isBody(Key, expected)).toBe(true);
-  }, 60_000);
+  });
 
   it('without a range copies the whole source, also onto its own key', async () => {
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'own', Body: BODY }));
@@ -104,7 +104,7 @@ describe('UploadPartCopy', () => {
     await bucket.landed();
     await complete('heir', id, [part.CopyPartResult!.ETag]);
     expect(await isBody('heir', BODY)).toBe(true);
-  }, 60_000);
+  });
 
   it('refuses ranges outside the source, and conditions that do not hold', async () => {
     const id = await create('refused');

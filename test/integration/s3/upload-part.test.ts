@@ -32,7 +32,7 @@ describe('UploadPart', () => {
   beforeAll(async () => {
     bucket = await startS3Bucket();
     multipart = new MultipartClient(bucket);
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('answers the MD5 as ETag and the checksum that was sent, and is listed so', async () => {

@@ -28,7 +28,7 @@ describe('the commands of the README', () => {
     const registry = await stack.startRegistry();
     const image = await makeImage(path.join(stack.directory, 'image'), [5000, 6000]);
     expect(await push(image, registry.address, 'cli/app:v1')).toMatchObject({ code: 0 });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await stack.close();
@@ -40,13 +40,13 @@ describe('the commands of the README', () => {
     expect(said).toMatch(/acme\/images/);
     expect(said).not.toContain(stack.gitee.token);
     expect(JSON.parse(await command('doctor', '--json'))).toMatchObject({ ok: true });
-  }, 60_000);
+  });
 
   test('status tells of every bucket, running and stopped', async () => {
     expect(await command('status')).toMatch(/registry[\s\S]*files/);
     const status = JSON.parse(await command('status', '--json')) as { buckets: { pendingChanges: number }[] };
     expect(status.buckets.map((b) => b.pendingChanges)).toEqual([0, 0]);
-  }, 60_000);
+  });
 
   test('fsck, plain and deep, is clean; rebuild gives the same keys', async () => {
     await command('fsck');
@@ -55,7 +55,7 @@ describe('the commands of the README', () => {
     expect(JSON.parse(await command('rebuild', '--bucket', 'registry', '--json'))).toMatchObject({
       head: before.buckets[0]!.head,
     });
-  }, 60_000);
+  });
 
   test('verify-clone and version need no gateway', async () => {
     const clone = path.join(stack.directory, 'clone');
@@ -69,7 +69,7 @@ describe('the commands of the README', () => {
       ran.add(args[0]!);
       expect(await stack.gateway.plainCli(...args)).toMatchObject({ code: 0 });
     }
-  }, 60_000);
+  });
 
   test('accept-remote takes somebody else’s commit for the truth', async () => {
     await stack.gitee.admin('move-branch', {
@@ -78,7 +78,7 @@ describe('the commands of the README', () => {
       orphan: true,
     });
     await command('accept-remote', '--bucket', 'registry');
-  }, 60_000);
+  });
 
   test('robots are made, shown, disabled and removed; there are no sessions yet', async () => {
     const secret = await stack.gateway.cli('robot', 'add', 'ci', '--push', 'team/**', '--expires', '90d');
@@ -89,7 +89,7 @@ describe('the commands of the README', () => {
     expect(await command('robot', 'list')).toMatch(/robot\$ci +disabled/);
     await command('robot', 'remove', 'ci');
     expect(JSON.parse(await command('session', 'list', '--json'))).toEqual([]);
-  }, 60_000);
+  });
 
   test('the audit log holds and shows what an operator did; no notification was given up', async () => {
     expect(await command('audit', 'verify')).toMatch(/the chain holds\n$/);
@@ -97,7 +97,7 @@ describe('the commands of the README', () => {
       /ok +bucket\.accept-remote +operator/,
     );
     expect(await command('notifications', 'list')).toMatch(/^target +waiting +dead letters\n/);
-  }, 60_000);
+  });
 
   test('local-gitee runs alone and ends at SIGTERM', async () => {
     ran.add('local-gitee');
@@ -118,7 +118,7 @@ describe('the commands of the README', () => {
     }
     expect(await child.exited).toBe(0);
     await rm(directory, { recursive: true });
-  }, 60_000);
+  });
 
   test('alert-bridge runs alone and ends at SIGTERM', async () => {
     ran.add('alert-bridge');
@@ -147,7 +147,7 @@ describe('the commands of the README', () => {
     }
     expect(await child.exited).toBe(0);
     await rm(directory, { recursive: true });
-  }, 60_000);
+  });
 
   test('no command of the table was left out', async () => {
     const readme = await readFile('README.md', 'utf8');

@@ -33,13 +33,13 @@ beforeAll(async () => {
     },
   });
   s3 = stack.gateway.s3Client();
-}, 60_000);
+});
 afterAll(async () => {
   s3.destroy();
   // It would wait for what Gitee has no room for.
   await stack.gateway.kill();
   await stack.close();
-}, 30_000);
+});
 
 const put = (Key: string, Body: Buffer) => s3.send(new PutObjectCommand({ Bucket: 'files', Key, Body }));
 const used = () => stack.gateway.metric('gateway_lfs_used_bytes');
@@ -68,7 +68,7 @@ test('used bytes are what Gitee stores: after duplicates, a deletion, a restart 
   await stack.gateway.kill();
   await stack.gateway.start();
   expect([await used(), await stored()]).toEqual([630_000, 630_000]);
-}, 60_000);
+});
 
 test('the disk and the spool stand beside their limits', async () => {
   const { gateway } = stack;
@@ -85,7 +85,7 @@ test('fsck --deep forgets what somebody deleted on the pages of Gitee', async ()
   const { code, stdout } = await stack.gateway.cli('fsck', '--deep');
   expect([code, stdout]).toEqual([0, expect.stringMatching(/acme\/files: LFS objects on Gitee/)]);
   expect([await used(), await stored()]).toEqual([420_000, 420_000]);
-}, 30_000);
+});
 
 test('on an empty disk it is what the branch names, once each', async () => {
   await s3.send(new DeleteObjectCommand({ Bucket: 'files', Key: 'c' }));
@@ -99,7 +99,7 @@ test('on an empty disk it is what the branch names, once each', async () => {
   await put('c', C);
   await landed();
   expect([await used(), await stored()]).toEqual([420_000, 420_000]);
-}, 60_000);
+});
 
 test('where Gitee itself says that it is full, readyz says both figures and what to do', async () => {
   await stack.gitee.admin('repositories', { owner: 'acme', name: 'images', limits: { lfsMb: 0.05 } });
@@ -113,7 +113,7 @@ test('where Gitee itself says that it is full, readyz says both figures and what
   expect(await problem()).toMatch(
     /bucket:registry.*410\.2 KiB of 2\.0 MiB \(20 %\) in use, 224\.6 KiB more wait here.*LfsQuotaNearlyFull\.md/,
   );
-}, 60_000);
+});
 
 test('a write for which the quota has no room is refused at once, with all that an operator needs', async () => {
   const refused = { name: 'QuotaExceeded', $metadata: { httpStatusCode: 403 } };
@@ -132,4 +132,4 @@ test('a write for which the quota has no room is refused at once, with all that 
   const doctor = await stack.gateway.cli('doctor', '--json');
   const { probes } = JSON.parse(doctor.stdout) as { probes: { name: string; verdict: string }[] };
   expect([doctor.code, probes.find(({ name }) => name === 'lfs space')?.verdict]).toEqual([1, 'failed']);
-}, 60_000);
+});

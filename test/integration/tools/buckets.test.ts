@@ -11,8 +11,8 @@ describe("buckets made by Debian's programs", () => {
     bucket = await startS3Bucket({ createBuckets: true });
     tools = await Tools.setUp(bucket.stack.directory, bucket.stack.gateway);
     await writeFile(tools.file('hello.txt'), 'hello');
-  }, 120_000);
-  afterAll(() => bucket.close(), 60_000);
+  });
+  afterAll(() => bucket.close());
 
   it('aws s3 mb, cp, rb --force', async () => {
     await tools.aws('s3', 'mb', 's3://by-aws');
@@ -20,7 +20,7 @@ describe("buckets made by Debian's programs", () => {
     expect((await tools.aws('s3', 'ls')).stdout).toMatch(/ by-aws\n/);
     await tools.aws('s3', 'rb', '--force', 's3://by-aws');
     expect(await names()).toEqual(['files', 'registry']);
-  }, 120_000);
+  });
 
   it('s3cmd mb, put, rb --recursive', async () => {
     await tools.s3cmd('mb', 's3://by-s3cmd');
@@ -28,7 +28,7 @@ describe("buckets made by Debian's programs", () => {
     expect((await tools.s3cmd('ls')).stdout).toMatch(/s3:\/\/by-s3cmd\n/);
     await tools.s3cmd('rb', '--recursive', '--force', 's3://by-s3cmd');
     expect(await names()).toEqual(['files', 'registry']);
-  }, 120_000);
+  });
 
   it('rclone mkdir, copy, rmdir, and a copy that makes its bucket first', async () => {
     const file = tools.file('.config', 'rclone', 'rclone.conf');
@@ -42,5 +42,5 @@ describe("buckets made by Debian's programs", () => {
     expect((await tools.rclone('cat', 'gw:files/from-rclone/hello.txt')).stdout).toBe('hello');
     await tools.rclone('purge', 'gw:first-copied');
     expect(await names()).toEqual(['files', 'registry']);
-  }, 120_000);
+  });
 });

@@ -11,7 +11,7 @@ describe("Debian's s3cmd", () => {
     bucket = await startS3Bucket();
     tools = await Tools.setUp(bucket.stack.directory, bucket.stack.gateway);
     await writeTree(tools.file('tree'), ODD_TREE);
-  }, 60_000);
+  });
   afterAll(() => bucket.close());
 
   it('syncs a tree there and back, multipart objects among it', async () => {
@@ -23,7 +23,7 @@ describe("Debian's s3cmd", () => {
     );
     await tools.s3cmd('sync', '--no-progress', 's3://files/tree/', 'back/');
     expect(await readTree(tools.file('back'))).toEqual(hashesOf(ODD_TREE));
-  }, 120_000);
+  });
 
   it('puts, gets, copies, moves, lists and deletes', async () => {
     await writeFile(tools.file('one'), 'one');
@@ -51,5 +51,5 @@ describe("Debian's s3cmd", () => {
     expect(await bucket.listing('x/')).toEqual([]);
     expect((await tools.s3cmd('ls')).stdout).toMatch(/s3:\/\/files\n/);
     expect((await tools.s3cmd('du', 's3://files/tree/')).stdout).toMatch(/\d+ objects/);
-  }, 120_000);
+  });
 });

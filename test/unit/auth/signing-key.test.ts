@@ -32,7 +32,7 @@ beforeAll(async () => {
     pems[name] = { key: await readFile(key, 'utf8'), certificate: await readFile(certificate, 'utf8') };
   }
   nowMs = Date.now();
-}, 60_000);
+});
 afterAll(() => rm(directory, { recursive: true }));
 
 const tokens = (name: Name) =>

@@ -253,7 +253,7 @@ describe('a bucket of preset generic', () => {
     expect(await b.state.changeState(key('poison'))).toMatchObject({ state: 'quarantined' });
     expect(b.state.status().quarantinedChanges).toBe(1);
     expect(await b.problems()).toEqual([]);
-  }, 15_000);
+  });
 
   test('a newer write of a quarantined key is a fresh try', async () => {
     b.remote.refuse = (path, content) =>
