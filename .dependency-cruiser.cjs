@@ -12,7 +12,7 @@ module.exports = {
     layer(
       'protocol-knows-no-storage',
       '^src/s3/',
-      '^src/(chunks|journal|index|gitee|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(chunks|journal|index|line|gitee|server|cli|auth|audit|notifications|local-gitee)/',
       'src/s3 speaks HTTP and XML only. What it needs of chunks, journal or Gitee belongs behind src/objects.',
     ),
     layer(
@@ -44,6 +44,12 @@ module.exports = {
       '^src/(format|async)/',
       '^src/(?!format/|async/)',
       'src/format and src/async are pure leaves: anything that needs more belongs one layer up.',
+    ),
+    layer(
+      'line-is-a-leaf',
+      '^src/line/',
+      '^src/(?!line/|async/|format/|gitee/errors)',
+      'src/line knows what a line to Gitee carries and how it fares; who sends what over it, and why, belongs to its callers.',
     ),
     layer(
       'format-and-async-apart',

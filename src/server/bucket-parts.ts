@@ -6,6 +6,7 @@ import type { LayoutRules } from '../format/tree-layout.js';
 import { GitHeadRemote } from '../gitee/git/git-head-remote.js';
 import { lfsEndpointUrl, LfsChunkRemote } from '../gitee/lfs/lfs-chunk-remote.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
+import type { LineHealth } from '../line/health.js';
 import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { AuditParts } from './audit-parts.js';
@@ -26,6 +27,8 @@ export interface SharedParts {
   readonly config: Config;
   readonly parts: GatewayParts;
   readonly gitee: GiteeClient;
+  /** One line: all buckets have the same host and account. */
+  readonly line: LineHealth;
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
   readonly lfs: LfsParts;
@@ -81,6 +84,7 @@ export async function openBucketParts(
     user: gitee.lfsUser,
     batchSizeMax: gitee.lfsBatchMax,
     apiTimeouts: shared.gitee.apiTimeouts,
+    line: shared.line,
   });
   const ledger = await shared.lfs.ledger.repository(config.repository);
   const chunks = new BucketChunks({
@@ -106,6 +110,7 @@ export async function openBucketParts(
     user: gitee.user,
     identity: { name: gitee.identityName, email: gitee.identityEmail },
     gatewayId: config.name,
+    line: shared.line,
     keyCount: () => opened?.keyCount() ?? 0,
     timeouts: { pushBaseMs: gitee.timeouts.pushMs, per100kKeysMs: gitee.timeouts.pushPer100kKeysMs },
     ...(gitee.caFile === undefined ? {} : { caFile: gitee.caFile }),

@@ -9,6 +9,7 @@ import { RemoteError } from '../gitee/errors.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { FileLease } from '../journal/state-lock.js';
+import { LineHealth } from '../line/health.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import { Buckets } from '../objects/bucket.js';
 import { Housekeeping } from '../objects/housekeeping.js';
@@ -71,7 +72,20 @@ export const compose: Compose = async (config, parts) => {
       grants: (store, sealer) => login?.grants(store, sealer) ?? noGrants,
     });
     if (auth) opened.push(() => auth.close());
-    const shared: SharedParts = { config, parts, gitee, overlay, cache, lfs, audit, hooks, auth, login };
+    const line = new LineHealth(parts.clock);
+    const shared: SharedParts = {
+      config,
+      parts,
+      gitee,
+      line,
+      overlay,
+      cache,
+      lfs,
+      audit,
+      hooks,
+      auth,
+      login,
+    };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
       const one = await openBucketParts(shared, bucket);

@@ -6,6 +6,7 @@
  */
 import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId, TreePath } from '../../format/ids.js';
+import type { LineUse } from '../../line/health.js';
 import { RemoteError } from '../errors.js';
 import type { HeadRemote, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
@@ -24,6 +25,7 @@ import { TreeBuilder } from './tree-builder.js';
 /** Packing gives way to pushes and fetches this often in a row; then it is let to its end. */
 const PACKING_GIVES_WAY_MAX = 3;
 const PACK_FROM_PACKS = 50;
+const LINE_USE_OF: Readonly<Record<string, LineUse>> = { push: 'commit', fetch: 'fetch' };
 
 export class GitHeadRemote implements HeadRemote {
   readonly #local: LocalRepository;
@@ -224,8 +226,11 @@ export class GitHeadRemote implements HeadRemote {
     const startMs = clock.nowMs();
     let result = 'ok';
     try {
-      return await run();
+      const value = await run();
+      this.#report(operation, 'ok');
+      return value;
     } catch (e) {
+      this.#report(operation, e);
       result = e instanceof RemoteError ? e.code : 'error';
       if (e instanceof RemoteError) observer.count('gateway_gitee_errors_total', { cause: e.code });
       throw e;
@@ -235,6 +240,15 @@ export class GitHeadRemote implements HeadRemote {
         operation,
       });
     }
+  }
+
+  /** Tells the line's memory what Gitee did; damage of the local repository is none of its doing. */
+  #report(operation: string, outcome: unknown): void {
+    const use = LINE_USE_OF[operation];
+    if (use === undefined) return;
+    if (outcome === 'ok') this.settings.line?.succeeded(use);
+    else if (outcome instanceof RemoteError && !isDamage(outcome.cause))
+      this.settings.line?.failed(use, outcome);
   }
 
   /** Reads wait for no turn, but for the opening: git lets them run beside everything but a drop. */

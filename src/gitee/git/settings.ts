@@ -2,6 +2,7 @@ import type { Clock } from '../../async/clock.js';
 import type { Failpoints } from '../../async/failpoint.js';
 import type { Log } from '../../async/log.js';
 import type { Observer } from '../../async/observer.js';
+import type { LineReports } from '../../line/health.js';
 import type { Identity } from './git-object.js';
 
 /** The secret, and how to look for a newer one. */
@@ -56,6 +57,8 @@ export interface GitHeadRemoteSettings {
   readonly gatewayId: string;
   /** How many keys the bucket has, roughly: time limits grow with it. */
   readonly keyCount: () => number;
+  /** Told what comes of each push and fetch. */
+  readonly line?: LineReports;
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;

@@ -32,8 +32,8 @@ export interface LfsBatchOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly timeouts?: CallTimeouts | undefined;
-  /** Told of each call, with the cause where it failed. */
-  readonly onCall: (result: 'ok' | RemoteCause) => void;
+  /** Told of each call, with the error where it failed. */
+  readonly onCall: (result: 'ok' | RemoteError) => void;
   readonly random?: () => number;
 }
 
@@ -99,10 +99,10 @@ export class LfsBatch {
         }
         failure = this.#failure(operation, chunks, raw, used);
       } catch (error) {
-        if (error instanceof RemoteError) onCall(error.code);
+        if (error instanceof RemoteError) onCall(error);
         throw error;
       }
-      onCall(failure.code);
+      onCall(failure);
       if (isTooMany(failure, chunks)) {
         this.#sizeMax = Math.min(this.#sizeMax, Math.ceil(chunks.length / 2));
         this.options.log.info('LFS takes fewer objects in one call', { objectsMax: this.#sizeMax });

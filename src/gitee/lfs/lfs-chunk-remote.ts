@@ -11,7 +11,8 @@ import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
 import type { Observer } from '../../async/observer.js';
 import type { Chunk } from '../../format/extent.js';
-import { RemoteError, type RemoteCause } from '../errors.js';
+import type { LineReports, LineUse } from '../../line/health.js';
+import { RemoteError } from '../errors.js';
 import { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
@@ -30,6 +31,8 @@ const MISSING_PARALLEL = 2;
 const STALE_LINKS_MAX = 2;
 const VERIFY_ATTEMPTS = 3;
 
+type Operation = Extract<LineUse, 'upload' | 'download' | 'batch'> | 'verify';
+
 export interface LfsChunkRemoteOptions {
   readonly http: HttpClient;
   /** `https://host/owner/name.git/info/lfs`, see lfsEndpointUrl(). */
@@ -46,6 +49,8 @@ export interface LfsChunkRemoteOptions {
   readonly apiTimeouts?: CallTimeouts;
   /** Of uploads and downloads. */
   readonly dataTimeouts?: DataTimeouts;
+  /** Told what comes of each call. */
+  readonly line?: LineReports;
   /** In [0, 1). */
   readonly random?: () => number;
 }
@@ -236,19 +241,24 @@ export class LfsChunkRemote implements ChunkRemote {
     });
   }
 
-  async #counted<T>(operation: string, run: () => Promise<T>): Promise<T> {
+  async #counted<T>(operation: Operation, run: () => Promise<T>): Promise<T> {
     try {
       const result = await run();
-      this.#count(operation, result instanceof StaleLink ? result.failure.code : 'ok');
+      this.#count(operation, result instanceof StaleLink ? result.failure : 'ok');
       return result;
     } catch (error) {
-      if (error instanceof RemoteError) this.#count(operation, error.code);
+      if (error instanceof RemoteError) this.#count(operation, error);
       throw error;
     }
   }
 
-  #count(operation: string, result: 'ok' | RemoteCause): void {
-    this.options.observer.count('gateway_lfs_requests_total', { operation, result });
-    if (result !== 'ok') this.options.observer.count('gateway_gitee_errors_total', { cause: result });
+  #count(operation: Operation, outcome: 'ok' | RemoteError): void {
+    const { line, observer } = this.options;
+    const use = operation === 'verify' ? 'upload' : operation;
+    if (outcome === 'ok') line?.succeeded(use);
+    else line?.failed(use, outcome);
+    const result = outcome === 'ok' ? 'ok' : outcome.code;
+    observer.count('gateway_lfs_requests_total', { operation, result });
+    if (outcome !== 'ok') observer.count('gateway_gitee_errors_total', { cause: result });
   }
 }
