@@ -16,6 +16,11 @@ export default tseslint.config(
           selector: "CallExpression[callee.name='exec'], CallExpression[callee.name='execSync']",
           message: 'A shell sees every argument: run the program itself with spawn or execFile.',
         },
+        {
+          selector: "Property[key.name='sizeCalculation']",
+          message:
+            'A cache of bytes is bounded by what the process takes: use ByteCache (src/async/byte-cache.ts), which keeps copies outside Node’s shared slabs.',
+        },
       ],
       'no-console': 'error',
     },

@@ -65,6 +65,7 @@ export class ChunkCache {
     this.#maxEntries = options.maxEntries ?? MAX_ENTRIES;
     this.#lru = new LRUCache<Oid, CachedFile>({
       maxSize: Math.max(1, options.maxBytes),
+      // eslint-disable-next-line no-restricted-syntax -- files on disk, no memory
       sizeCalculation: (file) => Math.max(1, file.sizeBytes),
       // After, not while: the deletion asks whether the entry is still there.
       disposeAfter: (_file, oid, reason) => {

@@ -3,7 +3,7 @@ import { mkdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { deflate, deflateSync } from 'node:zlib';
-import { LRUCache } from 'lru-cache';
+import { ByteCache, ownBytes } from '../../async/byte-cache.js';
 import type { CatFile } from './cat-file.js';
 import { LocalDamageError } from './failures.js';
 import {
@@ -30,18 +30,14 @@ const COMPRESS_INLINE_MAX_BYTES = 16 << 10;
  */
 export class ObjectStore {
   /** Tree id to its bytes; parsed at each use, so that the bound in bytes is exact. */
-  readonly #trees: LRUCache<string, Buffer>;
+  readonly #trees: ByteCache;
 
   constructor(
     readonly directory: string,
     readonly catFile: CatFile,
     treeCacheMaxBytes: number,
   ) {
-    this.#trees = new LRUCache({
-      maxSize: treeCacheMaxBytes,
-      // What an entry costs beside its bytes: key, list, buffer header.
-      sizeCalculation: (body) => body.length + 200,
-    });
+    this.#trees = new ByteCache(treeCacheMaxBytes);
   }
 
   /** @throws LocalDamageError where it is missing or no tree. */
@@ -51,8 +47,7 @@ export class ObjectStore {
     if (!body) {
       const object = await this.catFile.read(id);
       if (object.type !== 'tree') throw new LocalDamageError(`object ${id} is a ${object.type}, not a tree`);
-      // A copy: the slice would keep the whole pipe chunk in memory.
-      body = Buffer.from(object.body);
+      body = object.body;
       this.#trees.set(id, body);
     }
     return parseTree(body);
@@ -69,7 +64,7 @@ export class ObjectStore {
   async readBlob(id: string): Promise<Buffer> {
     const object = await this.catFile.read(id);
     if (object.type !== 'blob') throw new LocalDamageError(`object ${id} is a ${object.type}, not a blob`);
-    return Buffer.from(object.body);
+    return ownBytes(object.body);
   }
 
   async writeBlob(body: Uint8Array): Promise<string> {
