@@ -3,6 +3,7 @@
  * bench/README.md. Without names the short ones run; `line`, `memory` and `keys-1m` take minutes.
  */
 import { line } from './line.bench.js';
+import { lines } from './lines/lines.bench.js';
 import { keys } from './keys.bench.js';
 import { memory } from './memory.bench.js';
 import { pulls } from './pulls.bench.js';
@@ -18,6 +19,14 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
 };
 const SHORT = ['keys-10k', 'memory-512m', 'pulls'];
 
+/** These take options of their own: all that follows the name. */
+const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = { lines };
+
+const [first = '', ...rest] = process.argv.slice(2);
+if (first in WITH_OPTIONS) {
+  await WITH_OPTIONS[first]!(rest);
+  process.exit();
+}
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in SCENARIOS));
 if (unknown.length > 0) {

@@ -1,0 +1,39 @@
+/**
+ * One cell of the lines bench, inside the server's namespace of a network that is up. Arguments: name of the cell,
+ * prefix of the network, directory, checkout. The last line of its output is the result as JSON.
+ */
+import { readFile } from 'node:fs/promises';
+import { PUSH_CELLS } from './cells.js';
+import { ClientHost } from './client-host.js';
+import { LineNetwork } from './network.js';
+import { Office, USER } from './office.js';
+import { runPushCell } from './push-cell.js';
+
+const [name, prefix, directory, checkout] = process.argv.slice(2) as [string, string, string, string];
+
+async function main(): Promise<void> {
+  const network = new LineNetwork(prefix);
+  const office = new Office({ network, directory, checkout });
+  let client: ClientHost | undefined;
+  try {
+    await office.start();
+    client = new ClientHost(network, {
+      address: office.registryAddress,
+      user: USER,
+      password: office.password,
+      ca: await readFile(office.certificateFile, 'utf8'),
+    });
+    const cell = PUSH_CELLS.find((candidate) => candidate.name === name);
+    if (!cell) throw new Error(`no cell ${name}`);
+    console.log(JSON.stringify(await runPushCell(cell, { network, office, client, directory })));
+  } finally {
+    client?.close();
+    await office.stop();
+  }
+}
+
+// The runner ends by closing standard input: nothing may be left behind.
+process.stdin.resume();
+process.stdin.on('end', () => process.exit(1));
+await main();
+process.exit(0);
