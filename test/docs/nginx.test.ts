@@ -62,15 +62,19 @@ const SINCE: Readonly<Record<string, string>> = {
   proxy_connect_timeout: '',
   proxy_hide_header: '',
   proxy_http_version: '1.1.4',
+  proxy_intercept_errors: '',
   proxy_max_temp_file_size: '',
+  proxy_method: '',
   proxy_next_upstream: '',
   proxy_next_upstream_timeout: '1.7.5',
   proxy_next_upstream_tries: '1.7.5',
   proxy_pass: '',
+  proxy_pass_request_body: '',
   proxy_read_timeout: '',
   proxy_request_buffering: '1.7.11',
   proxy_send_timeout: '',
   proxy_set_header: '',
+  recursive_error_pages: '',
   return: '',
   root: '',
   send_timeout: '',
@@ -147,7 +151,9 @@ test.each(FILES)('%s uses nothing that came after Nginx 1.18', (file) => {
   expect(unknown).toEqual([]);
   expect(names.filter((name) => SINCE[name] !== '' && !isOlder(SINCE[name]!, OLDEST))).toEqual([]);
 
-  const own = FILES.flatMap((f) => [...readDocument(f).matchAll(/^map \S+ \$(\w+)/gm)].map((m) => m[1]!));
+  const own = FILES.flatMap((f) =>
+    [...readDocument(f).matchAll(/^map (?:"[^"]*"|\S+) \$(\w+)/gm)].map((m) => m[1]!),
+  );
   const used = [...code(file).matchAll(/\$([a-z_0-9]+)/g)]
     .map((m) => m[1]!)
     .filter((name) => !/^(http|upstream_http|arg)_/.test(name) && !own.includes(name));

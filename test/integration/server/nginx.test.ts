@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect as http2Connect } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ const ports = { registry: 0, s3: 0, web: 0 };
 type Backend = keyof typeof ports;
 let backends: Server[] = [];
 /** What a stand-in does before its answer: break connections, for instance. */
-let fault: ((backend: Backend, incoming: IncomingMessage) => boolean) | undefined;
+let fault: ((backend: Backend, incoming: IncomingMessage, response: ServerResponse) => boolean) | undefined;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'nginx-'));
@@ -49,7 +49,7 @@ afterEach(async () => {
 async function startBackends(): Promise<void> {
   backends = (['registry', 's3', 'web'] as const).map((name) => {
     const server = createServer({ maxHeaderSize: 256 * 1024 }, (incoming, response) => {
-      if (fault?.(name, incoming)) return;
+      if (fault?.(name, incoming, response)) return;
       void text(incoming).then((body) => {
         const { host, expect: _expect, ...headers } = incoming.headers;
         response.setHeader('Content-Type', 'application/json');
@@ -210,6 +210,144 @@ test('while the registry restarts, Docker still sees a registry that asks for pa
     'strict-transport-security': 'max-age=31536000',
   });
   expect(JSON.parse(answer.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
+});
+
+describe('where the registry fails,', () => {
+  const UNKNOWN = '{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{}}]}';
+  /** Requests that the stand-in of the gateway was asked, and what it says; a registry that answers `status`. */
+  const asked: (Pick<IncomingMessage, 'method' | 'url' | 'headers'> & { bodyBytes: number })[] = [];
+  function fail(status: number, body: string, why?: { status: number; body: string }) {
+    asked.length = 0;
+    fault = (backend, incoming, response) => {
+      if (backend === 'registry') {
+        response.writeHead(status, { 'Content-Type': 'application/json' }).end(body);
+        return true;
+      }
+      const { method, url, headers } = incoming;
+      void text(incoming).then(({ length }) => asked.push({ method, url, headers, bodyBytes: length }));
+      response.writeHead(why?.status ?? 404, { 'Content-Type': 'application/json', 'Retry-After': '7' });
+      response.end(why?.body ?? '{"errors":[{"code":"NOT_FOUND"}]}');
+      return true;
+    };
+  }
+  const PUSHES = [
+    ['PUT', '/v2/team/app/manifests/latest', /not yet on Gitee.*尚未写入 Gitee/],
+    ['POST', '/v2/team/app/blobs/uploads/', /layer could not be stored.*该层暂时无法存入/],
+    ['PATCH', '/v2/team/app/blobs/uploads/1?_state=x', /layer could not be stored.*该层暂时无法存入/],
+    ['PUT', '/v2/team/app/blobs/uploads/1?digest=sha256:1', /layer could not be stored.*该层暂时无法存入/],
+  ] as const;
+  const READS = [
+    ['GET', '/v2/team/app/manifests/latest', /cannot read its storage.*暂时读不到存储/],
+    ['GET', '/v2/team/app/blobs/sha256:1', /cannot read its storage.*暂时读不到存储/],
+    ['GET', '/v2/_catalog', /cannot read its storage.*暂时读不到存储/],
+    ['DELETE', '/v2/team/app/manifests/sha256:1', /cannot read its storage.*暂时读不到存储/],
+  ] as const;
+  const messageOf = (answer: Answer) =>
+    (JSON.parse(answer.body) as { errors: { code: string; message: string }[] }).errors[0]!;
+
+  test.each(PUSHES)('%s %s is told to push again, in both languages', async (method, path, message) => {
+    for (const status of [500, 503]) {
+      fail(status, UNKNOWN);
+      const answer = await ask('registry', path, { method, body: Buffer.from('{}') });
+      expect([answer.status, answer.headers['retry-after']]).toEqual([429, '30']);
+      expect(answer.headers).toMatchObject({
+        'content-type': 'application/json',
+        'docker-distribution-api-version': 'registry/2.0',
+        'x-request-id': expect.stringMatching(/^[0-9a-f]{32}$/),
+      });
+      expect(messageOf(answer)).toEqual({ code: 'UNAVAILABLE', message: expect.stringMatching(message) });
+      expect(messageOf(answer).message).toContain('gitee-s3 status');
+    }
+  });
+
+  test.each(READS)('%s %s is told to try again', async (method, path, message) => {
+    fail(500, UNKNOWN);
+    const answer = await ask('registry', path, { method });
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '30']);
+    expect(messageOf(answer)).toEqual({ code: 'UNAVAILABLE', message: expect.stringMatching(message) });
+  });
+
+  test('the gateway is asked why, without body and credentials, and its words are passed on', async () => {
+    const why =
+      '{"errors":[{"code":"UNAVAILABLE","message":"the space at Gitee is used up / Gitee 空间已满"}]}';
+    const all = [
+      ...PUSHES.map((row) => [...row, 429] as const),
+      ...READS.map((row) => [...row, 503] as const),
+    ];
+    for (const [method, path, , status] of all) {
+      fail(500, UNKNOWN, { status: 503, body: why });
+      const headers = { authorization: 'Bearer SECRET', cookie: 'session=SECRET' };
+      const body = ['GET', 'DELETE'].includes(method) ? undefined : Buffer.from('{"a":1}');
+      const answer = await ask('registry', path, { method, headers, ...(body ? { body } : {}) });
+      expect([answer.status, answer.body, answer.headers['retry-after']]).toEqual([status, why, '7']);
+      expect(asked).toEqual([
+        {
+          method: 'GET',
+          url: path,
+          bodyBytes: 0,
+          headers: expect.objectContaining({
+            'x-original-method': method,
+            'x-request-id': answer.headers['x-request-id'],
+          }),
+        },
+      ]);
+      expect(JSON.stringify(asked)).not.toContain('SECRET');
+    }
+  });
+
+  test('a failure never becomes a success, whatever stands where the gateway should', async () => {
+    for (const status of [200, 201, 204, 302, 307, 401, 404, 500]) {
+      fail(500, UNKNOWN, { status, body: status === 204 ? '' : '<html>' });
+      const put = await ask('registry', '/v2/a/manifests/1', { method: 'PUT', body: Buffer.from('{}') });
+      const get = await ask('registry', '/v2/a/manifests/1');
+      expect([status, put.status, get.status]).toEqual([status, 429, 503]);
+    }
+  });
+
+  test("the registry's own refusals pass as they are", async () => {
+    for (const status of [400, 401, 403, 404, 405, 413, 416, 429]) {
+      const body = `{"errors":[{"code":"MANIFEST_INVALID","message":"said with ${status}"}]}`;
+      fail(status, body);
+      for (const [method, path] of [...PUSHES, ...READS]) {
+        const answer = await ask('registry', path, {
+          method,
+          // Node frames no body of a GET or DELETE.
+          ...(['GET', 'DELETE'].includes(method) ? {} : { body: Buffer.from('{}') }),
+        });
+        expect([answer.status, answer.body, asked.length]).toEqual([status, body, 0]);
+      }
+    }
+  });
+
+  test('an answer in the middle of a layer reaches a client that is still sending', async () => {
+    fail(500, UNKNOWN);
+    const sent = httpsRequest({
+      host: '127.0.0.1',
+      port: nginx.ports.tls,
+      path: '/v2/a/blobs/uploads/1',
+      method: 'PATCH',
+      headers: { 'content-length': String(64 << 20) },
+      rejectUnauthorized: false,
+    });
+    sent.on('error', () => {});
+    sent.write(Buffer.alloc(1 << 20));
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(429);
+    expect(await text(response)).toContain('UNAVAILABLE');
+    sent.destroy();
+  });
+});
+
+test('while the registry restarts, a push is asked for patience so that clients repeat it', async () => {
+  await stopBackends();
+  for (const [method, path] of [
+    ['PUT', '/v2/a/manifests/1'],
+    ['PATCH', '/v2/a/blobs/uploads/1'],
+  ] as const) {
+    const answer = await ask('registry', path, { method, body: Buffer.from('{}') });
+    expect([answer.status, answer.headers['retry-after']]).toEqual([429, '3']);
+    expect(JSON.parse(answer.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
+  }
 });
 
 test('while the gateway restarts, logins and webhooks are asked for patience in JSON', async () => {
@@ -414,7 +552,7 @@ test('a GET that the registry breaks before its answer is asked again, a PATCH i
       response.resume();
       return response.statusCode;
     };
-    expect([await send('PATCH'), await send('GET')]).toEqual([503, 200]);
+    expect([await send('PATCH'), await send('GET')]).toEqual([429, 200]);
     expect(counted).toEqual({ PATCH: 1, GET: 2 });
   } finally {
     await two.stop();
