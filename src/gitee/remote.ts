@@ -40,8 +40,19 @@ export interface PushRequest {
   readonly expectedHead: CommitId | null;
   readonly edits: readonly PathEdit[];
   readonly subject: string;
-  /** `Gateway-Id`, `Gateway-Epoch`, `Journal-Seq` and others, in order. */
+  /** `Gateway-Id`, `Batch-Id` and others, in order: docs/storage-format.md. */
   readonly trailers: readonly (readonly [string, string])[];
+  /** Makes a commit also where the edits change nothing: once it landed, no earlier push can land any more. */
+  readonly evenIfUnchanged?: boolean;
+}
+
+/** A commit whose trailers name a log of changes. */
+export interface OwnCommit {
+  readonly commit: CommitId;
+  /** The first one; null for a commit without parents. */
+  readonly parent: CommitId | null;
+  /** Of its last paragraph only: a message that quotes another one is no commit of that log. */
+  readonly trailers: ReadonlyMap<string, string>;
 }
 
 export type PushResult =
@@ -84,8 +95,11 @@ export interface HeadRemote {
    * thousand paths comes in several entries, one after the other.
    */
   history(head: CommitId): AsyncIterable<{ commit: CommitId; timeMs: number; paths: TreePath[] }>;
-  /** The highest `Journal-Seq` end of commits with this Gateway-Id reachable from the head; 0 if none. */
-  lastSeqOf(head: CommitId, gatewayId: string): Promise<number>;
+  /**
+   * Commits with this `Log-Id` or `Gateway-Id` that are reachable from the head and not from `since` (null: all),
+   * newest first.
+   */
+  ownCommits(head: CommitId, logId: string, since: CommitId | null): AsyncIterable<OwnCommit>;
   /** Keeps a commit alive under refs/gateway/keep/ in the local repository. */
   keep(commit: CommitId): Promise<void>;
   /** Forgets the local repository; the next fetch clones anew. */

@@ -22,6 +22,8 @@ export interface BaseMarker {
   readonly head: CommitId | null;
   /** Every change of our journal up to this seq is in the head (or was found to change nothing). */
   readonly landedSeq: number;
+  /** Ids of batches of ours in the head whose changes may not have left the journal yet. */
+  readonly batches?: readonly string[];
 }
 
 /** What a path or key is at a commit. */
@@ -129,7 +131,7 @@ export class KeyIndex {
     if (marker)
       group.writes.push({
         key: this.keys.key('single', MARKER),
-        value: packRow([marker.head, marker.landedSeq]),
+        value: packRow([marker.head, marker.landedSeq, marker.batches ?? []]),
       });
     await this.#commit(group);
     if (marker) this.#marker = marker;
@@ -212,5 +214,10 @@ class ChangeGroup {
 }
 
 function markerFromRow(row: unknown[]): BaseMarker {
-  return { head: row[0] as CommitId | null, landedSeq: row[1] as number };
+  const batches = row[2] as readonly string[] | undefined;
+  return {
+    head: row[0] as CommitId | null,
+    landedSeq: row[1] as number,
+    ...(batches && batches.length > 0 ? { batches } : {}),
+  };
 }

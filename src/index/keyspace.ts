@@ -7,6 +7,7 @@
  *   newest      'n'       key                       newest change of a key (overlay)
  *   journal     'j'       seq                       change that waits for a commit (overlay)
  *   quarantine  'q'       key                       why Gitee refuses the newest change (overlay)
+ *   claim       'c'       number                    batch that was sent, or may have been (overlay)
  *   upload      'u'       objects' own              open multipart uploads (overlay)
  *   part        'p'       objects' own              their parts (overlay)
  *   record      'k'       key                       object at the last known commit (base)
@@ -23,6 +24,7 @@ const TABLES = {
   newest: 'n',
   journal: 'j',
   quarantine: 'q',
+  claim: 'c',
   upload: 'u',
   part: 'p',
   record: 'k',

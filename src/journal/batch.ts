@@ -3,6 +3,7 @@ import type { ObjectKey } from '../format/ids.js';
 import type { BaseChange } from '../index/key-index.js';
 import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
+import { SeqSetBuilder, type SeqSet } from './seq-set.js';
 import type { NetChange } from './tree-edit.js';
 
 /** Extents of one batch, so that its edits fit into memory whatever the sizes of the objects. */
@@ -11,9 +12,9 @@ const BATCH_EXTENTS_MAX = 200_000;
 const BATCH_PLAIN_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface Batch {
-  readonly firstSeq: number;
-  /** Everything up to here is in the batch, or needs no commit. */
-  readonly lastSeq: number;
+  readonly seqs: SeqSet;
+  /** Once the batch has landed, every change up to here has landed or was set aside. */
+  readonly floorSeq: number;
   readonly entries: number;
   /** The last change of every key within the batch. */
   readonly net: ReadonlyMap<ObjectKey, JournalEntry>;
@@ -22,25 +23,63 @@ export interface Batch {
 /** Takes the oldest pending changes, or undefined where there are none. */
 export async function closeBatch(journal: Journal, maxEntries: number): Promise<Batch | undefined> {
   const closable = journal.closableSeq;
-  const net = new Map<ObjectKey, JournalEntry>();
-  let firstSeq: number | undefined;
-  let lastSeq = closable;
-  let entries = 0;
-  let extents = 0;
-  let plainBytes = 0;
+  const batch = new BatchBuilder();
+  let floorSeq = closable;
   for await (const entry of journal.entries(closable)) {
-    extents += extentsOf(entry);
-    plainBytes += entry.record?.body.kind === 'plain' ? entry.record.sizeBytes : 0;
-    const isHeavy = extents > BATCH_EXTENTS_MAX || plainBytes > BATCH_PLAIN_BYTES_MAX;
-    if (entries >= maxEntries || (entries > 0 && isHeavy)) {
-      lastSeq = entry.seq - 1;
+    if (!batch.hasRoomFor(entry, maxEntries)) {
+      floorSeq = entry.seq - 1;
       break;
     }
-    firstSeq ??= entry.seq;
-    net.set(entry.key, entry);
-    entries += 1;
+    batch.add(entry);
   }
-  return firstSeq === undefined ? undefined : { firstSeq, lastSeq, entries, net };
+  return batch.build(floorSeq);
+}
+
+/** Of these changes those that are pending, as a batch; undefined where none is. */
+export async function batchOf(journal: Journal, seqs: SeqSet, floorSeq: number): Promise<Batch | undefined> {
+  const batch = new BatchBuilder();
+  for (const { first, last } of seqs.ranges()) {
+    for await (const entry of journal.entries(last, first)) batch.add(entry);
+    batch.leaveOut();
+  }
+  return batch.build(floorSeq);
+}
+
+/** Takes entries in the order of their seqs. */
+export class BatchBuilder {
+  readonly #net = new Map<ObjectKey, JournalEntry>();
+  readonly #seqs = new SeqSetBuilder();
+  #entries = 0;
+  #extents = 0;
+  #plainBytes = 0;
+
+  /** False where the batch would have more entries, or need more memory, than one may. The first one always fits. */
+  hasRoomFor(entry: JournalEntry, maxEntries: number): boolean {
+    if (this.#entries === 0) return true;
+    return (
+      this.#entries < maxEntries &&
+      this.#extents + extentsOf(entry) <= BATCH_EXTENTS_MAX &&
+      this.#plainBytes + plainBytesOf(entry) <= BATCH_PLAIN_BYTES_MAX
+    );
+  }
+
+  add(entry: JournalEntry): void {
+    this.#seqs.add(entry.seq);
+    this.#net.set(entry.key, entry);
+    this.#entries += 1;
+    this.#extents += extentsOf(entry);
+    this.#plainBytes += plainBytesOf(entry);
+  }
+
+  /** An entry between the last one and the next is not in the batch. */
+  leaveOut(): void {
+    this.#seqs.leaveOut();
+  }
+
+  build(floorSeq: number): Batch | undefined {
+    if (this.#entries === 0) return undefined;
+    return { seqs: this.#seqs.build(), floorSeq, entries: this.#entries, net: this.#net };
+  }
 }
 
 /** The batch as the tree sees it; opens every body once. */
@@ -71,6 +110,10 @@ export function* baseChanges(net: ReadonlyMap<ObjectKey, NetChange>): Generator<
       },
     };
   }
+}
+
+function plainBytesOf({ record }: JournalEntry): number {
+  return record?.body.kind === 'plain' ? record.sizeBytes : 0;
 }
 
 function extentsOf({ record }: JournalEntry): number {

@@ -60,7 +60,7 @@ export interface BucketState {
    */
   append(changes: readonly Change[], options?: AppendOptions): Promise<number | undefined>;
   changeState(key: ObjectKey): Promise<ChangeState | undefined>;
-  /** Asks for a commit now and waits; true once everything up to seq is on Gitee, false at the time-out. */
+  /** Asks for a commit now and waits; true once the change is on Gitee (or set aside), false at the time-out. */
   waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   /** Deletes the overlay's local keys that were last written before the time; returns how many. */
   expireLocalKeys(beforeMs: number): Promise<number>;

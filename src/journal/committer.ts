@@ -3,10 +3,11 @@
  * lost", however Gitee fails: a change leaves the journal only when the base says that it is on the branch, or
  * when it is quarantined) and invariant 2 ("a commit never names a chunk that is not on Gitee"): a batch goes
  *
- *   closed -> normalised -> chunks confirmed on Gitee -> pushed -> in the base -> out of the overlay
+ *   closed -> normalised -> chunks confirmed on Gitee -> claimed -> pushed -> in the base -> out of the overlay
  *
  * and whatever fails on the way, it is closed and confirmed anew. Every step is durable before the next begins, and
- * repeating one does no harm, so a kill between any two is mended by the next round.
+ * repeating one does no harm, so a kill between any two is mended by the next round. A batch whose outcome is not known
+ * is sent again as it was, before any other: until it is decided, its push may land at any time (claims.ts).
  */
 import type { ChunksApi } from '../chunks/api.js';
 import type { Clock } from '../async/clock.js';
@@ -20,8 +21,9 @@ import type { LayoutRules } from '../format/tree-layout.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { HeadRemote, PushResult } from '../gitee/remote.js';
 import type { BaseHolder } from './base-holder.js';
-import { baseChanges, closeBatch, netChanges, type Batch } from './batch.js';
+import { baseChanges, batchOf, closeBatch, netChanges, type Batch } from './batch.js';
 import { bucketFileEdits } from './bucket-files.js';
+import type { Claim, Claims } from './claims.js';
 import type { Condition } from './condition.js';
 import type { GatewayIdentity } from './gateway-identity.js';
 import type { HeadSync } from './head-sync.js';
@@ -29,7 +31,9 @@ import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
 import { Normaliser } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
+import { ownTrailers } from './own-work.js';
 import { Recovery } from './recovery.js';
+import { isWithin } from './seq-set.js';
 import { treeEdits, type NetChange } from './tree-edit.js';
 import { Wake } from './wake.js';
 
@@ -50,6 +54,7 @@ export interface CommitterDeps {
   readonly rules: LayoutRules;
   readonly journal: Journal;
   readonly identity: GatewayIdentity;
+  readonly claims: Claims;
   readonly bases: BaseHolder;
   readonly landings: Landings;
   readonly chunks: ChunksApi;
@@ -80,8 +85,6 @@ export class Committer {
   readonly #recovery: Recovery;
   #running: Promise<void> | undefined;
   #lastLandedMs: number | undefined;
-  /** The outcome of a push is not known: the branch is read before anything else is sent. */
-  #isUnclear = false;
   #flush = false;
 
   constructor(private readonly deps: CommitterDeps) {
@@ -124,9 +127,10 @@ export class Committer {
 
   /** True where a round should begin now. */
   #isDue(): boolean {
-    const { bases, condition, journal, landings, clock, timings } = this.deps;
+    const { bases, claims, condition, journal, landings, clock, timings } = this.deps;
     if (!bases.ready || condition.frozen || journal.pendingCount === 0) return false;
-    if (this.#flush || this.#recovery.isNarrowed || landings.wantedSeq > journal.landedSeq) return true;
+    if (claims.undecided.length > 0) return true; // the sooner it is decided, the less depends on it
+    if (this.#flush || this.#recovery.isNarrowed || landings.isWanted) return true;
     if (journal.pendingCount >= timings.maxChanges) return true;
     return clock.nowMs() - (journal.oldestPendingMs ?? Infinity) >= timings.maxAgeMs;
   }
@@ -161,33 +165,47 @@ export class Committer {
    * @throws what must stop the process: a broken invariant.
    */
   async round(signal: AbortSignal): Promise<void> {
-    const { bucket, clock, condition, observer, timings } = this.deps;
-    const batch = await closeBatch(this.deps.journal, this.#recovery.batchMax(timings.maxChanges));
-    if (!batch) {
-      // What is pending stands behind an append that is being written: its end rings.
-      await this.#work.wait(APPEND_MS, signal);
-      return;
-    }
+    const { bucket, clock, observer } = this.deps;
     const startedMs = clock.nowMs();
+    let batch: Batch | undefined;
     try {
+      await this.#decide(signal);
+      batch = await this.#nextBatch();
+      if (!batch) {
+        // What is pending stands behind an append that is being written: its end rings.
+        await this.#work.wait(APPEND_MS, signal);
+        return;
+      }
       if (!(await this.#land(batch, signal))) return;
       this.#recovery.succeeded();
-      condition.resume('commit');
       this.#lastLandedMs = clock.nowMs();
       observer.observe('gateway_commit_changes', batch.entries, { bucket });
       observer.observe('gateway_commit_duration_seconds', (clock.nowMs() - startedMs) / 1000, { bucket });
     } catch (error) {
       if (signal.aborted) throw error;
-      this.#isUnclear ||= error instanceof RemoteError && error.isTransient;
       const verdict = await this.#recovery.judge(error, batch);
       observer.count('gateway_commits_total', { bucket, result: verdict.result });
       // Only kick() ends this wait: work that comes in while Gitee is down must not hammer it.
       if (verdict.waitMs > 0) await this.#retry.wait(verdict.waitMs, signal);
     } finally {
-      // Whatever failed after the overlay had let go of the batch: those who wait for it need not.
-      this.deps.landings.advance(this.deps.journal.landedSeq);
       this.deps.onLanded();
     }
+  }
+
+  /** Reads the branch where that may tell what became of an earlier push. */
+  async #decide(signal: AbortSignal): Promise<void> {
+    const { claims, headLock, sync } = this.deps;
+    if (claims.undecided.length > 0) await headLock.run(() => sync.fetch(signal), signal);
+  }
+
+  /** What is sent next: a batch that may land at any time goes before all others, just as it was. */
+  async #nextBatch(): Promise<Batch | undefined> {
+    const { claims, journal, timings } = this.deps;
+    for (const { seqs, floorSeq } of claims.undecided) {
+      const again = await batchOf(journal, seqs, floorSeq);
+      if (again) return again;
+    }
+    return closeBatch(journal, this.#recovery.batchMax(timings.maxChanges));
   }
 
   /** False where the bucket froze on the way. */
@@ -235,18 +253,18 @@ export class Committer {
     confirmed: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { bases, clock, condition, identity, journal, remote, sync } = this.deps;
-    if (this.#isUnclear || remote.knownHead() === null) await sync.fetch(signal);
-    this.#isUnclear = false;
+    const { bases, clock, condition, journal, remote, sync } = this.deps;
+    if (remote.knownHead() === null) await sync.fetch(signal);
     for (let attempt = 1; attempt <= REAPPLY_MAX; attempt += 1) {
       if (condition.frozen) return false; // by what was just fetched
-      if (journal.landedSeq >= batch.lastSeq) return true; // the branch has our changes already
-      const base = bases.current;
-      const head = base.marker?.head ?? null;
-      await identity.setAttempted(batch.lastSeq);
-      const result = await this.#push(batch, net, confirmed, head, signal);
+      // A fetch may have shown that some of it landed: what others have written since must not be undone.
+      const rest = await batchOf(journal, batch.seqs, batch.floorSeq);
+      if (!rest) return true;
+      const restNet = new Map([...net].filter(([key]) => rest.net.has(key)));
+      const head = bases.current.marker?.head ?? null;
+      const { claim, result } = await this.#push(rest, restNet, confirmed, head, signal);
       if (result.kind !== 'moved') {
-        await this.#landed(batch, net, result);
+        await this.#landed(claim, rest, restNet, result);
         return true;
       }
       await sync.follow(result.head);
@@ -261,46 +279,57 @@ export class Committer {
     confirmed: ReadonlySet<string>,
     head: CommitId | null,
     signal: AbortSignal,
-  ): Promise<PushResult> {
-    const { bases, failpoints, identity, remote, rules } = this.deps;
+  ): Promise<{ claim: Claim; result: PushResult }> {
+    const { bases, claims, failpoints, identity, remote, rules } = this.deps;
     const isConfirmed = (oid: string) => confirmed.has(oid);
     const edits = await treeEdits({ rules, base: bases.current, isConfirmed }, net);
+    const others = claims.undecided;
+    const again = others.find((claim) => claim.base === head && isWithin(batch.seqs, claim.seqs));
+    // As long as another push may land, "nothing to do" is not "landed": a commit of ours must end that.
+    const isFence = others.some((claim) => claim !== again);
     // Deletions of what never was there are no reason to begin a branch.
-    if (head !== null || edits.some((edit) => edit.kind === 'put'))
+    if (head !== null || isFence || edits.some((edit) => edit.kind === 'put'))
       edits.push(...(await bucketFileEdits(remote, head, rules, this.deps.repositoryId())));
     await failpoints.hit('committer.beforePush');
-    return remote.push(
-      {
-        expectedHead: head,
-        edits,
-        subject: `gateway: ${net.size} ${net.size === 1 ? 'object' : 'objects'}`,
-        trailers: [
-          ['Gateway-Id', identity.id],
-          ['Gateway-Epoch', String(identity.epoch)],
-          ['Journal-Seq', `${batch.firstSeq}..${batch.lastSeq}`],
-        ],
-      },
-      signal,
-    );
+    const claim = again ?? (await claims.make(head, batch.seqs, batch.floorSeq));
+    await failpoints.hit('committer.claimed');
+    const request = {
+      expectedHead: head,
+      edits,
+      subject: `gateway: ${net.size} ${net.size === 1 ? 'object' : 'objects'}`,
+      trailers: ownTrailers(identity, claim),
+      evenIfUnchanged: isFence,
+    };
+    try {
+      return { claim, result: await remote.push(request, signal) };
+    } catch (error) {
+      // Refused: that is decided. Should the answer have been about a repeated push, the branch will show it.
+      if (error instanceof RemoteError && !error.isTransient) await claims.bury([claim]);
+      throw error;
+    }
   }
 
   async #landed(
+    claim: Claim,
     batch: Batch,
     net: ReadonlyMap<ObjectKey, NetChange>,
     result: Exclude<PushResult, { kind: 'moved' }>,
   ): Promise<void> {
-    const { bases, bucket, failpoints, journal, landings, log, observer } = this.deps;
+    const { bases, bucket, claims, condition, failpoints, log, observer } = this.deps;
+    const { head } = result;
+    condition.resume('commit');
     await failpoints.hit('committer.afterLanded');
     // The base first, durably: until then a reader finds the change in the overlay, afterwards in the base.
-    await bases.current.apply(baseChanges(net), { head: result.head, landedSeq: batch.lastSeq });
+    const landedSeq = Math.max(claim.floorSeq, bases.current.marker?.landedSeq ?? 0);
+    await bases.current.apply(baseChanges(net), { head, landedSeq, batches: [claim.id] });
     await failpoints.hit('committer.baseApplied');
-    await journal.drop(batch.lastSeq);
+    await claims.land([claim]);
+    await claims.bury(claims.undecided.filter(({ base }) => base !== head));
     await failpoints.hit('committer.overlayDropped');
-    landings.advance(batch.lastSeq);
     observer.count('gateway_commits_total', { bucket, result: result.kind });
     log.info('changes are on Gitee', {
       bucket,
-      head: result.head,
+      head,
       changes: batch.entries,
       commit: result.kind === 'landed',
     });

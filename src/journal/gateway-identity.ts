@@ -1,11 +1,12 @@
 /**
- * Who this state directory is towards the branch. Commits carry the id; the highest seq that was ever sent under
- * it is durable before it is sent, so that a branch which shows a higher one proves that this state is older than
- * what happened under its id: a restored snapshot.
+ * Who this state directory is towards the branch. Commits carry the id, as Log-Id and as Gateway-Id: today each log
+ * of changes is one gateway's. Commits of versions before the batch ids (claims.ts) have numbers only; the highest
+ * one that was ever sent under the id is durable before it is sent, so that a branch which shows a higher one proves
+ * that this state is older than what happened under its id: a restored snapshot.
  */
 import { randomUUID } from 'node:crypto';
 import type { CommitId } from '../format/ids.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
+import type { KeyValueStore, Write } from '../index/key-value-store.js';
 import { packRow, unpackRow } from '../index/record-codec.js';
 import type { Journal } from './journal.js';
 
@@ -62,7 +63,7 @@ export class GatewayIdentity {
     return this.state.epoch;
   }
 
-  /** No commit of ours has a seq above this one. */
+  /** No commit of ours says that everything up to a higher seq has landed. */
   get attemptedSeq(): number {
     return this.state.attemptedSeq;
   }
@@ -71,11 +72,11 @@ export class GatewayIdentity {
     return this.freeze;
   }
 
-  /** Must be durable before a push that carries the seq begins. */
-  async setAttempted(seq: number): Promise<void> {
-    if (seq <= this.state.attemptedSeq) return;
+  /** What must be durable before a push that carries the seq begins. */
+  attempt(seq: number): Write[] {
+    if (seq <= this.state.attemptedSeq) return [];
     this.state = { ...this.state, attemptedSeq: seq };
-    await this.#save();
+    return [this.#row()];
   }
 
   /** Becomes somebody else. */
@@ -91,8 +92,12 @@ export class GatewayIdentity {
   }
 
   async #save(): Promise<void> {
+    await this.store.commit([], [this.#row()]);
+  }
+
+  #row(): Write {
     const { id, epoch, attemptedSeq } = this.state;
-    await this.store.commit([], [{ key: this.key('gateway'), value: packRow([id, epoch, attemptedSeq]) }]);
+    return { key: this.key('gateway'), value: packRow([id, epoch, attemptedSeq]) };
   }
 }
 

@@ -14,15 +14,17 @@ import type { HeadRemote } from '../gitee/remote.js';
 import { changesBetween, countRemoved, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
 import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
-import { KeyIndex } from '../index/key-index.js';
+import { KeyIndex, type BaseMarker } from '../index/key-index.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import { fillBase } from '../index/rebuild.js';
 import type { BaseHolder } from './base-holder.js';
+import type { Claims } from './claims.js';
 import type { Condition } from './condition.js';
 import type { GatewayIdentity } from './gateway-identity.js';
 import type { Journal } from './journal.js';
-import type { Landings } from './landings.js';
+import { findOwnWork, landedSeqs, type OwnWork } from './own-work.js';
 import type { JournalEntry } from './overlay-rows.js';
+import { SeqSet } from './seq-set.js';
 
 /** A foreign change may remove so many objects, or this share of all, before the bucket freezes. */
 const REMOVED_MAX = 100;
@@ -35,10 +37,10 @@ export interface HeadSyncDeps {
   readonly remote: HeadRemote;
   readonly journal: Journal;
   readonly identity: GatewayIdentity;
+  readonly claims: Claims;
   readonly bases: BaseHolder;
   readonly directory: BaseDirectory;
   readonly condition: Condition;
-  readonly landings: Landings;
   /** Told every chunk that the branch names. */
   readonly census?: ChunkCensus | undefined;
   readonly clock: Clock;
@@ -67,17 +69,19 @@ export class HeadSync {
     const from = index?.marker?.head ?? null;
     if (index && from === head) {
       if (condition.frozen) await condition.thaw();
+      if (this.#hasOverlooked(head)) await this.#landed(await this.#ownWork(head, null));
       await this.#countBase(index);
       return;
     }
     if (!(await this.#mayFollow(index, from, head))) return;
-    const ownSeq = await this.#ownSeq(head);
-    if (!index || head === null || (from === null && ownSeq === 0)) {
-      await this.#build(head, ownSeq);
+    const work = await this.#ownWork(head, this.#hasOverlooked(from) ? null : from);
+    const isNew = from === null && work.seq === 0 && work.landed.length === 0;
+    if (!index || head === null || isNew) {
+      await this.#build(head, work);
       return;
     }
     if (from !== null && (await this.#removesTooMuch(index, from, head))) return;
-    await this.#apply(index, from, head, ownSeq);
+    await this.#apply(index, from, head, work);
     await this.#countBase(index);
   }
 
@@ -86,9 +90,9 @@ export class HeadSync {
     const { condition, remote } = this.deps;
     const head = await remote.fetch(signal);
     if (!(await this.#hasOurFormat(head, true))) return;
-    const ownSeq = await this.#ownSeq(head);
+    const work = await this.#ownWork(head, null);
     // From scratch: of a history that is not ours the old head's objects may be gone.
-    await this.#build(head, ownSeq);
+    await this.#build(head, work);
     await condition.thaw();
   }
 
@@ -98,7 +102,7 @@ export class HeadSync {
     const { bases, condition } = this.deps;
     if (condition.frozen) return;
     if (!(await this.#mayFollow(bases.peek, bases.peek?.marker?.head ?? null, head))) return;
-    await this.#build(head, await this.#ownSeq(head));
+    await this.#build(head, await this.#ownWork(head, null));
   }
 
   async #mayFollow(
@@ -148,27 +152,31 @@ export class HeadSync {
     return true;
   }
 
-  /** The highest seq of ours on the branch. Finds out whether this state is older than the branch. */
-  async #ownSeq(head: CommitId | null): Promise<number> {
-    const { identity, journal, landings, log, remote } = this.deps;
-    if (head === null) return 0;
-    const seq = await remote.lastSeqOf(head, identity.id);
-    if (seq <= identity.attemptedSeq) return seq;
+  /** A claim that was not decided when the base moved past its head (a failure in between). */
+  #hasOverlooked(head: CommitId | null): boolean {
+    return this.deps.claims.undecided.some(({ base }) => base !== head);
+  }
+
+  /** What of ours is on the branch. Finds out whether this state is older than the branch. */
+  async #ownWork(head: CommitId | null, since: CommitId | null): Promise<OwnWork> {
+    const work = await findOwnWork(this.deps, head, since);
+    if (work.unknown === undefined) return work;
+    const { claims, identity, journal, log } = this.deps;
     log.error('this state is an older snapshot: what was pending is quarantined, never replayed', {
       bucket: this.deps.bucket,
-      branchSeq: seq,
+      unknown: work.unknown,
       ownSeq: identity.attemptedSeq,
     });
     const reason = {
       code: 'restored-snapshot',
-      message: `pending in a snapshot that knows seq ${identity.attemptedSeq}; the branch has seq ${seq}`,
+      message: `pending in a snapshot that knows nothing of ${work.unknown}, which is on the branch`,
     };
+    const landed = [...landedSeqs(work)];
     for await (const entry of journal.entries(this.#seqAtStart))
-      await journal.quarantine(entry, reason, true);
-    await journal.pass(this.#seqAtStart);
-    landings.advance(this.#seqAtStart);
+      if (!landed.some((seqs) => seqs.has(entry.seq))) await journal.quarantine(entry, reason, true);
     await identity.renew();
-    return 0;
+    await claims.forgetAll();
+    return { ...work, dead: [] };
   }
 
   async #removesTooMuch(index: KeyIndex, from: CommitId, head: CommitId): Promise<boolean> {
@@ -193,20 +201,21 @@ export class HeadSync {
     return true;
   }
 
-  async #apply(index: KeyIndex, from: CommitId | null, head: CommitId, ownSeq: number): Promise<void> {
+  async #apply(index: KeyIndex, from: CommitId | null, head: CommitId, work: OwnWork): Promise<void> {
     const { census, journal, log, remote, rules } = this.deps;
-    const landedSeq = Math.max(ownSeq, journal.landedSeq, index.marker?.landedSeq ?? 0);
     const own = new Map<ObjectKey, JournalEntry>();
-    for await (const entry of journal.entries(landedSeq)) own.set(entry.key, entry);
+    for (const seqs of landedSeqs(work))
+      for await (const entry of journal.entriesOf(seqs)) own.set(entry.key, entry);
     const known = (key: ObjectKey) => knownObjects(journal, index, own, key);
     const changes = changesBetween({ remote, rules, log, known }, from, head);
-    await index.apply(census ? told(changes, census) : changes, { head, landedSeq });
-    await this.#landed(landedSeq);
+    const marker = this.#marker(head, work, index.marker?.landedSeq);
+    await index.apply(census ? told(changes, census) : changes, marker);
+    await this.#landed(work);
     log.info('followed the branch', { bucket: this.deps.bucket, from, head });
   }
 
-  async #build(head: CommitId | null, ownSeq: number): Promise<void> {
-    const { bases, bucket, census, clock, directory, journal, log, observer, remote, rules } = this.deps;
+  async #build(head: CommitId | null, work: OwnWork): Promise<void> {
+    const { bases, bucket, census, clock, directory, log, observer, remote, rules } = this.deps;
     const path = await directory.fresh();
     const index = await KeyIndex.open(LmdbStore.open(path), clock);
     let counted = 0;
@@ -214,9 +223,9 @@ export class HeadSync {
       observer.count('gateway_rebuild_keys_total', { bucket }, keys - counted);
       counted = keys;
     };
-    const landedSeq = Math.max(ownSeq, journal.landedSeq);
+    const marker = this.#marker(head, work);
     try {
-      await fillBase({ remote, rules, log, onProgress, census }, index, { head, landedSeq });
+      await fillBase({ remote, rules, log, onProgress, census }, index, marker);
       await census?.complete();
     } catch (error) {
       await index.close();
@@ -224,7 +233,7 @@ export class HeadSync {
     }
     await directory.makeCurrent(path);
     await bases.replace(index);
-    await this.#landed(landedSeq);
+    await this.#landed(work);
     log.info('the index is built from the branch', { bucket, head, keys: index.count });
   }
 
@@ -234,9 +243,20 @@ export class HeadSync {
     if (census && !census.isComplete) await tellBase(index, census);
   }
 
-  async #landed(seq: number): Promise<void> {
-    await this.deps.journal.drop(seq);
-    this.deps.landings.advance(seq);
+  #marker(head: CommitId | null, work: OwnWork, landedSeq = 0): BaseMarker {
+    return {
+      head,
+      landedSeq: Math.max(work.seq, this.deps.journal.floorSeq, landedSeq),
+      batches: work.landed.map(({ id }) => id),
+    };
+  }
+
+  /** After the base has taken it. */
+  async #landed(work: OwnWork): Promise<void> {
+    const { claims, journal } = this.deps;
+    if (work.seq > 0) await journal.drop(SeqSet.range(0, work.seq));
+    await claims.land(work.landed);
+    await claims.bury(work.dead);
   }
 }
 

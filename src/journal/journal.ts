@@ -29,6 +29,7 @@ import {
   type NewestRow,
   type QuarantineRow,
 } from './overlay-rows.js';
+import { SeqSet } from './seq-set.js';
 
 /** A commit loses its race against others at most so often: each time one of them has won. */
 const RACES_MAX = 1000;
@@ -38,11 +39,13 @@ export class Journal {
   readonly keys: Keyspace;
   readonly bodies: BodyStore;
   #lastSeq = 0;
-  #landedSeq = 0;
+  #floorSeq = 0;
   #pending = 0;
   #quarantined = 0;
   #oldestMs: number | undefined;
   #lastPendingSeq = 0;
+  /** Told of changes that are no longer pending; everything up to `floorSeq` is not. Must not throw. */
+  onSettled: (seqs: SeqSet, floorSeq: number) => void = () => {};
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
 
@@ -62,9 +65,11 @@ export class Journal {
     deps: { clock: Clock; failpoints: Failpoints },
   ): Promise<Journal> {
     const journal = new Journal(store, bucket, deps);
-    journal.#landedSeq = await journal.#number('landed');
-    journal.#lastSeq = Math.max(await journal.#number('seq'), journal.#landedSeq);
+    const landedSeq = await journal.#number('landed');
+    journal.#lastSeq = Math.max(await journal.#number('seq'), landedSeq);
+    journal.#floorSeq = journal.#lastSeq;
     for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
+      if (journal.#pending === 0) journal.#floorSeq = entry.seq - 1;
       journal.#oldestMs ??= entry.appendedMs;
       journal.#pending += 1;
       journal.#lastPendingSeq = entry.seq;
@@ -78,9 +83,9 @@ export class Journal {
     return this.#lastSeq;
   }
 
-  /** Every change up to here has been dropped or quarantined. */
-  get landedSeq(): number {
-    return this.#landedSeq;
+  /** Every change up to here has been dropped or quarantined; so may be others after it. */
+  get floorSeq(): number {
+    return this.#pending === 0 ? Math.max(this.#floorSeq, this.closableSeq) : this.#floorSeq;
   }
 
   get closableSeq(): number {
@@ -154,9 +159,9 @@ export class Journal {
     for await (const entry of rows) yield this.#newestOf(entry);
   }
 
-  /** Pending changes up to a seq, in order. */
-  async *entries(lastSeq: number): AsyncGenerator<JournalEntry> {
-    const start = this.keys.key('journal');
+  /** Pending changes between two seqs, in order. */
+  async *entries(lastSeq: number, firstSeq = 0): AsyncGenerator<JournalEntry> {
+    const start = this.keys.key('journal', u64(firstSeq));
     const end = this.keys.key('journal', u64(Math.min(lastSeq, Number.MAX_SAFE_INTEGER - 1) + 1));
     for await (const entry of walk(this.store, start, end)) yield decodeEntry(entry.value);
   }
@@ -204,45 +209,31 @@ export class Journal {
     throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
   }
 
-  /** Everything up to the seq is on Gitee and in the base: takes it out of the overlay, unless written since. */
-  async drop(lastSeq: number): Promise<void> {
-    const end = this.keys.key('journal', u64(lastSeq + 1));
-    for (let race = 0; race < RACES_MAX;) {
-      const page = await this.store.page(this.keys.key('journal'), end, DROP_PAGE);
-      const entries = page.map((row) => decodeEntry(row.value));
-      const preconditions: Precondition[] = [];
-      const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
-      const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
-      entries.forEach((entry, i) => {
-        const { key, value, row } = newest[i]!;
-        writes.push(...this.bodies.condemn(entry.record?.body));
-        if (row?.seq !== entry.seq) return;
-        preconditions.push({ key, value });
-        writes.push({ key, value: undefined });
-      });
-      const isLast = page.length < DROP_PAGE;
-      if (isLast && lastSeq > this.#landedSeq)
-        writes.push({ key: this.single('landed'), value: packRow([lastSeq]) });
-      if (writes.length > 0 && !(await this.store.commit(preconditions, writes))) {
-        race += 1;
-        continue;
-      }
-      this.#pending = Math.max(0, this.#pending - page.length);
-      if (!isLast) continue;
-      await this.#settled(lastSeq);
-      return;
-    }
-    throw new StorageError('broken-invariant', `changes up to ${lastSeq} do not settle`);
+  /** Of these changes, those that are pending still, in order. */
+  async *entriesOf(seqs: SeqSet): AsyncGenerator<JournalEntry> {
+    for (const { first, last } of seqs.ranges()) yield* this.entries(last, first);
   }
 
-  /** Notes that nothing up to the seq is pending, after the last of it was set aside. */
-  async pass(seq: number): Promise<void> {
-    if (seq <= this.#landedSeq) return;
-    // Asserted before the write: a seq that has passed is taken for landed by everybody who waits for it.
-    for await (const entry of this.entries(seq))
-      throw new StorageError('broken-invariant', `change ${entry.seq} is pending and would count as landed`);
-    await this.store.commit([], [{ key: this.single('landed'), value: packRow([seq]) }]);
-    await this.#settled(seq);
+  async isPending(seq: number): Promise<boolean> {
+    return (await this.store.get(this.#entryKey(seq))) !== undefined;
+  }
+
+  /**
+   * These changes are on Gitee and in the base: takes them out of the overlay, unless written since. `last` are rows
+   * that change with the last of them.
+   */
+  async drop(seqs: SeqSet, last: readonly Write[] = []): Promise<void> {
+    const ranges = [...seqs.ranges()];
+    const final = ranges.pop();
+    for (const range of ranges) await this.#dropRange(range, []);
+    if (final) await this.#dropRange(final, last);
+    else if (last.length > 0) await this.store.commit([], last);
+    await this.#settled(seqs);
+  }
+
+  /** A row that says how far the journal is empty. */
+  floorWrite(): Write {
+    return { key: this.single('landed'), value: packRow([this.floorSeq]) };
   }
 
   /**
@@ -281,7 +272,7 @@ export class Journal {
       if (!(await this.store.commit(preconditions, writes))) continue;
       this.#pending = Math.max(0, this.#pending - 1);
       if (isNewest && !earlier) this.#quarantined += 1;
-      await this.#readOldest();
+      await this.#settled(SeqSet.range(entry.seq, entry.seq));
       return;
     }
     throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
@@ -379,15 +370,42 @@ export class Journal {
     return body;
   }
 
-  async #settled(lastSeq: number): Promise<void> {
-    this.#landedSeq = Math.max(this.#landedSeq, lastSeq);
-    this.#lastSeq = Math.max(this.#lastSeq, lastSeq);
-    await this.#readOldest();
+  async #dropRange(range: { first: number; last: number }, last: readonly Write[]): Promise<void> {
+    const start = this.keys.key('journal', u64(range.first));
+    const end = this.keys.key('journal', u64(range.last + 1));
+    for (let race = 0; race < RACES_MAX;) {
+      const page = await this.store.page(start, end, DROP_PAGE);
+      const entries = page.map((row) => decodeEntry(row.value));
+      const preconditions: Precondition[] = [];
+      const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
+      const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
+      entries.forEach((entry, i) => {
+        const { key, value, row } = newest[i]!;
+        writes.push(...this.bodies.condemn(entry.record?.body));
+        if (row?.seq !== entry.seq) return;
+        preconditions.push({ key, value });
+        writes.push({ key, value: undefined });
+      });
+      const isLast = page.length < DROP_PAGE;
+      if (isLast) writes.push(...last);
+      if (writes.length > 0 && !(await this.store.commit(preconditions, writes))) {
+        race += 1;
+        continue;
+      }
+      this.#pending = Math.max(0, this.#pending - page.length);
+      if (isLast) return;
+    }
+    throw new StorageError('broken-invariant', `changes up to ${range.last} do not settle`);
   }
 
-  async #readOldest(): Promise<void> {
+  async #settled(seqs: SeqSet): Promise<void> {
+    // The limit is read first: what is appended while the journal is looked at has a higher seq.
+    const closable = this.closableSeq;
     const [first] = await this.store.page(this.keys.key('journal'), prefixEnd(this.keys.key('journal')), 1);
-    this.#oldestMs = first && decodeEntry(first.value).appendedMs;
+    const oldest = first && decodeEntry(first.value);
+    this.#oldestMs = oldest?.appendedMs;
+    this.#floorSeq = Math.max(this.#floorSeq, Math.min(closable, (oldest?.seq ?? Infinity) - 1));
+    this.onSettled(seqs, this.floorSeq);
   }
 
   async #newestRow(key: string): Promise<NewestBefore> {

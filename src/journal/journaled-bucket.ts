@@ -103,7 +103,7 @@ export class JournaledBucket implements BucketState {
 
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
     const { bucket, landings, observer } = this.deps;
-    if (landings.want(seq)) this.deps.onWork();
+    if (await landings.want(seq)) this.deps.onWork();
     const landed = await landings.wait(seq, options);
     observer.count('gateway_barrier_waits_total', { bucket, result: landed ? 'landed' : 'timeout' });
     return landed;

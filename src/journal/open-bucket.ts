@@ -11,11 +11,12 @@ import type { LayoutRules } from '../format/tree-layout.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { BaseDirectory } from '../index/base-directory.js';
 import type { ChunkCensus } from '../index/chunk-census.js';
-import { KeyIndex } from '../index/key-index.js';
+import { KeyIndex, type BaseMarker } from '../index/key-index.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import { BaseHolder } from './base-holder.js';
 import { StorageError } from '../index/errors.js';
+import { Claims } from './claims.js';
 import { checkBucket, type CheckOptions, type CheckStep } from './check.js';
 import { Committer, type CommitterTimings } from './committer.js';
 import { Condition } from './condition.js';
@@ -25,6 +26,7 @@ import { HeadSync } from './head-sync.js';
 import { Journal } from './journal.js';
 import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
+import { SeqSet } from './seq-set.js';
 import { checkBinding, readBinding, writeBinding } from './state-binding.js';
 
 export interface BucketPlace {
@@ -117,18 +119,17 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   const journal = await Journal.open(deps.overlay, stateName, { clock, failpoints });
   const directory = new BaseDirectory(own);
   const bases = new BaseHolder(await openBase(directory, clock));
-  // Killed after the base took a batch and before the overlay let go of it.
-  const baseSeq = bases.peek?.marker?.landedSeq ?? 0;
-  if (baseSeq > journal.landedSeq) await journal.drop(baseSeq);
   const identity = await GatewayIdentity.open(journal);
+  const claims = await Claims.open(journal, identity);
+  await finishLanding(journal, claims, bases.peek?.marker);
   const condition = new Condition(bucket.name, identity, { clock, log, observer });
-  const landings = new Landings(journal.landedSeq, clock);
+  const landings = new Landings(journal, clock);
   const headLock = new Semaphore(1);
   const shared = {
     bucket: bucket.name,
     repositoryId: () => repository.id,
     rules: bucket.layout,
-    ...{ remote, journal, identity, bases, condition, landings, clock, log, observer },
+    ...{ remote, journal, identity, claims, bases, condition, landings, clock, log, observer },
   };
   const sync = new HeadSync({ ...shared, directory, census: deps.census });
   const committer = new Committer({
@@ -173,12 +174,12 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     stop: async (graceMs) => {
       committer.flush();
       const signal = new AbortController().signal;
-      await landings.wait(journal.lastPendingSeq, { timeoutMs: graceMs, signal });
+      await landings.waitUpTo(journal.lastPendingSeq, { timeoutMs: graceMs, signal });
       await Promise.all([committer.stop(), follower.stop()]);
     },
     settle: (options) => {
-      if (landings.want(journal.lastPendingSeq)) committer.wake();
-      return landings.wait(journal.lastPendingSeq, options);
+      if (landings.wantUpTo(journal.lastPendingSeq)) committer.wake();
+      return landings.waitUpTo(journal.lastPendingSeq, options);
     },
     close: () => bases.close(),
     kick: () => {
@@ -205,6 +206,20 @@ async function openBase(directory: BaseDirectory, clock: Clock): Promise<KeyInde
   if (index.marker) return index;
   await index.close(); // an empty environment where a base was: it is built anew
   return undefined;
+}
+
+/** Killed after the base took a batch and before the overlay let go of it. */
+async function finishLanding(
+  journal: Journal,
+  claims: Claims,
+  marker: BaseMarker | undefined,
+): Promise<void> {
+  if (!marker) return;
+  if (marker.landedSeq > journal.floorSeq) await journal.drop(SeqSet.range(0, marker.landedSeq));
+  for (const id of marker.batches ?? []) {
+    const claim = claims.get(id);
+    if (claim && claim.state !== 'landed') await claims.land([claim]);
+  }
 }
 
 /** Runs at most once per interval. */

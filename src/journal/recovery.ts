@@ -9,14 +9,12 @@ import type { Batch } from './batch.js';
 import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
-import type { Landings } from './landings.js';
 import { ChangeFailed } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
 
 export interface RecoveryDeps {
   readonly bucket: string;
   readonly journal: Journal;
-  readonly landings: Landings;
   readonly condition: Condition;
   readonly clock: Clock;
   readonly log: Log;
@@ -59,8 +57,11 @@ export class Recovery {
     if (this.deps.journal.pendingCount === 0) this.#narrowedTo = undefined;
   }
 
-  /** @throws the error itself where it must stop the process. */
-  async judge(error: unknown, batch: Batch): Promise<Verdict> {
+  /**
+   * @param batch undefined where the round failed before one was closed
+   * @throws the error itself where it must stop the process
+   */
+  async judge(error: unknown, batch: Batch | undefined): Promise<Verdict> {
     if (error instanceof StorageError && error.code === 'broken-invariant') throw error;
     if (error instanceof ChangeFailed) return this.#missingBytes(error, [error.entry]);
     if (!(error instanceof RemoteError)) return this.#later(error);
@@ -70,7 +71,7 @@ export class Recovery {
     }
     if (error.code === 'chunk-missing' || error.code === 'chunk-corrupt')
       return this.#missingBytes(error, await this.#naming(batch, error.oids));
-    if (error.code === 'push-too-large' || error.isPoison) {
+    if (batch && (error.code === 'push-too-large' || error.isPoison)) {
       const named = await this.#naming(batch, error.oids);
       return named.length > 0 ? this.#setAside(named, error) : this.#narrow(error, batch);
     }
@@ -110,7 +111,7 @@ export class Recovery {
   }
 
   async #setAside(entries: readonly JournalEntry[], error: RemoteError | ChangeFailed): Promise<Verdict> {
-    const { bucket, journal, landings, log } = this.deps;
+    const { bucket, journal, log } = this.deps;
     const code = error instanceof RemoteError ? error.code : `chunk-${error.cause.code}`;
     for (const entry of entries) {
       await journal.quarantine(entry, { code, message: error.message });
@@ -122,22 +123,16 @@ export class Recovery {
         error,
       });
     }
-    // Nothing before the first pending change is left to wait for. The limit is read first: what is appended
-    // while the journal is looked through has a higher seq.
-    const closable = journal.closableSeq;
-    const passedSeq = Math.min(((await firstPendingSeq(journal)) ?? Infinity) - 1, closable);
-    await journal.pass(passedSeq);
-    landings.advance(passedSeq);
     this.#failures = 0;
     this.#missing = 0;
     return { result: 'quarantined', waitMs: 0 };
   }
 
   /** Changes of the batch whose objects name one of the chunks. */
-  async #naming(batch: Batch, oids: readonly string[]): Promise<JournalEntry[]> {
+  async #naming(batch: Batch | undefined, oids: readonly string[]): Promise<JournalEntry[]> {
     const wanted = new Set(oids);
     const found: JournalEntry[] = [];
-    if (wanted.size === 0) return found;
+    if (!batch || wanted.size === 0) return found;
     for (const { seq } of batch.net.values()) {
       const entry = await this.deps.journal.entry(seq); // its chunks may have been cut anew
       const body =
@@ -151,9 +146,4 @@ export class Recovery {
     }
     return found;
   }
-}
-
-async function firstPendingSeq(journal: Journal): Promise<number | undefined> {
-  for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) return entry.seq;
-  return undefined;
 }

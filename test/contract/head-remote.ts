@@ -291,17 +291,39 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       for (const { timeMs } of entries) expect(timeMs).toBeGreaterThan(1_500_000_000_000);
     });
 
-    test('the last seq of a gateway is that of its newest commit', async () => {
+    test('the commits of a log are told newest first, with trailers and parent', async () => {
       await remote.fetch();
       const first = landed(await push(null, put('a', '1')));
       const second = landed(await push(first, put('a', '2')));
       const theirs = await fixture.foreignCommit({ x: '1' });
       await remote.fetch();
-      expect(await remote.lastSeqOf(theirs, 'gw-1')).toBe(20);
-      expect(await remote.lastSeqOf(second, 'gw-1')).toBe(20);
-      expect(await remote.lastSeqOf(first, 'gw-1')).toBe(10);
-      expect(await remote.lastSeqOf(theirs, 'gw')).toBe(0);
-      expect(await remote.lastSeqOf(theirs, 'gw-2')).toBe(0);
+      const own = async (head: CommitId, id: string, since: CommitId | null = null) =>
+        (await collect(remote.ownCommits(head, id, since))).map(({ commit, parent, trailers }) => [
+          commit,
+          parent,
+          trailers.get('Journal-Seq'),
+        ]);
+      const both = [
+        [second, first, '11..20'],
+        [first, null, '1..10'],
+      ];
+      expect(await own(theirs, 'gw-1')).toEqual(both);
+      expect(await own(second, 'gw-1')).toEqual(both);
+      expect(await own(theirs, 'gw-1', first)).toEqual([both[0]]);
+      expect(await own(theirs, 'gw-1', theirs)).toEqual([]);
+      expect(await own(theirs, 'gw')).toEqual([]);
+      expect(await own(theirs, 'gw-2')).toEqual([]);
+    });
+
+    test('a commit that changes nothing is made where it is asked for, and only there', async () => {
+      const base = await fixture.foreignCommit({ a: '1' });
+      await remote.fetch();
+      const request = { expectedHead: base, edits: [put('a', '1')], subject: 'fence', trailers: [] };
+      expect(await remote.push(request)).toEqual({ kind: 'unchanged', head: base });
+      const fence = landed(await remote.push({ ...request, evenIfUnchanged: true }));
+      expect(await remote.fetch()).toBe(fence);
+      expect(await collect(remote.diff(base, fence))).toEqual([]);
+      expect(await remote.isAncestor(base, fence)).toBe(true);
     });
 
     test('a rewritten history is fetched and known as no descendant; what is kept stays readable', async () => {

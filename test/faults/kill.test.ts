@@ -21,6 +21,7 @@ const STAGES = [
   'committer.chunksRemote',
   'git.afterObjects',
   'committer.beforePush',
+  'committer.claimed',
   'committer.afterPush',
   'committer.afterLanded',
   'committer.baseApplied',

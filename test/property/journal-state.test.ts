@@ -14,6 +14,7 @@ const POINTS = [
   'committer.batchClosed',
   'committer.chunksRemote',
   'committer.beforePush',
+  'committer.claimed',
   'committer.afterLanded',
   'committer.baseApplied',
   'committer.overlayDropped',

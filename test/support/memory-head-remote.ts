@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { RemoteError } from '../../src/gitee/errors.js';
 import type {
   HeadRemote,
+  OwnCommit,
   PathChange,
   PathEdit,
   PushRequest,
@@ -131,7 +132,7 @@ export class MemoryHeadRemote implements HeadRemote {
       expectedHead === null ? new Map<string, Uint8Array>() : this.repository.commit(expectedHead).tree;
     const tree = await applyEdits(old, request.edits);
     const changed = changedPaths(old, tree);
-    if (changed.length === 0) return { kind: 'unchanged', head: expectedHead };
+    if (changed.length === 0 && !request.evenIfUnchanged) return { kind: 'unchanged', head: expectedHead };
     await this.beforePush();
     this.#check(signal);
     this.#failIfAsked('push');
@@ -197,14 +198,14 @@ export class MemoryHeadRemote implements HeadRemote {
     }
   }
 
-  async lastSeqOf(head: CommitId, gatewayId: string): Promise<number> {
-    for (const { trailers } of this.#line(head)) {
-      const value = (name: string) => trailers.find(([key]) => key === name)?.[1];
-      if (value('Gateway-Id') !== gatewayId) continue;
-      const match = /^(\d+)(?:\.\.(\d+))?$/.exec(value('Journal-Seq') ?? '');
-      if (match) return Number(match[2] ?? match[1]);
+  async *ownCommits(head: CommitId, logId: string, since: CommitId | null): AsyncIterable<OwnCommit> {
+    const outside = new Set(since === null ? [] : [...this.#line(since)].map(({ id }) => id));
+    for (const { id, parent, trailers } of this.#line(head)) {
+      if (outside.has(id)) return;
+      const named = new Map(trailers);
+      if (named.get('Log-Id') === logId || named.get('Gateway-Id') === logId)
+        yield { commit: id, parent, trailers: named };
     }
-    return 0;
   }
 
   async keep(commit: CommitId): Promise<void> {

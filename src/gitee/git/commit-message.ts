@@ -22,9 +22,3 @@ export function parseTrailers(message: string): Map<string, string> {
   }
   return trailers;
 }
-
-/** The end of a `Journal-Seq: a..b` (or `a`), or undefined where it is none. */
-export function seqEndOf(trailers: ReadonlyMap<string, string>): number | undefined {
-  const match = /^(\d{1,15})(?:\.\.(\d{1,15}))?$/.exec(trailers.get('Journal-Seq') ?? '');
-  return match ? Number(match[2] ?? match[1]) : undefined;
-}

@@ -1,8 +1,8 @@
 import type { CommitId, TreePath } from '../../format/ids.js';
 import { RemoteError } from '../errors.js';
-import type { PathChange, TreeFile } from '../remote.js';
+import type { OwnCommit, PathChange, TreeFile } from '../remote.js';
 import { readBlobs } from './bulk-blobs.js';
-import { parseTrailers, seqEndOf } from './commit-message.js';
+import { parseTrailers } from './commit-message.js';
 import { LocalDamageError } from './failures.js';
 import {
   EMPTY_TREE,
@@ -112,27 +112,24 @@ export class CommitReader {
     throw new LocalDamageError(`merge-base: ${result.stderr.trim()}`);
   }
 
-  /**
-   * The newest commit of a gateway has its highest seq: each of its commits is built on the one before. The grep
-   * finds candidates; only a trailer counts, not a message that quotes one.
-   */
-  async lastSeqOf(head: CommitId, gatewayId: string): Promise<number> {
+  /** The grep finds candidates; only a trailer counts, not a message that quotes one. */
+  async *ownCommits(
+    head: CommitId,
+    logId: string,
+    since: CommitId | null,
+  ): AsyncGenerator<OwnCommit, void, undefined> {
     await this.require(head);
-    const args = [
-      'log',
-      '-z',
-      '--format=%B',
-      '--fixed-strings',
-      `--grep=Gateway-Id: ${gatewayId}`,
-      head,
-      '--',
-    ];
-    for await (const record of splitRecords(this.local.program.stream(args), 0)) {
-      const trailers = parseTrailers(record.toString('utf8'));
-      const seq = trailers.get('Gateway-Id') === gatewayId ? seqEndOf(trailers) : undefined;
-      if (seq !== undefined) return seq;
+    if (since !== null) await this.require(since);
+    const args = ['log', '-z', '--format=%H %P%n%B', '--fixed-strings', `--grep=-Id: ${logId}`, head];
+    const outside = since === null ? [] : [`^${since}`];
+    for await (const record of splitRecords(this.local.program.stream([...args, ...outside, '--']), 0)) {
+      const text = record.toString('utf8');
+      const lineEnd = text.indexOf('\n');
+      const [commit, parent] = text.slice(0, lineEnd).split(' ');
+      const trailers = parseTrailers(text.slice(lineEnd + 1));
+      if (trailers.get('Log-Id') !== logId && trailers.get('Gateway-Id') !== logId) continue;
+      yield { commit: commit as CommitId, parent: parent ? (parent as CommitId) : null, trailers };
     }
-    return 0;
   }
 
   /**

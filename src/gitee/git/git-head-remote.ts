@@ -8,7 +8,7 @@ import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId, TreePath } from '../../format/ids.js';
 import type { LineUse } from '../../line/health.js';
 import { RemoteError } from '../errors.js';
-import type { HeadRemote, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
+import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
 import { CommitReader } from './commit-reader.js';
 import { formatMessage } from './commit-message.js';
@@ -96,8 +96,8 @@ export class GitHeadRemote implements HeadRemote {
     return this.#reading(() => this.#reader.isAncestor(ancestor, head));
   }
 
-  async lastSeqOf(head: CommitId, gatewayId: string): Promise<number> {
-    return this.#reading(() => this.#reader.lastSeqOf(head, gatewayId));
+  ownCommits(head: CommitId, logId: string, since: CommitId | null): AsyncIterable<OwnCommit> {
+    return this.#readingStream(() => this.#reader.ownCommits(head, logId, since));
   }
 
   async keep(commit: CommitId): Promise<void> {
@@ -170,7 +170,8 @@ export class GitHeadRemote implements HeadRemote {
     const { store, program } = this.#local;
     const oldTree = expectedHead === null ? null : await store.readRoot(expectedHead);
     const built = await this.#builder.build(oldTree, plan);
-    if (built.changes.size === 0) return { kind: 'unchanged', head: expectedHead };
+    if (built.changes.size === 0 && !request.evenIfUnchanged)
+      return { kind: 'unchanged', head: expectedHead };
     await assertExactChange(program, oldTree ?? EMPTY_TREE, built.tree, built.changes, signal);
     const commit = (await store.writeCommit({
       tree: built.tree,

@@ -44,6 +44,9 @@ describe('a bucket of preset generic', () => {
       'Gateway-Id': expect.stringMatching(/^[0-9a-f-]{36}$/),
       'Gateway-Epoch': '1',
       'Journal-Seq': '1..2',
+      'Log-Id': expect.stringMatching(/^[0-9a-f-]{36}$/),
+      'Batch-Id': expect.stringMatching(/^1-[0-9a-f]{24}$/),
+      Base: 'none',
     });
   });
 

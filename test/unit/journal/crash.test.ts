@@ -11,6 +11,7 @@ const POINTS = [
   'committer.afterUpload',
   'committer.chunksRemote',
   'committer.beforePush',
+  'committer.claimed',
   'committer.afterLanded',
   'committer.baseApplied',
   'committer.overlayDropped',

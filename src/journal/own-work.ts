@@ -1,0 +1,87 @@
+/** What the commits of this log that stand on the branch say: which of our changes have landed. */
+import type { CommitId } from '../format/ids.js';
+import type { HeadRemote, OwnCommit } from '../gitee/remote.js';
+import type { Claim, Claims } from './claims.js';
+import type { GatewayIdentity } from './gateway-identity.js';
+import { SeqSet } from './seq-set.js';
+
+export interface OwnWork {
+  /** Everything up to here has landed: said by commits of versions that knew no batch ids. */
+  readonly seq: number;
+  readonly landed: readonly Claim[];
+  /** Undecided claims that can't land any more: the branch has left their base without them. */
+  readonly dead: readonly Claim[];
+  /** A commit of ours that this log knows nothing of: the log went back in time. */
+  readonly unknown: string | undefined;
+}
+
+/** Trailers of a commit on this base. */
+export function ownTrailers(identity: GatewayIdentity, claim: Claim): (readonly [string, string])[] {
+  const first = claim.seqs.first;
+  // Older versions take everything up to this number for landed, so it is told only where that is so.
+  const isHonest = first !== undefined && claim.floorSeq >= first;
+  return [
+    ['Gateway-Id', identity.id],
+    ['Gateway-Epoch', String(identity.epoch)],
+    ...(isHonest ? [['Journal-Seq', `${first}..${claim.floorSeq}`] as const] : []),
+    ['Log-Id', identity.id],
+    ['Batch-Id', claim.id],
+    ['Base', baseText(claim.base)],
+  ];
+}
+
+/** Looks through the commits between two heads (`since` null: all). */
+export async function findOwnWork(
+  source: { remote: HeadRemote; claims: Claims; identity: GatewayIdentity },
+  head: CommitId | null,
+  since: CommitId | null,
+): Promise<OwnWork> {
+  const { remote, claims, identity } = source;
+  const open = new Map(
+    claims.undecided.filter(({ base }) => base !== head).map((claim) => [claim.number, claim]),
+  );
+  const landed: Claim[] = [];
+  let seq = 0;
+  let unknown: string | undefined;
+  const told = head === null ? [] : remote.ownCommits(head, identity.id, since);
+  for await (const commit of told) {
+    const batchId = commit.trailers.get('Batch-Id');
+    if (batchId === undefined) {
+      // The newest one has the highest number: each is built on the one before.
+      const end = seqEndOf(commit);
+      if (end === undefined || seq > 0) continue;
+      if (end > identity.attemptedSeq) unknown ??= `seq ${end}`;
+      else seq = end;
+      if (open.size === 0) break;
+      continue;
+    }
+    // Cherry-picked or rebased by somebody: their change, not ours.
+    if (commit.trailers.get('Base') !== baseText(commit.parent)) continue;
+    const claim = claims.find(batchId);
+    if (claim === 'unknown') unknown ??= `batch ${batchId}`;
+    else if (claim !== 'forgotten') {
+      landed.push(claim);
+      open.delete(claim.number);
+    }
+    // Claims land in the order of their numbers: what is undecided and newer than this one is not below it.
+    if (claim === 'forgotten') break;
+    if (claim !== 'unknown' && [...open.keys()].every((number) => number > claim.number)) break;
+  }
+  return { seq, landed, dead: [...open.values()], unknown };
+}
+
+/** The changes that have landed. */
+export function* landedSeqs({ seq, landed }: OwnWork): Generator<SeqSet> {
+  if (seq > 0) yield SeqSet.range(0, seq);
+  for (const claim of landed) yield claim.seqs;
+}
+
+/** The end of a `Journal-Seq: a..b` (or `a`), or undefined where it is none. */
+export function seqEndOf({ trailers }: Pick<OwnCommit, 'trailers'>): number | undefined {
+  const match = /^(\d{1,15})(?:\.\.(\d{1,15}))?$/.exec(trailers.get('Journal-Seq') ?? '');
+  return match ? Number(match[2] ?? match[1]) : undefined;
+}
+
+function baseText(base: CommitId | null): string {
+  return base ?? 'none';
+}
