@@ -7,6 +7,8 @@ import { PUSH_CELLS } from './cells.js';
 import { ClientHost } from './client-host.js';
 import { LineNetwork } from './network.js';
 import { Office, USER } from './office.js';
+import { PULL_CELLS } from './pull-cells.js';
+import { runPullCell } from './pull-cell.js';
 import { runPushCell } from './push-cell.js';
 
 const [name, prefix, directory, checkout] = process.argv.slice(2) as [string, string, string, string];
@@ -23,9 +25,12 @@ async function main(): Promise<void> {
       password: office.password,
       ca: await readFile(office.certificateFile, 'utf8'),
     });
-    const cell = PUSH_CELLS.find((candidate) => candidate.name === name);
-    if (!cell) throw new Error(`no cell ${name}`);
-    console.log(JSON.stringify(await runPushCell(cell, { network, office, client, directory })));
+    const tools = { network, office, client, directory };
+    const push = PUSH_CELLS.find((cell) => cell.name === name);
+    const pull = PULL_CELLS.find((cell) => cell.name === name);
+    if (push) console.log(JSON.stringify(await runPushCell(push, tools)));
+    else if (pull) console.log(JSON.stringify(await runPullCell(pull, tools)));
+    else throw new Error(`no cell ${name}`);
   } finally {
     client?.close();
     await office.stop();

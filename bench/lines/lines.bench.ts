@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { CORE_CELLS, PUSH_CELLS, type PushCell } from './cells.js';
 import { LineNetwork } from './network.js';
-import type { PushResult } from './push-cell.js';
+import { PULL_CELLS, type PullCell } from './pull-cells.js';
+import { tableHead, tableRow, type CellResult } from './result.js';
 
 const HELP = `npm run bench -- lines [--filter REGEX] [--all] [--parallel N] [--checkout DIR] [--list]
 
@@ -18,22 +19,7 @@ const HELP = `npm run bench -- lines [--filter REGEX] [--all] [--parallel N] [--
   --keep           keep logs and samples of cells that passed, too
 `;
 
-const COLUMNS: readonly (readonly [string, (row: PushResult) => string])[] = [
-  ['cell', (r) => r.name],
-  ['', (r) => (r.ok ? 'ok' : 'FAILED')],
-  ['line s', (r) => r.lineSeconds.toFixed(0)],
-  ['outage s', (r) => r.outageSeconds.toFixed(0)],
-  ['took s', (r) => r.tookSeconds.toFixed(0)],
-  ['ratio', (r) => ((r.tookSeconds - r.outageSeconds) / r.lineSeconds).toFixed(2)],
-  ['wire', (r) => r.wireFactor.toFixed(2)],
-  ['unsent MiB', (r) => r.peakUnsentMiB.toFixed(0)],
-  ['quiet s', (r) => r.quietClientSeconds.toFixed(1)],
-  ['quiet inside s', (r) => r.quietInsideSeconds.toFixed(1)],
-  ['s3 503', (r) => String(r.s3Refusals)],
-  ['5xx', (r) => String(r.clientErrors)],
-  ['retries', (r) => String(r.retries)],
-  ['small s', (r) => (r.smallPushes > 0 ? `${r.slowestSmallSeconds.toFixed(1)} of ${r.smallPushes}` : '')],
-];
+const CELLS: readonly (PushCell | PullCell)[] = [...PUSH_CELLS, ...PULL_CELLS];
 
 /** `npm run bench -- lines`: the matrix of lines (bench/README.md). The exit status is 1 where a cell failed. */
 export async function lines(args: readonly string[]): Promise<void> {
@@ -52,8 +38,7 @@ export async function lines(args: readonly string[]): Promise<void> {
   if (values.help) return console.log(HELP);
   const cells = choose(values);
   if (values.list) return cells.forEach((cell) => console.log(cell.name));
-  console.log(`| ${COLUMNS.map(([title]) => title).join(' | ')} |`);
-  console.log(`|${COLUMNS.map(() => ' --- |').join('')}`);
+  console.log(tableHead());
   const queue = [...cells];
   const checkout = path.resolve(values.checkout);
   const worker = async () => {
@@ -68,23 +53,27 @@ export async function lines(args: readonly string[]): Promise<void> {
   await Promise.all(Array.from({ length: Number(values.parallel) }, worker));
 }
 
-function choose(values: { filter?: string | undefined; all: boolean; list: boolean }): readonly PushCell[] {
+function choose(values: {
+  filter?: string | undefined;
+  all: boolean;
+  list: boolean;
+}): readonly (PushCell | PullCell)[] {
   if (values.filter !== undefined) {
     const filter = new RegExp(values.filter);
-    return PUSH_CELLS.filter((cell) => filter.test(cell.name));
+    return CELLS.filter((cell) => filter.test(cell.name));
   }
-  if (values.all || values.list) return PUSH_CELLS;
-  return PUSH_CELLS.filter((cell) => CORE_CELLS.includes(cell.name));
+  if (values.all || values.list) return CELLS;
+  return CELLS.filter((cell) => CORE_CELLS.includes(cell.name));
 }
 
 const running = new Set<() => void>();
 let networks = 0;
 
-async function runCell(cell: PushCell, checkout: string, keeps: boolean): Promise<void> {
+async function runCell(cell: PushCell | PullCell, checkout: string, keeps: boolean): Promise<void> {
   networks += 1;
   const network = new LineNetwork(`${process.env['BENCH_PREFIX'] ?? 'lines'}${process.pid}x${networks}`);
   const directory = await mkdtemp(path.join(tmpdir(), 'lines-'));
-  let result: PushResult | undefined;
+  let result: CellResult | undefined;
   let text = '';
   try {
     await network.up(cell.line);
@@ -103,15 +92,18 @@ async function runCell(cell: PushCell, checkout: string, keeps: boolean): Promis
     await once(child, 'close');
     running.delete(end);
     const last = text.trim().split('\n').at(-1) ?? '';
-    if (last.startsWith('{')) result = JSON.parse(last) as PushResult;
+    if (last.startsWith('{')) result = JSON.parse(last) as CellResult;
+  } catch (error) {
+    text += String(error);
   } finally {
     await network.down();
   }
-  if (result?.ok !== true) process.exitCode = 1;
-  if (result) console.log(`| ${COLUMNS.map(([, show]) => show(result)).join(' | ')} |`);
+  const isGood = result?.problems.length === 0;
+  if (!isGood) process.exitCode = 1;
+  if (result) console.log(tableRow(result));
   else console.log(`${cell.name}: no result\n${text.slice(-2000)}`);
   for (const problem of result?.problems ?? []) console.log(`  ${cell.name}: ${problem}`);
-  await clean(directory, keeps || result?.ok !== true);
+  await clean(directory, keeps || !isGood);
 }
 
 /** What is large goes; logs and samples of a cell that failed stay. */

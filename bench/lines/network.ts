@@ -162,6 +162,9 @@ export class LineNetwork {
 
   async #address(host: Host, device: string, address: string): Promise<void> {
     await this.#ip(host, `addr add ${address}/24 dev ${device}`);
+    // What Linux does unless somebody chose otherwise, whatever this machine has.
+    const network = address.replace(/\.\d+$/, '.0/24');
+    await this.#ip(host, `route change ${network} dev ${device} src ${address} congctl cubic`);
   }
 
   async #neighbour(host: Host, device: string, address: string, mac: string): Promise<void> {

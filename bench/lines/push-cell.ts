@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeImage } from '../../test/support/image.js';
 import { run } from '../../test/support/child.js';
 import { ELEVEN_MB_LAYERS, SMALL_LAYERS, type LineEvent, type PushCell } from './cells.js';
+import type { CellTools } from './cell-tools.js';
 import type { ClientAnswer } from './client-main.js';
-import type { ClientHost } from './client-host.js';
-import type { LineNetwork } from './network.js';
-import { USER, type Office } from './office.js';
+
+import { USER } from './office.js';
+import type { CellResult } from './result.js';
 import { pieces, type BlobSpec } from './random-bytes.js';
 import { SocketWatch } from './sockets.js';
 import { GatewayWatch } from './watch.js';
@@ -20,36 +21,11 @@ const LINE_FACTOR = 1.15;
 const LINE_EXTRA_SECONDS = 15;
 const SMALL_SECONDS = 10;
 const GIVE_UP_SECONDS = 900;
-
-export interface PushResult {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly problems: readonly string[];
-  readonly lineSeconds: number;
-  readonly outageSeconds: number;
-  readonly tookSeconds: number;
-  /** Bytes that crossed the wire to those of the images: above 1 is what was sent twice. */
-  readonly wireFactor: number;
-  readonly peakUnsentMiB: number;
-  readonly quietClientSeconds: number;
-  readonly quietInsideSeconds: number;
-  /** Answers 503 of the S3 listener, and answers of 500 and above that clients saw. */
-  readonly s3Refusals: number;
-  readonly clientErrors: number;
-  readonly retries: number;
-  readonly slowestSmallSeconds: number;
-  readonly smallPushes: number;
-}
-
-interface Tools {
-  readonly network: LineNetwork;
-  readonly office: Office;
-  readonly client: ClientHost;
-  readonly directory: string;
-}
+/** What the pushes beside a copy may have unsent themselves. */
+const DRAINED_BYTES = 12e6;
 
 /** Runs one cell: line, load and events as it says, and holds what was seen to the bounds. */
-export async function runPushCell(cell: PushCell, tools: Tools): Promise<PushResult> {
+export async function runPushCell(cell: PushCell, tools: CellTools): Promise<CellResult> {
   const { network, office } = tools;
   const watch = new GatewayWatch(network);
   const client = new SocketWatch(network, 'client', [443]);
@@ -74,7 +50,7 @@ export async function runPushCell(cell: PushCell, tools: Tools): Promise<PushRes
   const refused = await office.answers('s3');
   const toClients = await office.answers('registry');
   return {
-    ...{ name: cell.name, ok: problems.length === 0, problems, lineSeconds, outageSeconds, tookSeconds },
+    ...{ name: cell.name, problems, lineSeconds, outageSeconds, tookSeconds },
     wireFactor: (watch.last?.toGiteeBytes ?? 0) / Math.max(1, outcome.bytes),
     peakUnsentMiB: watch.peak(UNSENT) / 1024 ** 2,
     quietClientSeconds: client.longestSeconds,
@@ -100,7 +76,7 @@ class PushRun {
 
   constructor(
     private readonly cell: PushCell,
-    private readonly tools: Tools,
+    private readonly tools: CellTools,
     private readonly watch: GatewayWatch,
   ) {}
 
@@ -206,9 +182,10 @@ class PushRun {
   /** The copy returns before its bytes are sent; pushes go on until they are. */
   async #untilSent(): Promise<void> {
     const deadline = this.watch.seconds + GIVE_UP_SECONDS;
-    do {
-      await sleep(1_000);
-    } while ((this.watch.last?.metrics.get(UNSENT) ?? 0) > 12e6 && this.watch.seconds < deadline);
+    // No figure is not zero: the gateway may not have answered in that second.
+    const isSent = () => (this.watch.last?.metrics.get(UNSENT) ?? Infinity) < DRAINED_BYTES;
+    do await sleep(2_000);
+    while (!isSent() && this.watch.seconds < deadline);
   }
 
   /** One after the other with a breath between; beside a copy each second one is of 11 MB. */

@@ -60,9 +60,11 @@ export class SocketWatch {
       seen.add(name);
       const acked = Number(/bytes_acked:(\d+)/.exec(line)?.[1] ?? 0);
       const received = Number(/bytes_received:(\d+)/.exec(line)?.[1] ?? 0);
-      // The last data went out: this side waits for the other.
+      // The last data went out: this side waits for the other. The kernel's clock has 4 ms: a client sends its next
+      // request within them, and no answer to a client comes as fast; inside, answers do.
       const lastSent = Number(/lastsnd:(\d+)/.exec(line)?.[1] ?? 0);
-      const isWaiting = lastSent < Number(/lastrcv:(\d+)/.exec(line)?.[1] ?? 0);
+      const lastReceived = Number(/lastrcv:(\d+)/.exec(line)?.[1] ?? 0);
+      const isWaiting = lastSent < lastReceived || (lastSent === lastReceived && this.host === 'client');
       this.#note(name, Number(peer.slice(peer.lastIndexOf(':') + 1)), { acked, received, isWaiting, nowMs });
     }
     for (const name of this.#connections.keys()) if (!seen.has(name)) this.#connections.delete(name);

@@ -18,6 +18,7 @@ export const FAULT_NAMES = [
   'lfs-upload-status',
   'lfs-upload-cut',
   'lfs-upload-lose-after-accept',
+  'lfs-download-status',
   'lfs-download-cut',
   'lfs-download-corrupt',
   'lfs-download-slow',

@@ -141,6 +141,12 @@ export class LfsDataServer {
   }
 
   async #serve(exchange: Exchange, repository: Repository, claim: LinkClaim): Promise<void> {
+    const refused = this.faults.take('lfs-download-status', {
+      repo: `${repository.owner}/${repository.name}`,
+      oid: claim.oid,
+    });
+    if (refused)
+      throw new HttpFault(refused.status ?? 500, refused.text ?? 'Internal error', retryAfter(refused));
     const sizeBytes = await this.files.size(repository.id, claim.oid);
     if (sizeBytes === undefined) throw new HttpFault(404, 'Not Found');
     const range = parseRange(exchange.header('range'), sizeBytes);

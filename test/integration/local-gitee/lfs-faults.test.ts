@@ -74,6 +74,14 @@ describe('faults of Git LFS and of the API', () => {
     expect(await isThere(bytes)).toBe(true);
   });
 
+  it('lfs-download-status refuses a download and no upload', async () => {
+    const bytes = randomBytes(100);
+    await gitee.fault('lfs-download-status', { count: 1, status: 502 });
+    expect(await lfs.upload(bytes)).toBe(200);
+    expect((await lfs.download(bytes)).status).toBe(502);
+    expect((await lfs.download(bytes)).status).toBe(200);
+  });
+
   it('lfs-download-cut ends the body early', async () => {
     const bytes = randomBytes(1_000_000);
     await lfs.upload(bytes);
