@@ -29,6 +29,8 @@ import { HookParts } from './hook-parts.js';
 import { LfsParts } from './lfs-parts.js';
 import { LoginParts } from './login-parts.js';
 import { s3Audit } from './s3-audit.js';
+import { registryFailureRouter } from './registry-failure-router.js';
+import type { RegistryConditions } from './registry-failure.js';
 import { RunTimeBucketSet } from './run-time-buckets.js';
 import { S3Listener } from './s3-listener.js';
 import { VERSION } from './version.js';
@@ -163,7 +165,14 @@ class ComposedGateway implements Gateway {
     if (routers.length > 0) {
       const { host, port, trustedProxies } = config.web;
       const accessLog = webAccessLog({ clock, log, observer: metrics });
-      this.#web = new WebListener({ host, port, trustedProxies, routers: [accessLog, ...routers], log });
+      const failures = registryFailureRouter({
+        conditions: () => this.#registryConditions(),
+        observer: metrics,
+      });
+      this.#web = new WebListener({
+        ...{ host, port, trustedProxies, log },
+        routers: [accessLog, failures, ...routers],
+      });
     }
     metrics.set('gateway_lfs_quota_bytes', config.gitee.lfsQuotaBytes ?? 0);
     metrics.set('gateway_spool_limit_bytes', config.spoolSoftBytes, { limit: 'soft' });
@@ -254,6 +263,22 @@ class ComposedGateway implements Gateway {
     }
     problems.push(...(this.runTime?.problems() ?? []));
     return problems;
+  }
+
+  /** What stands in the way of a registry. */
+  #registryConditions(): RegistryConditions {
+    const { line, parts } = this.shared;
+    const buckets = this.configured.filter(({ config }) => config.preset === 'registry');
+    return {
+      isStopping: this.#stopping !== undefined,
+      buckets: buckets.map(({ chunks, open }) => {
+        const { frozen, paused, ready } = open.state.status();
+        const pausedBy = paused?.code ?? chunks.uploadsPausedBy?.code;
+        return { isFrozen: frozen !== undefined, isReady: ready, pausedBy };
+      }),
+      line: line.state,
+      nowMs: parts.clock.nowMs(),
+    };
   }
 
   reload(): Promise<void> {

@@ -106,6 +106,12 @@ export const METRICS: readonly MetricRow[] = [
     'Audit events lost, by where: file (nothing could be written), syslog.',
     'where',
   ),
+  counter(
+    'gateway_registry_failures_total',
+    'Failures of the registry that Nginx asked the reason of, by what failed: tag, layer, read.',
+    'task',
+    'reason',
+  ),
   counter('gateway_web_requests_total', 'Requests answered on the web address.', 'status'),
   histogram('gateway_web_request_duration_seconds', 'Time to answer a request on the web address.', SECONDS),
   counter(

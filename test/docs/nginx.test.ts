@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { registryFailure } from '../../src/server/registry-failure.js';
 import { readDocument, ROOT } from './document.js';
 
 const FILES = [
@@ -213,6 +214,17 @@ test('a location with headers of its own says those of every answer again', () =
   const own = blocks.filter((block) => /^\s*add_header/m.test(block));
   expect(own.length).toBeGreaterThan(2);
   for (const block of own) expect(block).toContain('include snippets/registry-headers.conf;');
+});
+
+test('where the gateway cannot be asked, clients read what it says when it knows of nothing in particular', () => {
+  const conditions = {
+    ...{ isStopping: false, buckets: [], nowMs: 0 },
+    line: { isDown: false, uses: [], sinceMs: undefined },
+  };
+  const texts = [...readDocument('nginx/http.conf').matchAll(/^ {4}\S.* '([^']*\p{Script=Han}[^']*)';$/gmu)];
+  expect(texts.map(([, sentence]) => sentence)).toEqual(
+    (['read', 'layer', 'tag'] as const).map((task) => registryFailure(task, conditions).message),
+  );
 });
 
 test('both lists of upstreams name the same ones, with the same options', () => {

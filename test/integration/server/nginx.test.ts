@@ -249,7 +249,7 @@ describe('where the registry fails,', () => {
     for (const status of [500, 503]) {
       fail(status, UNKNOWN);
       const answer = await ask('registry', path, { method, body: Buffer.from('{}') });
-      expect([answer.status, answer.headers['retry-after']]).toEqual([429, '30']);
+      expect([answer.status, answer.headers['retry-after']]).toEqual([429, '10']);
       expect(answer.headers).toMatchObject({
         'content-type': 'application/json',
         'docker-distribution-api-version': 'registry/2.0',
@@ -263,7 +263,7 @@ describe('where the registry fails,', () => {
   test.each(READS)('%s %s is told to try again', async (method, path, message) => {
     fail(500, UNKNOWN);
     const answer = await ask('registry', path, { method });
-    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '30']);
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '10']);
     expect(messageOf(answer)).toEqual({ code: 'UNAVAILABLE', message: expect.stringMatching(message) });
   });
 
