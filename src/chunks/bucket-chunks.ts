@@ -14,6 +14,7 @@ import type { Oid } from '../format/ids.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { ExtentList } from '../index/object-record.js';
+import type { Downlink } from '../line/downlink.js';
 import { Admission } from './admission.js';
 import type { ChunksApi, ChunkStats, Ingested, IngestOptions } from './api.js';
 import { Bell } from './bell.js';
@@ -35,7 +36,6 @@ import { UploadQueue } from './upload-queue.js';
 import { verifyLocal } from './verify.js';
 
 const HOUSEKEEPING_INTERVAL_MS = 60_000;
-const DOWNLOAD_PARALLEL = 16;
 
 export interface ChunkLimits {
   /** `chunk_size`, 8 MiB */
@@ -50,8 +50,6 @@ export interface ChunkLimits {
   readonly diskReserveBytes: number;
   /** 4 */
   readonly uploadParallel: number;
-  /** 16 */
-  readonly downloadParallel?: number;
   /** Estimate at start, 1 MiB/s */
   readonly uplinkInitialBytesPerSecond: number;
   /** How long chunks stay pinned after their upload, and unreferenced ones before they are collected: 24 h */
@@ -64,6 +62,8 @@ export interface BucketChunksOptions {
   readonly directory: string;
   readonly cache: ChunkCache;
   readonly remote: ChunkRemote;
+  /** Shared by all buckets of the line. */
+  readonly downlink: Downlink;
   readonly limits: ChunkLimits;
   readonly clock: Clock;
   readonly log: Log;
@@ -126,11 +126,12 @@ export class BucketChunks implements ChunksApi {
     this.#fetcher = new ChunkFetcher({
       remote,
       cache,
-      downloadParallel: limits.downloadParallel ?? DOWNLOAD_PARALLEL,
+      downlink: options.downlink,
       makeRoom: (bytes) => this.#disk.makeRoom(bytes),
       clock,
       log,
       observer,
+      ...random,
     });
     this.#reader = new ChunkReader(this.#local, this.#fetcher);
     this.#uplink = new UplinkMeter(limits.uplinkInitialBytesPerSecond, clock);

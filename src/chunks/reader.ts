@@ -15,6 +15,7 @@ import type { ChunkSource } from './chunk-source.js';
 import type { ChunkFetcher } from './fetch.js';
 import type { LocalChunks } from './local-chunks.js';
 import { openAhead } from './read-ahead.js';
+import type { ReadRequest } from './read-request.js';
 
 /** Bytes per read and per push into the stream. */
 export const BLOCK_BYTES = 512 * 1024;
@@ -30,16 +31,16 @@ export class ChunkReader {
   ) {}
 
   /** @throws ChunkError; where the download fails, the source's own calls tell */
-  async open(chunk: Chunk): Promise<ChunkSource> {
+  async open(chunk: Chunk, request: ReadRequest = this.fetcher.newRequest()): Promise<ChunkSource> {
     // A chunk that moves (downloaded → cache) between two looks is looked for again, or it would be fetched twice.
     for (let tries = 0; tries < LOCAL_TRIES; tries += 1) {
-      const running = this.fetcher.join(chunk);
+      const running = this.fetcher.join(chunk, request);
       if (running) return running;
       if (!this.local.has(chunk)) break;
       const source = await this.local.open(chunk);
       if (source) return source;
     }
-    return this.fetcher.start(chunk);
+    return this.fetcher.start(chunk, request);
   }
 
   /**
@@ -61,10 +62,12 @@ export class ChunkReader {
   ): AsyncGenerator<Uint8Array> {
     let sentBytes = 0;
     if (startBytes === endBytes) return;
-    const chunks = openAhead(list.range(startBytes, endBytes), (chunk) => this.open(chunk));
+    const request = this.fetcher.newRequest();
+    const chunks = openAhead(list.range(startBytes, endBytes), (chunk) => this.open(chunk, request));
     for await (const { extent, source } of chunks) {
       for await (const block of blocksOf(extent, source, signal)) {
         sentBytes += block.length;
+        request.hasBegun = true;
         yield block;
       }
     }

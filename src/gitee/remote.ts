@@ -7,6 +7,11 @@ import type { Readable } from 'node:stream';
 import type { Chunk } from '../format/extent.js';
 import type { CommitId, TreePath } from '../format/ids.js';
 
+/** Where a download begins: what came before is here already. */
+export interface ChunkOffset {
+  readonly offsetBytes: number;
+}
+
 /** A place that keeps chunks by their SHA-256. */
 export interface ChunkRemote {
   /** Of these chunks, the ones that the remote does not have (any number; asked in batches). */
@@ -16,8 +21,11 @@ export interface ChunkRemote {
    * for a retry. Resolves with the bytes that crossed the line: 0 where the remote had it already.
    */
   put(chunk: Chunk, open: () => Readable, signal?: AbortSignal): Promise<{ sentBytes: number }>;
-  /** Streams one chunk. The caller checks the hash. A cut body is an error event, never an early end. */
-  get(chunk: Chunk, signal?: AbortSignal): Promise<Readable>;
+  /**
+   * Streams one chunk from an offset on (below its size; the whole chunk without one). The caller checks the
+   * hash. A cut body is an error event, never an early end.
+   */
+  get(chunk: Chunk, from?: ChunkOffset, signal?: AbortSignal): Promise<Readable>;
 }
 
 /** One path of a commit. */

@@ -127,9 +127,16 @@ export class LineHealth {
    * through the line. False where that isn't known (any more).
    */
   isDown(use: LineUse): boolean {
-    if (this.#isDown(this.#row(use))) return true;
+    return this.downSinceMs(use) !== undefined;
+  }
+
+  /** When that began which makes isDown() true; undefined where it is false. */
+  downSinceMs(use: LineUse): number | undefined {
+    const row = this.#row(use);
+    if (this.#isDown(row)) return row.run!.sinceMs;
     const dead = this.#dead();
-    return dead !== undefined && dead.failure.code !== 'server-fault' && !this.#heardSince(use, dead.sinceMs);
+    const isForAll = dead && dead.failure.code !== 'server-fault' && !this.#heardSince(use, dead.sinceMs);
+    return isForAll ? dead.sinceMs : undefined;
   }
 
   get state(): LineState {

@@ -22,6 +22,7 @@ export const FAULT_NAMES = [
   'lfs-download-cut',
   'lfs-download-corrupt',
   'lfs-download-slow',
+  'lfs-no-range',
   'lfs-link-expired',
   'lfs-quota-full',
   'lfs-no-verify',

@@ -6,6 +6,7 @@ import type { Bucket } from './bucket.js';
 import { checkReadConditions } from './conditions.js';
 import { ObjectError } from './errors.js';
 import { resolveRange } from './range.js';
+import { TranslatedStream } from './translated-stream.js';
 
 export type { ReadOptions } from './api.js';
 
@@ -27,7 +28,7 @@ export async function headObject(bucket: Bucket, key: ObjectKey, options: ReadOp
 
 /**
  * GetObject. The body is opened before the answer begins, so that an object which is overwritten meanwhile is
- * still read whole, as it was.
+ * still read whole, as it was. Errors of the stream are ObjectErrors, as those of the call.
  */
 export async function getObject(
   bucket: Bucket,
@@ -43,6 +44,6 @@ export async function getObject(
     open: () =>
       body.kind === 'plain'
         ? Readable.from([Buffer.from(body.bytes.subarray(startBytes, endBytes))])
-        : bucket.chunks.read(body.list, startBytes, endBytes, context.signal),
+        : new TranslatedStream(bucket.chunks.read(body.list, startBytes, endBytes, context.signal)),
   };
 }

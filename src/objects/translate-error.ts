@@ -2,6 +2,8 @@ import { ChunkError } from '../chunks/api.js';
 import { StorageError } from '../index/errors.js';
 import { ObjectError } from './errors.js';
 
+const RETRY_AFTER_MAX_MS = 5_000;
+
 /** Turns an error of the storage layer into one of objects; what is not known stays as it is (a bug). */
 export function toObjectError(error: unknown): unknown {
   if (error instanceof ChunkError) {
@@ -19,7 +21,11 @@ export function toObjectError(error: unknown): unknown {
       case 'missing':
         return new ObjectError('corrupt', error.message, { cause: error });
       case 'remote-unavailable':
-        return new ObjectError('remote-unavailable', error.message, { cause: error, retryAfterMs: 2_000 });
+        return new ObjectError('remote-unavailable', error.message, {
+          cause: error,
+          // Gitee may ask for an hour: clients that obey would look as if they hung.
+          retryAfterMs: Math.min(error.retryAfterMs ?? 2_000, RETRY_AFTER_MAX_MS),
+        });
       case 'aborted':
         return new ObjectError('aborted', error.message, { cause: error });
       default:

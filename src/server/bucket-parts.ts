@@ -6,6 +6,7 @@ import type { LayoutRules } from '../format/tree-layout.js';
 import { GitHeadRemote } from '../gitee/git/git-head-remote.js';
 import { lfsEndpointUrl, LfsChunkRemote } from '../gitee/lfs/lfs-chunk-remote.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
+import type { Downlink } from '../line/downlink.js';
 import type { LineHealth } from '../line/health.js';
 import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
@@ -29,6 +30,7 @@ export interface SharedParts {
   readonly gitee: GiteeClient;
   /** One line: all buckets have the same host and account. */
   readonly line: LineHealth;
+  readonly downlink: Downlink;
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
   readonly lfs: LfsParts;
@@ -94,6 +96,7 @@ export async function openBucketParts(
     directory: join(shared.config.stateDir, 'chunks'),
     cache: shared.cache,
     remote: lfs,
+    downlink: shared.downlink,
     limits: chunkLimits(shared.config),
     ledger,
     space: shared.lfs.space,

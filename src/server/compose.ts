@@ -9,6 +9,7 @@ import { RemoteError } from '../gitee/errors.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { FileLease } from '../journal/state-lock.js';
+import { Downlink } from '../line/downlink.js';
 import { LineHealth } from '../line/health.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import { Buckets } from '../objects/bucket.js';
@@ -75,18 +76,9 @@ export const compose: Compose = async (config, parts) => {
     });
     if (auth) opened.push(() => auth.close());
     const line = new LineHealth(parts.clock);
+    const downlink = new Downlink({ clock: parts.clock, health: line });
     const shared: SharedParts = {
-      config,
-      parts,
-      gitee,
-      line,
-      overlay,
-      cache,
-      lfs,
-      audit,
-      hooks,
-      auth,
-      login,
+      ...{ config, parts, gitee, line, downlink, overlay, cache, lfs, audit, hooks, auth, login },
     };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {

@@ -160,6 +160,28 @@ export function chunkRemoteContract(name: string, start: () => Promise<ChunkRemo
       expect((await readAll(await remote.get(chunk))).equals(bytes)).toBe(true);
     });
 
+    test('a download begins where it is asked to', async () => {
+      const { chunk, bytes, open } = fresh(500_000);
+      await remote.put(chunk, open);
+      for (const offsetBytes of [0, 1, 123_456, 499_999]) {
+        const body = await readAll(await remote.get(chunk, { offsetBytes }));
+        expect(body.equals(bytes.subarray(offsetBytes))).toBe(true);
+      }
+    });
+
+    test('a cut download goes on from the byte that was reached', async () => {
+      const { chunk, bytes, open } = fresh(500_000);
+      await remote.put(chunk, open);
+      await fixture.cutNextDownload(200_000);
+      const pieces: Buffer[] = [];
+      const body = await remote.get(chunk, { offsetBytes: 100_000 });
+      body.on('data', (piece: Buffer) => pieces.push(piece));
+      await new Promise((resolve) => body.once('error', resolve));
+      const reached = 100_000 + Buffer.concat(pieces).length;
+      pieces.push(await readAll(await remote.get(chunk, { offsetBytes: reached })));
+      expect(Buffer.concat(pieces).equals(bytes.subarray(100_000))).toBe(true);
+    });
+
     test('a body may be given up in the middle', async () => {
       const { chunk, open } = fresh(500_000);
       await remote.put(chunk, open);
@@ -179,7 +201,7 @@ export function chunkRemoteContract(name: string, start: () => Promise<ChunkRemo
       const calls = {
         missing: () => remote.missing([chunk], stop.signal),
         put: () => remote.put(chunk, open, stop.signal),
-        get: () => remote.get(chunk, stop.signal),
+        get: () => remote.get(chunk, undefined, stop.signal),
       };
       const running = calls[call]();
       stop.abort(reason);

@@ -12,6 +12,8 @@ import { ChunkCache } from '../../src/chunks/cache.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
 import { wholeExtent } from '../../src/format/extent.js';
 import type { ExtentList } from '../../src/index/object-record.js';
+import { Downlink } from '../../src/line/downlink.js';
+import { LineHealth } from '../../src/line/health.js';
 import { MemoryChunkRemote } from './memory-chunk-remote.js';
 import { CONDITION_LIMIT_MS } from './time-limits.js';
 
@@ -154,6 +156,8 @@ export class ChunkBench {
   readonly remote = new MemoryChunkRemote();
   readonly clock = new ManualClock();
   readonly observer = new RecordingObserver();
+  readonly health = new LineHealth(this.clock);
+  readonly downlink = new Downlink({ clock: this.clock, health: this.health });
   freeBytes = 1024 * 1024 * 1024;
   cache!: ChunkCache;
   chunks!: BucketChunks;
@@ -183,6 +187,7 @@ export class ChunkBench {
       directory: this.directory,
       cache: this.cache,
       remote: this.remote,
+      downlink: this.downlink,
       limits: { ...smallLimits, ...this.options.limits },
       clock: this.clock,
       log: silentLog,

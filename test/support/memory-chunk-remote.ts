@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import type { Chunk } from '../../src/format/extent.js';
 import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
-import type { ChunkRemote } from '../../src/gitee/remote.js';
+import type { ChunkOffset, ChunkRemote } from '../../src/gitee/remote.js';
 
 /** SHA-256 of bytes as an oid. */
 export function oidOf(bytes: Uint8Array): Oid {
@@ -61,12 +61,14 @@ export class MemoryChunkRemote implements ChunkRemote {
   /** The next so many downloads have one wrong byte, at this share of the chunk (0 first, 1 last byte). */
   corruptGets = 0;
   corruptAt = 1;
-  /** The next so many downloads break after this many bytes. */
+  /** The next so many downloads break after this many bytes of theirs. */
   cutGets = 0;
   cutAfterBytes = 0;
   /** The next so many uploads are confirmed and then not there. */
   forgetPuts = 0;
   pieceBytes = 64 * 1024;
+  /** Where each get() began. */
+  readonly offsets: number[] = [];
   /** Largest number of puts, gets that ran at once. */
   readonly mostAtOnce = { put: 0, get: 0 };
   #running = { put: 0, get: 0 };
@@ -121,7 +123,9 @@ export class MemoryChunkRemote implements ChunkRemote {
     }
   }
 
-  async get(chunk: Chunk, signal?: AbortSignal): Promise<Readable> {
+  async get(chunk: Chunk, from?: ChunkOffset, signal?: AbortSignal): Promise<Readable> {
+    const offsetBytes = from?.offsetBytes ?? 0;
+    this.offsets.push(offsetBytes);
     await this.#enter('get', [chunk.oid], signal);
     const stored = this.chunks.get(chunk.oid);
     if (!stored)
@@ -139,7 +143,9 @@ export class MemoryChunkRemote implements ChunkRemote {
     }
     this.#running.get += 1;
     this.mostAtOnce.get = Math.max(this.mostAtOnce.get, this.#running.get);
-    const body = Readable.from(this.#pieces(bytes, cutAtBytes, signal), { objectMode: false });
+    const body = Readable.from(this.#pieces(bytes.subarray(offsetBytes), cutAtBytes, signal), {
+      objectMode: false,
+    });
     body.once('close', () => (this.#running.get -= 1));
     return body;
   }

@@ -26,6 +26,7 @@ interface AnswerBodyOptions {
 export class AnswerBody extends Readable {
   receivedBytes = 0;
   #whole = false;
+  #toSkipBytes = 0;
 
   constructor(
     private readonly source: Readable,
@@ -40,6 +41,11 @@ export class AnswerBody extends Readable {
       if (!this.#whole) this.destroy(watch.failure(new Error('closed')));
     });
     source.pause();
+  }
+
+  /** Drops so many bytes from the beginning. Before the first read. */
+  skip(bytes: number): void {
+    this.#toSkipBytes = bytes;
   }
 
   override _read(): void {
@@ -62,7 +68,9 @@ export class AnswerBody extends Readable {
       this.destroy(this.#wrongLength());
       return;
     }
-    if (this.push(piece)) this.watch.touch();
+    const rest = piece.subarray(Math.min(this.#toSkipBytes, piece.length));
+    this.#toSkipBytes -= piece.length - rest.length;
+    if (rest.length === 0 || this.push(rest)) this.watch.touch();
     else {
       this.source.pause();
       this.watch.pause();

@@ -38,8 +38,8 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | string | StreamBody;
   readonly timeouts?: CallTimeouts;
-  /** Length that the answer's body must have if its status is 2xx. */
-  readonly exactBytes?: number;
+  /** Length that the answer's body must have if its status is 2xx, by that status. */
+  readonly exactBytes?: (status: number) => number;
   /** `stay`: a redirect is the answer. For bodies with a secret in them, which would go along. */
   readonly redirects?: 'follow' | 'stay';
   readonly signal?: AbortSignal | undefined;
@@ -88,7 +88,7 @@ export class HttpClient {
       const location = answered['location'];
       if (!REDIRECTS.has(answer.statusCode) || location === undefined || request.redirects === 'stay') {
         const ok = answer.statusCode >= 200 && answer.statusCode < 300;
-        const exactBytes = ok && method !== 'HEAD' ? request.exactBytes : undefined;
+        const exactBytes = ok && method !== 'HEAD' ? request.exactBytes?.(answer.statusCode) : undefined;
         const answerBody = new AnswerBody(answer.body, watch, {
           exactBytes,
           what: request.what,
@@ -119,7 +119,8 @@ export class HttpClient {
     body: HttpRequest['body'],
     watch: Watch,
   ): Promise<{ answer: Dispatcher.ResponseData; endSource: () => void }> {
-    watch.touch();
+    if (isStreamBody(body)) watch.touch();
+    else watch.awaitAnswer();
     const headers = { ...ownHeaders };
     let source: Readable | undefined;
     let payload: Uint8Array | string | Readable | null = null;

@@ -8,6 +8,8 @@ import { networkFailure } from './network-failure.js';
 export interface CallTimeouts {
   /** Without a byte in either direction. */
   readonly idleMs: number;
+  /** Until the head of the answer, where the request has no body that streams; idleMs where it isn't set. */
+  readonly answerMs?: number;
   /** The whole call, redirects and body included. */
   readonly totalMs: number;
 }
@@ -41,10 +43,12 @@ export class Watch {
 
   /** A byte moved: the idle time begins anew. `factor` lengthens it for a stage that is allowed to be quiet. */
   touch(factor = 1): void {
-    clearTimeout(this.#idle);
-    if (this.#ended) return;
-    const idleMs = this.timeouts.idleMs * factor;
-    this.#idle = setTimeout(() => this.#expire(`moved no byte for ${seconds(idleMs)}`), idleMs);
+    this.#quietFor(this.timeouts.idleMs * factor);
+  }
+
+  /** A whole request is on its way: the answer's head is next. */
+  awaitAnswer(): void {
+    this.#quietFor(this.timeouts.answerMs ?? this.timeouts.idleMs);
   }
 
   /** The other side is not to blame for what comes now: our own reader is slow. The total time goes on. */
@@ -69,6 +73,12 @@ export class Watch {
   readonly #onParentAbort = () => {
     this.#controller.abort(asError(this.parent?.reason));
   };
+
+  #quietFor(idleMs: number): void {
+    clearTimeout(this.#idle);
+    if (this.#ended) return;
+    this.#idle = setTimeout(() => this.#expire(`moved no byte for ${seconds(idleMs)}`), idleMs);
+  }
 
   #expire(how: string): void {
     this.#deadline = new RemoteError('timeout', `${this.what} ${how}`);

@@ -3,7 +3,7 @@ import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
 import type { Chunk } from '../../format/extent.js';
 import { RemoteError, type RemoteCause } from '../errors.js';
-import type { HttpClient } from '../http/client.js';
+import { API_TIMEOUTS, type HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
 import { statusFailure } from '../http/status-failure.js';
 import type { CallTimeouts } from '../http/watch.js';
@@ -19,6 +19,14 @@ const MEANING_OF_ONE: Readonly<Record<'upload' | 'download', Readonly<Record<num
   upload: { ...MEANING, 413: 'file-too-large', 422: 'chunk-refused' },
   download: MEANING,
 };
+
+/** How patient one question is. */
+export interface AskPatience {
+  /** Tries in all. */
+  readonly attempts: number;
+  /** Until the answer begins. */
+  readonly answerMs?: number;
+}
 
 export interface LfsBatchOptions {
   readonly http: HttpClient;
@@ -65,17 +73,18 @@ export class LfsBatch {
     operation: 'upload' | 'download',
     chunks: readonly Chunk[],
     signal?: AbortSignal,
+    patience: AskPatience = { attempts: ATTEMPTS },
   ): Promise<BatchObject[]> {
-    const answer = await retryRemote(() => this.#call(operation, chunks, signal), {
-      attempts: ATTEMPTS,
+    const answer = await retryRemote(() => this.#call(operation, chunks, patience, signal), {
+      attempts: patience.attempts,
       clock: this.options.clock,
       signal,
       ...(this.options.random ? { random: this.options.random } : {}),
     });
     if (answer === 'too-many') {
       const half = Math.ceil(chunks.length / 2);
-      const first = await this.ask(operation, chunks.slice(0, half), signal);
-      return [...first, ...(await this.ask(operation, chunks.slice(half), signal))];
+      const first = await this.ask(operation, chunks.slice(0, half), signal, patience);
+      return [...first, ...(await this.ask(operation, chunks.slice(half), signal, patience))];
     }
     return answer;
   }
@@ -84,6 +93,7 @@ export class LfsBatch {
   async #call(
     operation: 'upload' | 'download',
     chunks: readonly Chunk[],
+    patience: AskPatience,
     signal: AbortSignal | undefined,
   ): Promise<BatchObject[] | 'too-many'> {
     const { token, onCall } = this.options;
@@ -91,7 +101,7 @@ export class LfsBatch {
       const used = token.current();
       let failure: RemoteError;
       try {
-        const raw = await this.#post(operation, chunks, signal);
+        const raw = await this.#post(operation, chunks, patience, signal);
         if (raw.status >= 200 && raw.status < 300) {
           const objects = this.#inOrder(chunks, raw);
           onCall('ok');
@@ -115,9 +125,13 @@ export class LfsBatch {
   #post(
     operation: 'upload' | 'download',
     chunks: readonly Chunk[],
+    { answerMs }: AskPatience,
     signal: AbortSignal | undefined,
   ): Promise<RawBatchAnswer> {
-    const { http, endpointUrl, timeouts } = this.options;
+    const { http, endpointUrl } = this.options;
+    const known = this.options.timeouts ?? API_TIMEOUTS;
+    const timeouts =
+      answerMs === undefined ? known : { ...known, answerMs: Math.min(answerMs, known.idleMs) };
     const authorization = this.authorization();
     return requestBatch({
       http,

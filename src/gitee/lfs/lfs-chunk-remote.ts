@@ -17,14 +17,14 @@ import { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
 import type { CallTimeouts } from '../http/watch.js';
-import type { ChunkRemote } from '../remote.js';
+import type { ChunkOffset, ChunkRemote } from '../remote.js';
 import type { TokenSource } from '../token.js';
 import type { BatchObject } from './batch-schema.js';
 import { LfsBatch } from './batch.js';
 import { LinkCache, type Offer } from './link-cache.js';
 import { toLink } from './link.js';
 import { objectFailure } from './object-failure.js';
-import { DATA_TIMEOUTS, StaleLink, Transfers, type DataTimeouts } from './transfer.js';
+import { DATA_TIMEOUTS, FIRST_BYTE_MS, StaleLink, Transfers, type DataTimeouts } from './transfer.js';
 
 const MISSING_PARALLEL = 2;
 /** Fresh links in a row that the storage may call expired. */
@@ -140,13 +140,14 @@ export class LfsChunkRemote implements ChunkRemote {
     }
   }
 
-  async get(chunk: Chunk, signal?: AbortSignal): Promise<Readable> {
+  async get(chunk: Chunk, from?: ChunkOffset, signal?: AbortSignal): Promise<Readable> {
+    const offsetBytes = from?.offsetBytes ?? 0;
     for (let staleLinks = 0; ; staleLinks += 1) {
       const offer = await this.#downloadOffer(chunk, signal);
       let answer;
       try {
         answer = await this.#counted('download', () =>
-          this.#transfers.download(chunk, offer.transfer, signal),
+          this.#transfers.download(chunk, offsetBytes, offer.transfer, signal),
         );
       } catch (error) {
         if (error instanceof RemoteError && error.code === 'chunk-missing')
@@ -197,7 +198,11 @@ export class LfsChunkRemote implements ChunkRemote {
     const { clock, endpointUrl } = this.options;
     const known = this.#links.get('download', chunk.oid, clock.nowMs());
     if (known) return known;
-    const [object] = await this.#batch.ask('download', [chunk], signal);
+    // Once and not for long: whoever wants the chunk has a patience of its own.
+    const [object] = await this.#batch.ask('download', [chunk], signal, {
+      attempts: 1,
+      answerMs: FIRST_BYTE_MS,
+    });
     const download = this.#isThere(chunk, object!) ? object!.actions?.download : undefined;
     if (!download)
       throw new RemoteError('chunk-missing', `chunk ${chunk.oid} is not on Gitee`, {

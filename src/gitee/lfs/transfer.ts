@@ -19,11 +19,23 @@ import { linkHeaders, type Link } from './link.js';
 export interface DataTimeouts {
   /** Without a byte. */
   readonly idleMs: number;
+  /** As idleMs, of downloads: another try goes on where this one ended, so it costs little. */
+  readonly downloadIdleMs?: number;
+  /** Until a download is answered. */
+  readonly firstByteMs?: number;
   /** A line slower than that counts as dead. */
   readonly bytesPerSecondMin: number;
 }
 
-export const DATA_TIMEOUTS: DataTimeouts = { idleMs: 30_000, bytesPerSecondMin: 8 * 1024 };
+/** What is asked before a download is answered as soon. */
+export const FIRST_BYTE_MS = 10_000;
+
+export const DATA_TIMEOUTS: DataTimeouts = {
+  idleMs: 30_000,
+  downloadIdleMs: 20_000,
+  firstByteMs: FIRST_BYTE_MS,
+  bytesPerSecondMin: 8 * 1024,
+};
 
 /** What the storage means, where its words don't say: it is not Gitee, and knows objects, no repositories. */
 const UPLOAD_MEANING: Readonly<Record<number, RemoteCause>> = {
@@ -104,19 +116,35 @@ export class Transfers {
     return this.#judge(answer, chunk, `LFS verification of ${chunk.oid}`, VERIFY_MEANING);
   }
 
-  /** GET of one object: the body ends after exactly its size, or with an error. @throws RemoteError */
-  async download(chunk: Chunk, link: Link, signal?: AbortSignal): Promise<StaleLink | HttpAnswer> {
+  /**
+   * GET of one object from an offset on: the body ends after exactly the rest of it, or with an error. A server
+   * that ignores Range (RFC 9110 §14.2) sends all, with 200: what is here already is then skipped.
+   * @throws RemoteError
+   */
+  async download(
+    chunk: Chunk,
+    offsetBytes: number,
+    link: Link,
+    signal?: AbortSignal,
+  ): Promise<StaleLink | HttpAnswer> {
+    const restBytes = chunk.sizeBytes - offsetBytes;
+    const { idleMs, downloadIdleMs = idleMs, firstByteMs = downloadIdleMs } = this.options.timeouts;
     const what = `LFS download of ${chunk.oid}`;
     const answer = await this.options.http.send({
       what: `${what} from ${link.url.host}`,
       method: 'GET',
       url: link.url,
-      headers: { 'accept-encoding': 'identity', ...this.#headers(link) },
-      timeouts: this.#timeouts(chunk),
-      exactBytes: chunk.sizeBytes,
+      headers: {
+        'accept-encoding': 'identity',
+        ...this.#headers(link),
+        ...(offsetBytes > 0 ? { range: `bytes=${offsetBytes}-` } : {}),
+      },
+      timeouts: { ...this.#timeouts(chunk), idleMs: downloadIdleMs, answerMs: firstByteMs },
+      exactBytes: (status) => (status === 206 ? restBytes : chunk.sizeBytes),
       signal,
     });
-    if (answer.status !== 200) {
+    const isPart = answer.status === 206 && offsetBytes > 0;
+    if (answer.status !== 200 && !isPart) {
       const stale = await this.#judge(answer, chunk, what, DOWNLOAD_MEANING);
       if (stale) return stale;
       throw new RemoteError('server-fault', `${what} was answered ${answer.status} instead of 200`, {
@@ -125,14 +153,23 @@ export class Transfers {
     }
     const lengthBytes = answer.headers['content-length'];
     const encoding = answer.headers['content-encoding'] ?? 'identity';
-    if (encoding !== 'identity' || (lengthBytes !== undefined && Number(lengthBytes) !== chunk.sizeBytes)) {
+    const expectedBytes = isPart ? restBytes : chunk.sizeBytes;
+    const range = answer.headers['content-range'];
+    const isRightPart = !isPart || range === `bytes ${offsetBytes}-${chunk.sizeBytes - 1}/${chunk.sizeBytes}`;
+    if (
+      encoding !== 'identity' ||
+      !isRightPart ||
+      (lengthBytes !== undefined && Number(lengthBytes) !== expectedBytes)
+    ) {
       discard(answer);
+      const came = isPart ? `${lengthBytes ?? 'unknown'} (${range ?? 'no range'})` : lengthBytes;
       throw new RemoteError(
         'server-fault',
-        `${what}: ${lengthBytes ?? 'unknown'} bytes (${encoding}) came instead of ${chunk.sizeBytes}`,
+        `${what}: ${came ?? 'unknown'} bytes (${encoding}) came instead of ${expectedBytes} from byte ${offsetBytes} on`,
         { status: answer.status, oids: [chunk.oid] },
       );
     }
+    if (!isPart) answer.body.skip(offsetBytes);
     return answer;
   }
 

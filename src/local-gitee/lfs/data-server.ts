@@ -141,15 +141,14 @@ export class LfsDataServer {
   }
 
   async #serve(exchange: Exchange, repository: Repository, claim: LinkClaim): Promise<void> {
-    const refused = this.faults.take('lfs-download-status', {
-      repo: `${repository.owner}/${repository.name}`,
-      oid: claim.oid,
-    });
+    const target = { repo: `${repository.owner}/${repository.name}`, oid: claim.oid };
+    const refused = this.faults.take('lfs-download-status', target);
     if (refused)
       throw new HttpFault(refused.status ?? 500, refused.text ?? 'Internal error', retryAfter(refused));
     const sizeBytes = await this.files.size(repository.id, claim.oid);
     if (sizeBytes === undefined) throw new HttpFault(404, 'Not Found');
-    const range = parseRange(exchange.header('range'), sizeBytes);
+    const ignored = exchange.header('range') !== undefined && this.faults.take('lfs-no-range', target);
+    const range = ignored ? undefined : parseRange(exchange.header('range'), sizeBytes);
     if (range === 'unsatisfiable') {
       throw new HttpFault(416, 'Range Not Satisfiable', { 'Content-Range': `bytes */${sizeBytes}` });
     }

@@ -146,6 +146,25 @@ test('a slow download is waited for while bytes come', async () => {
   expect((await readAll(await remote().get(chunk))).equals(bytes)).toBe(true);
 });
 
+test('a download goes on in the middle, also from a storage that knows no ranges', async () => {
+  const { chunk, open, bytes } = fresh(200_000);
+  await remote().put(chunk, open);
+  const before = await counters();
+  const rest = async () => readAll(await remote().get(chunk, { offsetBytes: 150_000 }));
+  expect((await rest()).equals(bytes.subarray(150_000))).toBe(true);
+  expect((await counters()).downloadedBytes - before.downloadedBytes).toBe(50_000);
+  await gitee.fault('lfs-no-range', { count: 1 });
+  expect((await rest()).equals(bytes.subarray(150_000))).toBe(true);
+});
+
+test.each([502, 503])('a storage that answers %i is a fault of the server', async (status) => {
+  const { chunk, open } = fresh();
+  await remote().put(chunk, open);
+  await gitee.fault('lfs-download-status', { count: 1, status, retryAfterSeconds: 7 });
+  const error = await remoteFailure(remote().get(chunk));
+  expect([error.code, error.status, error.retryAfterMs]).toEqual(['server-fault', status, 7_000]);
+});
+
 test('a repository without LFS says so', async () => {
   await gitee.admin('repositories', {
     owner: 'gateway',

@@ -156,7 +156,12 @@ test.each([
   ['more', 2],
 ])('%s bytes than must come are an error', async (relation, exactBytes) => {
   server.script = (_request, response) => response.end('abc');
-  const answer = await client.send({ what: 'test', method: 'GET', url: server.url, exactBytes });
+  const answer = await client.send({
+    what: 'test',
+    method: 'GET',
+    url: server.url,
+    exactBytes: () => exactBytes,
+  });
   expect((await failure(readText(answer, 1000))).message).toContain(relation);
 });
 

@@ -257,6 +257,19 @@ describe('download', () => {
     expect((await remoteFailure(readAll(body))).code).toBe('unreachable');
   });
 
+  test('a download that is not answered ends sooner than a body may pause', async () => {
+    lfs.onDownload = () => {};
+    const dataTimeouts = {
+      idleMs: 60_000,
+      downloadIdleMs: 60_000,
+      firstByteMs: 50,
+      bytesPerSecondMin: 1024,
+    };
+    const error = await remoteFailure(lfs.remote({ dataTimeouts }).get(lfs.chunk));
+    expect(error).toMatchObject({ code: 'timeout' });
+    expect(error.message).toContain('moved no byte for 0.1 s');
+  });
+
   test('a body that stops coming ends with a time-out', async () => {
     lfs.onDownload = (response) => {
       response.writeHead(200, { 'Content-Length': '2000' });
@@ -265,5 +278,87 @@ describe('download', () => {
     const dataTimeouts = { idleMs: 50, bytesPerSecondMin: 1024 };
     const body = await lfs.remote({ dataTimeouts }).get(lfs.chunk);
     expect((await remoteFailure(readAll(body))).code).toBe('timeout');
+  });
+});
+
+describe('the rest of a download', () => {
+  const rest = (offsetBytes = 500) => lfs.remote().get(lfs.chunk, { offsetBytes });
+
+  test('is asked for by Range, and only it', async () => {
+    lfs.onDownload = (response) =>
+      response
+        .writeHead(206, { 'Content-Range': 'bytes 500-1999/2000', 'Content-Length': '1500' })
+        .end(lfs.bytes.subarray(500));
+    expect((await readAll(await rest())).equals(lfs.bytes.subarray(500))).toBe(true);
+    await lfs
+      .remote()
+      .get(lfs.chunk, { offsetBytes: 0 })
+      .catch(() => {});
+    expect(lfs.requests('GET').map((r) => r.headers.range)).toEqual(['bytes=500-', undefined]);
+  });
+
+  test.each([1, 500, 1999])(
+    'from a server that ignores Range, the first %i bytes are skipped',
+    async (at) => {
+      lfs.onDownload = (response) => {
+        response.writeHead(200, { 'Content-Length': '2000' });
+        for (let from = 0; from < 2000; from += 300) response.write(lfs.bytes.subarray(from, from + 300));
+        response.end();
+      };
+      expect((await readAll(await rest(at))).equals(lfs.bytes.subarray(at))).toBe(true);
+    },
+  );
+
+  test.each([
+    ['another part', { 'Content-Range': 'bytes 400-1899/2000' }],
+    ['another total', { 'Content-Range': 'bytes 500-1999/2001' }],
+    ['no word about the part', {}],
+    ['another length', { 'Content-Range': 'bytes 500-1999/2000', 'Content-Length': '1499' }],
+  ])('206 with %s is a server fault', async (_what, headers) => {
+    lfs.onDownload = (response) => response.writeHead(206, headers).end(lfs.bytes.subarray(500));
+    expect((await remoteFailure(rest())).code).toBe('server-fault');
+  });
+
+  test('206 where nobody asked for a part is a server fault', async () => {
+    lfs.onDownload = (response) =>
+      response.writeHead(206, { 'Content-Range': 'bytes 0-1999/2000' }).end(lfs.bytes);
+    expect((await remoteFailure(rest(0))).code).toBe('server-fault');
+  });
+
+  test('a part that ends early is an error', async () => {
+    lfs.onDownload = (response) => {
+      response.writeHead(206, { 'Content-Range': 'bytes 500-1999/2000', 'Transfer-Encoding': 'chunked' });
+      response.end(lfs.bytes.subarray(500, 1999));
+    };
+    expect((await remoteFailure(readAll(await rest()))).code).toBe('unreachable');
+  });
+
+  test('416 is a server fault: the object has these bytes', async () => {
+    lfs.onDownload = (response) => response.writeHead(416, { 'Content-Range': 'bytes */400' }).end();
+    expect((await remoteFailure(rest())).code).toBe('server-fault');
+  });
+});
+
+describe('what the line is told', () => {
+  test('success and failure of each use', async () => {
+    const told: string[] = [];
+    const line = {
+      succeeded: (use: string) => told.push(`${use} ok`),
+      failed: (use: string, { code }: { code: string }) => told.push(`${use} ${code}`),
+      progressed: () => {},
+    };
+    await lfs.remote({ line }).put(lfs.chunk, lfs.open);
+    await readAll(await lfs.remote({ line }).get(lfs.chunk));
+    lfs.onDownload = (response) => json(response, 503, {});
+    await remoteFailure(lfs.remote({ line }).get(lfs.chunk));
+    lfs.onUpload = (response) => json(response, 502, {});
+    await remoteFailure(lfs.remote({ line }).put(lfs.chunk, lfs.open));
+    expect([...new Set(told)]).toEqual([
+      'batch ok',
+      'upload ok',
+      'download ok',
+      'download server-fault',
+      'upload server-fault',
+    ]);
   });
 });

@@ -1,0 +1,46 @@
+import type { Oid } from '../format/ids.js';
+import { RemoteError } from '../gitee/errors.js';
+import type { Downlink } from '../line/downlink.js';
+import { ChunkError } from './api.js';
+import { explainDiskError } from './durable-files.js';
+import { WrongBytes } from './partial-file.js';
+import type { ReadRequest } from './read-request.js';
+
+/** A fault shorter than that is waited out; longer than that nobody waits who has no byte yet. */
+const WAIT_WHILE_DOWN_MS = 8_000;
+/** Registry 2.7.1 waits so long three times over: its client has an answer some seconds later. */
+const RETRY_AFTER_MS = 2_000;
+
+/** What a reader is told where its chunk did not come. */
+export function explainDownload(error: unknown, oid: Oid): ChunkError {
+  const explained = explainDiskError(error);
+  if (explained instanceof ChunkError) return explained;
+  if (error instanceof WrongBytes)
+    return new ChunkError('corrupt', `what came for chunk ${oid} is not it: ${error.message}`, {
+      cause: error,
+    });
+  if (error instanceof RemoteError && error.code === 'chunk-missing')
+    return new ChunkError('missing', `chunk ${oid} is not on Gitee`, { cause: error });
+  if (error instanceof RemoteError && error.code === 'chunk-corrupt')
+    return new ChunkError('corrupt', `chunk ${oid} is damaged on Gitee`, { cause: error });
+  const retryAfterMs = error instanceof RemoteError ? error.retryAfterMs : undefined;
+  return new ChunkError('remote-unavailable', `chunk ${oid} could not be fetched`, {
+    cause: error,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+/** Why one who has no byte yet should not wait for one, if that is so: the line has been down for some time. */
+export function refusalWhileDown(
+  downlink: Downlink,
+  request: ReadRequest,
+  nowMs: number,
+): ChunkError | undefined {
+  const sinceMs = downlink.downSinceMs;
+  if (sinceMs === undefined || nowMs - Math.min(sinceMs, request.startedMs) < WAIT_WHILE_DOWN_MS)
+    return undefined;
+  const words = downlink.health.state.words.join('; ');
+  return new ChunkError('remote-unavailable', `not fetched while Gitee gives no answer: ${words}`, {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
