@@ -1,5 +1,48 @@
 import tseslint from 'typescript-eslint';
 
+const everywhere = [
+  {
+    selector: "CallExpression[callee.name='exec'], CallExpression[callee.name='execSync']",
+    message: 'A shell sees every argument: run the program itself with spawn or execFile.',
+  },
+  {
+    selector: "Property[key.name='sizeCalculation']",
+    message:
+      'A cache of bytes is bounded by what the process takes: use ByteCache (src/async/byte-cache.ts), which keeps copies outside Node’s shared slabs.',
+  },
+];
+
+const number =
+  ':matches(Literal[raw=/^[0-9]/], BinaryExpression:not(:has(Identifier[name=/_LIMIT_MS$|imitMs$/])))';
+const timeLimit = (selector) => ({
+  selector,
+  message: 'How long something in a test may take is said in test/support/time-limits.ts only.',
+});
+/** How a test says how long it, a hook, a program or a condition may take; and how it waits for luck. */
+const noLuck = [
+  timeLimit(`CallExpression[callee.name=/^(test|it)$/] > ${number}`),
+  timeLimit(`CallExpression[callee.object.name=/^(test|it)$/] > ${number}`),
+  timeLimit(`CallExpression[callee.callee.object.name=/^(test|it)$/] > ${number}`),
+  timeLimit(`CallExpression[callee.tag.object.name=/^(test|it)$/] > ${number}`),
+  timeLimit(`CallExpression[callee.name=/^(before|after)(All|Each)$/] > ${number}`),
+  timeLimit(`CallExpression[callee.object.name='jest'][callee.property.name='setTimeout'] > ${number}`),
+  timeLimit(`CallExpression[callee.name=/^(until|setTimeout)$/] > ${number}`),
+  timeLimit(`CallExpression[callee.object.name='AbortSignal'][callee.property.name='timeout'] > ${number}`),
+  timeLimit(`CallExpression[callee.name=/^(run|mustRun|push)$/] Property[key.name='timeoutMs'] > ${number}`),
+  timeLimit(
+    `CallExpression[callee.name=/^(spawn|execFile)(Sync)?$/] Property[key.name='timeout'] > ${number}`,
+  ),
+  timeLimit(
+    `CallExpression[callee.property.name=/^toBeLessThan/]:has(BinaryExpression[left.callee.property.name='now']) > ${number}`,
+  ),
+  timeLimit("Literal[value='--max-time'], Literal[value='--connect-timeout']"),
+  {
+    selector:
+      "NewExpression[callee.name='Promise'] CallExpression[callee.name='setTimeout'][arguments.0.type='Identifier'], ImportDeclaration[source.value=/timers.promises$/] > ImportSpecifier[imported.name='setTimeout']",
+    message: 'A test waits for a condition (until of test/support/child.ts), not for time to pass.',
+  },
+];
+
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', '*.config.js', '.dependency-cruiser.cjs', '**/*.mjs'] },
   ...tseslint.configs.recommendedTypeChecked,
@@ -10,18 +53,7 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/require-await': 'off',
-      'no-restricted-syntax': [
-        'error',
-        {
-          selector: "CallExpression[callee.name='exec'], CallExpression[callee.name='execSync']",
-          message: 'A shell sees every argument: run the program itself with spawn or execFile.',
-        },
-        {
-          selector: "Property[key.name='sizeCalculation']",
-          message:
-            'A cache of bytes is bounded by what the process takes: use ByteCache (src/async/byte-cache.ts), which keeps copies outside Node’s shared slabs.',
-        },
-      ],
+      'no-restricted-syntax': ['error', ...everywhere],
       'no-console': 'error',
     },
   },
@@ -39,5 +71,10 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-return': 'off',
       '@typescript-eslint/unbound-method': 'off',
     },
+  },
+  {
+    files: ['test/**'],
+    ignores: ['test/support/time-limits.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...noLuck] },
   },
 );

@@ -2,24 +2,67 @@
 # Installs what the tests need and runs them all: build, lint, unit, integration with the real programs, quickstart.
 # The last line is `N passed, M failed`; the exit status is 0 where nothing failed. Under 15 minutes on 2 cores.
 #
-#   bash test/run.sh          everything but what is long
-#   bash test/run.sh --long   also the long runs (LONG_TESTS=1 for the integration tests, and `npm run bench`)
+#   bash test/run.sh           everything but what is long
+#   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, and `npm run bench`)
+#   bash test/run.sh --load 2  beside two busy loops per core: it passes on a machine that has other work, too
+#
+# TEST_TIME_SCALE=3 multiplies every time limit of test/support/time-limits.ts, for a machine that is slower still.
 set -uo pipefail
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 LONG=false
-case ${1:-} in
-  '') ;;
-  --long) LONG=true ;;
-  *) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
-esac
+LOAD=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --long) LONG=true ;;
+    --load) LOAD=${2:-}; shift ;;
+    *) LOAD=help ;;
+  esac
+  case $LOAD in
+    *[!0-9]* | '') sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  esac
+  shift
+done
 cd "$ROOT" || exit
 
-RESULTS=$(mktemp -d)
-QUICKSTART_STATE=$(mktemp -d)
-trap 'rm -rf "$RESULTS" "$QUICKSTART_STATE"' EXIT
+# Whatever a test leaves behind is in it. The name is short: sockets stand in it, whose whole path has 107 bytes.
+export TMPDIR
+TMPDIR=$(mktemp -d -t g-XXXXXX)
+RESULTS=$TMPDIR/results
+QUICKSTART_STATE=$TMPDIR/quickstart
+mkdir "$RESULTS" "$QUICKSTART_STATE"
 PASSED=0
 FAILED=0
+JOB=
+LOOPS=()
+
+end() {
+  [ ${#LOOPS[@]} -eq 0 ] || kill "${LOOPS[@]}" 2>/dev/null
+  # Chromium and dockerd write for a moment after they were ended.
+  rm -rf "$TMPDIR" 2>/dev/null || { sleep 2; rm -rf "$TMPDIR"; }
+}
+trap end EXIT
+
+# Ends what runs, with all that it started; what a test started ends with its parent besides.
+interrupted() {
+  trap '' INT TERM HUP
+  [ -z "$JOB" ] || { kill -TERM -- "-$JOB" 2>/dev/null; wait "$JOB"; }
+  printf '\n---- FAILED: interrupted\n%s passed, %s failed\n' "$PASSED" $((FAILED + 1))
+  exit 130
+}
+trap interrupted INT TERM HUP
+
+# Runs a program in a process group of its own, in the background: a signal to this script is heard meanwhile.
+in_group() {
+  local status=0
+  set -m
+  "$@" </dev/null &
+  JOB=$!
+  set +m
+  wait "$JOB" || status=$?
+  JOB=
+  return "$status"
+}
 
 # Loopback is not reached through a proxy, and a CA bundle for the AWS tools makes Debian's registry refuse to start.
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}" NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"
@@ -32,7 +75,7 @@ step() {
   local name=$1
   shift
   heading "$name"
-  if "$@"; then PASSED=$((PASSED + 1)); else
+  if in_group "$@"; then PASSED=$((PASSED + 1)); else
     FAILED=$((FAILED + 1))
     printf -- '---- FAILED: %s\n' "$name"
   fi
@@ -43,7 +86,7 @@ jest_step() {
   local name=$1 report="$RESULTS/$1.json" status=0 passed failed
   shift
   heading "$name"
-  "$@" --json --outputFile="$report" >"$RESULTS/$name.out" 2>"$RESULTS/$name.log" || status=$?
+  in_group "$@" --json --outputFile="$report" >"$RESULTS/$name.out" 2>"$RESULTS/$name.log" || status=$?
   # Standard output is the report again; the readable account is on standard error.
   cat "$RESULTS/$name.log"
   if ! passed=$(jq -er .numPassedTests "$report" 2>/dev/null); then
@@ -90,19 +133,35 @@ require() {
   local name=$1
   shift
   heading "$name"
-  "$@" && { PASSED=$((PASSED + 1)); return; }
+  in_group "$@" && { PASSED=$((PASSED + 1)); return; }
   printf -- '---- FAILED: %s; nothing else can run\n' "$name"
   printf '%s passed, %s failed\n' "$PASSED" $((FAILED + 1))
   exit 1
 }
 
+# N loops per core that do nothing, beside all that follows; they end with this script.
+begin_load() {
+  local i
+  for ((i = 0; i < LOAD * $(nproc); i += 1)); do
+    setpriv --pdeathsig KILL bash -c 'while :; do :; done' &
+    LOOPS+=($!)
+  done
+  printf 'Busy loops beside it: %s\n' "${#LOOPS[*]}"
+}
+
+# The first of eight ports that nobody listens on, above those that the tests take.
+free_ports() {
+  local first
+  for ((first = 28440 + RANDOM % 100 * 8; ; first = 28440 + RANDOM % 500 * 8)); do
+    [ -n "$(ss -Hltn "sport >= $first and sport < $((first + 8))")" ] || { printf '%s' "$first"; return; }
+  done
+}
+
 # The unit tests once more on the current LTS of Node: what the image of deploy/Dockerfile runs on.
+case $(uname -m) in aarch64) ARCH=arm64 ;; *) ARCH=x64 ;; esac
+LTS_NODE="$RESULTS/lts/node_modules/node-linux-$ARCH/bin/node"
 lts_node() {
-  local arch
-  case $(uname -m) in aarch64) arch=arm64 ;; *) arch=x64 ;; esac
-  npm install --silent --no-save --no-audit --no-fund --prefix "$RESULTS/lts" "node-linux-$arch@24" || return 1
-  LTS_NODE="$RESULTS/lts/node_modules/node-linux-$arch/bin/node"
-  "$LTS_NODE" --version
+  npm install --silent --no-save --no-audit --no-fund --prefix "$RESULTS/lts" "node-linux-$ARCH@24" && "$LTS_NODE" --version
 }
 
 # Side by side: neither half uses more than one core.
@@ -115,18 +174,20 @@ lint() {
 }
 
 npm_packages() { npm ci --no-audit --no-fund --loglevel=error; }
-quickstart() { bash deploy/quickstart.sh --check --state "$QUICKSTART_STATE" --port-base 28440; }
+quickstart() { bash deploy/quickstart.sh --check --state "$QUICKSTART_STATE" --port-base "$QUICKSTART_PORTS"; }
 
 require packages install_packages
 require npm-ci npm_packages
 require build npm run --silent build
+[ "$LOAD" -eq 0 ] || begin_load
 step lint lint
 jest_step unit npm run --silent test --
 step lts-node lts_node
 NODE_OPTIONS='--experimental-vm-modules --disable-warning=ExperimentalWarning' \
-  jest_step unit-lts "${LTS_NODE:-false}" node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
+  jest_step unit-lts "$LTS_NODE" node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
 if $LONG; then export LONG_TESTS=1; fi
 jest_step integration npm run --silent test:integration --
+QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart
 if $LONG; then step bench npm run --silent bench; fi

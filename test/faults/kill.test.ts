@@ -94,7 +94,7 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
       registry ??= await stack.startRegistry();
       for (let i = 0; i < RANDOM_KILLS; i += 1) {
         const pushing = tryPush(`random/r${i}:v1`);
-        // The moment is the fault that is injected here, not a wait for something to be ready.
+        // eslint-disable-next-line no-restricted-syntax -- the moment is the fault that is injected
         const timer = new Promise<void>((resolve) => setTimeout(resolve, random() * 1500));
         await timer;
         await stack.gateway.kill();

@@ -2,7 +2,6 @@
  * Invariant 1: an acknowledged write is never lost, not by a power cut. kill -9 keeps the page cache and so proves
  * no fsync; here every byte and every name that was not synced at the kill is gone (test/support/power-cut).
  */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,6 +26,7 @@ import { makeImage, pull, push, type TestImage } from '../support/image.js';
 import { PowerCutDisk, type NameRules } from '../support/power-cut/power-cut.js';
 import { bytesOf } from '../support/s3-bucket.js';
 import { startStack, type Stack } from '../support/stack.js';
+import { spawnTied } from '../support/tied.js';
 import { TEST_LIMIT_MS } from '../support/time-limits.js';
 
 const RUNS = Number(process.env.POWER_CUT_RUNS ?? 3);
@@ -58,7 +58,7 @@ describe.each<NameRules>(['journal', 'posix'])('the power cut itself, by the rul
     await mkdir(root());
     const disk = await PowerCutDisk.prepare(root(), path.join(directory, 'records'));
     const { NODE_OPTIONS: _, ...env } = process.env;
-    const writer = spawn(process.execPath, ['test/support/power-cut/writer.mjs', root()], {
+    const writer = spawnTied(process.execPath, ['test/support/power-cut/writer.mjs', root()], {
       env: { ...env, ...(await disk.powerOn(rules)) },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -346,7 +346,7 @@ describe(`a power cut under the gateway (seed ${seed})`, () => {
           parts.push(await part(Key, UploadId, k + 1, body));
           bodies.push(body);
         });
-        // The moment is the fault that is injected here, not a wait for something to be ready.
+        // eslint-disable-next-line no-restricted-syntax -- the moment is the fault that is injected
         await new Promise((resolve) => setTimeout(resolve, 200 + random() * KILLED_WITHIN_MS));
         work.stop();
         await powerCut();

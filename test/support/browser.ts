@@ -1,8 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { until } from './child.js';
+import { spawnTied } from './tied.js';
 import { STOP_LIMIT_MS } from './time-limits.js';
 
 /** What the DevTools protocol answers; its documents are https://chromedevtools.github.io/devtools-protocol/. */
@@ -45,7 +46,7 @@ export class Browser {
 
   /** @param profile a directory that may be filled. */
   static async start(options: { profile: string; language: string }): Promise<Browser> {
-    const child = spawn(
+    const child = spawnTied(
       'chromium',
       [
         ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'],

@@ -1,19 +1,33 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import * as http from 'node:http';
-import * as net from 'node:net';
-import { CONDITION_LIMIT_MS, LOOK_LIMIT_MS, PROGRAM_LIMIT_MS, STOP_LIMIT_MS } from './time-limits.js';
+import { killTree, spawnTied } from './tied.js';
+import {
+  CONDITION_LIMIT_MS,
+  LOOK_LIMIT_MS,
+  OUTPUT_LIMIT_MS,
+  PROGRAM_LIMIT_MS,
+  STOP_LIMIT_MS,
+} from './time-limits.js';
+
+export { freePort } from './ports.js';
 
 /** A program that a test started, its output in a file, ended by its own id. */
 export class Child {
+  /** Its exit code; what it said last is in the log file then. */
   readonly exited: Promise<number | null>;
 
   private constructor(
     readonly process: ChildProcess,
     readonly logFile: string,
+    logged: Promise<unknown>,
   ) {
-    this.exited = once(process, 'exit').then(([code]) => code as number | null);
+    this.exited = once(process, 'exit').then(async ([code]) => {
+      // A grandchild may hold its output open, and says nothing that a test waits for.
+      await Promise.race([logged, once(AbortSignal.timeout(OUTPUT_LIMIT_MS), 'abort')]);
+      return code as number | null;
+    });
   }
 
   static start(
@@ -21,7 +35,7 @@ export class Child {
     args: readonly string[],
     options: { env?: NodeJS.ProcessEnv; cwd?: string; logFile: string },
   ): Child {
-    const child = spawn(command, args, {
+    const child = spawnTied(command, args, {
       env: options.env ?? process.env,
       ...(options.cwd ? { cwd: options.cwd } : {}),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -29,8 +43,8 @@ export class Child {
     const log = createWriteStream(options.logFile, { flags: 'a' });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
-    child.on('exit', () => log.end());
-    return new Child(child, options.logFile);
+    child.once('close', () => log.end());
+    return new Child(child, options.logFile, once(log, 'close'));
   }
 
   get pid(): number {
@@ -43,36 +57,11 @@ export class Child {
 
   /** Ends it, and waits; KILL after the grace time. */
   async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = STOP_LIMIT_MS): Promise<void> {
-    if (!this.running) return;
     this.process.kill(signal);
     const timer = setTimeout(() => this.process.kill('SIGKILL'), graceMs);
     await this.exited;
     clearTimeout(timer);
   }
-}
-
-/**
- * Below the ports that the system gives to outgoing connections, and apart for each worker of Jest: a port that was
- * free a moment ago, or that a killed server comes back to, is taken by nobody else.
- */
-const PORTS = { first: 20_000 + (Number(process.env['JEST_WORKER_ID'] ?? 1) % 4) * 2000, count: 2000 };
-let portsGiven = Math.floor(Math.random() * PORTS.count);
-
-/** A port nobody listens on at this moment, and that was not given before. */
-export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < PORTS.count; tries += 1) {
-    const port = PORTS.first + (portsGiven++ % PORTS.count);
-    const server = net.createServer();
-    const listening = new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, () => resolve(true));
-    });
-    if (!(await listening)) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-  throw new Error('no port is free');
 }
 
 /** Status of a GET, or 0 where nobody answers. */
@@ -97,6 +86,7 @@ export async function until(
   for (;;) {
     if (await condition()) return;
     if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${description}`);
+    // eslint-disable-next-line no-restricted-syntax -- this is what the others wait with
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -113,7 +103,7 @@ export async function run(
   args: readonly string[],
   options: { env?: NodeJS.ProcessEnv; cwd?: string; timeoutMs?: number; input?: string } = {},
 ): Promise<RunResult> {
-  const child = spawn(command, args, {
+  const child = spawnTied(command, args, {
     env: options.env ?? process.env,
     ...(options.cwd ? { cwd: options.cwd } : {}),
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -124,7 +114,8 @@ export async function run(
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? PROGRAM_LIMIT_MS);
+  // Also what it started: that would hold its output open.
+  const timer = setTimeout(() => killTree(child.pid!), options.timeoutMs ?? PROGRAM_LIMIT_MS);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
   return { code: code ?? -1, stdout, stderr };

@@ -3,7 +3,6 @@
  * git-lfs through its file transport. Independent of src/gitee and src/journal: it shows what the format alone
  * promises to somebody who has only git.
  */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,6 +21,7 @@ import {
   type LayoutRules,
 } from '../../src/format/tree-layout.js';
 import { encodeFormat, SELF_VOLUME } from '../../src/format/version.js';
+import { spawnTied } from './tied.js';
 
 export interface RunResult {
   readonly status: number | null;
@@ -105,7 +105,7 @@ export class GitBucket {
       ...options.env,
     };
     return new Promise((resolve, reject) => {
-      const child = spawn(program, args, { cwd: options.cwd ?? this.dir, env });
+      const child = spawnTied(program, args, { cwd: options.cwd ?? this.dir, env });
       const stdout: Buffer[] = [];
       const stderr: Buffer[] = [];
       child.stdout.on('data', (part: Buffer) => stdout.push(part));

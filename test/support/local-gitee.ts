@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, existsSync, readdirSync, statSync } from 'node:fs';
@@ -6,6 +6,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
+import { freePort } from './ports.js';
+import { spawnTied } from './tied.js';
 
 export interface LocalGiteeOptions {
   /** Merged over the default configuration, key by key of the top level. */
@@ -118,7 +120,7 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
   const dataDir = path.join(directory, 'data');
   const logFile = path.join(directory, 'stderr.log');
   const program = new Program(configFile, dataDir, logFile, adminToken!);
-  const { url, lfsUrl } = await program.start('0', '0');
+  const { url, lfsUrl } = await program.start(String(await freePort()), String(await freePort()));
 
   const call = async (method: string, name: string, body?: unknown): Promise<unknown> => {
     const answer = await fetch(`${url}/_local/${name}`, {
@@ -175,7 +177,7 @@ class Program {
     // What the test runner needs of Node is not meant for this program.
     const { NODE_OPTIONS: _, ...env } = process.env;
     const args = ['--config', this.configFile, '--data', this.dataDir, '--port', port, '--lfs-port', lfsPort];
-    const child = spawn(process.execPath, [...programArguments(), ...args, '--exit-with-parent'], {
+    const child = spawnTied(process.execPath, [...programArguments(), ...args, '--exit-with-parent'], {
       env: { ...env, LOCAL_GITEE_ADMIN_TOKEN: this.adminToken },
       stdio: ['pipe', 'pipe', 'pipe'],
     });

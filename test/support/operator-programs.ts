@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { runCli } from '../../src/cli/run.js';
 import { compose } from '../../src/server/compose.js';
 import { VERSION } from '../../src/server/version.js';
+import { endWithSuite, tie } from './tied.js';
 import { PROGRAM_LIMIT_MS } from './time-limits.js';
 
 export interface Output {
@@ -27,10 +28,11 @@ export function capture(
   input = '',
 ): Promise<Output> {
   return new Promise((resolve) => {
+    const tied = tie(command, args, options.env);
     const child = execFile(
-      command,
-      args,
-      { ...options, encoding: 'buffer', maxBuffer: 64 << 20, timeout: PROGRAM_LIMIT_MS },
+      tied.command,
+      tied.args,
+      { ...options, env: tied.env, encoding: 'buffer', maxBuffer: 64 << 20, timeout: PROGRAM_LIMIT_MS },
       (error, stdout, stderr) =>
         resolve({
           code: error ? (typeof error.code === 'number' ? error.code : 126) : 0,
@@ -38,6 +40,7 @@ export function capture(
           stderr: stderr.toString('utf8'),
         }),
     );
+    endWithSuite(child);
     child.stdin?.on('error', () => {});
     child.stdin?.end(input);
   });

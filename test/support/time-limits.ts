@@ -20,6 +20,8 @@ export const CONDITION_LIMIT_MS = limitMs(120_000);
 export const ANSWER_LIMIT_MS = limitMs(60_000);
 /** A program that was asked to end; then it is killed. */
 export const STOP_LIMIT_MS = limitMs(60_000);
+/** Output of a program that has ended; others that it started may hold it open for ever. */
+export const OUTPUT_LIMIT_MS = limitMs(2_000);
 /** One look at whether a server answers, where a look that fails is followed by another. */
 export const LOOK_LIMIT_MS = limitMs(10_000);
 

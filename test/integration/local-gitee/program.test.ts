@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -7,6 +6,7 @@ import * as path from 'node:path';
 import { FAULT_NAMES } from '../../../src/local-gitee/faults.js';
 import { run } from '../../support/child.js';
 import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
+import { spawnTied } from '../../support/tied.js';
 import { GitClient } from './git-client.js';
 import { LfsClient } from './lfs-client.js';
 
@@ -91,7 +91,7 @@ describe('the program', () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'local-gitee-'));
     const main = ['--import', 'tsx', path.resolve('src/local-gitee/main.ts')];
     const args = [...main, '--data', directory, '--port', '0', '--lfs-port', '0', '--exit-with-parent'];
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawnTied(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     expect(JSON.parse(line.toString())).toMatchObject({ event: 'listening' });
     const exited = once(child, 'exit');

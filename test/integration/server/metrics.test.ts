@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { METRICS, Metrics } from '../../../src/server/metrics.js';
+import { spawnTied } from '../../support/tied.js';
 
 /** One sample for each row, so that every metric stands on the page. */
 function withEverything(): Metrics {
@@ -19,7 +19,7 @@ test('promtool accepts the page of every metric, those of the process too', asyn
   const { body } = await withEverything().page();
   for (const row of METRICS) expect(body).toContain(`# TYPE ${row.name} ${row.kind}`);
   expect(body).toContain('process_resident_memory_bytes');
-  const promtool = spawn('promtool', ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const promtool = spawnTied('promtool', ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });
   promtool.stdin.end(body);
   const [out, err, [code]] = await Promise.all([
     text(promtool.stdout),

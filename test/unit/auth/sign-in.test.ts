@@ -4,7 +4,7 @@ import { RemoteError } from '../../../src/gitee/errors.js';
 import { OAuthGrantRefused } from '../../../src/gitee/oauth.js';
 import { SkippingClock } from '../gitee/http/scripted-server.js';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = new AbortController().signal;
 let clock: SkippingClock;
 let rights: Record<string, RepositoryPermission>;
 let exchanged: { code: string; verifier: string }[];

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,6 +9,7 @@ import { EXIT } from '../../../src/cli/exit-codes.js';
 import { helpOf, runCli } from '../../../src/cli/run.js';
 import { ControlServer } from '../../../src/server/control-server.js';
 import { controlSocketPath } from '../../../src/server/control-socket.js';
+import { spawnTied } from '../../support/tied.js';
 import { GatewayInMemory } from './gateway-in-memory.js';
 
 let stateDir: string;
@@ -188,7 +188,7 @@ describe('commands without a running gateway', () => {
 
   test('a socket that a killed gateway left behind is nobody', async () => {
     const listen = `require('net').createServer().listen(process.argv[1], () => console.log('listening'))`;
-    const killed = spawn(process.execPath, ['-e', listen, join(stateDir, 'control.sock')]);
+    const killed = spawnTied(process.execPath, ['-e', listen, join(stateDir, 'control.sock')]);
     await once(killed.stdout, 'data');
     killed.kill('SIGKILL');
     await once(killed, 'exit');

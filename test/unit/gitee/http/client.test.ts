@@ -6,6 +6,7 @@ import { discard, readErrorText, readText } from '../../../../src/gitee/http/ans
 import { BodyMeter } from '../../../../src/gitee/http/body-meter.js';
 import type { HttpClient } from '../../../../src/gitee/http/client.js';
 import { createDispatcher } from '../../../../src/gitee/http/dispatcher.js';
+import { ANSWER_LIMIT_MS } from '../../../support/time-limits.js';
 import { ScriptedServer, testClient } from './scripted-server.js';
 
 let server: ScriptedServer;
@@ -97,7 +98,7 @@ test('a server that is not there is unreachable', async () => {
 
 test('a server that keeps silent ends the call after the idle time', async () => {
   server.script = () => {};
-  const timeouts = { idleMs: 60, totalMs: 10_000 };
+  const timeouts = { idleMs: 60, totalMs: ANSWER_LIMIT_MS };
   const error = await failure(client.send({ what: 'a call', method: 'GET', url: server.url, timeouts }));
   expect([error.code, error.message]).toEqual(['timeout', 'a call moved no byte for 0.1 s']);
 });
@@ -109,19 +110,20 @@ test('a server that sends a byte now and then is ended by the total time', async
     dripping = setInterval(() => response.write('x'), 20);
   };
   const timeouts = { idleMs: 5_000, totalMs: 150 };
-  const answer = await client.send({ what: 'a call', method: 'GET', url: server.url, timeouts });
-  const error = await failure(readText(answer, 1_000_000));
+  const answer = client.send({ what: 'a call', method: 'GET', url: server.url, timeouts });
+  const error = await failure(answer.then((sent) => readText(sent, 1_000_000)));
   clearInterval(dripping);
   expect([error.code, error.message]).toEqual(['timeout', 'a call did not end within 0.2 s']);
 });
 
 test("a slow reader is not the server's fault", async () => {
   server.script = (_request, response) => response.end(Buffer.alloc(2_000_000, 1));
-  const timeouts = { idleMs: 80, totalMs: 10_000 };
+  const timeouts = { idleMs: 1500, totalMs: ANSWER_LIMIT_MS };
   const answer = await client.send({ what: 'test', method: 'GET', url: server.url, timeouts });
   let received = 0;
   for await (const piece of answer.body as AsyncIterable<Buffer>) {
-    if (received === 0) await new Promise((resolve) => setTimeout(resolve, 200));
+    // eslint-disable-next-line no-restricted-syntax -- a reader that is slower than the idle time
+    if (received === 0) await new Promise((resolve) => setTimeout(resolve, 2000));
     received += piece.length;
   }
   expect(received).toBe(2_000_000);

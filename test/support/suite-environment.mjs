@@ -1,0 +1,33 @@
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestEnvironment } from 'jest-environment-node';
+
+/**
+ * Jest's environment for Node, with a directory for temporary files of each test file's own. Whatever the outcome,
+ * nothing is left for the next one: `atSuiteEnd` of suite-end.ts says what else has to be ended.
+ */
+export default class SuiteEnvironment extends TestEnvironment {
+  #outerTmpdir;
+  #directory;
+
+  constructor(config, context) {
+    const outer = process.env.TMPDIR;
+    // Short: sockets stand in it, whose whole path has 107 bytes.
+    const directory = mkdtempSync(join(tmpdir(), 't-'));
+    process.env.TMPDIR = directory;
+    super(config, context);
+    this.#outerTmpdir = outer;
+    this.#directory = directory;
+  }
+
+  async teardown() {
+    for (const end of this.global[Symbol.for('gitee-s3.suite-end')] ?? []) await end();
+    if (this.#outerTmpdir === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = this.#outerTmpdir;
+    // What cannot be removed (a mount that hangs) is no failure of the tests.
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+    await super.teardown();
+  }
+}
