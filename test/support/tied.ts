@@ -37,7 +37,7 @@ export function endWithSuite<T extends ChildProcess>(child: T): T {
 export const spawnTied = ((
   command: string,
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv },
+  options: { env?: NodeJS.ProcessEnv } = {},
 ) => {
   const tied = tie(command, args, options.env);
   return endWithSuite(spawn(tied.command, tied.args, { ...options, env: tied.env }));
