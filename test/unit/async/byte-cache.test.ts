@@ -16,7 +16,7 @@ test('a cache of trees takes no more memory of the process than its bound, howev
   expect(grownBytes).toBeGreaterThan(boundBytes / 4);
   // The rest is the allocator's and the collector's. With slices of shared slabs it was over 800 MiB.
   expect(grownBytes).toBeLessThan(boundBytes * 1.6);
-}, 120_000);
+});
 
 test('what is kept lies in an allocation of its own', () => {
   const cache = new ByteCache(10_000);

@@ -177,7 +177,7 @@ describe('a push that is held up on the way', () => {
       b.chunks.remote.delete(oid);
     }
     b.bucket.start();
-    await until('it is set aside', async () => b.state.status().quarantinedChanges === 1, 3_000);
+    await until('it is set aside', async () => b.state.status().quarantinedChanges === 1);
     await b.landed(await b.delete('big'));
     expect((await lands(b, request)).kind).toBe('moved');
     await b.bucket.follower.followOnce(signal);
