@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import { until } from '../support/child.js';
 import { makeImage, pull, push } from '../support/image.js';
 import { startStack, type Stack } from '../support/stack.js';
-import { limitMs } from '../support/time-limits.js';
+import { ANSWER_LIMIT_MS } from '../support/time-limits.js';
 
 /** What a barrier promises, with Gitee failing in each named way. Invariants 1 and 6. */
 describe('a push while Gitee fails', () => {
@@ -18,7 +18,8 @@ describe('a push while Gitee fails', () => {
   const landed = () => until('everything is on Gitee', async () => (await pending()) === 0);
 
   beforeAll(async () => {
-    stack = await startStack();
+    // Commits are counted: none is made because a push took long.
+    stack = await startStack({ config: { commit: { interval: '10m' } } });
     registry = await stack.startRegistry();
     expect(await push(await image(), registry.address, 'a/warm:up')).toMatchObject({ code: 0 });
   });
@@ -29,14 +30,14 @@ describe('a push while Gitee fails', () => {
 
   afterAll(() => stack.close());
 
-  test('stalled: the client fails within 30 s with a clear error, and the tag lands after it recovers', async () => {
+  test('stalled: the client fails within a minute with a clear error, and the tag lands after it recovers', async () => {
     const one = await image();
     await stack.gitee.fault('git-stall', {});
     const startedMs = Date.now();
     const result = await push(one, registry.address, 'a/stalled:v1');
     expect(result.code).not.toBe(0);
     expect(result.stderr).toMatch(/50[03]|manifest|SlowDown|unknown|unavailable/i);
-    expect(Date.now() - startedMs).toBeLessThan(limitMs(30_000));
+    expect(Date.now() - startedMs).toBeLessThan(ANSWER_LIMIT_MS);
     await stack.gitee.clearFaults();
     await landed();
     expect(await pulled('a/stalled:v1')).toBe(one.manifestDigest);

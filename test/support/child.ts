@@ -1,7 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import * as http from 'node:http';
+import { afterFailure } from './suite-end.js';
 import { killTree, spawnTied } from './tied.js';
 import {
   CONDITION_LIMIT_MS,
@@ -12,6 +14,13 @@ import {
 } from './time-limits.js';
 
 export { freePort } from './ports.js';
+
+/** By log file: a program that is started again goes on with the same. */
+const latest = new Map<string, Child>();
+afterFailure(async () => {
+  for (const [file, child] of latest)
+    if (existsSync(file)) process.stderr.write(`---- end of ${file}\n${await child.lastWords()}\n`);
+});
 
 /** A program that a test started, its output in a file, ended by its own id. */
 export class Child {
@@ -44,7 +53,9 @@ export class Child {
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     child.once('close', () => log.end());
-    return new Child(child, options.logFile, once(log, 'close'));
+    const started = new Child(child, options.logFile, once(log, 'close'));
+    latest.set(options.logFile, started);
+    return started;
   }
 
   get pid(): number {
@@ -53,6 +64,13 @@ export class Child {
 
   get running(): boolean {
     return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /** The end of what it said. */
+  async lastWords(lines = 15): Promise<string> {
+    if (!this.running) await this.exited;
+    const text = await readFile(this.logFile, 'utf8').catch(() => '');
+    return text.trimEnd().split('\n').slice(-lines).join('\n');
   }
 
   /** Ends it, and waits; KILL after the grace time. */

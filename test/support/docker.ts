@@ -44,13 +44,15 @@ export class DockerDaemon {
       path.join(directory, 'hosts'),
       `127.0.0.1 localhost\n${options.address ?? OWN_ADDRESS} ${options.name}\n`,
     );
+    let said = '';
     for (const driver of STORAGE_DRIVERS) {
       const child = startDockerd(options, driver);
       const namespaces = options.address === undefined ? (['mount', 'net'] as const) : (['mount'] as const);
       const daemon = new DockerDaemon(directory, child, namespaces);
       if (await daemon.answers()) return daemon;
+      said = await child.lastWords();
     }
-    throw new Error(`dockerd does not start, see ${directory}/dockerd.log`);
+    throw new Error(`dockerd does not start: ${said}`);
   }
 
   get socket(): string {

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import { Child, freePort, httpStatus, run, until, type RunResult } from './child.js';
+import { afterFailure } from './suite-end.js';
 
 const CLI = path.resolve('dist/cli/main.js');
 
@@ -64,7 +66,7 @@ export class TestGateway {
     );
     const configFile = path.join(options.directory, 'gateway.yaml');
     await writeFile(configFile, JSON.stringify(config, null, 2), { mode: 0o600 });
-    return new TestGateway(
+    const gateway = new TestGateway(
       options.directory,
       `http://127.0.0.1:${port}`,
       `http://127.0.0.1:${metricsPort}`,
@@ -74,6 +76,12 @@ export class TestGateway {
       configFile,
       { ...process.env, ...options.env },
     );
+    // A test that failed between its kill and its start leaves no dead gateway to the tests after it.
+    afterFailure(async () => {
+      if (gateway.child && !gateway.child.running && existsSync(configFile))
+        await gateway.start({ ready: false });
+    });
+    return gateway;
   }
 
   static async start(options: GatewayOptions): Promise<TestGateway> {
@@ -82,14 +90,16 @@ export class TestGateway {
     return gateway;
   }
 
+  /** One that still runs is ended first: its port and its state directory are needed. */
   async start(options: { ready?: boolean } = {}): Promise<void> {
+    await this.stop();
     const child = Child.start(process.execPath, [CLI, 'serve', '--config', this.configFile], {
       env: this.env,
       logFile: path.join(this.directory, 'gateway.log'),
     });
     this.child = child;
     await until('the gateway is ready', async () => {
-      if (!child.running) throw new Error(`the gateway ended, see ${child.logFile}`);
+      if (!child.running) throw new Error(`the gateway ended: ${await child.lastWords()}`);
       return (
         (await httpStatus(`${this.metricsUrl}/${options.ready === false ? 'healthz' : 'readyz'}`)) === 200
       );

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { freePort } from './ports.js';
+import { afterFailure } from './suite-end.js';
 import { spawnTied } from './tied.js';
 
 export interface LocalGiteeOptions {
@@ -132,6 +133,8 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
     if (!answer.ok) throw new Error(`${method} /_local/${name}: ${answer.status} ${text}`);
     return JSON.parse(text);
   };
+  // What a failed test had go wrong goes wrong in no other.
+  afterFailure(() => call('DELETE', 'faults').then(ignore, ignore));
   return {
     url,
     lfsUrl,
@@ -162,6 +165,9 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
     },
   };
 }
+
+/** It may have been stopped. */
+function ignore(): void {}
 
 class Program {
   #child: ChildProcess | undefined;

@@ -26,7 +26,7 @@ export async function startDaemon(
   const logFile = path.join(directory, `${path.basename(command)}.log`);
   const child = Child.start(command, args, { logFile, env: { ...process.env, ...NO_PROXY, ...env } });
   await until(`${command} answers`, async () => {
-    if (!child.running) throw new Error(`${command} ended, see ${logFile}`);
+    if (!child.running) throw new Error(`${command} ended: ${await child.lastWords()}`);
     return (await httpStatus(readyUrl)) === 200;
   });
   return child;

@@ -157,7 +157,7 @@ http {
     });
     this.child = child;
     await until('nginx answers', async () => {
-      if (!child.running) throw new Error(`nginx ended, see ${child.logFile}`);
+      if (!child.running) throw new Error(`nginx ended: ${await child.lastWords()}`);
       const answer = await fetch(`http://127.0.0.1:${this.ports.status}/nginx_status`).catch(() => undefined);
       return answer?.status === 200;
     });

@@ -71,7 +71,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     logFile: path.join(options.directory, 'registry.log'),
   });
   await until('the registry answers', async () => {
-    if (!child.running) throw new Error(`the registry ended, see ${child.logFile}`);
+    if (!child.running) throw new Error(`the registry ended: ${await child.lastWords()}`);
     return (await httpStatus(`http://127.0.0.1:${port}/v2/`)) === (options.auth ? 401 : 200);
   });
   return { address: `127.0.0.1:${port}`, child, configFile, stop: () => child.stop() };

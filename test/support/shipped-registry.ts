@@ -63,7 +63,7 @@ export class ShippedRegistry {
     });
     this.child = child;
     await until('the registry answers', async () => {
-      if (!child.running) throw new Error(`the registry ended, see ${child.logFile}`);
+      if (!child.running) throw new Error(`the registry ended: ${await child.lastWords()}`);
       return [200, 401].includes(await httpStatus(`http://${this.address}/v2/`));
     });
   }

@@ -6,7 +6,7 @@ import { TestEnvironment } from 'jest-environment-node';
 
 /**
  * Jest's environment for Node, with a directory for temporary files of each test file's own. Whatever the outcome,
- * nothing is left for the next one: `atSuiteEnd` of suite-end.ts says what else has to be ended.
+ * nothing is left for the next one: suite-end.ts says what else has to be ended, and after a failed test put right.
  */
 export default class SuiteEnvironment extends TestEnvironment {
   #outerTmpdir;
@@ -22,12 +22,21 @@ export default class SuiteEnvironment extends TestEnvironment {
     this.#directory = directory;
   }
 
+  async handleTestEvent({ name, test }) {
+    if (name === 'test_done' && test.errors.length > 0) await this.#run('after-failure');
+  }
+
   async teardown() {
-    for (const end of this.global[Symbol.for('gitee-s3.suite-end')] ?? []) await end();
+    await this.#run('suite-end');
     if (this.#outerTmpdir === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = this.#outerTmpdir;
     // What cannot be removed (a mount that hangs) is no failure of the tests.
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
     await super.teardown();
+  }
+
+  async #run(when) {
+    for (const step of this.global[Symbol.for(`gitee-s3.${when}`)] ?? [])
+      await step().catch((error) => process.stderr.write(`${when}: ${error.stack}\n`));
   }
 }

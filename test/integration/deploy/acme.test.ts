@@ -94,7 +94,7 @@ async function startPebble(): Promise<typeof pebble> {
   await mkdir(join(directory, 'trust'));
   const ca = await readFile(join(home, 'pebble.crt'));
   await until('pebble answers', async () => {
-    if (!server.running) throw new Error(`pebble ended, see ${server.logFile}`);
+    if (!server.running) throw new Error(`pebble ended: ${await server.lastWords()}`);
     const root = await get(`https://localhost:${managementPort}/roots/0`, ca).catch(() => undefined);
     if (root) await writeFile(rootFile, root);
     return root !== undefined;

@@ -20,7 +20,8 @@ describe('the stock registry on the gateway', () => {
     fetch(`http://${registry.address}/v2/${pathname}`, init);
 
   beforeAll(async () => {
-    stack = await startStack();
+    // Commits are counted: none is made because a push took long.
+    stack = await startStack({ config: { commit: { interval: '10m' } } });
     registry = await stack.startRegistry();
     // 20 MiB: three parts of the driver; 300 KB: one.
     image = await makeImage(path.join(stack.directory, 'image'), [300_000, 20 * MiB]);
