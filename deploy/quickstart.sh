@@ -293,13 +293,13 @@ start_everything() {
   done
   say 'Starting local Gitee, gateway, registry and Nginx ...'
   start_gitee
-  wait_for gitee "http://127.0.0.1:$GITEE_PORT/" '200 301 302 303 401 403 404' 30
+  wait_for gitee "http://127.0.0.1:$GITEE_PORT/" '200 301 302 303 401 403 404' 120
   start_gateway
-  wait_for gateway "http://127.0.0.1:$GATEWAY_METRICS_PORT/readyz" 200 60
+  wait_for gateway "http://127.0.0.1:$GATEWAY_METRICS_PORT/readyz" 200 120
   start_registry
   start_nginx
-  wait_for registry "http://127.0.0.1:$REGISTRY_PLAIN_PORT/v2/" 401 30
-  wait_for nginx "https://127.0.0.1:$REGISTRY_PORT/v2/" 401 30
+  wait_for registry "http://127.0.0.1:$REGISTRY_PLAIN_PORT/v2/" 401 120
+  wait_for nginx "https://127.0.0.1:$REGISTRY_PORT/v2/" 401 120
   write_env
 }
 

@@ -14,8 +14,9 @@ import { chunkOf, chunkRemoteContract, opener, readAll, remoteFailure } from '..
 import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
 
 const TIMEOUTS = {
-  dataTimeouts: { idleMs: 1000, bytesPerSecondMin: 8192 },
-  apiTimeouts: { idleMs: 1000, totalMs: 5000 },
+  // Short where a server keeps silent on purpose, long enough for one that is kept from its work.
+  dataTimeouts: { idleMs: 4000, bytesPerSecondMin: 8192 },
+  apiTimeouts: { idleMs: 4000, totalMs: 20_000 },
 };
 const REPO = 'acme/images';
 
@@ -24,7 +25,7 @@ let http: HttpClient;
 beforeAll(async () => {
   gitee = await startLocalGitee();
   http = new HttpClient({
-    dispatcher: createDispatcher({ connectTimeoutMs: 2000, env: {} }),
+    dispatcher: createDispatcher({ connectTimeoutMs: 10_000, env: {} }),
     userAgent: 'gitee-s3-gateway/test',
   });
 });

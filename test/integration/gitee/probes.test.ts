@@ -14,9 +14,9 @@ let http: HttpClient;
 beforeAll(async () => {
   gitee = await startLocalGitee();
   http = new HttpClient({
-    dispatcher: createDispatcher({ connectTimeoutMs: 2000, env: {} }),
+    dispatcher: createDispatcher({ connectTimeoutMs: 10_000, env: {} }),
     userAgent: 'gitee-s3-gateway/test',
-    timeouts: { idleMs: 2000, totalMs: 5000 },
+    timeouts: { idleMs: 5000, totalMs: 20_000 },
   });
 });
 afterEach(() => gitee.clearFaults());

@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ObjectError } from '../../../src/objects/errors.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';
+import { ANSWER_LIMIT_MS } from '../../support/time-limits.js';
 
 const MIB = 1024 * 1024;
 
 describe('the connection around a request', () => {
   let app: TestApp;
   beforeEach(async () => {
-    app = await startTestApp({ bodyIdleTimeoutMs: 300, drain: { timeoutMs: 1000, maxBytes: 64 * MIB } });
+    app = await startTestApp({ drain: { timeoutMs: ANSWER_LIMIT_MS, maxBytes: 64 * MIB } });
   });
   afterEach(() => app.close());
 
@@ -118,6 +119,8 @@ describe('the connection around a request', () => {
   });
 
   it('answers RequestTimeout to a body that stands still', async () => {
+    await app.close();
+    app = await startTestApp({ bodyIdleTimeoutMs: 300, drain: { timeoutMs: 1000, maxBytes: 64 * MIB } });
     const { socket, text, closed } = await connect();
     socket.write((await putHead('k', 10 * MIB)) + 'a little');
     await closed;
