@@ -4,6 +4,7 @@
  */
 import { line } from './line.bench.js';
 import { lines } from './lines/lines.bench.js';
+import { soak } from './lines/soak.bench.js';
 import { keys } from './keys.bench.js';
 import { memory } from './memory.bench.js';
 import { pulls } from './pulls.bench.js';
@@ -20,12 +21,12 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
 const SHORT = ['keys-10k', 'memory-512m', 'pulls'];
 
 /** These take options of their own: all that follows the name. */
-const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = { lines };
+const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = { lines, soak };
 
 const [first = '', ...rest] = process.argv.slice(2);
 if (first in WITH_OPTIONS) {
   await WITH_OPTIONS[first]!(rest);
-  process.exit();
+  process.exit(process.exitCode);
 }
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in SCENARIOS));

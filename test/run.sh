@@ -3,7 +3,8 @@
 # The last line is `N passed, M failed`; the exit status is 0 where nothing failed. Under 15 minutes on 2 cores.
 #
 #   bash test/run.sh           everything but what is long
-#   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, and `npm run bench`)
+#   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, `npm run bench`, the core
+#                              cells of its lines, and `npm run soak`: an hour and more)
 #   bash test/run.sh --load 2  beside two busy loops per core: it passes on a machine that has other work, too
 #
 # TEST_TIME_SCALE=3 multiplies every time limit of test/support/time-limits.ts, for a machine that is slower still.
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
     *) LOAD=help ;;
   esac
   case $LOAD in
-    *[!0-9]* | '') sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *[!0-9]* | '') sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
   esac
   shift
 done
@@ -190,7 +191,11 @@ jest_step integration npm run --silent test:integration --
 QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart
-if $LONG; then step bench npm run --silent bench; fi
+if $LONG; then
+  step bench npm run --silent bench
+  step lines npm run --silent bench -- lines
+  step soak npm run --silent soak
+fi
 
 heading end
 printf '%s passed, %s failed\n' "$PASSED" "$FAILED"

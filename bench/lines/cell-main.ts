@@ -1,17 +1,16 @@
 /**
- * One cell of the lines bench, inside the server's namespace of a network that is up. Arguments: name of the cell,
- * prefix of the network, directory, checkout. The last line of its output is the result as JSON.
+ * One cell of the lines bench (in-network.ts). Arguments: prefix of the network, directory, name of the cell,
+ * checkout. The last line of its output is the result as JSON.
  */
-import { readFile } from 'node:fs/promises';
 import { PUSH_CELLS } from './cells.js';
 import { ClientHost } from './client-host.js';
 import { LineNetwork } from './network.js';
-import { Office, USER } from './office.js';
+import { Office } from './office.js';
 import { PULL_CELLS } from './pull-cells.js';
 import { runPullCell } from './pull-cell.js';
 import { runPushCell } from './push-cell.js';
 
-const [name, prefix, directory, checkout] = process.argv.slice(2) as [string, string, string, string];
+const [prefix, directory, name, checkout] = process.argv.slice(2) as [string, string, string, string];
 
 async function main(): Promise<void> {
   const network = new LineNetwork(prefix);
@@ -19,12 +18,7 @@ async function main(): Promise<void> {
   let client: ClientHost | undefined;
   try {
     await office.start();
-    client = new ClientHost(network, {
-      address: office.registryAddress,
-      user: USER,
-      password: office.password,
-      ca: await readFile(office.certificateFile, 'utf8'),
-    });
+    client = new ClientHost(network, await office.login());
     const tools = { network, office, client, directory };
     const push = PUSH_CELLS.find((cell) => cell.name === name);
     const pull = PULL_CELLS.find((cell) => cell.name === name);

@@ -1,12 +1,7 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import { fileURLToPath } from 'node:url';
 import { CORE_CELLS, PUSH_CELLS, type PushCell } from './cells.js';
-import { LineNetwork } from './network.js';
+import { clean, endWithProcess, runInNetwork } from './in-network.js';
 import { PULL_CELLS, type PullCell } from './pull-cells.js';
 import { tableHead, tableRow, type CellResult } from './result.js';
 
@@ -44,12 +39,7 @@ export async function lines(args: readonly string[]): Promise<void> {
   const worker = async () => {
     for (let cell = queue.shift(); cell; cell = queue.shift()) await runCell(cell, checkout, values.keep);
   };
-  const stop = () => {
-    queue.length = 0;
-    for (const end of running) end();
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  endWithProcess(() => (queue.length = 0));
   await Promise.all(Array.from({ length: Number(values.parallel) }, worker));
 }
 
@@ -66,53 +56,13 @@ function choose(values: {
   return CELLS.filter((cell) => CORE_CELLS.includes(cell.name));
 }
 
-const running = new Set<() => void>();
-let networks = 0;
-
 async function runCell(cell: PushCell | PullCell, checkout: string, keeps: boolean): Promise<void> {
-  networks += 1;
-  const network = new LineNetwork(`${process.env['BENCH_PREFIX'] ?? 'lines'}${process.pid}x${networks}`);
-  const directory = await mkdtemp(path.join(tmpdir(), 'lines-'));
-  let result: CellResult | undefined;
-  let text = '';
-  try {
-    await network.up(cell.line);
-    const program = fileURLToPath(new URL('cell-main.ts', import.meta.url));
-    const child = spawn(
-      ...network.on('server', process.execPath, [
-        ...['--import', 'tsx', program],
-        ...[cell.name, network.prefix, directory, checkout],
-      ]),
-      { stdio: ['pipe', 'pipe', 'pipe'] },
-    );
-    const end = () => child.stdin.end();
-    running.add(end);
-    child.stdout.on('data', (data: Buffer) => (text += data.toString()));
-    child.stderr.on('data', (data: Buffer) => (text += data.toString()));
-    await once(child, 'close');
-    running.delete(end);
-    const last = text.trim().split('\n').at(-1) ?? '';
-    if (last.startsWith('{')) result = JSON.parse(last) as CellResult;
-  } catch (error) {
-    text += String(error);
-  } finally {
-    await network.down();
-  }
+  const run = await runInNetwork(cell.line, 'cell-main.ts', [cell.name, checkout]);
+  const result = run.result as CellResult | undefined;
   const isGood = result?.problems.length === 0;
   if (!isGood) process.exitCode = 1;
   if (result) console.log(tableRow(result));
-  else console.log(`${cell.name}: no result\n${text.slice(-2000)}`);
+  else console.log(`${cell.name}: no result\n${run.output.slice(-2000)}`);
   for (const problem of result?.problems ?? []) console.log(`  ${cell.name}: ${problem}`);
-  await clean(directory, keeps || !isGood);
-}
-
-/** What is large goes; logs and samples of a cell that failed stay. */
-async function clean(directory: string, keepsLogs: boolean): Promise<void> {
-  if (!keepsLogs) return rm(directory, { recursive: true, force: true });
-  for (const name of await readdir(directory)) {
-    if (/^(state|gitee|copied|layout-\d+)$/.test(name)) {
-      await rm(path.join(directory, name), { recursive: true, force: true });
-    }
-  }
-  console.log(`  logs and samples: ${directory}`);
+  await clean(run.directory, keeps || !isGood);
 }

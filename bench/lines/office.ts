@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { Child, httpStatus, mustRun, run, until } from '../../test/support/child.js';
 import { makeCertificate } from '../../test/support/nginx.js';
+import type { RegistryLogin } from './registry-client.js';
 import { FRONT, GITEE, type LineNetwork } from './network.js';
 
 const ACCESS_KEY = 'LINES';
@@ -44,8 +45,10 @@ export class Office {
     return `${FRONT}:443`;
   }
 
-  get certificateFile(): string {
-    return this.#file('nginx', 'tls', 'registry.crt');
+  /** What a client needs to push and pull. */
+  async login(): Promise<RegistryLogin> {
+    const ca = await readFile(this.#file('nginx', 'tls', 'registry.crt'), 'utf8');
+    return { address: this.registryAddress, user: USER, password: this.password, ca };
   }
 
   get stateDirectory(): string {
@@ -283,8 +286,4 @@ export class Office {
   #file(...names: string[]): string {
     return path.join(this.options.directory, ...names);
   }
-}
-
-export function sha256(text: string | Buffer): string {
-  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }
