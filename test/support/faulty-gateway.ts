@@ -20,8 +20,11 @@ export const DRIVER_OPERATIONS = [
 ] as const;
 export type DriverOperation = (typeof DRIVER_OPERATIONS)[number];
 
-/** What happens to one request instead of its answer; a function runs while the request goes on to the gateway. */
-export type S3Fault = 'slow-down' | 'service-unavailable' | 'reset' | (() => void);
+/**
+ * What happens to one request instead of its answer; a function runs while the request goes on to the gateway, and
+ * may hold the rest of its body back for good.
+ */
+export type S3Fault = 'slow-down' | 'service-unavailable' | 'reset' | ((hold: () => void) => void);
 
 /** Before a fault in the middle of a body, so much of it has gone by. */
 const BODY_BEFORE_FAULT_BYTES = 1024 * 1024;
@@ -84,7 +87,11 @@ export class FaultyGateway {
     this.largestBytes.set(operation, Math.max(largest, Number(incoming.headers['content-length'] ?? 0)));
     if (fault === 'reset') afterSomeBody(incoming, () => incoming.socket.destroy());
     else if (typeof fault === 'function') {
-      afterSomeBody(incoming, fault);
+      const hold = () => {
+        incoming.unpipe();
+        incoming.pause();
+      };
+      afterSomeBody(incoming, () => fault(hold));
       this.#forward(incoming, response);
     } else refuse(incoming, response, fault);
   }

@@ -189,3 +189,22 @@ describe.each(['SIGTERM', 'SIGKILL'] as const)('a gateway that ends by %s and is
     expect((await answersOfS3(logged)).filter(({ status }) => status === 403)).toEqual([]);
   });
 });
+
+test('a stop that takes its whole grace time, for a part that does not end, costs two pushes nothing but time', async () => {
+  const images = [
+    await makeImage(join(directory, 'held'), [20 * MIB]),
+    await makeImage(join(directory, 'beside'), [12 * MIB, 12 * MIB]),
+  ] as const;
+  let ended: Promise<void> | undefined;
+  const beside = new Promise<RunResult>((resolve) => {
+    faulty.fail('UploadPart', (hold) => {
+      hold();
+      ended = stack.gateway.child!.stop('SIGTERM').then(() => stack.gateway.start());
+      // Begins while the gateway takes no connection any more.
+      resolve(push(images[1], 'graceful/beside'));
+    });
+  });
+  expect(await push(images[0], 'graceful/held')).toMatchObject({ code: 0 });
+  expect(await beside).toMatchObject({ code: 0 });
+  await ended;
+});

@@ -141,7 +141,7 @@ describe.each(['s3', 's3-public'] as const)('the S3 listener %s', (listener) => 
   test('answers a 503 of S3 while the gateway restarts, which the driver waits out', async () => {
     await stopBackends();
     const answer = await ask(listener, '/b/k');
-    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '2']);
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '10']);
     expect(answer.headers['content-type']).toBe('application/xml');
     expect(answer.body).toContain('<Code>ServiceUnavailable</Code>');
     expect(answer.body).toContain(`<RequestId>${String(answer.headers['x-amz-request-id'])}</RequestId>`);
