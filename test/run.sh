@@ -104,7 +104,7 @@ jest_step() {
 install_packages() {
   local missing=() package
   for package in docker-registry skopeo nginx git git-lfs awscli s3cmd rclone restic python3-boto3 prometheus jq curl openssl \
-    busybox apache2-utils iproute2 util-linux mount procps ca-certificates gcc libc6-dev docker.io docker-compose podman tini systemd \
+    busybox apache2-utils iproute2 util-linux mount procps ca-certificates gcc libc6-dev docker.io docker-compose podman buildah tini systemd \
     chromium pebble certbot prometheus-alertmanager prometheus-nginx-exporter prometheus-node-exporter \
     prometheus-blackbox-exporter; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -192,6 +192,8 @@ QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart
 if $LONG; then
+  step clients npm run --silent clients -- stops --results "$RESULTS/clients" --size 5 --size 1.5GB \
+    --event gateway-term --event gateway-kill --event registry-kill --event nginx-kill --event nginx-reload
   step bench npm run --silent bench
   step lines npm run --silent bench -- lines
   step soak npm run --silent soak

@@ -23,6 +23,7 @@ const REFERENCE_PAGES = [
   'gitee-login',
   'nginx',
   'audit',
+  'clients',
   'errors',
 ] as const;
 

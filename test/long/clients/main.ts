@@ -1,0 +1,77 @@
+/**
+ * What real clients tolerate, and what they show when something stops. As root:
+ *
+ *     npm run clients -- tolerance [--only 'docker tag']
+ *     npm run clients -- stops [--event gateway-kill] [--size 5] [--client docker] [--direction push] [--long]
+ *     npm run clients -- tables
+ *
+ * Each appends one JSON line per result to test/long/clients/results/; `tables` writes docs/clients.md from them.
+ */
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { parseArgs } from 'node:util';
+import { CLIENTS, type ClientName } from './clients.js';
+import { EVENTS } from './events.js';
+import { inOwnNamespaces } from './own-namespaces.js';
+import { measureStops, SIZES } from './stops.js';
+import { writeTables } from './documents.js';
+import { measureTolerance } from './tolerance.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    results: { type: 'string', default: path.join(import.meta.dirname, 'results') },
+    limit: { type: 'string', default: '200' },
+    only: { type: 'string' },
+    'at-once': { type: 'string', default: '45' },
+    event: { type: 'string', multiple: true },
+    size: { type: 'string', multiple: true },
+    client: { type: 'string', multiple: true },
+    direction: { type: 'string', multiple: true },
+    long: { type: 'boolean', default: false },
+  },
+});
+
+const [command] = positionals;
+const directory = command === 'tables' ? undefined : await inOwnNamespaces();
+if (directory !== undefined) {
+  await mkdir(values.results, { recursive: true });
+  const keep = (file: string) => (result: object) => {
+    void appendFile(path.join(values.results, file), `${JSON.stringify(result)}\n`);
+  };
+  if (command === 'tolerance') {
+    const versions = await measureTolerance({
+      directory,
+      limitSeconds: Number(values.limit),
+      atOnce: Number(values['at-once']),
+      only: values.only === undefined ? undefined : new RegExp(values.only),
+      onOutcome: keep('tolerance.jsonl'),
+    });
+    await writeFile(path.join(values.results, 'versions.json'), `${JSON.stringify(versions, null, 2)}\n`);
+  } else if (command === 'stops') {
+    await measureStops({
+      directory,
+      directions: chosen(values.direction, ['push', 'pull'] as const),
+      sizes: chosen(
+        values.size,
+        Object.keys(SIZES).filter((size) => values.long || size !== '1.5GB'),
+      ),
+      events: chosen(values.event, Object.keys(EVENTS)),
+      clients: chosen<ClientName>(values.client, CLIENTS),
+      onOutcome: (outcome) => {
+        keep('stops.jsonl')(outcome);
+        // Whatever happens in the middle, what is done is whole, and the same command once more does it.
+        if (outcome.again?.code || outcome.isWhole === false) {
+          process.stderr.write(`FAILED: ${JSON.stringify(outcome)}\n`);
+          process.exitCode = 1;
+        }
+      },
+    });
+  }
+}
+
+if (command === 'tables') await writeTables();
+
+function chosen<T extends string>(asked: readonly string[] | undefined, all: readonly T[]): readonly T[] {
+  return asked === undefined ? all : all.filter((one) => asked.includes(one));
+}
