@@ -7,6 +7,9 @@ import { Child, mustRun, run, until } from '../../support/child.js';
 export const CLIENTS = ['docker', 'podman', 'buildah', 'skopeo', 'ctr'] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
+/** Exit code of a session that had to be ended. */
+export const ENDED = -1;
+
 /** What a terminal would have shown, with the time of each line since the start. */
 export interface Session {
   readonly code: number;
@@ -315,5 +318,5 @@ async function session(
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutSeconds * 1000);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
-  return { code: code ?? -1, seconds: (performance.now() - began) / 1000, lines };
+  return { code: code ?? ENDED, seconds: (performance.now() - began) / 1000, lines };
 }

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { killTree } from '../../support/tied.js';
 import type { ClientStack } from './client-stack.js';
 
 /** What happens in the middle of a transfer. */
@@ -66,10 +66,8 @@ export const EVENTS: Readonly<Record<string, StackEvent>> = {
     what: 'Nginx killed (-9), started again',
     zh: 'Nginx 被强杀(-9)后启动',
     happen: async (stack) => {
-      const { pid } = stack.nginx.child!;
-      const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ');
-      for (const worker of workers) process.kill(Number(worker), 'SIGKILL');
-      await stack.nginx.child!.stop('SIGKILL');
+      killTree(stack.nginx.child!.pid);
+      await stack.nginx.child!.exited;
       await stack.nginx.start();
     },
   },

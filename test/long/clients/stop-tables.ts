@@ -1,4 +1,4 @@
-import { CLIENTS, type ClientName } from './clients.js';
+import { CLIENTS, ENDED, type ClientName } from './clients.js';
 import { EVENTS } from './events.js';
 import { explanationOf } from './explanations.js';
 import { SIZES, type StopOutcome } from './stops.js';
@@ -40,11 +40,16 @@ function cell(outcomes: readonly StopOutcome[], language: Language): string {
   return [...bySize].map(([verdict, sizes]) => `${sizes.join(', ')}: ${verdict}`).join('; ') || '–';
 }
 
-/** `goes on`: the one command succeeds. `again`: it fails, and the same command once more succeeds. */
+/**
+ * `goes on`: the one command succeeds. `again`: it fails, and the same command once more succeeds. `hangs`: it had to
+ * be ended.
+ */
 export function verdictOf({ code, again }: StopOutcome, language: Language = 'en'): string {
-  if (code === 0) return language === 'en' ? 'goes on' : '自行完成';
-  if (again?.code === 0) return language === 'en' ? 'again' : '重做一次';
-  return language === 'en' ? '**fails**' : '**失败**';
+  const en = language === 'en';
+  if (code === 0) return en ? 'goes on' : '自行完成';
+  if (code === ENDED || again?.code === ENDED) return en ? '**hangs**' : '**挂起**';
+  if (again?.code === 0) return en ? 'again' : '重做一次';
+  return en ? '**fails**' : '**失败**';
 }
 
 /** What terminals show of what failed: the words, who shows them and when, what they mean, what to do. */
