@@ -4,9 +4,6 @@ import { ChunkError } from './api.js';
 import { abortedBy, type Bell } from './bell.js';
 import type { DiskReserve } from './disk-reserve.js';
 
-/** Clients give up by the clock (Docker's containerd store after 30 s), so the queue is measured in seconds. */
-const LINE_SECONDS = 8;
-const LINE_CHUNKS = 2;
 const LONGEST_WAIT_MS = 5_000;
 const RETRY_AFTER_MIN_MS = 1_000;
 const RETRY_AFTER_MAX_MS = 60_000;
@@ -18,33 +15,25 @@ export interface AdmissionOptions {
   readonly disk: DiskReserve;
   /** Rung when any of the figures changed. */
   readonly changed: Bell;
-  readonly figures: () => {
-    readonly unsentBytes: number;
-    /** Unsent bytes that are queued for the line. */
-    readonly inLineBytes: number;
-    readonly uplinkBytesPerSecond: number;
-    readonly isStalled: boolean;
-  };
+  readonly figures: () => { readonly unsentBytes: number; readonly uplinkBytesPerSecond: number };
   readonly clock: Clock;
   readonly observer: Observer;
 }
 
-/** Back-pressure on clients, in seconds of line. */
-export class Admission {
+/** What one bucket may have on this disk. The pace of the line is src/line/admission.ts. */
+export class SpoolAdmission {
   constructor(private readonly options: AdmissionOptions) {}
 
   /**
-   * Resolves at once while at most max(2 chunks, 8 s of uplink) stand in line; else waits up to 5 s for that,
-   * then admits up to spool_soft. Short chunks that wait for their commit, and a line that does not move,
-   * are not waited for: it would not help.
+   * Resolves at once while less than spool_soft is unsent; else waits up to 5 s for that.
    * @throws ChunkError `spool-full`, `disk-full`, `aborted`
    */
   async admit(signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw abortedBy(signal);
     const { chunkSizeBytes, disk, observer } = this.options;
     await disk.demand(chunkSizeBytes);
-    if (this.#flows() && this.#isBelowSoft()) return;
-    await this.#waitForLine(signal);
+    if (this.#isBelowSoft()) return;
+    await this.#waitForRoom(signal);
     const admitted = this.#isBelowSoft();
     observer.count('gateway_admission_waits_total', { result: admitted ? 'admitted' : 'refused' });
     if (!admitted) throw this.#full();
@@ -56,20 +45,11 @@ export class Admission {
     await this.options.disk.demand(this.options.chunkSizeBytes);
   }
 
-  #flows(): boolean {
-    const { inLineBytes, isStalled, uplinkBytesPerSecond } = this.options.figures();
-    const lineBytes = Math.max(
-      LINE_CHUNKS * this.options.chunkSizeBytes,
-      LINE_SECONDS * uplinkBytesPerSecond,
-    );
-    return isStalled || inLineBytes <= lineBytes;
-  }
-
   #isBelowSoft(): boolean {
     return this.options.figures().unsentBytes < this.options.spoolSoftBytes;
   }
 
-  async #waitForLine(signal: AbortSignal): Promise<void> {
+  async #waitForRoom(signal: AbortSignal): Promise<void> {
     const { changed, clock } = this.options;
     if (signal.aborted) throw abortedBy(signal);
     const over = new AbortController();
@@ -81,7 +61,7 @@ export class Admission {
     );
     try {
       let timedOut = false;
-      while (!timedOut && !(this.#flows() && this.#isBelowSoft())) {
+      while (!timedOut && !this.#isBelowSoft()) {
         timedOut = await Promise.race([timer, changed.next(over.signal).then(() => false)]);
         if (signal.aborted) throw abortedBy(signal);
       }

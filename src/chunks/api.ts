@@ -11,6 +11,14 @@ export interface IngestOptions {
   /** Bodies up to this size come back as bytes and write no chunk. */
   readonly keepUpToBytes: number;
   readonly signal: AbortSignal;
+  /** Of the whole body, where it is known. */
+  readonly lengthBytes?: number;
+  /** Who shares the line alike with others of this bucket: a repository of the registry, an upload. */
+  readonly push?: string;
+  /** The object has more than one chunk for sure: it may be cut smaller, so that its bytes leave early. */
+  readonly isLarge?: boolean;
+  /** The client has sent all that it has, and waits for the answer: it goes first within its push. */
+  readonly isTail?: boolean;
 }
 
 export interface Ingested {
@@ -33,8 +41,8 @@ export interface ChunkStats {
 
 export interface ChunksApi {
   /**
-   * Back-pressure in seconds of line: waits at most 5 s, then admits up to spool_soft; beyond that rejects
-   * with ChunkError `spool-full`, at the disk reserve with `disk-full`.
+   * Asked before a body is read: waits at most 5 s until less than spool_soft is unsent, then rejects with
+   * ChunkError `spool-full`; at the disk reserve with `disk-full`.
    */
   admit(signal: AbortSignal): Promise<void>;
   /**
@@ -42,7 +50,10 @@ export interface ChunksApi {
    * @throws ChunkError `quota-full` where Gitee's quota has no room for them and gitee.lfs_quota_action is refuse
    */
   demandSpace(bytes: number): void;
-  /** Cuts, hashes and stores a body; eager upload of chunks from 5 MiB on starts at once. */
+  /**
+   * Cuts, hashes and stores a body, read at the pace of the line where somebody will wait for Gitee; its chunks
+   * go to Gitee meanwhile. ChunkError `spool-full` also where the line makes no progress for minutes.
+   */
   ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested>;
   /** Stores bytes that are already in memory (at most chunk_size) as one chunk. */
   store(bytes: Uint8Array): Promise<Chunk>;

@@ -15,8 +15,11 @@ import type { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { ExtentList } from '../index/object-record.js';
 import type { Downlink } from '../line/downlink.js';
-import { Admission } from './admission.js';
-import type { ChunksApi, ChunkStats, Ingested, IngestOptions } from './api.js';
+import type { AdmissionSource } from '../line/admission.js';
+import { StandstillError } from '../line/admission.js';
+import type { UploadLine } from '../line/upload-line.js';
+import { SpoolAdmission } from './admission.js';
+import { ChunkError, type ChunksApi, type ChunkStats, type Ingested, type IngestOptions } from './api.js';
 import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
@@ -31,16 +34,17 @@ import { normalise } from './normalise.js';
 import { PinnedPaths } from './paths.js';
 import { PinnedChunks } from './pinned.js';
 import { ChunkReader } from './reader.js';
-import { UplinkMeter } from './uplink.js';
 import { UploadQueue } from './upload-queue.js';
 import { verifyLocal } from './verify.js';
 
 const HOUSEKEEPING_INTERVAL_MS = 60_000;
+/** The group of what an earlier run left. */
+const EARLIER_RUN = 'an earlier run';
 
 export interface ChunkLimits {
   /** `chunk_size`, 8 MiB */
   readonly chunkSizeBytes: number;
-  /** Chunks from this size on are uploaded at once, 5 MiB; a smaller chunk_size lowers it. */
+  /** The end of a body is uploaded at once from this size on, 5 MiB, and else when the line has no other work. */
   readonly eagerFromBytes: number;
   /** `spool_soft`: unsent bytes beyond which nothing is admitted, 4 GiB */
   readonly spoolSoftBytes: number;
@@ -48,10 +52,6 @@ export interface ChunkLimits {
   readonly spoolHardBytes: number;
   /** Kept free on disk, 1 GiB */
   readonly diskReserveBytes: number;
-  /** 4 */
-  readonly uploadParallel: number;
-  /** Estimate at start, 1 MiB/s */
-  readonly uplinkInitialBytesPerSecond: number;
   /** How long chunks stay pinned after their upload, and unreferenced ones before they are collected: 24 h */
   readonly graceMs: number;
 }
@@ -64,6 +64,10 @@ export interface BucketChunksOptions {
   readonly remote: ChunkRemote;
   /** Shared by all buckets of the line. */
   readonly downlink: Downlink;
+  /** Shared by all buckets of the gateway. */
+  readonly line: UploadLine;
+  /** Nobody waits for Gitee (write concern `local`): goes last on the line, and is not read at its pace. */
+  readonly isBackground?: boolean;
   readonly limits: ChunkLimits;
   readonly clock: Clock;
   readonly log: Log;
@@ -85,25 +89,27 @@ export class BucketChunks implements ChunksApi {
   readonly #local: LocalChunks;
   readonly #fetcher: ChunkFetcher;
   readonly #reader: ChunkReader;
-  readonly #uplink: UplinkMeter;
   readonly #queue: UploadQueue;
   readonly #towardsRemote: EnsureRemoteOptions;
   readonly #disk: DiskReserve;
-  readonly #admission: Admission;
+  readonly #admission: SpoolAdmission;
+  readonly #source: AdmissionSource;
   readonly #changed = new Bell();
   readonly #closed = new AbortController();
   readonly #eagerFromBytes: number;
   #housekeeping: Promise<void> = Promise.resolve();
   #leaveGauges: () => void = () => {};
   #leaveSpace: () => void = () => {};
+  #leaveLine: () => void = () => {};
 
   constructor(private readonly options: BucketChunksOptions) {
-    const { cache, clock, limits, observer, remote } = options;
+    const { cache, clock, limits, line, observer, remote } = options;
     // Every store() under way listens to it.
     setMaxListeners(0, this.#closed.signal);
     const log = options.log.child({ bucket: options.bucket });
     const onChange = () => {
       this.#changed.ring();
+      line.admission.look();
       cache.gauges.changed();
     };
     const random = options.random ? { random: options.random } : {};
@@ -134,13 +140,12 @@ export class BucketChunks implements ChunksApi {
       ...random,
     });
     this.#reader = new ChunkReader(this.#local, this.#fetcher);
-    this.#uplink = new UplinkMeter(limits.uplinkInitialBytesPerSecond, clock);
     this.#queue = new UploadQueue({
       remote,
       pinned: this.#pinned,
       files: cache.files,
-      uplink: this.#uplink,
-      uploadParallel: limits.uploadParallel,
+      bucket: options.bucket,
+      line,
       clock,
       log,
       ...random,
@@ -148,19 +153,24 @@ export class BucketChunks implements ChunksApi {
       onStored: (chunk) => this.#noteStored(chunk),
     });
     this.#towardsRemote = { remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock };
-    this.#admission = new Admission({
+    this.#admission = new SpoolAdmission({
       ...limits,
       disk: this.#disk,
       changed: this.#changed,
       figures: () => ({
         unsentBytes: this.#pinned.unsentBytes,
-        inLineBytes: this.#queue.queuedBytes,
-        uplinkBytesPerSecond: this.#uplink.bytesPerSecond,
-        isStalled: this.#queue.isStalled,
+        uplinkBytesPerSecond: line.uplink.bytesPerSecond,
       }),
       clock,
       observer,
     });
+    this.#source = {
+      name: options.bucket,
+      unsentBytes: () => this.#pinned.unsentBytes,
+      isStalled: () => this.#queue.isStalled,
+      pausedBy: () => this.#queue.pausedBy,
+      progressMs: () => this.#queue.storedMs,
+    };
   }
 
   /** Finds what earlier runs left, and goes on uploading it. Once. */
@@ -175,7 +185,8 @@ export class BucketChunks implements ChunksApi {
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('grace'))
       await this.#noteStored({ oid, sizeBytes, volume: 0 });
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('unsent'))
-      this.#sendEagerly({ oid, sizeBytes, volume: 0 });
+      this.#sendEagerly({ oid, sizeBytes, volume: 0 }, { isCut: false, push: EARLIER_RUN });
+    if (!this.options.isBackground) this.#leaveLine = this.options.line.admission.addSource(this.#source);
     this.#housekeeping = this.#keepHouse();
   }
 
@@ -187,12 +198,27 @@ export class BucketChunks implements ChunksApi {
     return this.#admission.admit(signal);
   }
 
-  ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested> {
-    return ingestBody(
-      body,
-      options,
-      this.#sink(() => this.#admission.demandChunk()),
-    );
+  async ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested> {
+    const { push = '', signal } = options;
+    const { admission } = this.options.line;
+    const paced = this.options.isBackground
+      ? undefined
+      : admission.body(this.#source, { push, isTail: options.isTail ?? false, signal });
+    const { chunkSizeBytes } = this.options.limits;
+    const sink = this.#sink({
+      beforeChunk: () => this.#admission.demandChunk(),
+      push,
+      nextChunkBytes: () => (paced && options.isLarge ? admission.pieceBytes() : chunkSizeBytes),
+      onWhole: (bytes) => paced?.whole(bytes),
+    });
+    try {
+      return await ingestBody(body, options, sink, paced);
+    } catch (error) {
+      if (!(error instanceof StandstillError)) throw error;
+      throw new ChunkError('spool-full', error.message, { cause: error, retryAfterMs: error.retryAfterMs });
+    } finally {
+      paced?.end();
+    }
   }
 
   /** @throws RangeError where the bytes are none or more than a chunk; ChunkError as ingest */
@@ -200,11 +226,12 @@ export class BucketChunks implements ChunksApi {
     const { chunkSizeBytes } = this.options.limits;
     if (bytes.length === 0 || bytes.length > chunkSizeBytes)
       throw new RangeError(`a chunk has 1 to ${chunkSizeBytes} bytes, not ${bytes.length}`);
-    const { extents } = await this.ingest(one(bytes), {
-      digests: [],
-      keepUpToBytes: 0,
-      signal: this.#closed.signal,
-    });
+    // What is in memory already is not held up: a commit may need it.
+    const { extents } = await ingestBody(
+      one(bytes),
+      { digests: [], keepUpToBytes: 0, signal: this.#closed.signal },
+      this.#sink({ beforeChunk: () => this.#admission.demandChunk() }),
+    );
     const { oid, chunkLengthBytes, volume } = extents[0]!;
     return { oid, sizeBytes: chunkLengthBytes, volume };
   }
@@ -218,9 +245,9 @@ export class BucketChunks implements ChunksApi {
     return normalise(list, {
       reader: this.#reader,
       // Not refused by a full spool: the commit that needs these chunks is what empties it.
-      newSink: () => new ChunkSink(this.#sink(() => this.#disk.makeRoom(chunkSizeBytes))),
+      newSink: () => new ChunkSink(this.#sink({ beforeChunk: () => this.#disk.makeRoom(chunkSizeBytes) })),
       chunkSizeBytes,
-      goodFromBytes: this.#eagerFromBytes,
+      isUnsent: (oid) => this.#pinned.isUnsent(oid),
     });
   }
 
@@ -242,7 +269,7 @@ export class BucketChunks implements ChunksApi {
     return collectUnsent(this.#pinned, {
       nowMs: this.options.clock.nowMs(),
       graceMs: this.options.limits.graceMs,
-      isBusy: (oid) => this.#queue.has(oid),
+      isBusy: (oid) => this.#queue.isBusy(oid),
       isReferenced,
     });
   }
@@ -257,7 +284,7 @@ export class BucketChunks implements ChunksApi {
       unsentChunks: this.#pinned.unsentChunks,
       graceBytes: this.#pinned.graceBytes,
       cacheBytes: this.options.cache.sizeBytes,
-      uplinkBytesPerSecond: this.#uplink.bytesPerSecond,
+      uplinkBytesPerSecond: this.options.line.uplink.bytesPerSecond,
     };
   }
 
@@ -286,6 +313,7 @@ export class BucketChunks implements ChunksApi {
     await Promise.all([this.#queue.close(), this.#fetcher.close(), this.#housekeeping]);
     this.#leaveGauges();
     this.#leaveSpace();
+    this.#leaveLine();
   }
 
   async #noteStored(chunk: Chunk): Promise<void> {
@@ -297,19 +325,31 @@ export class BucketChunks implements ChunksApi {
     }
   }
 
-  #sink(beforeChunk: () => Promise<void>): ChunkSinkOptions {
+  #sink(how: {
+    beforeChunk: () => Promise<void>;
+    push?: string;
+    nextChunkBytes?: () => number;
+    onWhole?: (bytes: number) => void;
+  }): ChunkSinkOptions {
+    const { beforeChunk, push = '', onWhole } = how;
     return {
       pinned: this.#pinned,
-      chunkSizeBytes: this.options.limits.chunkSizeBytes,
+      nextChunkBytes: how.nextChunkBytes ?? (() => this.options.limits.chunkSizeBytes),
       beforeChunk,
-      onChunk: (chunk) => this.#sendEagerly(chunk),
+      onChunk: (chunk, isCut) => {
+        onWhole?.(chunk.sizeBytes);
+        this.#sendEagerly(chunk, { isCut, push });
+      },
     };
   }
 
-  #sendEagerly(chunk: Chunk): void {
+  /** Short ends of bodies may be cut anew with others yet: they go out when there is nothing better to do. */
+  #sendEagerly(chunk: Chunk, { isCut, push }: { isCut: boolean; push: string }): void {
     // Gitee has what is within its grace time.
-    if (chunk.sizeBytes >= this.#eagerFromBytes && this.#pinned.isUnsent(chunk.oid))
-      this.#queue.enqueue(chunk);
+    if (!this.#pinned.isUnsent(chunk.oid)) return;
+    const isSure = isCut || chunk.sizeBytes >= this.#eagerFromBytes;
+    const cls = this.options.isBackground ? 'background' : isSure ? 'push' : 'early';
+    this.#queue.enqueue(chunk, { cls, group: push });
   }
 
   async #keepHouse(): Promise<void> {

@@ -6,24 +6,36 @@ export interface Piece {
 }
 
 /**
- * Cuts incoming runs at multiples of the chunk size, counted from the body's own first byte. Where the runs
- * begin and end makes no difference. No copy: pieces are views.
+ * Cuts incoming runs into chunks, from the body's own first byte on. How large a chunk is to be is asked when
+ * it begins. Where the runs begin and end makes no difference. No copy: pieces are views.
  */
 export class Chunker {
   #filledBytes = 0;
+  #sizeBytes: number | undefined;
 
-  constructor(readonly chunkSizeBytes: number) {
-    if (!Number.isInteger(chunkSizeBytes) || chunkSizeBytes < 1)
-      throw new RangeError(`a chunk has at least 1 byte, not ${chunkSizeBytes}`);
+  constructor(private readonly nextSizeBytes: () => number) {}
+
+  /** Bytes that complete the chunk that is being filled, or the next one. */
+  get restBytes(): number {
+    return (this.#sizeBytes ??= this.#askSize()) - this.#filledBytes;
   }
 
   *cut(bytes: Uint8Array): Generator<Piece> {
     for (let at = 0; at < bytes.length;) {
-      const lengthBytes = Math.min(bytes.length - at, this.chunkSizeBytes - this.#filledBytes);
-      const endsChunk = this.#filledBytes + lengthBytes === this.chunkSizeBytes;
+      const { restBytes } = this;
+      const lengthBytes = Math.min(bytes.length - at, restBytes);
+      const endsChunk = lengthBytes === restBytes;
       this.#filledBytes = endsChunk ? 0 : this.#filledBytes + lengthBytes;
+      if (endsChunk) this.#sizeBytes = undefined;
       yield { bytes: bytes.subarray(at, at + lengthBytes), endsChunk };
       at += lengthBytes;
     }
+  }
+
+  #askSize(): number {
+    const sizeBytes = this.nextSizeBytes();
+    if (!Number.isInteger(sizeBytes) || sizeBytes < 1)
+      throw new RangeError(`a chunk has at least 1 byte, not ${sizeBytes}`);
+    return sizeBytes;
   }
 }

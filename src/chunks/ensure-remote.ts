@@ -15,6 +15,8 @@ import type { PinnedChunks } from './pinned.js';
 import type { UploadQueue } from './upload-queue.js';
 
 const ASK_ATTEMPTS = 3;
+/** Numbers the calls: each is a group of its own in line. */
+let calls = 0;
 
 export interface EnsureRemoteOptions {
   readonly remote: ChunkRemote;
@@ -65,8 +67,10 @@ async function upload(
   options: EnsureRemoteOptions,
   signal?: AbortSignal,
 ): Promise<void> {
+  calls += 1;
+  const group = `call ${calls}`;
   const results = await withOwnSignal(signal, (own) =>
-    Promise.allSettled(chunks.map((chunk) => options.queue.ensure(chunk, own))),
+    Promise.allSettled(chunks.map((chunk) => options.queue.ensure(chunk, group, own))),
   );
   const failures = results
     .filter((r): r is PromiseRejectedResult => r.status === 'rejected')

@@ -71,7 +71,8 @@ export class ChunkGauges {
       sum.unsentBytes += f.unsentBytes;
       sum.unsentChunks += f.unsentChunks;
       sum.graceBytes += f.graceBytes;
-      sum.uplinkBytesPerSecond += f.uplinkBytesPerSecond;
+      // One line for all.
+      sum.uplinkBytesPerSecond = f.uplinkBytesPerSecond;
       sum.bytesAtRisk += f.bytesAtRisk;
     }
     this.observer.set('gateway_cache_bytes', this.#cacheBytes());

@@ -6,16 +6,18 @@ import type { Ingested, IngestOptions } from './api.js';
 import { abortedBy } from './bell.js';
 import { Chunker } from './chunker.js';
 import { BodyDigests } from './digests.js';
+import type { PacedBody } from '../line/admission.js';
 import type { PinnedChunks } from './pinned.js';
 import type { UnnamedChunk } from './writer.js';
 
 export interface ChunkSinkOptions {
   readonly pinned: PinnedChunks;
-  readonly chunkSizeBytes: number;
+  /** Asked when a chunk begins; at most `chunk_size`. */
+  readonly nextChunkBytes: () => number;
   /** Called before a chunk is begun; may refuse it. */
   readonly beforeChunk: () => Promise<void>;
-  /** Called when a chunk is durable. */
-  readonly onChunk: (chunk: Chunk) => void;
+  /** Called when a chunk is durable. `isCut`: it is as large as it was to be, and not the end of the bytes. */
+  readonly onChunk: (chunk: Chunk, isCut: boolean) => void;
 }
 
 /** Turns a run of bytes into durable chunks, one after the other. Ends with `end`, or with `discard`. */
@@ -30,7 +32,12 @@ export class ChunkSink {
     private readonly options: ChunkSinkOptions,
     private readonly digests: BodyDigests = new BodyDigests([]),
   ) {
-    this.#chunker = new Chunker(options.chunkSizeBytes);
+    this.#chunker = new Chunker(options.nextChunkBytes);
+  }
+
+  /** Bytes that complete the chunk that is being filled, or the next one. */
+  get restBytes(): number {
+    return this.#chunker.restBytes;
   }
 
   /** Yields each chunk that these bytes complete. The bytes must not change afterwards. */
@@ -40,13 +47,13 @@ export class ChunkSink {
       this.digests.update(piece.bytes);
       this.#hash?.update(piece.bytes);
       await this.#file.write(piece.bytes);
-      if (piece.endsChunk) yield await this.#publish(this.#file);
+      if (piece.endsChunk) yield await this.#publish(this.#file, true);
     }
   }
 
   /** The last, shorter chunk, if there is one. */
   async end(): Promise<Chunk | undefined> {
-    return this.#file && (await this.#publish(this.#file));
+    return this.#file && (await this.#publish(this.#file, false));
   }
 
   /** Removes what has no name yet; nothing after `end`. */
@@ -64,20 +71,24 @@ export class ChunkSink {
     return this.options.pinned.begin();
   }
 
-  async #publish(file: UnnamedChunk): Promise<Chunk> {
+  async #publish(file: UnnamedChunk, isCut: boolean): Promise<Chunk> {
     this.#file = undefined;
     const oid = toOid(this.#hash?.digest('hex') ?? this.digests.sha256SoFarHex() ?? '');
     const chunk = await this.options.pinned.publish(file, oid);
-    this.options.onChunk(chunk);
+    this.options.onChunk(chunk, isCut);
     return chunk;
   }
 }
 
-/** Cuts, hashes and stores one body; see ChunksApi.ingest. What it throws leaves no half-written file. */
+/**
+ * Cuts, hashes and stores one body; see ChunksApi.ingest. What it throws leaves no half-written file. A body
+ * that is `paced` is read at the pace of the line, from its second run on.
+ */
 export async function ingestBody(
   body: AsyncIterable<Uint8Array>,
   options: IngestOptions,
   sinkOptions: ChunkSinkOptions,
+  paced?: PacedBody,
 ): Promise<Ingested> {
   const digests = new BodyDigests(options.digests);
   const sink = new ChunkSink(sinkOptions, digests);
@@ -88,9 +99,16 @@ export async function ingestBody(
   // Small bodies are kept back until it is known that they end soon.
   let kept: Uint8Array[] | undefined = [];
   let sizeBytes = 0;
+  const turn = async () => {
+    // Small bodies come at once.
+    if (!paced || kept || sizeBytes === 0 || sizeBytes === options.lengthBytes) return;
+    const leftBytes = (options.lengthBytes ?? Number.POSITIVE_INFINITY) - sizeBytes;
+    await paced.turn(Math.max(1, Math.min(sink.restBytes, leftBytes)));
+  };
   try {
-    for await (const bytes of untilAborted(body, options.signal)) {
+    for await (const bytes of untilAborted(body, options.signal, turn)) {
       sizeBytes += bytes.length;
+      paced?.took(bytes.length);
       if (kept && sizeBytes <= options.keepUpToBytes) {
         kept.push(bytes);
         continue;
@@ -113,17 +131,19 @@ export async function ingestBody(
 }
 
 /**
- * The body's runs; rejects with ChunkError `aborted` as soon as the signal fires, even while the body stalls.
+ * The body's runs, each read after its `turn`; rejects with ChunkError `aborted` as soon as the signal fires, even while the body stalls.
  * A listener per run and not one race for all: a promise that stays open keeps every value that raced with it.
  */
 async function* untilAborted(
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
+  turn: () => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
   const runs = body[Symbol.asyncIterator]();
   let over = false;
   try {
     for (;;) {
+      await turn();
       const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
         const onAbort = () => reject(abortedBy(signal));
         if (signal.aborted) {

@@ -1,17 +1,23 @@
 import type { Chunk, Extent } from '../format/extent.js';
 import { isWholeChunk } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
 import { looksLikePointer, POINTER_BYTES_MAX } from '../format/lfs-pointer.js';
 import type { ExtentList } from '../index/object-record.js';
 import { ChunkError } from './api.js';
 import type { ChunkSink } from './ingest.js';
 import type { ChunkReader } from './reader.js';
 
+/** Whole chunks of this size stay: a slow line cuts pieces so small (src/line/admission.ts). */
+const GOOD_FROM_BYTES = 1024 * 1024;
+/** What Gitee has already is not sent a second time for the sake of a few files less. */
+const SENT_GOOD_FROM_BYTES = 256 * 1024;
+
 export interface NormaliseOptions {
   readonly reader: ChunkReader;
   readonly newSink: () => ChunkSink;
   readonly chunkSizeBytes: number;
-  /** Whole chunks of this size stay; they are what eager upload has sent already. */
-  readonly goodFromBytes: number;
+  /** Gitee has no copy of it. */
+  readonly isUnsent: (oid: Oid) => boolean;
 }
 
 /** Extents that stand side by side and are cut anew together. */
@@ -27,19 +33,22 @@ function chunkOf(extent: Extent): Chunk {
 
 /**
  * The whole chunks that a commit may name for an object, in order; their concatenation is the object. Exactly
- * one where the object is no longer than a chunk (two where it would read as an LFS pointer). Whole chunks of a good size stay, as does a short one between
- * them; runs of partial or short ones are cut anew through the writer. What comes out normalises to itself, so
- * a committer that starts over finds the same chunks.
+ * one where the object is no longer than a chunk (two where it would read as an LFS pointer). Whole chunks of a
+ * good size stay, as does a short one between them; runs of partial or short ones are cut anew through the
+ * writer. What comes out normalises to itself, so a committer that starts over finds the same chunks.
  */
 export async function* normalise(list: ExtentList, options: NormaliseOptions): AsyncGenerator<Chunk> {
-  const { chunkSizeBytes, goodFromBytes } = options;
+  const { chunkSizeBytes } = options;
+  const isGood = ({ lengthBytes, oid }: Extent) =>
+    lengthBytes >= Math.min(GOOD_FROM_BYTES, chunkSizeBytes / 2) ||
+    (lengthBytes >= Math.min(SENT_GOOD_FROM_BYTES, chunkSizeBytes / 8) && !options.isUnsent(oid));
   const isSmall = list.sizeBytes <= chunkSizeBytes;
   let run: Run | undefined;
   let atBytes = 0;
   for await (const extent of list.range(0, list.sizeBytes)) {
     if (extent.lengthBytes === 0) continue;
     const whole = isWholeChunk(extent);
-    if (whole && extent.lengthBytes >= goodFromBytes && !isSmall) {
+    if (whole && isGood(extent) && !isSmall) {
       if (run) yield* endRun(run, atBytes, list, options);
       run = undefined;
       yield chunkOf(extent);

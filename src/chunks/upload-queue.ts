@@ -1,9 +1,10 @@
 /**
  * Invariant 5. Memory is bounded: the queue holds oids and sizes of unsent chunks, no bytes.
  *
- * What is unsent and large goes to Gitee while the client still sends; what a commit needs goes first. A chunk
- * is uploaded once however many ask. After a transient failure the whole line waits, with jitter, and longer
- * each time; after a refusal that only an operator can lift it tries one chunk every 30 s, or when kicked.
+ * The uploads of one bucket; when each begins is decided for all buckets of the line (src/line/scheduler.ts). A
+ * chunk is uploaded once however many ask. After a transient failure all of the bucket wait, with jitter, and
+ * longer each time, unless others got through meanwhile: then it is this chunk, and it waits alone. After a
+ * refusal that only an operator can lift one chunk is tried every 30 s, or when kicked.
  */
 import { createReadStream } from 'node:fs';
 import type { Clock } from '../async/clock.js';
@@ -12,10 +13,11 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
+import type { UploadLine } from '../line/upload-line.js';
+import type { LineClass, LineSource, LineTurn, Ticket } from '../line/scheduler.js';
 import { ChunkError } from './api.js';
 import { abortedBy } from './bell.js';
 import type { PinnedChunks } from './pinned.js';
-import type { UplinkMeter } from './uplink.js';
 import type { VerifiedFiles } from './verified-files.js';
 
 const PROBE_INTERVAL_MS = 30_000;
@@ -26,19 +28,37 @@ const URGENT_ATTEMPTS = 4;
 const URGENT_BACKOFF_MAX_MS = 4_000;
 /** So many rounds of failures in a row, and the line counts as down. */
 const DOWN_AFTER_ROUNDS = 3;
-const READ_BYTES = 1024 * 1024;
+/** Of a file at a time: a body that yields does so between two of them. */
+const READ_SECONDS = 0.02;
+const READ_MIN_BYTES = 64 * 1024;
+const READ_MAX_BYTES = 1024 * 1024;
+/** A chunk that fails where others get through comes back after them. */
+const SUSPECT_EXTRA_MS = 500;
 
 interface Waiter {
   resolve(): void;
   reject(error: Error): void;
 }
 
+/** Where a chunk stands among those that nobody waits for. */
+export interface EagerPlace {
+  readonly cls: Exclude<LineClass, 'waited'>;
+  /** The push that it belongs to. */
+  readonly group: string;
+}
+
 interface Task {
   readonly chunk: Chunk;
-  /** Stays in the queue until it is sent; others leave with the last who waits for them. */
-  eager: boolean;
+  /** Set: stays in the queue until it is sent; others leave with the last who waits for them. */
+  eager: EagerPlace | undefined;
+  /** Of the call that waits for it; the first one, where several do. */
+  waitedBy: string;
   running: boolean;
+  /** Its place in line; none while it runs, or waits after a failure of its own. */
+  ticket: Ticket | undefined;
   attempts: number;
+  /** Uploads of this bucket that had succeeded when it began or failed last. */
+  seenStored: number;
   readonly waiters: Set<Waiter>;
 }
 
@@ -46,8 +66,8 @@ export interface UploadQueueOptions {
   readonly remote: ChunkRemote;
   readonly pinned: PinnedChunks;
   readonly files: VerifiedFiles;
-  readonly uplink: UplinkMeter;
-  readonly uploadParallel: number;
+  readonly bucket: string;
+  readonly line: UploadLine;
   readonly clock: Clock;
   readonly log: Log;
   /** In [0, 1). */
@@ -59,24 +79,26 @@ export interface UploadQueueOptions {
 
 export class UploadQueue {
   readonly #tasks = new Map<Oid, Task>();
-  readonly #urgent = new Set<Task>();
-  readonly #eager = new Set<Task>();
+  readonly #source: LineSource;
   readonly #runs = new Set<Promise<void>>();
   /** One per upload under way: a remote may leave listeners behind, which must not pile up on one signal. */
   readonly #uploads = new Set<AbortController>();
   readonly #closed = new AbortController();
-  #queuedBytes = 0;
   #pausedBy: RemoteError | undefined;
   #probing = false;
   #failedRounds = 0;
   #resting: AbortController | undefined;
   #restBegunMs = Number.NEGATIVE_INFINITY;
+  #stored = 0;
+  #storedMs: number | undefined;
 
-  constructor(private readonly options: UploadQueueOptions) {}
+  constructor(private readonly options: UploadQueueOptions) {
+    this.#source = { name: options.bucket, isReady: () => this.#isReady() };
+  }
 
-  /** Bytes that wait for the line or cross it. */
-  get queuedBytes(): number {
-    return this.#queuedBytes;
+  /** When an upload succeeded last. */
+  get storedMs(): number | undefined {
+    return this.#storedMs;
   }
 
   /** Why nothing is sent until an operator acts, if that is so. */
@@ -89,25 +111,26 @@ export class UploadQueue {
     return this.#pausedBy !== undefined || this.#failedRounds >= DOWN_AFTER_ROUNDS;
   }
 
-  has(oid: Oid): boolean {
-    return this.#tasks.has(oid);
+  /** It is on its way, or somebody waits for it. */
+  isBusy(oid: Oid): boolean {
+    const task = this.#tasks.get(oid);
+    return task !== undefined && (task.running || task.waiters.size > 0);
   }
 
-  /** Uploads when the line is free. Asking twice is asking once. */
-  enqueue(chunk: Chunk): void {
+  /** Uploads when its turn comes. Asking twice is asking once. */
+  enqueue(chunk: Chunk, place: EagerPlace): void {
     if (this.#closed.signal.aborted) return;
     const task = this.#taskFor(chunk);
-    task.eager = true;
-    if (!task.running && !this.#urgent.has(task)) this.#eager.add(task);
-    this.#pump();
+    task.eager ??= place;
+    if (!task.ticket) this.#queue(task);
   }
 
   /**
    * Uploads before everything that nobody waits for; resolves when Gitee has confirmed it. A paused queue
-   * tries at once: whoever waits here decides how often.
+   * tries at once: whoever waits here decides how often. Calls with the same group share one share of the line.
    * @throws RemoteError, or ChunkError `aborted`; the chunk stays where it is
    */
-  ensure(chunk: Chunk, signal?: AbortSignal): Promise<void> {
+  ensure(chunk: Chunk, group: string, signal?: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const stop = signal?.aborted ? signal : this.#closed.signal;
       if (stop.aborted) {
@@ -134,13 +157,11 @@ export class UploadQueue {
         this.#dropIfIdle(task);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
+      if (task.waiters.size === 0) task.waitedBy = group;
       task.waiters.add(waiter);
-      if (!task.running) {
-        this.#eager.delete(task);
-        this.#urgent.add(task);
-      }
       this.#pausedBy = undefined;
-      this.#pump();
+      this.#queue(task);
+      this.options.line.scheduler.pump();
     });
   }
 
@@ -149,7 +170,7 @@ export class UploadQueue {
     this.#pausedBy = undefined;
     this.#failedRounds = 0;
     this.#resting?.abort(new Error('kicked'));
-    this.#pump();
+    this.options.line.scheduler.pump();
   }
 
   /** Stops uploads under way; what was not sent stays unsent. */
@@ -157,72 +178,90 @@ export class UploadQueue {
     const reason = new ChunkError('aborted', 'the chunk store is closed');
     this.#closed.abort(reason);
     for (const upload of this.#uploads) upload.abort(reason);
-    for (const task of [...this.#tasks.values()]) this.#rejectAll(task, reason);
+    for (const task of [...this.#tasks.values()]) {
+      task.ticket?.cancel();
+      task.ticket = undefined;
+      this.#rejectAll(task, reason);
+    }
     await Promise.all(this.#runs);
   }
 
   #taskFor(chunk: Chunk): Task {
     const known = this.#tasks.get(chunk.oid);
     if (known) return known;
-    const task: Task = { chunk, eager: false, running: false, attempts: 0, waiters: new Set() };
+    const task: Task = {
+      ...{ chunk, eager: undefined, waitedBy: '', running: false, ticket: undefined, attempts: 0 },
+      ...{ seenStored: -1, waiters: new Set<Waiter>() },
+    };
     this.#tasks.set(chunk.oid, task);
-    this.#queuedBytes += chunk.sizeBytes;
     return task;
   }
 
   #drop(task: Task): void {
+    task.ticket?.cancel();
+    task.ticket = undefined;
     if (!this.#tasks.delete(task.chunk.oid)) return;
-    this.#queuedBytes -= task.chunk.sizeBytes;
-    this.#urgent.delete(task);
-    this.#eager.delete(task);
     this.options.onChange();
+  }
+
+  /** Stands in line where it belongs by whoever waits for it now. */
+  #queue(task: Task): void {
+    if (task.running || this.#closed.signal.aborted) return;
+    task.ticket?.cancel();
+    const isWaited = task.waiters.size > 0;
+    const { cls, group } = isWaited ? { cls: 'waited' as const, group: task.waitedBy } : task.eager!;
+    task.ticket = this.options.line.scheduler.add(this.#source, cls, group, {
+      bytes: task.chunk.sizeBytes,
+      isSuspect: task.attempts > 0,
+      start: (turn) => this.#start(task, turn),
+    });
   }
 
   #dropIfIdle(task: Task): void {
     if (task.running || task.waiters.size > 0) return;
-    this.#urgent.delete(task);
-    if (task.eager) this.#eager.add(task);
+    if (task.eager) this.#queue(task);
     else this.#drop(task);
   }
 
-  #pump(): void {
-    const paused = this.#pausedBy !== undefined;
-    if (this.#closed.signal.aborted || this.#resting !== undefined || (paused && !this.#probing)) return;
-    const parallel = paused ? 1 : this.options.uploadParallel;
-    while (this.#runs.size < parallel) {
-      const task = first(this.#urgent) ?? first(this.#eager);
-      if (!task) return;
-      this.#probing = false;
-      this.#urgent.delete(task);
-      this.#eager.delete(task);
-      task.running = true;
-      const run = this.#run(task).finally(() => {
-        this.#runs.delete(run);
-        this.#pump();
-      });
-      this.#runs.add(run);
-      if (paused) return;
-    }
+  #isReady(): boolean {
+    if (this.#closed.signal.aborted || this.#resting !== undefined) return false;
+    // Paused: one at a time, when a probe is due.
+    return this.#pausedBy === undefined || (this.#probing && this.#runs.size === 0);
   }
 
-  async #run(task: Task): Promise<void> {
-    const { clock, pinned, remote, uplink } = this.options;
+  #start(task: Task, turn: LineTurn): void {
+    this.#probing = false;
+    task.ticket = undefined;
+    task.running = true;
+    if (task.seenStored < 0) task.seenStored = this.#stored;
+    const run = this.#run(task, turn).finally(() => {
+      this.#runs.delete(run);
+      this.options.line.scheduler.pump();
+    });
+    this.#runs.add(run);
+  }
+
+  async #run(task: Task, turn: LineTurn): Promise<void> {
+    const { clock, pinned, remote } = this.options;
     const { chunk } = task;
     const startedMs = clock.nowMs();
-    let sentBytes = 0;
+    let hasArrived = false;
     const upload = new AbortController();
     this.#uploads.add(upload);
-    uplink.begin();
     try {
       if (pinned.isUnsent(chunk.oid)) {
         await this.#checkFile(chunk);
         const path = pinned.pathOf(chunk.oid, 'unsent');
-        const open = () => createReadStream(path, { highWaterMark: READ_BYTES });
-        ({ sentBytes } = await remote.put(chunk, open, upload.signal));
+        const highWaterMark = this.#readBytes();
+        const open = () => createReadStream(path, { highWaterMark });
+        await remote.put(chunk, open, upload.signal, turn);
+        hasArrived = true;
         await this.options.onStored(chunk);
         await pinned.markSent(chunk.oid);
         this.#pausedBy = undefined;
         this.#failedRounds = 0;
+        this.#stored += 1;
+        this.#storedMs = clock.nowMs();
       }
       task.running = false;
       for (const waiter of [...task.waiters]) waiter.resolve();
@@ -232,9 +271,14 @@ export class UploadQueue {
       this.#failed(task, error as Error, startedMs);
     } finally {
       this.#uploads.delete(upload);
-      uplink.end(sentBytes);
+      turn.end(hasArrived);
       this.options.onChange();
     }
+  }
+
+  #readBytes(): number {
+    const bytes = READ_SECONDS * this.options.line.uplink.bytesPerSecond;
+    return Math.round(Math.min(READ_MAX_BYTES, Math.max(READ_MIN_BYTES, bytes)));
   }
 
   /** Bytes that rotted on our disk must not go out under this name: not every server checks. */
@@ -274,7 +318,8 @@ export class UploadQueue {
   #pause(task: Task, error: RemoteError): void {
     this.#pausedBy = error;
     // Whoever waits for something that stands still should know at once.
-    for (const waiting of [task, ...this.#urgent]) {
+    for (const waiting of [...this.#tasks.values()]) {
+      if (waiting.running || (waiting !== task && waiting.waiters.size === 0)) continue;
       this.#rejectAll(waiting, error);
       this.#dropIfIdle(waiting);
     }
@@ -282,7 +327,7 @@ export class UploadQueue {
       () => {
         if (this.#pausedBy !== error) return;
         this.#probing = true;
-        this.#pump();
+        this.options.line.scheduler.pump();
       },
       () => {
         // Closed.
@@ -295,18 +340,41 @@ export class UploadQueue {
       task.attempts = 0;
       this.#rejectAll(task, error);
     }
-    if (task.waiters.size > 0) this.#urgent.add(task);
-    else this.#dropIfIdle(task);
-    // Uploads that ran side by side and failed together are one round.
-    if (startedMs >= this.#restBegunMs) this.#failedRounds += 1;
-    this.#rest(error);
+    // Others got through since it failed last: the fault is with this chunk, and they need not wait for it.
+    const isAlone = task.seenStored !== this.#stored;
+    task.seenStored = this.#stored;
+    if (!isAlone) {
+      // Uploads that ran side by side and failed together are one round.
+      if (startedMs >= this.#restBegunMs) this.#failedRounds += 1;
+      this.#rest(error);
+    }
+    if (task.waiters.size === 0 && !task.eager) this.#drop(task);
+    else this.#comeBack(task, error, isAlone);
+  }
+
+  /** Stands in line again, after those that did not fail. */
+  #comeBack(task: Task, error: RemoteError, isAlone: boolean): void {
+    const { clock, random = Math.random } = this.options;
+    const maxMs = task.waiters.size > 0 ? URGENT_BACKOFF_MAX_MS : BACKOFF_MAX_MS;
+    const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(task.attempts, 10));
+    const waitMs = isAlone
+      ? SUSPECT_EXTRA_MS + Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS) + random() * ceilingMs
+      : 0;
+    if (waitMs === 0) {
+      this.#queue(task);
+      return;
+    }
+    const back = () => {
+      if (this.#tasks.get(task.chunk.oid) === task && !task.ticket) this.#queue(task);
+    };
+    clock.sleep(waitMs, this.#closed.signal).then(back, () => {});
   }
 
   /** Nothing new is started for a while. */
   #rest(error: RemoteError): void {
     if (this.#resting) return;
     const { clock, random = Math.random } = this.options;
-    const maxMs = this.#urgent.size > 0 ? URGENT_BACKOFF_MAX_MS : BACKOFF_MAX_MS;
+    const maxMs = this.#isWaitedFor() ? URGENT_BACKOFF_MAX_MS : BACKOFF_MAX_MS;
     const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(this.#failedRounds, 10));
     const waitMs = Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS) + random() * ceilingMs;
     const resting = new AbortController();
@@ -317,19 +385,19 @@ export class UploadQueue {
     const over = () => {
       this.#closed.signal.removeEventListener('abort', onClose);
       this.#resting = undefined;
-      this.#pump();
+      this.options.line.scheduler.pump();
     };
     clock.sleep(waitMs, resting.signal).then(over, over);
+  }
+
+  #isWaitedFor(): boolean {
+    for (const task of this.#tasks.values()) if (task.waiters.size > 0) return true;
+    return false;
   }
 
   #rejectAll(task: Task, error: Error): void {
     for (const waiter of [...task.waiters]) waiter.reject(error);
   }
-}
-
-function first<T>(set: ReadonlySet<T>): T | undefined {
-  for (const item of set) return item;
-  return undefined;
 }
 
 function lost(code: 'chunk-missing' | 'chunk-corrupt', message: string, oid: Oid): RemoteError {

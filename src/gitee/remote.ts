@@ -12,15 +12,29 @@ export interface ChunkOffset {
   readonly offsetBytes: number;
 }
 
+/** Told of a body while it goes out, and asked before each piece. */
+export interface UploadFlow {
+  /** To be waited for before a piece is handed over, whatever that takes; undefined: at once. */
+  turn(pieceBytes: number): Promise<void> | undefined;
+  /** So many more bytes were handed over. */
+  sent(bytes: number): void;
+}
+
 /** A place that keeps chunks by their SHA-256. */
 export interface ChunkRemote {
   /** Of these chunks, the ones that the remote does not have (any number; asked in batches). */
   missing(chunks: readonly Chunk[], signal?: AbortSignal): Promise<Chunk[]>;
   /**
    * Uploads one chunk, verified by the server where it offers that; idempotent. `open` may be called again
-   * for a retry. Resolves with the bytes that crossed the line: 0 where the remote had it already.
+   * for a retry. Resolves with the bytes that crossed the line: 0 where the remote had it already. `flow` may
+   * hold the body up; such a pause counts for no deadline.
    */
-  put(chunk: Chunk, open: () => Readable, signal?: AbortSignal): Promise<{ sentBytes: number }>;
+  put(
+    chunk: Chunk,
+    open: () => Readable,
+    signal?: AbortSignal,
+    flow?: UploadFlow,
+  ): Promise<{ sentBytes: number }>;
   /**
    * Streams one chunk from an offset on (below its size; the whole chunk without one). The caller checks the
    * hash. A cut body is an error event, never an early end.

@@ -24,6 +24,14 @@ export function demandSpace(bucket: Bucket, key: ObjectKey, lengthBytes: number 
 }
 
 /**
+ * Who shares the line alike with others of its bucket: a repository of the registry, in which one push writes
+ * several layers at once; of all other keys the bucket itself.
+ */
+export function pushOf(rules: LayoutRules, key: ObjectKey): string {
+  return isLocalKey(rules, key) ? key.slice(0, key.indexOf('/_uploads/')) : '';
+}
+
+/**
  * Brings a body into the form that the storage format has for this key and size: plain bytes become a chunk
  * where a pointer or `%chunks` must stand, short extents become bytes where a plain file must stand.
  */

@@ -40,6 +40,8 @@ export class CopySource {
       digests: [],
       keepUpToBytes: -1,
       signal,
+      lengthBytes: this.sizeBytes,
+      isLarge: this.sizeBytes > target.rules.chunkSizeBytes,
     });
     return ingested.extents;
   }

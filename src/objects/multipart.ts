@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../async/clock.js';
 import type { KeyLock } from '../async/key-lock.js';
+import type { IngestOptions } from '../chunks/api.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
@@ -17,7 +18,7 @@ import type {
   UploadInfo,
 } from './api.js';
 import { checkBody, digestsFor } from './body-check.js';
-import { meltExtents } from './body.js';
+import { meltExtents, pushOf } from './body.js';
 import type { Bucket } from './bucket.js';
 import type { CopySource } from './copy-source.js';
 import { ObjectError } from './errors.js';
@@ -31,6 +32,7 @@ import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload
 export const PART_NUMBER_MAX = 10_000;
 export const PART_MIN_BYTES = 5 * 1024 * 1024;
 export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
+const MIB = 1024 ** 2;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
 
 /** Multipart uploads of all buckets. Parts are data in the chunk store plus a row; Complete moves no bytes. */
@@ -98,6 +100,8 @@ export class Multipart {
       digests: digestsFor(promise, true),
       keepUpToBytes: -1,
       signal: context.signal,
+      push: pushOf(bucket.rules, key),
+      ...partHints(partNumber, body.promise.lengthBytes, bucket.rules.chunkSizeBytes),
     });
     const checksum = checkBody(ingested, promise);
     const etag = Buffer.from(ingested.digests.get('md5')!).toString('hex');
@@ -410,4 +414,22 @@ function tooLarge(what: string, maxBytes: number): never {
   throw new ObjectError('entity-too-large', `${what} may have at most ${maxBytes} bytes`, {
     fields: { maxSizeAllowed: maxBytes },
   });
+}
+
+/**
+ * What a part says of its object. The registry's driver sends parts of one size, a number of MiB, and the last
+ * one with the rest in it, when the client has sent all and waits. A part that fills a chunk has others after
+ * it but for the rarest of cases, in which the commit cuts it anew.
+ */
+function partHints(
+  partNumber: number,
+  lengthBytes: number | undefined,
+  chunkSizeBytes: number,
+): Pick<IngestOptions, 'lengthBytes' | 'isLarge' | 'isTail'> {
+  if (lengthBytes === undefined) return { isLarge: partNumber > 1 };
+  return {
+    lengthBytes,
+    isLarge: partNumber > 1 || lengthBytes >= chunkSizeBytes,
+    isTail: lengthBytes % MIB !== 0,
+  };
 }

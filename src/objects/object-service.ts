@@ -21,7 +21,7 @@ import type {
   RequestContext,
 } from './api.js';
 import { checkBody, digestsFor } from './body-check.js';
-import { demandSpace, keepUpToBytes, meltExtents } from './body.js';
+import { demandSpace, keepUpToBytes, meltExtents, pushOf } from './body.js';
 import type { Bucket, Buckets } from './bucket.js';
 import { checkSourceConditions, checkWriteConditions, isUnconditional } from './conditions.js';
 import { CopySource } from './copy-source.js';
@@ -95,6 +95,9 @@ export class ObjectService implements ObjectsApi {
         digests: digestsFor(body.promise, true),
         keepUpToBytes: keepUpToBytes(bucket.rules, key),
         signal: context.signal,
+        push: pushOf(bucket.rules, key),
+        isLarge: (body.promise.lengthBytes ?? 0) > bucket.rules.chunkSizeBytes,
+        ...(body.promise.lengthBytes === undefined ? {} : { lengthBytes: body.promise.lengthBytes }),
       });
       const checksum = checkBody(ingested, body.promise);
       const written = await this.#writer.write(

@@ -8,6 +8,7 @@ import { lfsEndpointUrl, LfsChunkRemote } from '../gitee/lfs/lfs-chunk-remote.js
 import type { KeyValueStore } from '../index/key-value-store.js';
 import type { Downlink } from '../line/downlink.js';
 import type { LineHealth } from '../line/health.js';
+import type { UploadLine } from '../line/upload-line.js';
 import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { AuditParts } from './audit-parts.js';
@@ -31,6 +32,8 @@ export interface SharedParts {
   /** One line: all buckets have the same host and account. */
   readonly line: LineHealth;
   readonly downlink: Downlink;
+  /** Who sends next over the line, and how much may wait for it. */
+  readonly uploads: UploadLine;
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
   readonly lfs: LfsParts;
@@ -97,6 +100,8 @@ export async function openBucketParts(
     cache: shared.cache,
     remote: lfs,
     downlink: shared.downlink,
+    line: shared.uploads,
+    isBackground: config.writeConcern === 'local',
     limits: chunkLimits(shared.config),
     ledger,
     space: shared.lfs.space,
@@ -184,8 +189,6 @@ function chunkLimits(config: Config): ChunkLimits {
     spoolSoftBytes: config.spoolSoftBytes,
     spoolHardBytes: config.spoolHardBytes,
     diskReserveBytes: config.diskReserveBytes,
-    uploadParallel: config.gitee.lfsParallel,
-    uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
     graceMs: GRACE_MS,
   };
 }

@@ -11,6 +11,7 @@ import type { BucketStatus } from '../journal/bucket-state.js';
 import { FileLease } from '../journal/state-lock.js';
 import { Downlink } from '../line/downlink.js';
 import { LineHealth } from '../line/health.js';
+import { UploadLine, type UploadLineStatus } from '../line/upload-line.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import { Buckets } from '../objects/bucket.js';
 import { Housekeeping } from '../objects/housekeeping.js';
@@ -76,9 +77,17 @@ export const compose: Compose = async (config, parts) => {
     });
     if (auth) opened.push(() => auth.close());
     const line = new LineHealth(parts.clock);
+    const uploads = await UploadLine.open({
+      ...{ clock: parts.clock, log: parts.log, observer: parts.metrics },
+      chunkSizeBytes: config.chunkSizeBytes,
+      parallel: config.gitee.lfsParallel,
+      uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
+      estimatePath: join(config.stateDir, 'uplink.json'),
+    });
+    opened.push(() => uploads.close());
     const downlink = new Downlink({ clock: parts.clock, health: line });
     const shared: SharedParts = {
-      ...{ config, parts, gitee, line, downlink, overlay, cache, lfs, audit, hooks, auth, login },
+      ...{ config, parts, gitee, line, downlink, uploads, overlay, cache, lfs, audit, hooks, auth, login },
     };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
@@ -193,6 +202,8 @@ class ComposedGateway implements Gateway {
 
   async #stop(graceMs: number): Promise<void> {
     const commitMs = this.#started ? graceMs * COMMIT_SHARE : 0;
+    // Bodies that wait for the line would wait for all of the grace time, and be cut without an answer.
+    this.shared.uploads.stopTaking();
     // Requests that wait for a barrier end when their commit lands, so both go on side by side.
     await Promise.all([
       this.#listener.close(graceMs),
@@ -226,6 +237,10 @@ class ComposedGateway implements Gateway {
 
   statuses(): BucketStatus[] {
     return this.#buckets().map(({ open }) => open.state.status());
+  }
+
+  uploadLine(): UploadLineStatus {
+    return this.shared.uploads.status();
   }
 
   lfsSpace(): LfsSpaceStatus {
@@ -364,6 +379,12 @@ class ComposedGateway implements Gateway {
       atRiskBytes += chunks.stats().unsentBytes;
     }
     metrics.set('gateway_spool_bytes_at_risk', atRiskBytes);
+    const pace = this.uploadLine();
+    metrics.set('gateway_uplink_bytes_per_second', pace.uplinkBytesPerSecond);
+    metrics.set('gateway_admission_pending_bytes', pace.pendingBytes);
+    metrics.set('gateway_admission_budget_bytes', pace.budgetBytes);
+    metrics.set('gateway_admission_waiting', pace.waitingBodies);
+    metrics.set('gateway_admission_oldest_wait_seconds', pace.oldestWaitMs / 1000);
     metrics.set('gateway_lfs_used_bytes', lfs.space.status().usedBytes);
     metrics.set('gateway_disk_free_bytes', await freeBytesOfDisk(config.stateDir));
   }

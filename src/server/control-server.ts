@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { Log } from '../async/log.js';
 import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
+import type { UploadLineStatus } from '../line/upload-line.js';
 import { accountRoutes } from './control-accounts.js';
 import { notificationRoutes } from './control-notifications.js';
 import type { SocketPath } from './control-socket.js';
@@ -22,6 +23,8 @@ export interface GatewayStatus {
   readonly ready: boolean;
   readonly problems: readonly Problem[];
   readonly buckets: readonly BucketStatus[];
+  /** undefined: no gateway runs, or one of an earlier version. */
+  readonly uploads?: UploadLineStatus;
   /** undefined: a gateway of an earlier version. */
   readonly lfs?: LfsSpaceStatus;
 }
@@ -79,6 +82,7 @@ export class ControlServer {
         ready: problems.length === 0,
         problems,
         buckets: this.gateway.statuses(),
+        uploads: this.gateway.uploadLine(),
         lfs: this.gateway.lfsSpace(),
       };
       response.json(status);

@@ -2,6 +2,7 @@
  * What a composed gateway offers to the programs around it (serve, the control socket, the CLI). Implemented by
  * src/server/compose.ts; nothing else knows how the layers are put together.
  */
+import type { UploadLineStatus } from '../line/upload-line.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
@@ -84,6 +85,8 @@ export interface Gateway {
   webAddress(): ListenAddress | undefined;
   statuses(): BucketStatus[];
   /** What Gitee keeps for this gateway, and how much that may be. */
+  /** Uploads to Gitee: how fast, what waits, what is held up. */
+  uploadLine(): UploadLineStatus;
   lfsSpace(): LfsSpaceStatus;
   /** Empty: ready. */
   problems(): Problem[];

@@ -57,6 +57,13 @@ export const METRICS: readonly MetricRow[] = [
   gauge('gateway_disk_reserve_bytes', 'Free bytes below which nothing is admitted, as configured.'),
   gauge('gateway_spool_bytes_at_risk', 'Acknowledged bytes that exist on this disk only.'),
   counter('gateway_admission_waits_total', 'Uploads that had to wait for the line, by outcome.', 'result'),
+  gauge(
+    'gateway_admission_pending_bytes',
+    'Bytes that somebody will wait for and Gitee does not have, with what is being read of them.',
+  ),
+  gauge('gateway_admission_budget_bytes', 'So many of them are taken at the pace of the line.'),
+  gauge('gateway_admission_waiting', 'Bodies that wait until the line takes more.'),
+  gauge('gateway_admission_oldest_wait_seconds', 'How long the first of them has waited for its next piece.'),
   gauge('gateway_uplink_bytes_per_second', 'Measured speed of uploads to Gitee.'),
   gauge('gateway_journal_pending_changes', 'Changes that are not yet in a commit on Gitee.', 'bucket'),
   gauge('gateway_journal_oldest_pending_seconds', 'Age of the oldest such change.', 'bucket'),

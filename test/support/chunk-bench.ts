@@ -11,6 +11,7 @@ import { BucketChunks, type BucketChunksOptions, type ChunkLimits } from '../../
 import { ChunkCache } from '../../src/chunks/cache.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
 import { wholeExtent } from '../../src/format/extent.js';
+import { UploadLine } from '../../src/line/upload-line.js';
 import type { ExtentList } from '../../src/index/object-record.js';
 import { Downlink } from '../../src/line/downlink.js';
 import { LineHealth } from '../../src/line/health.js';
@@ -139,8 +140,6 @@ export const smallLimits: ChunkLimits = {
   spoolSoftBytes: 64 * 1024,
   spoolHardBytes: 128 * 1024,
   diskReserveBytes: 1024,
-  uploadParallel: 4,
-  uplinkInitialBytesPerSecond: 1024,
   graceMs: 24 * 3_600_000,
 };
 
@@ -150,6 +149,9 @@ export interface BenchOptions {
   readonly failpoints?: Failpoints;
   readonly ledger?: NonNullable<BucketChunksOptions['ledger']>;
   readonly space?: NonNullable<BucketChunksOptions['space']>;
+  readonly isBackground?: boolean;
+  /** The line's estimate to begin with, 1 KiB/s. */
+  readonly uplinkBytesPerSecond?: number;
 }
 
 export class ChunkBench {
@@ -161,6 +163,7 @@ export class ChunkBench {
   freeBytes = 1024 * 1024 * 1024;
   cache!: ChunkCache;
   chunks!: BucketChunks;
+  line!: UploadLine;
 
   private constructor(
     readonly directory: string,
@@ -182,12 +185,23 @@ export class ChunkBench {
       observer: this.observer,
     });
     await this.cache.open();
+    this.line = new UploadLine({
+      ...{ chunkSizeBytes: this.options.limits?.chunkSizeBytes ?? smallLimits.chunkSizeBytes, parallel: 4 },
+      ...{
+        uplinkInitialBytesPerSecond: this.options.uplinkBytesPerSecond ?? 1024,
+        clock: this.clock,
+        log: silentLog,
+        observer: this.observer,
+      },
+    });
     this.chunks = new BucketChunks({
       bucket: 'images',
       directory: this.directory,
       cache: this.cache,
       remote: this.remote,
       downlink: this.downlink,
+      line: this.line,
+      isBackground: this.options.isBackground ?? false,
       limits: { ...smallLimits, ...this.options.limits },
       clock: this.clock,
       log: silentLog,
@@ -203,6 +217,7 @@ export class ChunkBench {
 
   async close(): Promise<void> {
     await this.chunks.close();
+    await this.line.close();
     await this.cache.close();
   }
 
@@ -239,6 +254,7 @@ export class ChunkBench {
     const { extents } = await this.chunks.ingest(pieces(...runs), {
       digests: [],
       keepUpToBytes: 0,
+      lengthBytes: runs.reduce((sum, run) => sum + run.length, 0),
       signal: new AbortController().signal,
     });
     return extents;

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import type { Chunk } from '../../src/format/extent.js';
 import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
-import type { ChunkOffset, ChunkRemote } from '../../src/gitee/remote.js';
+import type { ChunkOffset, ChunkRemote, UploadFlow } from '../../src/gitee/remote.js';
 
 /** SHA-256 of bytes as an oid. */
 export function oidOf(bytes: Uint8Array): Oid {
@@ -102,14 +102,23 @@ export class MemoryChunkRemote implements ChunkRemote {
     return chunks.filter((c) => this.chunks.get(c.oid)?.length !== c.sizeBytes);
   }
 
-  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal): Promise<{ sentBytes: number }> {
+  async put(
+    chunk: Chunk,
+    open: () => Readable,
+    signal?: AbortSignal,
+    flow?: UploadFlow,
+  ): Promise<{ sentBytes: number }> {
     this.#running.put += 1;
     this.mostAtOnce.put = Math.max(this.mostAtOnce.put, this.#running.put);
     try {
       await this.#enter('put', [chunk.oid], signal);
       if (this.chunks.has(chunk.oid)) return { sentBytes: 0 };
       const pieces: Uint8Array[] = [];
-      for await (const piece of open()) pieces.push(piece as Uint8Array);
+      for await (const piece of open() as AsyncIterable<Uint8Array>) {
+        await flow?.turn(piece.length);
+        pieces.push(piece);
+        flow?.sent(piece.length);
+      }
       const bytes = Buffer.concat(pieces);
       if (oidOf(bytes) !== chunk.oid || bytes.length !== chunk.sizeBytes)
         throw new RemoteError('chunk-corrupt', 'uploaded bytes do not hash to the oid', {

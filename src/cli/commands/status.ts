@@ -3,7 +3,8 @@ import type { BucketStatus } from '../../journal/bucket-state.js';
 import type { GatewayStatus } from '../../server/control-server.js';
 import { CONFIG_FLAG, type Command } from '../command.js';
 import { EXIT } from '../exit-codes.js';
-import { columns, humanDuration, printJson, printLine } from '../output.js';
+import type { UploadLineStatus } from '../../line/upload-line.js';
+import { columns, humanBytes, humanDuration, printJson, printLine } from '../output.js';
 import { withGateway } from '../with-gateway.js';
 
 export const statusCommand: Command = {
@@ -26,12 +27,21 @@ export function statusLines(status: GatewayStatus, nowMs: number): string[] {
   return [
     `gitee-s3 ${status.version}: ${runs}, ${status.ready ? 'ready' : 'not ready'}`,
     ...status.problems.map((problem) => `  ${problem.name}: ${problem.detail}`),
+    ...(status.uploads ? [uploadsLine(status.uploads)] : []),
     ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
     ...columns([
       ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
       ...status.buckets.map((bucket) => bucketRow(bucket, nowMs)),
     ]),
   ];
+}
+
+function uploadsLine(uploads: UploadLineStatus): string {
+  const { budgetBytes, oldestWaitMs, pendingBytes, uplinkBytesPerSecond, waitingBodies } = uploads;
+  const line = `line to Gitee: ${humanBytes(uplinkBytesPerSecond)}/s, ${humanBytes(pendingBytes)} on their way`;
+  if (waitingBodies === 0) return line;
+  const waiting = waitingBodies === 1 ? '1 body waits' : `${waitingBodies} bodies wait`;
+  return `${line}; uploads are taken at the pace of the line (${humanBytes(budgetBytes)} at a time): ${waiting}, the first since ${humanDuration(oldestWaitMs)}`;
 }
 
 function bucketRow(bucket: BucketStatus, nowMs: number): string[] {

@@ -1,5 +1,17 @@
 import type { Readable } from 'node:stream';
 import { RemoteError } from '../errors.js';
+import type { UploadFlow } from '../remote.js';
+
+/** Told what a body does, for the deadlines of its call. */
+export interface BodyWatch {
+  /** Before each piece. */
+  readonly onPiece: () => void;
+  /** After the last one. */
+  readonly onEnd: () => void;
+  /** We hold the body up ourselves. */
+  readonly onHold: () => void;
+  readonly onRelease: () => void;
+}
 
 /**
  * Counts a body on its way out and checks that it has exactly the announced size: a file that changed under us
@@ -16,6 +28,7 @@ export class BodyMeter {
     readonly sizeBytes: number,
     /** Names the body in an error. */
     private readonly name: string,
+    private readonly flow?: UploadFlow,
   ) {}
 
   /** True where the last try handed over every byte. */
@@ -23,8 +36,8 @@ export class BodyMeter {
     return this.#whole;
   }
 
-  /** The source's bytes; `onPiece` before each, `onEnd` after the last. */
-  async *through(source: Readable, onPiece: () => void, onEnd: () => void): AsyncGenerator<Uint8Array> {
+  /** The source's bytes, at the pace of the flow. */
+  async *through(source: Readable, watched: BodyWatch): AsyncGenerator<Uint8Array> {
     this.#whole = false;
     let seenBytes = 0;
     // No for-await: what breaks the connection is thrown in at the yield, and is no error of the source.
@@ -36,20 +49,31 @@ export class BodyMeter {
         if (piece.length === 0) continue;
         seenBytes += piece.length;
         if (seenBytes > this.sizeBytes) throw this.#wrongSize('more');
+        await this.#turn(piece.length, watched);
         this.sentBytes += piece.length;
-        onPiece();
+        watched.onPiece();
         // Before the last piece goes out: its answer may be here before we are asked for more.
         if (seenBytes === this.sizeBytes) {
           this.#whole = true;
-          onEnd();
+          watched.onEnd();
         }
         yield piece;
+        // Asked for more: the connection has taken it.
+        this.flow?.sent(piece.length);
       }
       if (seenBytes < this.sizeBytes) throw this.#wrongSize('fewer');
       this.#whole = true;
     } finally {
       source.on('error', () => {}).destroy();
     }
+  }
+
+  async #turn(pieceBytes: number, { onHold, onRelease }: BodyWatch): Promise<void> {
+    const turn = this.flow?.turn(pieceBytes);
+    if (!turn) return;
+    onHold();
+    await turn;
+    onRelease();
   }
 
   async #next(pieces: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {

@@ -126,9 +126,13 @@ export class HttpClient {
     let payload: Uint8Array | string | Readable | null = null;
     if (isStreamBody(body)) {
       source = opened(body);
-      const touch = () => watch.touch();
-      const wait = () => watch.touch(QUIET_AFTER_BODY);
-      payload = Readable.from(body.meter.through(source, touch, wait), { objectMode: false });
+      const pieces = body.meter.through(source, {
+        onPiece: () => watch.touch(),
+        onEnd: () => watch.touch(QUIET_AFTER_BODY),
+        onHold: () => watch.hold(),
+        onRelease: () => watch.release(),
+      });
+      payload = Readable.from(pieces, { objectMode: false });
       payload.on('error', ignore);
       if (body.chunked) delete headers['content-length'];
       else headers['content-length'] = String(body.meter.sizeBytes);

@@ -17,7 +17,11 @@ export interface CallTimeouts {
 /** Watches one call from the first byte sent to the last one read. `dispose` must be called once. */
 export class Watch {
   readonly #controller = new AbortController();
-  readonly #total: NodeJS.Timeout;
+  #total: NodeJS.Timeout | undefined;
+  /** What is left of the total time, and since when. */
+  #leftMs: number;
+  #leftSinceMs = performance.now();
+  #isHeld = false;
   #idle: NodeJS.Timeout | undefined;
   #ended = false;
   #deadline: RemoteError | undefined;
@@ -27,10 +31,8 @@ export class Watch {
     private readonly timeouts: CallTimeouts,
     private readonly parent: AbortSignal | undefined,
   ) {
-    this.#total = setTimeout(
-      () => this.#expire(`did not end within ${seconds(timeouts.totalMs)}`),
-      timeouts.totalMs,
-    );
+    this.#leftMs = timeouts.totalMs;
+    this.#countTotal();
     if (parent?.aborted) this.#onParentAbort();
     else parent?.addEventListener('abort', this.#onParentAbort, { once: true });
     this.touch();
@@ -56,6 +58,22 @@ export class Watch {
     clearTimeout(this.#idle);
   }
 
+  /** We hold the call up ourselves: until `release` no time is counted. */
+  hold(): void {
+    if (this.#ended || this.#isHeld) return;
+    this.#isHeld = true;
+    clearTimeout(this.#total);
+    this.#leftMs -= performance.now() - this.#leftSinceMs;
+    this.pause();
+  }
+
+  release(): void {
+    if (this.#ended || !this.#isHeld) return;
+    this.#isHeld = false;
+    this.#countTotal();
+    this.touch();
+  }
+
   /** What the caller gets for this error: the signal's reason, the deadline that fired, or a RemoteError. */
   failure(error: unknown): Error {
     if (this.#deadline) return this.#deadline;
@@ -78,6 +96,15 @@ export class Watch {
     clearTimeout(this.#idle);
     if (this.#ended) return;
     this.#idle = setTimeout(() => this.#expire(`moved no byte for ${seconds(idleMs)}`), idleMs);
+  }
+
+  #countTotal(): void {
+    this.#leftSinceMs = performance.now();
+    const { totalMs } = this.timeouts;
+    this.#total = setTimeout(
+      () => this.#expire(`did not end within ${seconds(totalMs)}`),
+      Math.max(1, this.#leftMs),
+    );
   }
 
   #expire(how: string): void {

@@ -17,7 +17,7 @@ import { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
 import type { CallTimeouts } from '../http/watch.js';
-import type { ChunkOffset, ChunkRemote } from '../remote.js';
+import type { ChunkOffset, ChunkRemote, UploadFlow } from '../remote.js';
 import type { TokenSource } from '../token.js';
 import type { BatchObject } from './batch-schema.js';
 import { LfsBatch } from './batch.js';
@@ -113,12 +113,17 @@ export class LfsChunkRemote implements ChunkRemote {
     return chunks.filter((chunk) => lacking.has(chunk.oid));
   }
 
-  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal): Promise<{ sentBytes: number }> {
+  async put(
+    chunk: Chunk,
+    open: () => Readable,
+    signal?: AbortSignal,
+    flow?: UploadFlow,
+  ): Promise<{ sentBytes: number }> {
     let sentBytes = 0;
     for (let staleLinks = 0; ; staleLinks += 1) {
       const offer = await this.#uploadOffer(chunk, signal);
       if (offer === 'present') return { sentBytes };
-      const meter = new BodyMeter(chunk.sizeBytes, chunk.oid);
+      const meter = new BodyMeter(chunk.sizeBytes, chunk.oid, flow);
       let stale: StaleLink | undefined;
       try {
         stale = await this.#counted('upload', () =>

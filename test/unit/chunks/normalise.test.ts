@@ -1,7 +1,7 @@
 import type { Chunk, Extent } from '../../../src/format/extent.js';
 import { wholeExtent } from '../../../src/format/extent.js';
 import type { ExtentList } from '../../../src/index/object-record.js';
-import { bytesOf, ChunkBench, listOf, listOfChunks } from '../../support/chunk-bench.js';
+import { bytesOf, ChunkBench, listOf, listOfChunks, until } from '../../support/chunk-bench.js';
 
 describe('normalising an object for a commit', () => {
   let bench: ChunkBench;
@@ -37,6 +37,7 @@ describe('normalising an object for a commit', () => {
 
   test('adjoining short chunks are cut anew together, the good ones around them stay', async () => {
     const good = await bench.put(bytesOf(1, 1_024));
+    bench.remote.gates.put.shut();
     const shorts = [];
     for (const seed of [2, 3, 4]) shorts.push(...(await bench.put(bytesOf(seed, 500))));
     const list = listOf([...good, ...shorts, ...good]);
@@ -44,6 +45,18 @@ describe('normalising an object for a commit', () => {
     expect(sizes(chunks)).toEqual([1_024, 1_024, 476, 1_024]);
     expect(chunks[0]).toEqual(chunks[3]);
     expect(await bench.read(listOfChunks(...chunks))).toEqual(await bench.read(list));
+  });
+
+  test('what a slow line has cut smaller is not cut anew, nor what Gitee has already', async () => {
+    bench.remote.gates.put.shut();
+    const pieces = [];
+    for (const seed of [1, 2, 3]) pieces.push(...(await bench.put(bytesOf(seed, 512))));
+    expect((await normalised(listOf(pieces))).map(wholeExtent)).toEqual(pieces);
+    bench.remote.gates.put.open();
+    const sent = [];
+    for (const seed of [4, 5, 6, 7, 8]) sent.push(...(await bench.put(bytesOf(seed, 300))));
+    await until(() => bench.chunks.stats().unsentBytes === 0);
+    expect((await normalised(listOf(sent))).map(wholeExtent)).toEqual(sent);
   });
 
   test('a part of a chunk is cut anew', async () => {

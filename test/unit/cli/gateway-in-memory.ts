@@ -44,6 +44,10 @@ export class GatewayInMemory implements Gateway {
   lfsSpace() {
     return { usedBytes: 3 * 1024 ** 3, unsentBytes: 0, quotaBytes: 10 * 1024 ** 3, daysLeft: 12.5 };
   }
+  uploadLine() {
+    const pace = { pendingBytes: 9 * 1024 ** 2, budgetBytes: 10 * 1024 ** 2 };
+    return { uplinkBytesPerSecond: 1024 ** 2, ...pace, waitingBodies: 4, oldestWaitMs: 12_000 };
+  }
   problems() {
     return this.problemList;
   }

@@ -110,6 +110,9 @@ describe('commands on a running gateway', () => {
       expect(code).toBe(EXIT.ok);
       expect(out).toContain(`running, process ${process.pid}, ready`);
       expect(out).toContain('paused (unauthorized): gitee.token is refused.');
+      expect(out).toContain(
+        'line to Gitee: 1.0 MiB/s, 9.0 MiB on their way; uploads are taken at the pace of the line (10.0 MiB at a time): 4 bodies wait, the first since 12s',
+      );
       expect(out).toContain('LFS space: 3.0 GiB of 10.0 GiB (30 %) in use, full in 12 days if it goes on so');
       expect(gateway.calls).toEqual([]);
     });

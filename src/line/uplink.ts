@@ -1,0 +1,183 @@
+import type { Clock } from '../async/clock.js';
+
+const SLOT_MS = 500;
+/** The mean is taken over so much busy time. */
+const LONG_MS = 10_000;
+/** A line that became slow must show within seconds: this mean is the ceiling, with some slack for bursts. */
+const SHORT_MS = 3_000;
+const SHORT_SLACK = 1.25;
+/** Less than that is too little to lower the estimate by, or to raise it. */
+const LOWER_AFTER_MS = 1_500;
+const RAISE_AFTER_MS = 500;
+/** The kernel's send buffer takes megabytes at once: nobody is believed to send faster than so many times the estimate. */
+const BURST_FACTOR = 2;
+const BURST_BYTES = 128 * 1024;
+/** Slower than this a transfer counts as dead anyway. */
+const FLOOR_BYTES_PER_SECOND = 8 * 1024;
+
+interface Slot {
+  readonly number: number;
+  busyMs: number;
+  /** Of these, the time in which more stood ready than the line took. */
+  fullMs: number;
+  bytes: number;
+}
+
+/** One body on its way out. */
+export interface UplinkRun {
+  /** So many more bytes were handed to the connection. */
+  sent(bytes: number): void;
+  /** The answer is here, a good one where `arrived`. */
+  end(arrived: boolean): void;
+}
+
+interface Run {
+  readonly startMs: number;
+  creditedMs: number;
+  handedBytes: number;
+  creditedBytes: number;
+}
+
+/**
+ * The line to Gitee in bytes per second, measured while bytes leave: over the last seconds in which at least
+ * one body was under way. Idle time says nothing; a time in which the line was not full may raise the figure
+ * but not lower it. What the kernel has swallowed but may not have sent is credited as time passes.
+ */
+export class UplinkMeter {
+  readonly #runs = new Set<Run>();
+  #slots: Slot[] = [];
+  #estimate: number;
+  #lastMs: number;
+  #isFull = false;
+  #progressMs: number;
+
+  constructor(
+    initialBytesPerSecond: number,
+    private readonly clock: Clock,
+  ) {
+    this.#estimate = initialBytesPerSecond;
+    this.#lastMs = this.#progressMs = clock.nowMs();
+  }
+
+  get bytesPerSecond(): number {
+    this.#advance();
+    return this.#estimate;
+  }
+
+  /** When bytes crossed the line last, or this began; the clock's milliseconds. */
+  get progressMs(): number {
+    return this.#progressMs;
+  }
+
+  /** Whether more stands ready than the line takes. */
+  setFull(isFull: boolean): void {
+    if (isFull === this.#isFull) return;
+    this.#advance();
+    this.#isFull = isFull;
+  }
+
+  /** A body begins: from now on the line is busy. */
+  begin(): UplinkRun {
+    this.#advance();
+    const nowMs = this.clock.nowMs();
+    const run: Run = { startMs: nowMs, creditedMs: nowMs, handedBytes: 0, creditedBytes: 0 };
+    this.#runs.add(run);
+    return {
+      sent: (bytes) => {
+        run.handedBytes += bytes;
+        this.#advance();
+      },
+      end: (arrived) => {
+        if (!this.#runs.has(run)) return;
+        this.#advance();
+        if (arrived) this.#credit(run, run.handedBytes, this.clock.nowMs());
+        this.#runs.delete(run);
+        this.#estimateAnew();
+      },
+    };
+  }
+
+  #advance(): void {
+    const nowMs = this.clock.nowMs();
+    const elapsedMs = nowMs - this.#lastMs;
+    // A clock that was set back measures nothing until it has caught up.
+    if (elapsedMs > 0 && this.#runs.size > 0) this.#addTime(this.#lastMs, nowMs);
+    this.#lastMs = nowMs;
+    for (const run of this.#runs) {
+      const believed =
+        BURST_BYTES + (BURST_FACTOR * this.#estimate * Math.max(0, nowMs - run.startMs)) / 1_000;
+      this.#credit(run, Math.min(run.handedBytes, believed), nowMs);
+    }
+    if (elapsedMs > 0 && this.#runs.size > 0) this.#estimateAnew();
+  }
+
+  #credit(run: Run, uptoBytes: number, nowMs: number): void {
+    const bytes = uptoBytes - run.creditedBytes;
+    if (bytes <= 0) return;
+    run.creditedBytes = uptoBytes;
+    this.#spread(bytes, run.creditedMs, nowMs);
+    run.creditedMs = nowMs;
+    this.#progressMs = nowMs;
+  }
+
+  #addTime(fromMs: number, toMs: number): void {
+    const beginMs = Math.max(fromMs, toMs - LONG_MS);
+    for (let atMs = beginMs; atMs < toMs;) {
+      const slot = this.#slotAt(atMs);
+      const endMs = Math.min(toMs, (slot.number + 1) * SLOT_MS);
+      slot.busyMs += endMs - atMs;
+      if (this.#isFull) slot.fullMs += endMs - atMs;
+      atMs = endMs;
+    }
+    let keptMs = 0;
+    let from = this.#slots.length;
+    while (from > 0 && keptMs < LONG_MS) keptMs += this.#slots[--from]!.busyMs;
+    if (from > 0) this.#slots = this.#slots.slice(from);
+  }
+
+  #slotAt(ms: number): Slot {
+    const number = Math.floor(ms / SLOT_MS);
+    const last = this.#slots.at(-1);
+    if (last && last.number >= number) return last;
+    const slot: Slot = { number, busyMs: 0, fullMs: 0, bytes: 0 };
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  /** The bytes left some time between the two moments. */
+  #spread(bytes: number, fromMs: number, toMs: number): void {
+    const among = this.#slots.filter((slot) => (slot.number + 1) * SLOT_MS > fromMs);
+    const shareOf = (slot: Slot) =>
+      Math.max(0, Math.min(toMs, (slot.number + 1) * SLOT_MS) - Math.max(fromMs, slot.number * SLOT_MS));
+    const total = among.reduce((sum, slot) => sum + shareOf(slot), 0);
+    if (total <= 0) {
+      this.#slotAt(toMs).bytes += bytes;
+      return;
+    }
+    for (const slot of among) slot.bytes += (bytes * shareOf(slot)) / total;
+  }
+
+  #estimateAnew(): void {
+    const all = Math.min(rate(this.#slots, LONG_MS), SHORT_SLACK * rate(this.#slots, SHORT_MS));
+    const busyMs = this.#slots.reduce((sum, slot) => sum + slot.busyMs, 0);
+    if (busyMs >= RAISE_AFTER_MS && all > this.#estimate) this.#estimate = all;
+    const full = this.#slots.filter((slot) => slot.fullMs * 2 > slot.busyMs);
+    const fullMs = full.reduce((sum, slot) => sum + slot.busyMs, 0);
+    const newest = this.#slots.at(-1);
+    if (fullMs < LOWER_AFTER_MS || newest === undefined || newest.fullMs * 2 <= newest.busyMs) return;
+    const low = Math.min(rate(full, LONG_MS), SHORT_SLACK * rate(full, SHORT_MS));
+    if (low < this.#estimate)
+      this.#estimate = Math.max(low, Math.min(FLOOR_BYTES_PER_SECOND, this.#estimate));
+  }
+}
+
+/** Bytes per second over the newest slots that have so much busy time. */
+function rate(slots: readonly Slot[], windowMs: number): number {
+  let bytes = 0;
+  let busyMs = 0;
+  for (let i = slots.length - 1; i >= 0 && busyMs < windowMs; i -= 1) {
+    bytes += slots[i]!.bytes;
+    busyMs += slots[i]!.busyMs;
+  }
+  return busyMs > 0 ? (bytes * 1_000) / busyMs : 0;
+}

@@ -1,0 +1,83 @@
+/** What all buckets of a gateway share of the line to Gitee: its measured speed, who sends next, who may send us more. */
+import type { Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
+import type { Observer } from '../async/observer.js';
+import { LineAdmission } from './admission.js';
+import { EstimateFile } from './estimate-file.js';
+import { LineScheduler } from './scheduler.js';
+import { UplinkMeter } from './uplink.js';
+
+export interface UploadLineOptions {
+  readonly chunkSizeBytes: number;
+  /** Largest bodies at once: `gitee.lfs_parallel` */
+  readonly parallel: number;
+  /** Bytes per second until something was measured: `uplink_initial` */
+  readonly uplinkInitialBytesPerSecond: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observer: Observer;
+  /** Where the estimate is kept over a restart. */
+  readonly estimatePath?: string;
+}
+
+/** What is to be said of the line in words and figures. */
+export interface UploadLineStatus {
+  readonly uplinkBytesPerSecond: number;
+  /** Unsent bytes of buckets that somebody waits for, with pieces that are being read. */
+  readonly pendingBytes: number;
+  readonly budgetBytes: number;
+  readonly waitingBodies: number;
+  readonly oldestWaitMs: number;
+}
+
+export class UploadLine {
+  readonly uplink: UplinkMeter;
+  readonly scheduler: LineScheduler;
+  readonly admission: LineAdmission;
+  readonly #file: EstimateFile | undefined;
+
+  constructor(
+    private readonly options: UploadLineOptions,
+    file?: EstimateFile,
+    kept?: number,
+  ) {
+    const { chunkSizeBytes, clock, observer, parallel } = options;
+    this.#file = file;
+    this.uplink = new UplinkMeter(kept ?? options.uplinkInitialBytesPerSecond, clock);
+    this.scheduler = new LineScheduler({ uplink: this.uplink, parallel, chunkSizeBytes, clock });
+    this.admission = new LineAdmission({ chunkSizeBytes, uplink: this.uplink, clock, observer });
+  }
+
+  /** With the estimate of the run before, where there is one. */
+  static async open(options: UploadLineOptions): Promise<UploadLine> {
+    const { clock, estimatePath, log } = options;
+    if (estimatePath === undefined) return new UploadLine(options);
+    const file = new EstimateFile(estimatePath, clock, log);
+    const line = new UploadLine(options, file, await file.read());
+    file.start(() => line.uplink.bytesPerSecond);
+    return line;
+  }
+
+  status(): UploadLineStatus {
+    const { budgetBytes, grantedBytes, unsentBytes, waiting, waitingSinceMs } = this.admission.status();
+    return {
+      uplinkBytesPerSecond: this.uplink.bytesPerSecond,
+      pendingBytes: unsentBytes + grantedBytes,
+      budgetBytes,
+      waitingBodies: waiting,
+      oldestWaitMs: waitingSinceMs === undefined ? 0 : this.options.clock.nowMs() - waitingSinceMs,
+    };
+  }
+
+  /** The gateway stops: who waits is told to come back, who comes as well. */
+  stopTaking(): void {
+    this.admission.close();
+  }
+
+  /** The buckets are closed before. */
+  async close(): Promise<void> {
+    this.admission.close();
+    this.scheduler.close();
+    await this.#file?.close();
+  }
+}
