@@ -21,7 +21,8 @@ import type { LayoutRules } from '../format/tree-layout.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { HeadRemote, PushResult } from '../gitee/remote.js';
 import type { BaseHolder } from './base-holder.js';
-import { baseChanges, batchOf, closeBatch, netChanges, type Batch } from './batch.js';
+import { LogOrder, ReadySets, type BatchSource } from './batch-source.js';
+import { baseChanges, batchOf, netChanges, type Batch } from './batch.js';
 import { bucketFileEdits } from './bucket-files.js';
 import type { Claim, Claims } from './claims.js';
 import type { Condition } from './condition.js';
@@ -33,7 +34,8 @@ import { Normaliser } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { ownTrailers } from './own-work.js';
 import { Recovery } from './recovery.js';
-import { isWithin } from './seq-set.js';
+import { Closure } from './rests-on.js';
+import { isWithin, SeqSet } from './seq-set.js';
 import { treeEdits, type NetChange } from './tree-edit.js';
 import { Wake } from './wake.js';
 
@@ -74,6 +76,8 @@ export interface CommitterDeps {
 const CHUNKS_ASKED_AT_ONCE = 500;
 /** An append takes about as long, at most. */
 const APPEND_MS = 20;
+/** How often changes that are waited for are looked at when nothing says that they can land. */
+const LOOK_MS = 1_000;
 /** Each time the head moved under us somebody else's commit landed; more in a row is a storm: back off. */
 const REAPPLY_MAX = 8;
 
@@ -86,12 +90,21 @@ export class Committer {
   #running: Promise<void> | undefined;
   #lastLandedMs: number | undefined;
   #flush = false;
+  readonly #source: BatchSource;
+  /** When everything that was due and ready was last taken. */
+  #takenMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly deps: CommitterDeps) {
     this.#work = new Wake(deps.clock);
     this.#retry = new Wake(deps.clock);
     this.#normaliser = new Normaliser(deps.journal, deps.chunks, deps.rules);
     this.#recovery = new Recovery(deps);
+    this.#source = deps.rules.preset === 'registry' ? this.#readySets() : new LogOrder(deps.journal);
+  }
+
+  /** Bytes on their way to Gitee for a change that is waited for; undefined where that is not known. */
+  unsentBytes(seq: number): number | undefined {
+    return this.#source.unsentBytes(seq);
   }
 
   get lastLandedMs(): number | undefined {
@@ -109,6 +122,7 @@ export class Committer {
 
   /** What failed may work again: does not wait any longer. */
   kick(): void {
+    this.#source.kick();
     this.#retry.ring();
     this.#work.ring();
   }
@@ -122,24 +136,42 @@ export class Committer {
   /** Ends the round that runs, at once: all of it can be done again. */
   async stop(): Promise<void> {
     this.#stop.abort(new Error('the committer stops'));
+    await this.#source.stop();
     await this.#running;
   }
 
   /** True where a round should begin now. */
   #isDue(): boolean {
-    const { bases, claims, condition, journal, landings, clock, timings } = this.deps;
+    const { bases, claims, condition, journal, landings } = this.deps;
     if (!bases.ready || condition.frozen || journal.pendingCount === 0) return false;
     if (claims.undecided.length > 0) return true; // the sooner it is decided, the less depends on it
-    if (this.#flush || this.#recovery.isNarrowed || landings.isWanted) return true;
-    if (journal.pendingCount >= timings.maxChanges) return true;
-    return clock.nowMs() - (journal.oldestPendingMs ?? Infinity) >= timings.maxAgeMs;
+    if (this.#source.isReady) return true;
+    return (this.#isUrgent || landings.isWanted) && this.#source.hasNews ? true : this.#isOverdue();
+  }
+
+  /** True where all that can be committed should be, now. */
+  get #isUrgent(): boolean {
+    return this.#flush || this.#recovery.isNarrowed;
+  }
+
+  #isOverdue(): boolean {
+    const { journal, clock, timings } = this.deps;
+    if (journal.pendingCount - this.#source.heldCount >= timings.maxChanges) return true;
+    return clock.nowMs() >= this.#dueMs();
+  }
+
+  /** When the oldest change has waited long enough. Where some can't land yet, the others wait as long again. */
+  #dueMs(): number {
+    const { journal, timings } = this.deps;
+    const oldestMs = journal.oldestPendingMs ?? Infinity;
+    return (this.#source.heldCount > 0 ? Math.max(oldestMs, this.#takenMs) : oldestMs) + timings.maxAgeMs;
   }
 
   #idleMs(): number {
-    const { clock, journal, timings } = this.deps;
-    const oldestMs = journal.oldestPendingMs;
-    if (oldestMs === undefined) return timings.maxAgeMs;
-    return Math.max(1, oldestMs + timings.maxAgeMs - clock.nowMs());
+    const { clock, journal, landings, timings } = this.deps;
+    if (journal.oldestPendingMs === undefined) return timings.maxAgeMs;
+    const dueInMs = Math.max(1, this.#dueMs() - clock.nowMs());
+    return this.#isUrgent || landings.isWanted ? Math.min(dueInMs, LOOK_MS) : dueInMs;
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
@@ -170,13 +202,20 @@ export class Committer {
     let batch: Batch | undefined;
     try {
       await this.#decide(signal);
-      batch = await this.#nextBatch();
+      const failed = this.#source.takeFailure();
+      if (failed) {
+        batch = await batchOf(this.deps.journal, SeqSet.of(failed.seqs), 0);
+        throw failed.error;
+      }
+      const isDue = this.#isUrgent || this.#isOverdue();
+      batch = await this.#nextBatch(isDue);
+      if (batch && !(await this.#land(batch, signal))) return;
+      if (isDue) this.#takenMs = clock.nowMs();
       if (!batch) {
-        // What is pending stands behind an append that is being written: its end rings.
-        await this.#work.wait(APPEND_MS, signal);
+        // What is pending stands behind an append that is being written, whose end rings, or can't land yet.
+        if (this.#source.heldCount === 0 && !this.#source.isReady) await this.#work.wait(APPEND_MS, signal);
         return;
       }
-      if (!(await this.#land(batch, signal))) return;
       this.#recovery.succeeded();
       this.#lastLandedMs = clock.nowMs();
       observer.observe('gateway_commit_changes', batch.entries, { bucket });
@@ -199,13 +238,36 @@ export class Committer {
   }
 
   /** What is sent next: a batch that may land at any time goes before all others, just as it was. */
-  async #nextBatch(): Promise<Batch | undefined> {
+  async #nextBatch(isDue: boolean): Promise<Batch | undefined> {
     const { claims, journal, timings } = this.deps;
     for (const { seqs, floorSeq } of claims.undecided) {
-      const again = await batchOf(journal, seqs, floorSeq);
+      let again = await batchOf(journal, seqs, floorSeq);
+      const doomed = again ? await this.#source.doomedOf(again) : [];
+      if (doomed.length > 0) {
+        await this.#recovery.setAsideDoomed(doomed);
+        again = await batchOf(journal, seqs, floorSeq);
+      }
       if (again) return again;
     }
-    return closeBatch(journal, this.#recovery.batchMax(timings.maxChanges));
+    const { batch, doomed } = await this.#source.take(this.#recovery.batchMax(timings.maxChanges), isDue);
+    if (doomed.length > 0) await this.#recovery.setAsideDoomed(doomed);
+    return batch;
+  }
+
+  #readySets(): ReadySets {
+    const { bases, bucket, chunks, clock, condition, journal, landings, log, rules, timings } = this.deps;
+    return new ReadySets({
+      ...{ journal, chunks, landings, clock },
+      closure: new Closure(journal, chunks, rules.registryRoot),
+      isInBase: async (key) => (await bases.current.get(key)) !== undefined,
+      onNews: () => this.#work.ring(),
+      errands: {
+        ...{ bucket, chunks, clock, log },
+        retryMaxMs: timings.retryMaxMs,
+        pausedRetryMs: timings.pausedRetryMs,
+        onPause: (error) => condition.pause('commit', error),
+      },
+    });
   }
 
   /** False where the bucket froze on the way. */

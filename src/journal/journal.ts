@@ -172,6 +172,11 @@ export class Journal {
     return value && decodeEntry(value);
   }
 
+  /** True where a change of this key was set aside and none was written since. */
+  async isSetAside(key: ObjectKey): Promise<boolean> {
+    return (await this.store.get(this.keys.key('quarantine', utf8(key)))) !== undefined;
+  }
+
   async *quarantinedRows(): AsyncGenerator<QuarantineRow> {
     const rows = walk(this.store, this.keys.key('quarantine'), this.keys.end('quarantine'));
     for await (const entry of rows) yield decodeQuarantine(entry.value);

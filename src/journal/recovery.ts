@@ -11,6 +11,7 @@ import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
 import { ChangeFailed } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
+import type { Doomed } from './selection.js';
 
 export interface RecoveryDeps {
   readonly bucket: string;
@@ -76,6 +77,21 @@ export class Recovery {
       return named.length > 0 ? this.#setAside(named, error) : this.#narrow(error, batch);
     }
     return this.#later(error);
+  }
+
+  /** What rests on a change that was set aside waits with it: it must not land on its own. */
+  async setAsideDoomed(doomed: readonly Doomed[]): Promise<void> {
+    const { bucket, journal, log } = this.deps;
+    for (const { entry, key } of doomed) {
+      const message = `rests on ${key}, which was set aside`;
+      await journal.quarantine(entry, { code: 'rests-on-set-aside', message });
+      log.error('a change rests on one that was set aside, and is set aside with it; the rest goes on', {
+        bucket,
+        key: entry.key,
+        seq: entry.seq,
+        restsOn: key,
+      });
+    }
   }
 
   #later(error: unknown): Verdict {

@@ -10,6 +10,13 @@ export class SeqSet {
     return first > last ? SeqSet.EMPTY : new SeqSet([first, last]);
   }
 
+  /** In rising order. */
+  static of(seqs: Iterable<number>): SeqSet {
+    const flat: number[] = [];
+    for (const seq of seqs) flat.push(seq, seq);
+    return new SeqSet(flat);
+  }
+
   toRow(): readonly number[] {
     return this.flat;
   }

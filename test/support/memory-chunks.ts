@@ -75,9 +75,14 @@ export class MemoryChunks implements ChunksApi {
 
   async upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
     const unsent = chunks.filter(({ oid }) => this.isUnsent(oid));
-    if (unsent.length === 0) return;
-    await this.beforeUpload(unsent, signal);
-    for (const { oid } of unsent) this.remote.add(oid);
+    // Side by side, as on a line: one that fails or hangs stops no other.
+    const results = await Promise.allSettled(
+      unsent.map(async (chunk) => {
+        await this.beforeUpload([chunk], signal);
+        this.remote.add(chunk.oid);
+      }),
+    );
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
   async ensureRemote(chunks: readonly Chunk[]): Promise<void> {

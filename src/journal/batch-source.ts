@@ -1,0 +1,163 @@
+/** Which pending changes are committed next, and when a look is worth it. */
+import type { Clock } from '../async/clock.js';
+import { closeBatch, type Batch } from './batch.js';
+import { Errands, type ErrandId, type ErrandsDeps, type FailedErrand } from './errands.js';
+import type { Journal } from './journal.js';
+import type { Landings } from './landings.js';
+import { doomedOf, Selection, type Doomed, type SelectionSource } from './selection.js';
+
+export interface Taken {
+  readonly batch: Batch | undefined;
+  /** To be set aside first: they rest on what was. */
+  readonly doomed: readonly Doomed[];
+}
+
+export interface BatchSource {
+  /** Something that is waited for, or was overdue, can be committed now. */
+  readonly isReady: boolean;
+  /** A look may find that something which is waited for can be committed. */
+  readonly hasNews: boolean;
+  /** Pending changes that can't be committed yet, when they were last looked at. */
+  readonly heldCount: number;
+  /** @param isDue commit whatever can be, waited for or not */
+  take(maxEntries: number, isDue: boolean): Promise<Taken>;
+  /** Of a batch that was closed before. */
+  doomedOf(batch: Batch): Promise<readonly Doomed[]>;
+  /** Why chunks can't be sent, where that is for the committer to judge. */
+  takeFailure(): FailedErrand | undefined;
+  /** Bytes on their way to Gitee for a change that is waited for; undefined where that is not known. */
+  unsentBytes(seq: number): number | undefined;
+  /** What failed may work again. */
+  kick(): void;
+  stop(): Promise<void>;
+}
+
+/** The oldest changes, in the log's order: what preset generic promises. Their chunks are sent by the committer. */
+export class LogOrder implements BatchSource {
+  readonly isReady = false;
+  readonly hasNews = true;
+  readonly heldCount = 0;
+
+  constructor(private readonly journal: Journal) {}
+
+  async take(maxEntries: number): Promise<Taken> {
+    return { batch: await closeBatch(this.journal, maxEntries), doomed: [] };
+  }
+
+  async doomedOf(): Promise<readonly Doomed[]> {
+    return [];
+  }
+
+  takeFailure(): undefined {}
+
+  unsentBytes(): undefined {}
+
+  kick(): void {}
+
+  async stop(): Promise<void> {}
+}
+
+/** Chunks that one errand sends; a longer one goes on with the next look. */
+const ERRAND_CHUNKS_MAX = 2_000;
+/** Of what nobody waits for less goes at a time: it lands as it comes. */
+const OLDEST_CHUNKS_MAX = 32;
+/** A look without any news: chunks are also sent by others than our errands. */
+const LOOK_EVERY_MS = 1_000;
+
+/** Sets: everything whose chunks are on Gitee and that rests on nothing else (preset registry). */
+export class ReadySets implements BatchSource {
+  readonly #errands: Errands;
+  #isReady = false;
+  /** What was overdue has been sent. */
+  #isOverdueSent = false;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #heldCount = 0;
+  /** Waited for, and looked at already. */
+  readonly #looked = new Set<number>();
+
+  constructor(
+    private readonly deps: SelectionSource & {
+      readonly landings: Landings;
+      readonly clock: Clock;
+      readonly onNews: () => void;
+      readonly errands: Omit<ErrandsDeps, 'onNews'>;
+    },
+  ) {
+    this.#errands = new Errands({ ...deps.errands, onNews: (id) => this.#news(id) });
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  get hasNews(): boolean {
+    if (this.deps.clock.nowMs() - this.#lookedMs >= LOOK_EVERY_MS) return true;
+    for (const seq of this.deps.landings.wanted) if (!this.#looked.has(seq)) return true;
+    return false;
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  async take(maxEntries: number, isAsked: boolean): Promise<Taken> {
+    const { clock, landings } = this.deps;
+    const isDue = isAsked || this.#isOverdueSent || landings.isAllWanted;
+    this.#isReady = false;
+    this.#isOverdueSent = false;
+    this.#lookedMs = clock.nowMs();
+    const wanted = [...landings.wanted];
+    const selection = await Selection.of(this.deps, maxEntries);
+    const { batch, doomed, heldSeqs } = selection;
+    this.#heldCount = heldSeqs.length;
+    this.#looked.clear();
+    for (const seq of wanted) this.#looked.add(seq);
+    // There is more to do at once: what was set aside, or did not fit.
+    this.#isReady = doomed.length > 0 || (isDue && selection.isFull);
+    if (doomed.length > 0) return { batch: undefined, doomed };
+    await this.#sendFor(selection, wanted, isDue);
+    const isWorthIt = isDue || wanted.some((seq) => batch?.seqs.has(seq));
+    return { batch: isWorthIt ? batch : undefined, doomed };
+  }
+
+  doomedOf(batch: Batch): Promise<readonly Doomed[]> {
+    return doomedOf(this.deps, batch.net.values());
+  }
+
+  takeFailure(): FailedErrand | undefined {
+    return this.#errands.takeFailure();
+  }
+
+  unsentBytes(seq: number): number | undefined {
+    return this.#errands.unsentBytes(seq);
+  }
+
+  kick(): void {
+    this.#errands.kick();
+  }
+
+  stop(): Promise<void> {
+    return this.#errands.stop();
+  }
+
+  #news(id: ErrandId): void {
+    this.#isReady = true;
+    if (id === 'oldest') this.#isOverdueSent = true;
+    this.deps.onNews();
+  }
+
+  /** What is waited for goes first; of the rest, the oldest, when it is their time. */
+  async #sendFor(selection: Selection, wanted: readonly number[], isDue: boolean): Promise<void> {
+    const stillWanted = new Set(wanted);
+    this.#errands.keepOnly((id) => id === 'oldest' || stillWanted.has(id));
+    for (const seq of wanted)
+      if (selection.isHeld(seq)) await this.#run(selection, seq, [seq], ERRAND_CHUNKS_MAX);
+    if (isDue) await this.#run(selection, 'oldest', selection.heldSeqs, OLDEST_CHUNKS_MAX);
+  }
+
+  async #run(selection: Selection, id: ErrandId, roots: readonly number[], maxChunks: number): Promise<void> {
+    if (this.#errands.has(id) || this.#errands.isFull) return;
+    const { seqs, chunks } = await selection.closureOf(roots, maxChunks);
+    if (chunks.length > 0) this.#errands.run(id, seqs, chunks);
+  }
+}

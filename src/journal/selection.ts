@@ -1,0 +1,170 @@
+/**
+ * What of a registry's journal may land now. A batch is a set of changes, not a prefix of the log: a change whose
+ * chunks are not on Gitee yet is left for a later one, together with what rests on it (rests-on.ts) and with later
+ * changes of the same keys; everything else lands in the log's order. So a small push does not wait for a big one,
+ * and yet every commit is closed: invariant 4.
+ */
+import type { ChunksApi } from '../chunks/api.js';
+import type { Chunk } from '../format/extent.js';
+import type { ObjectKey } from '../format/ids.js';
+import { BatchBuilder, type Batch } from './batch.js';
+import type { Journal } from './journal.js';
+import type { JournalEntry } from './overlay-rows.js';
+import type { Closure } from './rests-on.js';
+
+/** Pending changes that are looked at in one go; what is behind them waits until some of these have landed. */
+const LOOKED_AT_MAX = 20_000;
+
+/** Why a change can't land yet. */
+interface Held {
+  readonly entry: JournalEntry;
+  readonly isUnsent: boolean;
+  /** Held changes that it waits for; `everything`: all before it. */
+  readonly behind: readonly number[] | 'everything';
+}
+
+/** A change that rests on one that was set aside: it can never land before that does. */
+export interface Doomed {
+  readonly entry: JournalEntry;
+  readonly key: ObjectKey;
+}
+
+export interface SelectionSource {
+  readonly journal: Journal;
+  readonly chunks: Pick<ChunksApi, 'isUnsent'>;
+  readonly closure: Closure;
+  /** True where the branch has the key as we know it. */
+  readonly isInBase: (key: ObjectKey) => Promise<boolean>;
+}
+
+export class Selection {
+  private constructor(
+    private readonly source: SelectionSource,
+    /** Everything that may land, in the log's order, up to the bounds of a batch. */
+    readonly batch: Batch | undefined,
+    private readonly held: ReadonlyMap<number, Held>,
+    readonly doomed: readonly Doomed[],
+    /** More could land than a batch may have. */
+    readonly isFull: boolean,
+  ) {}
+
+  static async of(source: SelectionSource, maxEntries: number): Promise<Selection> {
+    const { journal, closure } = source;
+    const closable = journal.closableSeq;
+    const batch = new BatchBuilder();
+    const held = new Map<number, Held>();
+    /** The last held change of each key. */
+    const heldKeys = new Map<ObjectKey, number>();
+    const doomed: Doomed[] = [];
+    let floorSeq: number | undefined;
+    let lookedAt = 0;
+    let isFull = false;
+    for await (const entry of journal.entries(closable)) {
+      lookedAt += 1;
+      if (lookedAt > LOOKED_AT_MAX) {
+        floorSeq ??= entry.seq - 1;
+        break;
+      }
+      const restsOn = await closure.of(entry);
+      const refused = restsOn === 'everything' ? undefined : await firstRefused(source, restsOn);
+      if (refused !== undefined) doomed.push({ entry, key: refused });
+      const isUnsent = refused === undefined && (await hasUnsent(source, entry));
+      const behind = restsOn === 'everything' ? restsOn : seqsOf(heldKeys, [entry.key, ...restsOn]);
+      const mayLand =
+        refused === undefined &&
+        !isUnsent &&
+        (behind === 'everything' ? held.size === 0 : behind.length === 0);
+      isFull ||= mayLand && !batch.hasRoomFor(entry, maxEntries);
+      if (mayLand && !isFull) {
+        batch.add(entry);
+        continue;
+      }
+      // What came too late for this batch is held too: what rests on it must not be in it either.
+      held.set(entry.seq, { entry, isUnsent, behind });
+      heldKeys.set(entry.key, entry.seq);
+      floorSeq ??= entry.seq - 1;
+      batch.leaveOut();
+    }
+    return new Selection(source, batch.build(floorSeq ?? closable), held, doomed, isFull);
+  }
+
+  /** Held changes, oldest first. */
+  get heldSeqs(): readonly number[] {
+    return [...this.held.keys()];
+  }
+
+  isHeld(seq: number): boolean {
+    return this.held.has(seq);
+  }
+
+  /** Unsent chunks of these held changes and of all that they wait for, oldest change first. */
+  async closureOf(seqs: Iterable<number>, maxChunks: number): Promise<{ seqs: number[]; chunks: Chunk[] }> {
+    const reached = new Set<number>();
+    let allBefore = 0;
+    const open = [...seqs];
+    for (let seq = open.pop(); seq !== undefined; seq = open.pop()) {
+      const held = this.held.get(seq);
+      if (!held || reached.has(seq)) continue;
+      reached.add(seq);
+      if (held.behind === 'everything') allBefore = Math.max(allBefore, seq);
+      else open.push(...held.behind);
+    }
+    for (const seq of this.held.keys()) if (seq < allBefore) reached.add(seq);
+    const chunks = new Map<string, Chunk>();
+    const inOrder = [...reached].sort((a, b) => a - b);
+    for (const seq of inOrder) {
+      const { entry, isUnsent } = this.held.get(seq)!;
+      if (!isUnsent) continue;
+      for await (const chunk of unsentOf(this.source, entry)) {
+        chunks.set(chunk.oid, chunk);
+        if (chunks.size >= maxChunks) return { seqs: inOrder, chunks: [...chunks.values()] };
+      }
+    }
+    return { seqs: inOrder, chunks: [...chunks.values()] };
+  }
+}
+
+function seqsOf(heldKeys: ReadonlyMap<ObjectKey, number>, keys: readonly ObjectKey[]): number[] {
+  return keys.flatMap((key) => heldKeys.get(key) ?? []);
+}
+
+/** Those of the changes that rest on what was set aside. */
+export async function doomedOf(source: SelectionSource, entries: Iterable<JournalEntry>): Promise<Doomed[]> {
+  const doomed: Doomed[] = [];
+  if (source.journal.quarantinedCount === 0) return doomed;
+  for (const entry of entries) {
+    const restsOn = await source.closure.of(entry);
+    const key = restsOn === 'everything' ? undefined : await firstRefused(source, restsOn);
+    if (key !== undefined) doomed.push({ entry, key });
+  }
+  return doomed;
+}
+
+/** The first of the keys whose newest change was set aside, where the branch has no earlier one to stand for it. */
+async function firstRefused(
+  { journal, isInBase }: SelectionSource,
+  keys: readonly ObjectKey[],
+): Promise<ObjectKey | undefined> {
+  if (journal.quarantinedCount === 0) return undefined;
+  for (const key of keys) {
+    if (!(await journal.isSetAside(key))) continue;
+    if ((await journal.newest(key))?.state !== 'pending' && !(await isInBase(key))) return key;
+  }
+  return undefined;
+}
+
+async function hasUnsent(source: SelectionSource, entry: JournalEntry): Promise<boolean> {
+  for await (const _ of unsentOf(source, entry)) return true;
+  return false;
+}
+
+async function* unsentOf(
+  { journal, chunks }: SelectionSource,
+  { record }: JournalEntry,
+): AsyncGenerator<Chunk> {
+  if (!record || record.body.kind === 'plain') return;
+  const body = await journal.bodies.open(record.body, record.sizeBytes);
+  if (body.kind === 'plain') return;
+  for await (const { oid, chunkLengthBytes, volume } of body.list.range(0, record.sizeBytes))
+    if (chunks.isUnsent(oid)) yield { oid, sizeBytes: chunkLengthBytes, volume };
+}

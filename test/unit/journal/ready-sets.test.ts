@@ -1,0 +1,190 @@
+/** A tag waits for what it rests on, and for nothing else; and every commit is closed. */
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RemoteError } from '../../../src/gitee/errors.js';
+import { until } from '../../support/child.js';
+import { bytesOf, JournalBucket, key, REGISTRY as SMALL, signal } from '../../support/journal-bucket.js';
+import {
+  blobPath,
+  named,
+  openImages,
+  pushImage,
+  putBlob,
+  putLayer,
+  putManifest,
+  tagPath,
+} from '../../support/journal-images.js';
+
+/** Links are plain files, as with the usual limit. */
+const REGISTRY = { ...SMALL, inlineLimitBytes: 80 };
+const big = (letter: string) => letter.repeat(350);
+
+describe('a bucket of preset registry', () => {
+  let b: JournalBucket;
+  /** Chunks that don't go out until `release`. */
+  let stuck: Set<string>;
+  let release: () => void;
+
+  beforeEach(async () => {
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000 } });
+    await b.start();
+    stuck = new Set();
+    let released: () => void = () => {};
+    const whenReleased = new Promise<void>((resolve) => {
+      released = resolve;
+    });
+    release = () => {
+      stuck.clear();
+      released();
+    };
+    const hold = async (chunks: readonly { oid: string }[], aborted?: AbortSignal) => {
+      if (!chunks.some(({ oid }) => stuck.has(oid))) return;
+      const stopped = new Promise<never>((_, reject) =>
+        aborted?.addEventListener('abort', () => reject(aborted.reason as Error)),
+      );
+      await Promise.race([whenReleased, stopped]);
+    };
+    b.chunks.beforeUpload = hold;
+    // The committer asks for exactly what its commit names: nothing that is stuck.
+    b.chunks.beforeEnsure = async (chunks) => {
+      const early = chunks.filter(({ oid }) => stuck.has(oid));
+      if (early.length > 0) throw new RemoteError('timeout', 'stuck on the line');
+    };
+  });
+
+  afterEach(async () => {
+    release();
+    expect(openImages(b)).toEqual([]);
+    expect(b.fatal).toEqual([]);
+    await b.remove();
+  });
+
+  const stickBytes = (text: string) => {
+    for (const { oid } of b.chunks.cut(bytesOf(text))) stuck.add(oid);
+  };
+  const wait = (seq: number, timeoutMs = 300) => b.state.waitLanded(seq, { timeoutMs, signal });
+
+  test('a small push does not wait for a big one before it', async () => {
+    stickBytes(big('x'));
+    const first = await pushImage(b, 'big', 'v1', [big('x')]);
+    const small = await pushImage(b, 'small', 'v1', ['s']);
+    const bigLands = wait(first.seq, 4_000);
+    await b.landed(small.seq);
+    expect([...b.tree().keys()]).toContain(tagPath('small', 'v1'));
+    expect([...b.tree().keys()]).not.toContain(tagPath('big', 'v1'));
+    expect(b.state.status().pendingChanges).toBeGreaterThan(0);
+    release();
+    expect(await bigLands).toBe(true);
+    expect([...b.tree().keys()]).toContain(tagPath('big', 'v1'));
+    b.bucket.committer.flush();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('an image whose layer somebody else pushed, and which waits still, waits for it too', async () => {
+    stickBytes(big('x'));
+    await putLayer(b, 'one', big('x'));
+    const tag = await pushImage(b, 'two', 'v1', [big('x'), 't']);
+    expect(await wait(tag.seq)).toBe(false);
+    expect(b.tree().size).toBe(0);
+    release();
+    await b.landed(tag.seq);
+  });
+
+  test('an index waits for its children, and each of them for its layers', async () => {
+    stickBytes(big('x'));
+    const layer = await putLayer(b, 'm', big('x'));
+    const config = await putLayer(b, 'm', '{"a":1}');
+    const child = await putManifest(b, 'm', undefined, { config: named(config), layers: [named(layer)] });
+    const index = await putManifest(b, 'm', 'v1', { manifests: [named(child.digest)] });
+    const outer = await putManifest(b, 'm', 'v2', { manifests: [named(index.digest)] });
+    expect(await wait(outer.seq)).toBe(false);
+    expect(b.tree().size).toBe(0);
+    release();
+    await b.landed(outer.seq);
+    expect([...b.tree().keys()]).toContain(tagPath('m', 'v2'));
+  });
+
+  test('later changes of the same key wait for the earlier one', async () => {
+    await b.landed((await pushImage(b, 'a', 'v1', ['0'])).seq);
+    stickBytes(big('x'));
+    const first = await pushImage(b, 'a', 'v1', [big('x')]);
+    const second = await pushImage(b, 'a', 'v1', ['small']);
+    expect(await wait(second.seq)).toBe(false);
+    release();
+    await b.landed(second.seq);
+    expect(await wait(first.seq)).toBe(true);
+    expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${second.digest}`);
+  });
+
+  test('what is deleted stays as long as an earlier change may need it', async () => {
+    const old = await pushImage(b, 'a', 'v1', ['old']);
+    await b.landed(old.seq);
+    stickBytes(big('x'));
+    const tag = await pushImage(b, 'a', 'v1', [big('x')]);
+    // Collected by the registry: the tag has moved on.
+    const gone = await b.delete(blobPath(old.digest));
+    expect(await wait(gone)).toBe(false);
+    expect([...b.tree().keys()]).toContain(blobPath(old.digest) + '%chunks/000000');
+    release();
+    await b.landed(gone);
+    expect(await wait(tag.seq)).toBe(true);
+  });
+
+  test('a kill and a lost answer between two sets keep both', async () => {
+    stickBytes(big('x'));
+    const first = await pushImage(b, 'big', 'v1', [big('x')]);
+    const small = await pushImage(b, 'small', 'v1', ['s']);
+    b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'no answer'), 1);
+    await b.landed(small.seq);
+    await b.restart();
+    expect(await b.read(tagPath('big', 'v1'))).toBe(`sha256:${first.digest}`);
+    release();
+    await b.landed(first.seq);
+    expect(b.repository.commits.size).toBeLessThanOrEqual(2);
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('what rests on a change that was set aside is set aside with it, and the tag that was there stays', async () => {
+    const good = await pushImage(b, 'a', 'v1', ['good']);
+    await b.landed(good.seq);
+    const refused = b.chunks.cut(bytesOf('bad'))[0]!.oid;
+    b.chunks.beforeUpload = async (chunks) => {
+      if (chunks.some(({ oid }) => oid === refused))
+        throw new RemoteError('chunk-refused', 'no', { oids: [refused] });
+    };
+    const bad = await pushImage(b, 'a', 'v1', ['bad']);
+    const other = await pushImage(b, 'b', 'v1', ['fine']);
+    await b.landed(other.seq);
+    await b.landed(bad.seq);
+    expect(await b.state.changeState(key(tagPath('a', 'v1')))).toMatchObject({ state: 'quarantined' });
+    expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${good.digest}`);
+    b.bucket.committer.flush();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+  });
+
+  test('what nobody waits for lands by its age, and goes on while something else is stuck', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 100 } });
+    await b.start();
+    stickBytes(big('x'));
+    b.chunks.beforeUpload = async (chunks) => {
+      if (chunks.some(({ oid }) => stuck.has(oid))) throw new RemoteError('timeout', 'stuck');
+    };
+    await putBlob(b, big('x'));
+    const small = await putLayer(b, 'a', 'small');
+    await until('the small one lands', () => b.tree().has(blobPath(small)), 10_000);
+    const commits = b.repository.commits.size;
+    expect(commits).toBeLessThanOrEqual(3);
+    stuck.clear();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+  });
+
+  test('a batch has no more changes than it may, and the rest follows at once', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, maxChanges: 4 } });
+    await b.start();
+    const { seq } = await pushImage(b, 'a', 'v1', ['1', '2', '3']);
+    await b.landed(seq);
+    expect(b.repository.commits.size).toBeGreaterThanOrEqual(3);
+  });
+});
