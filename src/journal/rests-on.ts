@@ -26,18 +26,16 @@ import type { JournalEntry } from './overlay-rows.js';
 
 /** A manifest that names more is not followed item by item: it rests on everything before it. */
 const REFERENCES_MAX = 2_000;
-/** References of all remembered manifests together. */
-const REMEMBERED_MAX = 20_000;
+/** So many blobs are remembered that name no more than so many others: at most some 10 MB. */
+const REMEMBERED_MAX = 200;
+const REMEMBERED_REFERENCES_MAX = 400;
 
 /** `everything`: on whatever was written before it. */
 export type RestsOn = readonly ObjectKey[] | 'everything';
 
 export class Closure {
   /** By digest: what a blob names never changes. */
-  readonly #references = new LRUCache<string, readonly ManifestReference[]>({
-    maxSize: REMEMBERED_MAX,
-    sizeCalculation: (references) => references.length + 1,
-  });
+  readonly #references = new LRUCache<string, readonly ManifestReference[]>({ max: REMEMBERED_MAX });
 
   constructor(
     private readonly journal: Journal,
@@ -93,8 +91,7 @@ export class Closure {
     const known = this.#references.get(digest);
     if (known) return known;
     const references = manifestReferences(await this.#bytes(record));
-    // One over the bound is remembered by its number alone: the list itself is not followed.
-    this.#references.set(digest, references.slice(0, REFERENCES_MAX + 1));
+    if (references.length <= REMEMBERED_REFERENCES_MAX) this.#references.set(digest, references);
     return references;
   }
 
