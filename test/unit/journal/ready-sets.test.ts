@@ -172,7 +172,7 @@ describe('a bucket of preset registry', () => {
     };
     await putBlob(b, big('x'));
     const small = await putLayer(b, 'a', 'small');
-    await until('the small one lands', () => b.tree().has(blobPath(small)), 10_000);
+    await until('the small one lands', () => b.tree().has(blobPath(small)));
     const commits = b.repository.commits.size;
     expect(commits).toBeLessThanOrEqual(3);
     stuck.clear();
