@@ -40,6 +40,12 @@ module.exports = {
       'src/gitee talks to Gitee and nothing else: what decides when to talk belongs to src/journal or src/chunks.',
     ),
     layer(
+      'git-wire-imports-nothing',
+      '^src/git-wire/',
+      '^src/(?!git-wire/)',
+      'src/git-wire is git’s formats on the line, pure: who is asked, with which login and how long, belongs to src/gitee.',
+    ),
+    layer(
       'leaves-import-nothing',
       '^src/(format|async)/',
       '^src/(?!format/|async/)',

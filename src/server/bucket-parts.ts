@@ -110,6 +110,7 @@ export async function openBucketParts(
   const head = new GitHeadRemote({
     ...common,
     failpoints,
+    http: shared.gitee.http,
     url: `${gitee.url}/${owner}/${name}.git`,
     branch: config.branch,
     pathPrefix: config.pathPrefix,

@@ -5,6 +5,8 @@ import { systemClock } from '../../src/async/clock.js';
 import { noFailpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
 import { silentObserver } from '../../src/async/observer.js';
+import { HttpClient } from '../../src/gitee/http/client.js';
+import { createDispatcher } from '../../src/gitee/http/dispatcher.js';
 import { GitHeadRemote } from '../../src/gitee/git/git-head-remote.js';
 import type { GitHeadRemoteSettings } from '../../src/gitee/git/settings.js';
 
@@ -14,7 +16,12 @@ export async function startGitHeadRemote(
   settings: Partial<GitHeadRemoteSettings> = {},
 ): Promise<{ remote: GitHeadRemote; settings: GitHeadRemoteSettings; remove(): Promise<void> }> {
   const state = await mkdtemp(join(tmpdir(), 'head-remote-'));
+  const http = new HttpClient({
+    dispatcher: createDispatcher({ connectTimeoutMs: 10_000, env: {} }),
+    userAgent: 'test',
+  });
   const all: GitHeadRemoteSettings = {
+    http,
     url,
     branch: 'main',
     pathPrefix: '',
@@ -35,6 +42,7 @@ export async function startGitHeadRemote(
     settings: all,
     remove: async () => {
       await remote.close();
+      await http.close();
       await rm(state, { recursive: true, force: true });
     },
   };

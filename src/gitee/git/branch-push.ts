@@ -4,6 +4,7 @@ import type { Clock } from '../../async/clock.js';
 import type { CommitId } from '../../format/ids.js';
 import { RemoteError } from '../errors.js';
 import type { PushResult } from '../remote.js';
+import type { StoredPack } from './commit-pack.js';
 import { meansMoved } from './push-report.js';
 import type { PushAttempt, ServerBranch } from './server-branch.js';
 
@@ -20,8 +21,7 @@ export interface BranchView {
 const READ_BACK_ATTEMPTS = 3;
 
 /**
- * Sends one commit and finds out what became of it. The status of `git push` decides nothing: only the server's
- * line, and what the branch is afterwards.
+ * Sends one commit and finds out what became of it. No status decides anything: only the server's line, and what the branch is afterwards.
  */
 export class BranchPush {
   constructor(
@@ -35,14 +35,28 @@ export class BranchPush {
    * @throws RemoteError where nothing landed and the branch did not move; `review-mode`; `outcome-unknown` where
    * the branch could not be read after an unclear push.
    */
-  async send(old: CommitId | null, commit: CommitId, signal: AbortSignal | undefined): Promise<PushResult> {
+  async send(
+    old: CommitId | null,
+    commit: CommitId,
+    pack: StoredPack,
+    signal: AbortSignal | undefined,
+  ): Promise<PushResult> {
     await this.failpoints.hit('committer.beforePush');
-    const attempt = await this.server.push(old, commit, signal);
-    await this.failpoints.hit('committer.afterPush');
-    if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);
-    if (attempt.line) return this.#afterRefused(old, commit, attempt, signal);
-    if (!attempt.mayHaveLanded) throw attempt.error!;
-    return this.#afterUnclear(old, commit, attempt, signal);
+    for (let tries = 1; ; tries += 1) {
+      const attempt = await this.server.push(old, commit, pack, signal);
+      await this.failpoints.hit('committer.afterPush');
+      if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);
+      if (attempt.line) return this.#afterRefused(old, commit, attempt, signal);
+      try {
+        if (!attempt.mayHaveLanded) throw attempt.error!;
+        return await this.#afterUnclear(old, commit, attempt, signal);
+      } catch (e) {
+        // A kept connection that the server had just closed: nothing landed, and the same commit sent again can land
+        // only once, since it is the same and its parent is compared.
+        if (e !== attempt.error || attempt.error?.code !== 'unreachable' || tries === 2) throw e;
+        signal?.throwIfAborted();
+      }
+    }
   }
 
   /** The server said yes; in review mode it says so too, and makes a pull request (facts/gitee.md §3). */
@@ -66,9 +80,9 @@ export class BranchPush {
   }
 
   /**
-   * A refusal may be the answer to a repeated question: libcurl sends a POST again by itself where a kept connection
-   * broke before any answer, and the server has then applied the first one and refuses the second. So the branch is
-   * looked at here too.
+   * A refusal may be the answer to a repeated question: what lies between us and the server (a proxy, and libcurl
+   * where the git program pushes) may send a POST again where a connection broke before any answer, and so do we once;
+   * the server has then applied the first one and refuses the second. So the branch is looked at here too.
    */
   async #afterRefused(
     old: CommitId | null,
@@ -94,6 +108,7 @@ export class BranchPush {
       if (e instanceof RemoteError) throw attempt.error!;
       throw e;
     }
+    if (attempt.thinRefused && head !== old) return this.#whereIsIt(old, commit, signal, undefined);
     if (head !== commit) throw attempt.error!;
     await this.view.setKnown(commit);
     return { kind: 'landed', head: commit };

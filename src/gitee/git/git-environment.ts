@@ -27,6 +27,8 @@ const ALWAYS: readonly ConfigEntry[] = [
   // Maintenance is ours to start (maintenance.ts): an automatic one would run beside a push.
   ['gc.auto', '0'],
   ['maintenance.auto', 'false'],
+  // What is fetched stays a pack: loose objects are slow to pack and slow to look through.
+  ['fetch.unpackLimit', '1'],
   // Objects go once over the line: the time of the push counts, not the last percent.
   ['core.compression', '1'],
   // The local repository is a cache; what a power cut leaves is thrown away, not repaired.

@@ -1,5 +1,5 @@
 /**
- * The branch on Gitee through the git program. This class keeps order: one push, fetch or packing at a time, and
+ * The branch on Gitee through the git program. This class keeps order: one push or fetch at a time, and
  * a local repository that is dropped and fetched anew where it is in doubt. What a commit looks like is
  * tree-builder.ts, what the server's words mean is stderr.ts, what became of a push is branch-push.ts, and
  * invariant 2 is kept in exact-change.ts.
@@ -10,33 +10,32 @@ import type { LineUse } from '../../line/health.js';
 import { RemoteError } from '../errors.js';
 import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
+import { CommitPack, discardPack, landedPack } from './commit-pack.js';
 import { CommitReader } from './commit-reader.js';
 import { formatMessage } from './commit-message.js';
 import { assertExactChange } from './exact-change.js';
 import { GitFailedError, LocalDamageError } from './failures.js';
-import { EMPTY_TREE, signature } from './git-object.js';
+import { EMPTY_TREE, formatCommit, signature } from './git-object.js';
 import { LocalRepository } from './local-repository.js';
-import { countObjects, packAll } from './maintenance.js';
+import { Maintenance } from './maintenance.js';
 import { planEdits } from './path-edits.js';
 import { ServerBranch } from './server-branch.js';
 import { DEFAULT_GIT_TIMEOUTS, type GitHeadRemoteSettings } from './settings.js';
-import { TreeBuilder } from './tree-builder.js';
+import { isLocalDamage } from './stderr.js';
+import { TreeBuilder, type BuiltTree } from './tree-builder.js';
 
-/** Packing gives way to pushes and fetches this often in a row; then it is let to its end. */
-const PACKING_GIVES_WAY_MAX = 3;
-const PACK_FROM_PACKS = 50;
+/** Whoever asks for maintenance waits for it so long; then it goes on by itself. */
+const MAINTENANCE_WAIT_MS = 1_000;
 const LINE_USE_OF: Readonly<Record<string, LineUse>> = { push: 'commit', fetch: 'fetch' };
 
 export class GitHeadRemote implements HeadRemote {
   readonly #local: LocalRepository;
   readonly #server: ServerBranch;
   readonly #reader: CommitReader;
-  readonly #builder: TreeBuilder;
   readonly #branchPush: BranchPush;
   readonly #turn = new Semaphore(1);
   readonly #closing = new AbortController();
-  #packing: AbortController | undefined;
-  #packingGaveWay = 0;
+  readonly #maintenance: Maintenance;
 
   constructor(readonly settings: GitHeadRemoteSettings) {
     const timeouts = { ...DEFAULT_GIT_TIMEOUTS, ...settings.timeouts };
@@ -47,7 +46,9 @@ export class GitHeadRemote implements HeadRemote {
     });
     this.#server = new ServerBranch(this.#local.program, { ...settings, log }, timeouts);
     this.#reader = new CommitReader(this.#local, settings.pathPrefix);
-    this.#builder = new TreeBuilder(this.#local.store);
+    this.#maintenance = new Maintenance(this.#local, { ...settings, log }, (ancestor, head) =>
+      this.#reader.isAncestor(ancestor, head),
+    );
     this.#branchPush = new BranchPush(
       this.#server,
       {
@@ -109,31 +110,32 @@ export class GitHeadRemote implements HeadRemote {
 
   async drop(): Promise<void> {
     this.#closing.signal.throwIfAborted();
-    this.#packing?.abort(new Error('what is packed is dropped'));
     return this.#turn.run(() => this.#local.drop(), this.#closing.signal);
   }
 
-  /** Packs when there is much to pack. A push or fetch that comes meanwhile stops it. */
+  /**
+   * Joins packs when there are many, beside pushes and fetches. Resolves after a second at most: what takes longer
+   * goes on, and is seen in the metrics and the log.
+   */
   async maintain(): Promise<void> {
-    const packing = new AbortController();
-    const signal = AbortSignal.any([packing.signal, this.#closing.signal]);
-    await this.#turn.run(async () => {
-      this.#packing = packing;
-      try {
-        await this.#repairing('maintain', signal, async () => {
-          const { loose, packs } = await countObjects(this.#local.program);
-          if (loose < (this.settings.packFromLooseObjects ?? 20_000) && packs < PACK_FROM_PACKS) return;
-          await packAll(this.#local.program, signal);
-          this.#packingGaveWay = 0;
-        });
-      } catch (e) {
-        if (!packing.signal.aborted) throw e;
-        // Stopped for somebody who had more of a hurry: the next idle moment begins anew.
-        this.#packingGaveWay += 1;
-      } finally {
-        this.#packing = undefined;
-      }
-    }, this.#closing.signal);
+    this.#closing.signal.throwIfAborted();
+    if (!this.#local.isReady) return;
+    const run = this.#maintenance.run(this.#closing.signal).catch((e: unknown) => {
+      if (this.#closing.signal.aborted) return;
+      // Dropped in the middle of it: then git was stopped, and there is nothing to pack any more.
+      if (e instanceof GitFailedError && e.exitCode !== null && isLocalDamage(e.stderr))
+        this.#local.doubt(e.message);
+      this.settings.log.warn('git: the local repository could not be packed', { error: e });
+    });
+    const waited = new AbortController();
+    const patience = this.settings.clock.sleep(MAINTENANCE_WAIT_MS, waited.signal).catch(() => {});
+    await Promise.race([run, patience]);
+    waited.abort();
+  }
+
+  /** Resolves when no maintenance runs. */
+  async maintained(): Promise<void> {
+    await this.#maintenance.settled();
   }
 
   /** Stops everything that runs, pushes included: their outcome is looked for at the next start. */
@@ -167,24 +169,50 @@ export class GitHeadRemote implements HeadRemote {
       const head = await this.#fetchNow(signal);
       if (head !== expectedHead) return { kind: 'moved', head };
     }
-    const { store, program } = this.#local;
+    const { store, program, directory } = this.#local;
     const oldTree = expectedHead === null ? null : await store.readRoot(expectedHead);
-    const built = await this.#builder.build(oldTree, plan);
-    if (built.changes.size === 0 && !request.evenIfUnchanged)
-      return { kind: 'unchanged', head: expectedHead };
-    await assertExactChange(program, oldTree ?? EMPTY_TREE, built.tree, built.changes, signal);
-    const commit = (await store.writeCommit({
-      tree: built.tree,
-      parent: expectedHead,
-      signature: signature(this.settings.identity, this.settings.clock.nowMs()),
-      message: formatMessage(request.subject, request.trailers),
-    })) as CommitId;
-    await this.settings.failpoints.hit('git.afterObjects');
-    signal.throwIfAborted();
-    return this.#branchPush.send(expectedHead, commit, signal);
+    const objects = new CommitPack(directory);
+    let commit: CommitId;
+    let built: BuiltTree;
+    try {
+      built = await new TreeBuilder(store, objects).build(oldTree, plan);
+      if (built.changes.size === 0 && !request.evenIfUnchanged) {
+        await objects.abandon();
+        return { kind: 'unchanged', head: expectedHead };
+      }
+      const body = formatCommit({
+        tree: built.tree,
+        parent: expectedHead,
+        signature: signature(this.settings.identity, this.settings.clock.nowMs()),
+        message: formatMessage(request.subject, request.trailers),
+      });
+      commit = (await objects.add('commit', body)) as CommitId;
+    } catch (e) {
+      await objects.abandon();
+      throw e;
+    }
+    const pack = await objects.store(commit);
+    let isKept = false;
+    try {
+      await assertExactChange(program, oldTree ?? EMPTY_TREE, built.tree, built.changes, signal);
+      await this.settings.failpoints.hit('git.afterObjects');
+      signal.throwIfAborted();
+      const result = await this.#branchPush.send(expectedHead, commit, pack, signal);
+      if (result.kind === 'landed') {
+        isKept = true;
+        await landedPack(pack);
+      }
+      return result;
+    } catch (e) {
+      // It may land yet, or have landed: maintenance looks for it later.
+      isKept ||= signal.aborted || (e instanceof RemoteError && e.code === 'outcome-unknown');
+      throw e;
+    } finally {
+      if (!isKept) await discardPack(pack.stem);
+    }
   }
 
-  /** One at a time; packing gives way. Measured, and repaired once where the local repository is damaged. */
+  /** One at a time. Measured, and repaired once where the local repository is damaged. */
   async #inTurn<T>(
     operation: string,
     signal: AbortSignal | undefined,
@@ -192,8 +220,6 @@ export class GitHeadRemote implements HeadRemote {
   ): Promise<T> {
     signal?.throwIfAborted();
     this.#closing.signal.throwIfAborted();
-    if (this.#packingGaveWay < PACKING_GIVES_WAY_MAX)
-      this.#packing?.abort(new Error(`packing gives way to a ${operation}`));
     const either = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
     return this.#turn.run(
       () => this.#measured(operation, () => this.#repairing(operation, either, run)),

@@ -3,6 +3,8 @@ import { RemoteError } from '../errors.js';
 import { LocalDamageError } from './failures.js';
 import { loginConfig, withoutSecret, type ConfigEntry } from './git-environment.js';
 import type { GitProgram, GitResult } from './git-process.js';
+import type { StoredPack } from './commit-pack.js';
+import { GitWire } from './git-wire.js';
 import { pushLineOf, type PushLine } from './push-report.js';
 import type { GitHeadRemoteSettings, GitTimeouts } from './settings.js';
 import { classifyFailure, detailOf, isLocalDamage } from './stderr.js';
@@ -15,13 +17,26 @@ export interface PushAttempt {
   readonly line: PushLine | undefined;
   /** False where git gave up before it sent the objects: then nothing can have landed. */
   readonly mayHaveLanded: boolean;
+  /** The server lacks what the pack builds on: where the branch stands elsewhere, that is why. */
+  readonly thinRefused?: boolean;
   /** What the texts mean; undefined after an accepted push. */
   readonly error: RemoteError | undefined;
 }
 
-/** The one branch on the server: the three commands that talk to it. */
+/** A server that spoke no protocol v2 may have been updated after so long. */
+const PROGRAM_READS_MS = 3_600_000;
+
+/**
+ * The one branch on the server. Over HTTP its head is read and pushed to on the gateway's own connections
+ * (git-wire.ts); everything else is a git command.
+ */
 export class ServerBranch {
   readonly ref: string;
+  readonly #wire: GitWire | undefined;
+  /** Until then the head is read with the program: the server spoke no protocol v2. */
+  #programReadsUntilMs = 0;
+  /** False once a server could not take a pack with differences apart. */
+  #sendsThin = true;
 
   constructor(
     readonly program: GitProgram,
@@ -29,10 +44,22 @@ export class ServerBranch {
     readonly timeouts: GitTimeouts,
   ) {
     this.ref = `refs/heads/${settings.branch}`;
+    this.#wire = /^https?:/.test(settings.url) ? new GitWire(settings, this.#context()) : undefined;
   }
 
   /** The head on the server, null where the branch does not exist. Moves no objects. */
   async readHead(signal: AbortSignal | undefined): Promise<CommitId | null> {
+    const { clock, log } = this.settings;
+    if (!this.#wire || clock.nowMs() < this.#programReadsUntilMs) return this.#readHeadByProgram(signal);
+    const head = await this.#wire.readHead(this.timeouts.readHeadMs, signal);
+    if (head !== undefined) return head;
+    const byProgram = await this.#readHeadByProgram(signal);
+    this.#programReadsUntilMs = clock.nowMs() + PROGRAM_READS_MS;
+    log.info('git: the server speaks no protocol v2, the branch is read with the git program');
+    return byProgram;
+  }
+
+  async #readHeadByProgram(signal: AbortSignal | undefined): Promise<CommitId | null> {
     const result = await this.#run(
       ['ls-remote', '--', this.settings.url, this.ref],
       this.timeouts.readHeadMs,
@@ -63,11 +90,39 @@ export class ServerBranch {
   }
 
   /**
+   * Sends a commit whose parent is `old` and whose objects are in the pack; a compare-and-swap on the server.
+   * @throws the signal's reason after an abort (it may have landed by then); LocalDamageError.
+   */
+  async push(
+    old: CommitId | null,
+    commit: CommitId,
+    pack: StoredPack,
+    signal: AbortSignal | undefined,
+  ): Promise<PushAttempt> {
+    if (!this.#wire) return this.#pushByProgram(old, commit, signal);
+    const attempt = await this.#wire.push(old, commit, pack, {
+      thin: this.#sendsThin,
+      idleMs: this.timeouts.lowSpeedTimeMs + this.#keysMs(),
+      totalMs: this.timeouts.pushBaseMs + this.#keysMs(),
+      signal,
+    });
+    if (attempt.thinRefused && this.#sendsThin) {
+      this.#sendsThin = false;
+      this.settings.log.warn('git: the server could not take a pack apart, trees are sent whole from now on');
+    }
+    return attempt;
+  }
+
+  /**
    * Sends a commit whose parent is `old`. The lease makes it a compare-and-swap on the server; since the parent
    * is the leased head, the move is never a forced one.
    * @throws the signal's reason after an abort (it may have landed by then); LocalDamageError.
    */
-  async push(old: CommitId | null, commit: CommitId, signal: AbortSignal | undefined): Promise<PushAttempt> {
+  async #pushByProgram(
+    old: CommitId | null,
+    commit: CommitId,
+    signal: AbortSignal | undefined,
+  ): Promise<PushAttempt> {
     const args = [
       'push',
       '--porcelain',

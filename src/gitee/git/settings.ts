@@ -3,6 +3,7 @@ import type { Failpoints } from '../../async/failpoint.js';
 import type { Log } from '../../async/log.js';
 import type { Observer } from '../../async/observer.js';
 import type { LineReports } from '../../line/health.js';
+import type { HttpClient } from '../http/client.js';
 import type { Identity } from './git-object.js';
 
 /** The secret, and how to look for a newer one. */
@@ -42,6 +43,8 @@ export interface GitHeadRemoteSettings {
   /** `https://gitee.com/owner/name.git`, without credentials. */
   readonly url: string;
   readonly branch: string;
+  /** Connections to Gitee; certificates and proxies are its affair. */
+  readonly http: HttpClient;
   /** Folder of the bucket in the repository, without slashes at the ends; '' for the root. */
   readonly pathPrefix: string;
   /** Where the bare repository is kept; made if missing, ours alone, may vanish at any time. */
@@ -66,6 +69,8 @@ export interface GitHeadRemoteSettings {
   readonly timeouts?: Partial<GitTimeouts>;
   /** Memory for trees that pushes touch again and again. Default: 64 MiB. */
   readonly treeCacheMaxBytes?: number;
-  /** Loose objects from which maintain() packs. Default: 20,000. */
+  /** Packs from which maintain() joins them. Default: 50; each push adds one. */
+  readonly joinFromPacks?: number;
+  /** Loose objects from which maintain() packs them; old state has them, pushes make none. Default: 1,000. */
   readonly packFromLooseObjects?: number;
 }

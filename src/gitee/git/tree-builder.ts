@@ -1,10 +1,13 @@
 import { RemoteError } from '../errors.js';
 import {
   EMPTY_TREE,
+  formatTree,
   fromByteName,
   isRegularFile,
   MODE_FILE,
   MODE_TREE,
+  type ObjectType,
+  type Tree,
   type TreeEntry,
 } from './git-object.js';
 import type { ObjectStore } from './object-store.js';
@@ -19,12 +22,25 @@ export interface BuiltTree {
   readonly changes: ReadonlyMap<string, string | undefined>;
 }
 
+/** Where new objects go (CommitPack). */
+export interface ObjectSink {
+  /** `base`: a tree of the old head that this one came from. */
+  add(
+    type: ObjectType,
+    body: Uint8Array,
+    base?: { readonly id: string; readonly body: Buffer },
+  ): Promise<string>;
+}
+
 /**
- * Makes the tree that a plan asks for out of an old one. Only trees on the way to a change are read and written,
+ * Makes the tree that a plan asks for out of an old one, for one commit. Only trees on the way to a change are read and written,
  * one path of the tree in memory at a time.
  */
 export class TreeBuilder {
-  constructor(readonly store: ObjectStore) {}
+  constructor(
+    readonly store: ObjectStore,
+    readonly sink: ObjectSink,
+  ) {}
 
   /**
    * @param base tree id of the old head's root; null where there is none.
@@ -34,13 +50,13 @@ export class TreeBuilder {
     await this.#writeContents(plan);
     const changes = new Map<string, string | undefined>();
     const tree = await this.#directory(plan, base ?? undefined, false, '', changes);
-    return { tree: tree ?? (await this.store.writeTree(new Map())), changes };
+    return { tree: tree ?? (await this.#writeTree(new Map(), undefined)), changes };
   }
 
   async #writeContents(plan: EditNode): Promise<void> {
     const puts = putsOf(plan);
     const worker = async () => {
-      for (const put of puts) put.blobId = await this.store.writeBlob(await put.content());
+      for (const put of puts) put.blobId = await this.sink.add('blob', await put.content());
     };
     await Promise.all(Array.from({ length: CONTENTS_IN_FLIGHT_MAX }, worker));
   }
@@ -73,7 +89,18 @@ export class TreeBuilder {
       else tree.delete(name);
     }
     if (!changed) return old;
-    return tree.size === 0 ? undefined : this.store.writeTree(tree);
+    return tree.size === 0 ? undefined : this.#writeTree(tree, old);
+  }
+
+  async #writeTree(tree: Tree, old: string | undefined): Promise<string> {
+    const body = formatTree(tree);
+    const base =
+      old === undefined || old === EMPTY_TREE
+        ? undefined
+        : { id: old, body: await this.store.treeBytes(old) };
+    const id = await this.sink.add('tree', body, base);
+    this.store.keepTree(id, body);
+    return id;
   }
 
   /** What stands at a path afterwards. */
