@@ -540,7 +540,7 @@ describe('the local repository', () => {
           'git',
           ['unpack-objects', '-q'],
           { env: { PATH: process.env['PATH'], GIT_DIR: settings.directory } },
-          (error) => (error ? reject(error) : resolve()),
+          (error) => (error ? reject(error as Error) : resolve()),
         );
         unpack.stdin!.end(pack);
       });
