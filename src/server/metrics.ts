@@ -81,7 +81,12 @@ export const METRICS: readonly MetricRow[] = [
   counter('gateway_gitee_errors_total', 'Failed calls to Gitee, by cause (docs/errors.md).', 'cause'),
   counter('gateway_gitee_api_requests_total', 'Calls of the API v5.', 'result'),
   gauge('gateway_gitee_rate_limit_remaining', 'Calls left in the rate window, as Gitee says.'),
-  counter('gateway_git_operations_total', 'Pushes to and fetches from the branch on Gitee.', 'operation', 'result'),
+  counter(
+    'gateway_git_operations_total',
+    'Pushes to and fetches from the branch on Gitee.',
+    'operation',
+    'result',
+  ),
   histogram('gateway_git_operation_duration_seconds', 'Time of such runs.', SECONDS, 'operation'),
   counter('gateway_git_packing_runs_total', 'Runs that joined packs of the local repository.', 'result'),
   histogram('gateway_git_packing_duration_seconds', 'Time of such runs; pushes go on beside them.', SECONDS),

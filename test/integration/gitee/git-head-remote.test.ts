@@ -369,7 +369,7 @@ describe('a push that hangs', () => {
     expect(await processesOf(settings.directory)).toEqual([]);
     stop.abort(new Error('shutdown'));
     await expect(pushing).rejects.toThrow('shutdown');
-    while ((await gitee.stats()).heldConnections > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until('the connection is closed', async () => (await gitee.stats()).heldConnections === 0);
     await gitee.clearFaults();
     expect(await remote.fetch()).toBe(old);
     landed(await push(old, [put('b', '2')]));
@@ -535,15 +535,10 @@ describe('the local repository', () => {
       const pack = await readFile(join(settings.directory, 'objects', name));
       await rm(join(settings.directory, 'objects', name));
       await rm(join(settings.directory, 'objects', name.replace(/pack$/, 'idx')));
-      await new Promise<void>((resolve, reject) => {
-        const unpack = execFile(
-          'git',
-          ['unpack-objects', '-q'],
-          { env: { PATH: process.env['PATH'], GIT_DIR: settings.directory } },
-          (error) => (error ? reject(error as Error) : resolve()),
-        );
-        unpack.stdin!.end(pack);
-      });
+      const env = { PATH: process.env['PATH'], GIT_DIR: settings.directory };
+      const unpacking = promisify(execFile)('git', ['unpack-objects', '-q'], { env });
+      unpacking.child.stdin!.end(pack);
+      await unpacking;
     }
     expect((await looseObjects()).length).toBeGreaterThan(0);
     await reopen({ packFromLooseObjects: 1 });
@@ -574,7 +569,7 @@ describe('the local repository', () => {
       for (let i = 0; i < 6; i += 1) {
         // An idle moment: packing begins, or goes on.
         remote.maintain().catch(() => {});
-        while (!(await exists('started'))) await new Promise((resolve) => setTimeout(resolve, 20));
+        await until('packing has begun', () => exists('started'));
         head = landed(await push(head, [put('b', `${i}`)]));
         expect(await remote.fetch()).toBe(head);
         expect(Buffer.from((await remote.readFile(head, 'b' as TreePath))!).toString()).toBe(`${i}`);
@@ -605,8 +600,7 @@ describe('the local repository', () => {
     const stop = new AbortController();
     const stopped = push(old, [put('b', '3')], stop.signal);
     stopped.catch(() => {});
-    while ((await gitee.stats()).heldConnections === 0)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    await until('a push hangs', async () => (await gitee.stats()).heldConnections > 0);
     stop.abort(new Error('shutdown'));
     await expect(stopped).rejects.toThrow('shutdown');
     expect(await packs()).toHaveLength(2);
