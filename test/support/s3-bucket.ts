@@ -34,18 +34,20 @@ export async function startS3Bucket(
     createBuckets?: boolean;
   } = {},
 ): Promise<S3Bucket> {
-  const stack = await startStack({ ...(options.config ? { config: options.config } : {}), start: false });
+  // These clients do not try again: a write that waits for Gitee must not be refused since the machine is busy.
+  const config = { barrier: { hold: '2m' }, ...options.config };
+  const stack = await startStack({ config, start: false });
   const { configFile } = stack.gateway;
-  const config = JSON.parse(await readFile(configFile, 'utf8')) as {
+  const written = JSON.parse(await readFile(configFile, 'utf8')) as {
     access_keys: Record<string, unknown>[];
     create_buckets?: Record<string, unknown>;
   };
   if (options.createBuckets) {
-    config.create_buckets = { repository: 'acme/files', branch: 'buckets', ...config.create_buckets };
-    config.access_keys[0]!['create_buckets'] = true;
+    written.create_buckets = { repository: 'acme/files', branch: 'buckets', ...written.create_buckets };
+    written.access_keys[0]!['create_buckets'] = true;
   }
-  config.access_keys.push(...(options.accessKeys ?? []));
-  await writeFile(configFile, JSON.stringify(config, null, 2), { mode: 0o600 });
+  written.access_keys.push(...(options.accessKeys ?? []));
+  await writeFile(configFile, JSON.stringify(written, null, 2), { mode: 0o600 });
   await stack.gateway.start();
   const { endpoint, accessKeyId, secretAccessKey } = stack.gateway;
   const s3 = stack.gateway.s3Client();

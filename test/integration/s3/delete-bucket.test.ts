@@ -35,7 +35,7 @@ describe('DeleteBucket', () => {
     bucket = await startS3Bucket({
       createBuckets: true,
       accessKeys: [writer],
-      config: { poll_interval: '500ms', barrier: { hold: '6s' } },
+      config: { poll_interval: '500ms' },
     });
   });
   afterAll(() => bucket.close());
@@ -88,8 +88,11 @@ describe('DeleteBucket', () => {
   });
 
   it('while Gitee cannot be asked is SlowDown, and the bucket stays as it is', async () => {
+    const { gateway, gitee } = bucket.stack;
     await send('PUT', '/stays');
-    await bucket.stack.gitee.fault('git-stall', {});
+    gateway.env = { ...gateway.env, GATEWAY_BARRIER_HOLD: '3s' };
+    await gateway.restart();
+    await gitee.fault('git-stall', {});
     try {
       // Side by side: each is held as long as barrier.hold says.
       const [answer, made] = await Promise.all([send('DELETE', '/stays'), send('PUT', '/not-now')]);
@@ -98,7 +101,9 @@ describe('DeleteBucket', () => {
       expect((await send('PUT', '/stays/a', 'kept')).status).toBe(200);
       expect([made.status, made.xml('Code')]).toEqual([503, 'ServiceUnavailable']);
     } finally {
-      await bucket.stack.gitee.clearFaults();
+      await gitee.clearFaults();
+      gateway.env = { ...gateway.env, GATEWAY_BARRIER_HOLD: '2m' };
+      await gateway.restart();
     }
     expect((await send('GET', '/stays/a')).text).toBe('kept');
     expect(await code('HEAD', '/not-now')).toEqual([404, undefined]);
