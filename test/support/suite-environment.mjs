@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestEnvironment } from 'jest-environment-node';
 
+// Jest was killed: its workers would go on with their test files, and with all that these started.
+process.once('disconnect', () => process.exit(1));
+
 /**
  * Jest's environment for Node, with a directory for temporary files of each test file's own. Whatever the outcome,
  * nothing is left for the next one: suite-end.ts says what else has to be ended, and after a failed test put right.
