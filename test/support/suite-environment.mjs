@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestEnvironment } from 'jest-environment-node';
 
-// Jest was killed: its workers would go on with their test files, and with all that these started.
-process.once('disconnect', () => process.exit(1));
+// Where Jest was killed its workers would go on with their test files, and with all that these started. (A listener
+// for 'disconnect' would keep a worker from its own end.)
+if (process.connected) setInterval(() => process.connected || process.exit(1), 1000).unref();
 
 /**
  * Jest's environment for Node, with a directory for temporary files of each test file's own. Whatever the outcome,
