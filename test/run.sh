@@ -44,11 +44,14 @@ end() {
 }
 trap end EXIT
 
+# What an interruption says must not go where the output of a step goes.
+exec 3>&1
+
 # Ends what runs, with all that it started; what a test started ends with its parent besides.
 interrupted() {
   trap '' INT TERM HUP
   [ -z "$JOB" ] || { kill -TERM -- "-$JOB" 2>/dev/null; wait "$JOB"; }
-  printf '\n---- FAILED: interrupted\n%s passed, %s failed\n' "$PASSED" $((FAILED + 1))
+  printf '\n---- FAILED: interrupted\n%s passed, %s failed\n' "$PASSED" $((FAILED + 1)) >&3
   exit 130
 }
 trap interrupted INT TERM HUP
@@ -57,7 +60,7 @@ trap interrupted INT TERM HUP
 in_group() {
   local status=0
   set -m
-  "$@" </dev/null &
+  "$@" </dev/null 3>&- &
   JOB=$!
   set +m
   wait "$JOB" || status=$?
@@ -144,7 +147,7 @@ require() {
 begin_load() {
   local i
   for ((i = 0; i < LOAD * $(nproc); i += 1)); do
-    setpriv --pdeathsig KILL bash -c 'while :; do :; done' &
+    setpriv --pdeathsig KILL bash -c 'while :; do :; done' 3>&- &
     LOOPS+=($!)
   done
   printf 'Busy loops beside it: %s\n' "${#LOOPS[*]}"
