@@ -164,16 +164,18 @@ free_ports() {
 # The unit tests once more on the current LTS of Node: what the image of deploy/Dockerfile runs on.
 case $(uname -m) in aarch64) ARCH=arm64 ;; *) ARCH=x64 ;; esac
 LTS_NODE="$RESULTS/lts/node_modules/node-linux-$ARCH/bin/node"
-lts_node() {
-  npm install --silent --no-save --no-audit --no-fund --prefix "$RESULTS/lts" "node-linux-$ARCH@24" && "$LTS_NODE" --version
-}
+lts_node() { npm install --silent --no-save --no-audit --no-fund --prefix "$RESULTS/lts" "node-linux-$ARCH@24"; }
 
-# Side by side: neither half uses more than one core.
+# Side by side: neither half uses more than one core, and Node comes over the network meanwhile.
 lint() {
-  local code types=0
+  local code node types=0
+  lts_node &
+  node=$!
   npm run --silent lint:code &
   code=$!
   npm run --silent lint:types || types=$?
+  # What came of it is a step of its own.
+  wait "$node"
   wait "$code" && [ "$types" -eq 0 ]
 }
 
@@ -186,7 +188,7 @@ require build npm run --silent build
 [ "$LOAD" -eq 0 ] || begin_load
 step lint lint
 jest_step unit npm run --silent test --
-step lts-node lts_node
+step lts-node "$LTS_NODE" --version
 NODE_OPTIONS='--experimental-vm-modules --disable-warning=ExperimentalWarning' \
   jest_step unit-lts "$LTS_NODE" node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
 if $LONG; then export LONG_TESTS=1; fi
