@@ -3,6 +3,7 @@
  * bench/README.md. Without names the short ones run; `line`, `memory` and `keys-1m` take minutes.
  */
 import { line } from './line.bench.js';
+import { beside } from './lines/beside.bench.js';
 import { lines } from './lines/lines.bench.js';
 import { soak } from './lines/soak.bench.js';
 import { keys } from './keys.bench.js';
@@ -21,7 +22,7 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
 const SHORT = ['keys-10k', 'memory-512m', 'pulls'];
 
 /** These take options of their own: all that follows the name. */
-const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = { lines, soak };
+const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = { lines, soak, beside };
 
 const [first = '', ...rest] = process.argv.slice(2);
 if (first in WITH_OPTIONS) {

@@ -24,6 +24,9 @@ const MB = 1_000_000;
 /** Bytes that take the line a minute and more. */
 const BYTES: Readonly<Record<number, number>> = { 5: 45 * MB, 20: 180 * MB };
 
+/** Of many layers: one after the other is asked for while the fault lasts. */
+const MANY = 15;
+
 function cell(
   mbit: number,
   roundTripMs: number,
@@ -49,6 +52,7 @@ export const PULL_CELLS: readonly PullCell[] = [
   ...([502, 503] as const).flatMap((status) =>
     [2, 8, 20].map((seconds) =>
       cell(20, 100, 1, `${status}-for-${seconds}s`, {
+        layers: MANY,
         event: { share: 0.4, what: 'status', status, seconds },
       }),
     ),
