@@ -104,18 +104,25 @@ class PullRun {
     if (cell.event && cell.event.share < 0) await sleep(3_000);
     const refusals = cell.hasRefusals ? this.#refuseNowAndThen() : undefined;
     const beside = cell.besideBytes ? this.#beside(cell.besideBytes) : undefined;
-    const pulls = Array.from({ length: cell.images }, async (_, image) => {
-      const answer = await tools.client.call({ op: 'pull', repository: repository(image), tag: 'v1' });
-      this.#answers.push(answer);
-      if (answer.error !== undefined) {
-        this.#problems.push(`image ${image} failed after ${answer.seconds.toFixed(0)} s: ${answer.error}`);
-      }
-    });
+    const pulls = Array.from({ length: cell.images }, (_, image) => this.#pull(image, event));
     await Promise.race([Promise.all(pulls), sleep(GIVE_UP_SECONDS * 1000, undefined, { ref: false })]);
     if (this.#answers.length < cell.images) this.#problems.push(`given up after ${GIVE_UP_SECONDS} s`);
     this.#tookSeconds = watch.seconds;
     this.#isOver = true;
     await Promise.all([event, refusals, beside]);
+  }
+
+  async #pull(image: number, event: Promise<void> | undefined): Promise<void> {
+    const ask = () => this.tools.client.call({ op: 'pull', repository: repository(image), tag: 'v1' });
+    let answer = await ask();
+    // A pull that begins while the line is gone may be refused in plain words; later it must succeed.
+    if ((this.cell.event?.share ?? 0) < 0 && /answered 503/.test(answer.error ?? '')) {
+      await event;
+      answer = await ask();
+    }
+    this.#answers.push(answer);
+    if (answer.error === undefined) return;
+    this.#problems.push(`image ${image} failed after ${answer.seconds.toFixed(0)} s: ${answer.error}`);
   }
 
   result(watch: GatewayWatch) {
