@@ -42,6 +42,7 @@ export async function runPullCell(cell: PullCell, tools: CellTools): Promise<Cel
     peakUnsentMiB: watch.peak('gateway_spool_unsent_bytes') / 1024 ** 2,
     quietClientSeconds: Math.max(client.longestSeconds, run.quietSeconds),
     quietInsideSeconds: inside.longestSeconds,
+    machineLateSeconds: watch.machineLateSeconds,
     s3Refusals: after.s3Refusals - before.s3Refusals,
     clientErrors: after.clientErrors - before.clientErrors,
   };
@@ -99,7 +100,7 @@ class PullRun {
   }
 
   async go(watch: GatewayWatch): Promise<void> {
-    const { cell, tools } = this;
+    const { cell } = this;
     const event = cell.event ? this.#event(cell.event, watch) : undefined;
     if (cell.event && cell.event.share < 0) await sleep(3_000);
     const refusals = cell.hasRefusals ? this.#refuseNowAndThen() : undefined;

@@ -55,6 +55,7 @@ export async function runPushCell(cell: PushCell, tools: CellTools): Promise<Cel
     peakUnsentMiB: watch.peak(UNSENT) / 1024 ** 2,
     quietClientSeconds: client.longestSeconds,
     quietInsideSeconds: inside.longestSeconds,
+    machineLateSeconds: watch.machineLateSeconds,
     s3Refusals: refused.get(503) ?? 0,
     clientErrors: [...toClients].reduce((sum, [status, n]) => sum + (status >= 500 ? n : 0), 0),
     retries: outcome.retries,

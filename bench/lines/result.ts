@@ -17,6 +17,8 @@ export interface CellResult {
   readonly clientErrors: number;
   /** What docker tried again by itself. */
   readonly retries: number;
+  /** How late timers were: above a second the machine was too busy to say much of seconds. */
+  readonly machineLateSeconds: number;
   /** Pushes of 0.7 MB beside the rest. */
   readonly smallPushes?: number;
   readonly slowestSmallSeconds?: number;
@@ -45,6 +47,7 @@ const COLUMNS: readonly (readonly [string, (row: CellResult) => string])[] = [
   ['retries', (r) => String(r.retries)],
   ['small s', (r) => (r.smallPushes ? `${optional(r.slowestSmallSeconds)} of ${r.smallPushes}` : '')],
   ['first byte s', (r) => optional(r.firstByteSeconds)],
+  ['late s', (r) => optional(r.machineLateSeconds)],
   ['probe s', (r) => (r.probes ? `${optional(r.slowestProbeSeconds)} of ${r.probes}` : '')],
 ];
 

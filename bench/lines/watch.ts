@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { LineNetwork } from './network.js';
 
 const METRICS_URL = 'http://127.0.0.1:9464/metrics';
@@ -14,6 +15,7 @@ export interface Sample {
 /** What the gateway says of itself and what the wire carried, every second. */
 export class GatewayWatch {
   readonly samples: Sample[] = [];
+  readonly #late = monitorEventLoopDelay({ resolution: 50 });
   readonly #startedMs = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -23,6 +25,7 @@ export class GatewayWatch {
 
   async start(): Promise<void> {
     this.#base = await this.network.bytes();
+    this.#late.enable();
     this.#timer = setInterval(() => {
       this.#running ??= this.#sample().finally(() => (this.#running = undefined));
     }, SAMPLE_MS);
@@ -36,6 +39,11 @@ export class GatewayWatch {
 
   get seconds(): number {
     return (performance.now() - this.#startedMs) / 1000;
+  }
+
+  /** The longest time by which a timer of this process was late: the machine had no processor for it. */
+  get machineLateSeconds(): number {
+    return Math.max(0, this.#late.max / 1e9 - 0.05);
   }
 
   get last(): Sample | undefined {
