@@ -63,7 +63,9 @@ export class GatewayWatch {
       'gateway_uplink_bytes_per_second',
       ...new Set(
         this.samples.flatMap((sample) =>
-          [...sample.metrics.keys()].filter((name) => /line|budget|admission/.test(name)),
+          [...sample.metrics.keys()].filter((name) =>
+            /line|budget|admission|lfs_requests|gitee_errors/.test(name),
+          ),
         ),
       ),
     ];
