@@ -51,6 +51,7 @@ export class BranchPush {
         if (!attempt.mayHaveLanded) throw attempt.error!;
         return await this.#afterUnclear(old, commit, attempt, signal);
       } catch (e) {
+        if (e === attempt.error && attempt.thinRefused) this.server.sendWhole();
         // A kept connection that the server had just closed: nothing landed, and the same commit sent again can land
         // only once, since it is the same and its parent is compared.
         if (e !== attempt.error || attempt.error?.code !== 'unreachable' || tries === 2) throw e;
@@ -109,6 +110,7 @@ export class BranchPush {
       throw e;
     }
     if (attempt.thinRefused && head !== old) return this.#whereIsIt(old, commit, signal, undefined);
+    if (attempt.thinRefused) this.server.sendWhole();
     if (head !== commit) throw attempt.error!;
     await this.view.setKnown(commit);
     return { kind: 'landed', head: commit };

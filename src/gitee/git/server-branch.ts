@@ -100,17 +100,19 @@ export class ServerBranch {
     signal: AbortSignal | undefined,
   ): Promise<PushAttempt> {
     if (!this.#wire) return this.#pushByProgram(old, commit, signal);
-    const attempt = await this.#wire.push(old, commit, pack, {
+    return this.#wire.push(old, commit, pack, {
       thin: this.#sendsThin,
       idleMs: this.timeouts.lowSpeedTimeMs + this.#keysMs(),
       totalMs: this.timeouts.pushBaseMs + this.#keysMs(),
       signal,
     });
-    if (attempt.thinRefused && this.#sendsThin) {
-      this.#sendsThin = false;
+  }
+
+  /** The server has what a push builds on and still could not take its differences apart. */
+  sendWhole(): void {
+    if (this.#sendsThin)
       this.settings.log.warn('git: the server could not take a pack apart, trees are sent whole from now on');
-    }
-    return attempt;
+    this.#sendsThin = false;
   }
 
   /**

@@ -196,6 +196,16 @@ describe('a push that does not land', () => {
     expect(await remote.isAncestor(theirs, head)).toBe(true);
   });
 
+  test('because the branch was replaced, and what the push builds on is gone from the server', async () => {
+    await remote.fetch();
+    const edits = Array.from({ length: 20 }, (_, i) => put(`file-${i}`, `${i}`));
+    const old = landed(await push(null, edits));
+    const theirs = await server.rewrite({ other: '1' });
+    await git(server.directory, ['gc', '-q', '--prune=now']);
+    expect(await push(old, [put('b', '2')])).toEqual({ kind: 'moved', head: theirs });
+    landed(await push(theirs, [put('b', '2')]));
+  });
+
   const refusals: [string, RemoteCause, () => Promise<unknown>][] = [
     ['a hook without a known reason', 'refused', () => fault('git-hook-refuse', { count: 1 })],
     ['e-mail privacy', 'identity-refused', () => fault('git-ge007', { count: 1 })],

@@ -1,0 +1,94 @@
+/** What becomes of a push when nobody tells: the same commit may be sent twice, never three times. */
+import { noFailpoints } from '../../../../src/async/failpoint.js';
+import type { CommitId } from '../../../../src/format/ids.js';
+import { RemoteError, type RemoteCause } from '../../../../src/gitee/errors.js';
+import { BranchPush } from '../../../../src/gitee/git/branch-push.js';
+import type { StoredPack } from '../../../../src/gitee/git/commit-pack.js';
+import type { PushAttempt, ServerBranch } from '../../../../src/gitee/git/server-branch.js';
+
+const OLD = '1'.repeat(40) as CommitId;
+const OURS = '2'.repeat(40) as CommitId;
+const THEIRS = '3'.repeat(40) as CommitId;
+
+const lost = (code: RemoteCause, fields: Partial<PushAttempt> = {}): PushAttempt => ({
+  line: undefined,
+  mayHaveLanded: true,
+  error: new RemoteError(code, code),
+  ...fields,
+});
+
+/** Sends against these attempts, with these heads on the server after each. */
+async function send(attempts: readonly PushAttempt[], heads: readonly CommitId[]) {
+  let pushes = 0;
+  let whole = 0;
+  const head = async () => heads[pushes - 1]!;
+  const server = {
+    settings: { branch: 'main' },
+    push: async () => attempts[pushes++]!,
+    readHead: head,
+    sendWhole: () => void (whole += 1),
+  } as unknown as ServerBranch;
+  const push = new BranchPush(
+    server,
+    { fetch: head, isAncestor: async () => false, setKnown: async () => {} },
+    { nowMs: () => 0, sleep: async () => {} },
+    noFailpoints,
+  );
+  const result = await push.send(OLD, OURS, {} as StoredPack, undefined).then(
+    (done) => done,
+    (e: RemoteError) => e.code,
+  );
+  return { pushes, result, ...(whole > 0 ? { whole } : {}) };
+}
+
+test.each([[true], [false]])(
+  'a connection that broke is tried once more where nothing landed (whole: %s)',
+  async (whole) => {
+    const broken = lost('unreachable', { mayHaveLanded: whole });
+    const accepted = { line: { to: '', accepted: true, reason: '' }, mayHaveLanded: true, error: undefined };
+    expect(await send([broken, accepted], [OLD, OURS])).toEqual({
+      pushes: 2,
+      result: { kind: 'landed', head: OURS },
+    });
+    expect(await send([broken, broken], [OLD, OLD])).toEqual({ pushes: 2, result: 'unreachable' });
+  },
+);
+
+test('what landed, moved, or was refused is not sent again', async () => {
+  expect(await send([lost('unreachable')], [OURS])).toEqual({
+    pushes: 1,
+    result: { kind: 'landed', head: OURS },
+  });
+  expect(await send([lost('unreachable')], [THEIRS])).toEqual({
+    pushes: 1,
+    result: { kind: 'moved', head: THEIRS },
+  });
+  expect(await send([lost('timeout')], [OLD])).toEqual({ pushes: 1, result: 'timeout' });
+  expect(await send([lost('forbidden', { mayHaveLanded: false })], [OLD])).toEqual({
+    pushes: 1,
+    result: 'forbidden',
+  });
+});
+
+test('the answer to the repeated question is a refusal: the branch tells', async () => {
+  const refused: PushAttempt = {
+    line: { to: '', accepted: false, reason: 'failed to update ref' },
+    mayHaveLanded: false,
+    error: new RemoteError('refused', 'refused'),
+  };
+  expect(await send([lost('unreachable'), refused], [OLD, OURS])).toEqual({
+    pushes: 2,
+    result: { kind: 'landed', head: OURS },
+  });
+});
+
+test('a server that lacks what the pack builds on has a branch elsewhere, or gets everything whole next time', async () => {
+  const thin: PushAttempt = {
+    line: { to: '', accepted: false, reason: 'unpacker error' },
+    mayHaveLanded: false,
+    thinRefused: true,
+    error: new RemoteError('server-fault', 'thin'),
+  };
+  expect(await send([thin], [THEIRS])).toEqual({ pushes: 1, result: { kind: 'moved', head: THEIRS } });
+  expect(await send([thin], [OLD])).toEqual({ pushes: 1, result: 'server-fault', whole: 1 });
+});
