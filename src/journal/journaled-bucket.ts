@@ -102,11 +102,9 @@ export class JournaledBucket implements BucketState {
   }
 
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
-    const { bucket, landings, observer } = this.deps;
+    const { landings } = this.deps;
     if (await landings.want(seq)) this.deps.onWork();
-    const landed = await landings.wait(seq, options);
-    observer.count('gateway_barrier_waits_total', { bucket, result: landed ? 'landed' : 'timeout' });
-    return landed;
+    return landings.wait(seq, options);
   }
 
   expireLocalKeys(beforeMs: number): Promise<number> {

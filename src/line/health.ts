@@ -139,6 +139,12 @@ export class LineHealth {
     return isForAll ? dead.sinceMs : undefined;
   }
 
+  /** When something of these uses last came through, a refusal included; undefined: never. */
+  heardMs(...uses: readonly LineUse[]): number | undefined {
+    const heard = uses.flatMap((use) => this.#row(use).heardMs ?? []);
+    return heard.length === 0 ? undefined : Math.max(...heard);
+  }
+
   get state(): LineState {
     const uses = LINE_USES.map((use) => this.#stateOf(use));
     const failing = uses.flatMap(({ sinceMs }) => (sinceMs === undefined ? [] : [sinceMs]));

@@ -8,8 +8,12 @@ export interface WriteConcernRules {
   readonly mode: 'local' | 'remote' | 'barrier';
   /** With `barrier`: keys that wait until they and everything before them is on Gitee. */
   readonly barrierPatterns: readonly RegExp[];
-  /** How long a write is held from the first attempt with these bytes. */
+  /** How long a write is held while nothing gets through to Gitee. */
   readonly holdMs: number;
+  /** How long it is held in all, from the first attempt with these bytes. */
+  readonly holdMaxMs: number;
+  /** When an upload or a commit last got through to Gitee; undefined: never. */
+  readonly lineHeardMs?: () => number | undefined;
   /** `accept` acknowledges a held write at the time-out although Gitee does not have it: by choice, at risk. */
   readonly outage: 'reject' | 'accept';
 }

@@ -11,12 +11,18 @@ import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
 import { quarantinedInClosure } from './manifest-closure.js';
 
-/** After the hold the driver repeats its request 3 times within seconds: those are answered at once. */
+/** After a refusal the driver repeats its request 3 times within seconds: those are answered at once. */
 const RETRY_WINDOW_MS = 60_000;
+/** How often a wait asks whether there is still hope. */
+const LOOK_MS = 1_000;
+/** What waits for an operator is answered quickly; but he may just have mended it. */
+const PAUSED_HOLD_MS = 2_000;
 
 interface Attempt {
   readonly etag: string;
   readonly firstMs: number;
+  /** When it was refused, if it was. */
+  readonly refusedMs?: number;
 }
 
 /** Decides when a write is acknowledged and waits for that. One per gateway. */
@@ -55,8 +61,8 @@ export class WriteConcern {
     }
     if (change.state === 'quarantined') this.#refused(bucket);
 
-    const timeoutMs = this.#holdMs(bucket, id, etag, appended, change.appendedMs);
-    const landed = await bucket.state.waitLanded(change.seq, { timeoutMs, signal });
+    const firstMs = this.#firstMs(bucket, id, etag, appended, change.appendedMs);
+    const landed = await this.#wait(bucket, change.seq, firstMs, signal);
     if (landed) {
       const after = await bucket.state.changeState(key);
       if (after?.state === 'quarantined' && after.seq === change.seq) this.#refused(bucket);
@@ -73,6 +79,7 @@ export class WriteConcern {
       return;
     }
     this.#count(bucket, 'timeout');
+    this.#attempts.set(id, { etag, firstMs: firstMs ?? 0, refusedMs: this.deps.clock.nowMs() });
     const paused = bucket.state.status().paused;
     throw new ObjectError(
       'not-yet-remote',
@@ -82,15 +89,57 @@ export class WriteConcern {
     );
   }
 
-  #holdMs(bucket: Bucket, id: string, etag: string, appended: boolean, appendedMs: number): number {
+  /**
+   * True once the change has landed, false where there is no more hope: no client repeats a refused manifest, and
+   * none that was measured gives up on one that is held (docs/durability.md). So it is held as long as anything gets
+   * through to Gitee, within bounds.
+   * @param firstMs begin of the first attempt; undefined: not held, only asked
+   */
+  async #wait(
+    bucket: Bucket,
+    seq: number,
+    firstMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { clock } = this.deps;
+    const { holdMs, holdMaxMs, lineHeardMs } = bucket.concern;
+    const begunMs = clock.nowMs();
+    for (;;) {
+      const nowMs = clock.nowMs();
+      const { paused, frozen } = bucket.state.status();
+      const movedMs = Math.max(firstMs ?? 0, lineHeardMs?.() ?? 0);
+      const untilMs =
+        firstMs === undefined
+          ? nowMs
+          : Math.min(
+              movedMs + holdMs,
+              firstMs + holdMaxMs,
+              paused || frozen ? begunMs + PAUSED_HOLD_MS : Infinity,
+            );
+      const timeoutMs = Math.min(LOOK_MS, Math.max(0, untilMs - nowMs));
+      if (await bucket.state.waitLanded(seq, { timeoutMs, signal })) return true;
+      if (timeoutMs === 0) return false;
+    }
+  }
+
+  /** When the first attempt with these bytes began; undefined for a repeat of what was just refused. */
+  #firstMs(
+    bucket: Bucket,
+    id: string,
+    etag: string,
+    appended: boolean,
+    appendedMs: number,
+  ): number | undefined {
     const now = this.deps.clock.nowMs();
-    const { holdMs } = bucket.concern;
     const known = this.#attempts.get(id);
-    let firstMs = known?.etag === etag ? known.firstMs : appended ? now : appendedMs;
+    const isSame = known?.etag === etag;
+    if (isSame && known.refusedMs !== undefined && now - known.refusedMs <= RETRY_WINDOW_MS) return undefined;
+    const isAgain = isSame && known.refusedMs !== undefined;
+    let firstMs = isAgain || appended ? now : isSame ? known.firstMs : appendedMs;
     // A new try by the same client a good while later is a first attempt again.
-    if (now - firstMs > holdMs + RETRY_WINDOW_MS) firstMs = now;
+    if (now - firstMs > bucket.concern.holdMs + RETRY_WINDOW_MS) firstMs = now;
     this.#attempts.set(id, { etag, firstMs });
-    return Math.max(0, firstMs + holdMs - now);
+    return firstMs;
   }
 
   async #checkClosure(bucket: Bucket, key: ObjectKey): Promise<void> {

@@ -170,6 +170,8 @@ export async function openBucketParts(
         mode: config.writeConcern,
         barrierPatterns: config.barrierPatterns.map(compileKeyPattern),
         holdMs: shared.config.barrier.holdMs,
+        holdMaxMs: shared.config.barrier.holdMaxMs,
+        lineHeardMs: () => shared.line.heardMs('upload', 'commit'),
         outage: shared.config.outage,
       },
     },

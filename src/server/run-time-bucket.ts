@@ -6,6 +6,9 @@ import { ObjectError } from '../objects/errors.js';
 import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
 import type { BucketConfig } from './config/config.js';
 
+/** CreateBucket and DeleteBucket wait no longer: tools that make buckets are less patient than those that push. */
+const HOLD_MAX_MS = 20_000;
+
 /** Whether anything would be lost with the bucket. */
 type Contents = 'none' | 'some' | 'unknown';
 
@@ -19,7 +22,7 @@ export class RunTimeBucket {
     readonly stateName: string,
     readonly parts: BucketParts,
     private readonly gate: BucketGate,
-    /** How long a request waits for Gitee: barrier.hold, as any other that does. */
+    /** How long a request waits for Gitee. */
     private readonly holdMs: number,
   ) {
     this.#bucket = parts.bucket;
@@ -28,7 +31,13 @@ export class RunTimeBucket {
   static async open(shared: SharedParts, config: BucketConfig, stateName: string): Promise<RunTimeBucket> {
     const gate = new BucketGate(config.name);
     const parts = await openBucketParts(shared, config, { stateName, gate });
-    return new RunTimeBucket(config.name, stateName, parts, gate, shared.config.barrier.holdMs);
+    return new RunTimeBucket(
+      config.name,
+      stateName,
+      parts,
+      gate,
+      Math.min(shared.config.barrier.holdMs, HOLD_MAX_MS),
+    );
   }
 
   /** As the objects layer works on it. */

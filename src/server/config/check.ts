@@ -23,9 +23,8 @@ export function crossCheck(config: Config, table: RawConfig): { mistakes: Mistak
   checkHooks(config, wrong, warnings);
   checkOAuth(config, wrong);
   checkCreateBuckets(config, wrong, warnings);
-  if (config.barrier.holdMs > 25_000) {
-    warnings.push("barrier.hold is over 25s: Docker's clients give up after 30s and report an unclear error");
-  }
+  if (config.barrier.holdMaxMs > 850_000)
+    warnings.push('barrier.hold_max is over 850s: the shipped Nginx gives up after 900s');
   return { mistakes, warnings };
 }
 

@@ -172,10 +172,15 @@ export const OPTIONS = {
   }),
   barrier: group('Writes that wait for Gitee.', {
     hold: duration({
-      default: '20s',
+      default: '90s',
       minMs: 100,
       about:
-        'How long such a write waits before it is answered 503: stored here, not yet on Gitee, will land. Clients give up after 30s.',
+        'How long such a write waits while nothing gets through to Gitee, before it is answered 503: stored here, not yet on Gitee, will land.',
+    }),
+    hold_max: duration({
+      default: '10m',
+      minMs: 100,
+      about: 'How long it waits in all, while uploads or commits get through.',
     }),
   }),
   local_key_ttl: duration({
@@ -248,7 +253,7 @@ export const OPTIONS = {
     }),
     write_concern: choice(['local', 'remote', 'barrier'], {
       about:
-        'When a write is acknowledged. local: safe on this disk. remote: on Gitee. barrier: as local, but keys that match barrier_patterns wait until they and all before them are on Gitee. Default: barrier with preset registry, else local.',
+        'When a write is acknowledged. local: safe on this disk. remote: on Gitee. barrier: as local, but keys that match barrier_patterns wait until they and what they rest on are on Gitee. Default: barrier with preset registry, else local.',
     }),
     barrier_patterns: texts({
       about:

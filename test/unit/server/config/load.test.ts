@@ -49,7 +49,7 @@ describe('a configuration that is right', () => {
       cache: { maxBytes: 20 * 1024 ** 3 },
       uplinkInitialBytesPerSecond: 1024 ** 2,
       commit: { intervalMs: 60_000, maxChanges: 10_000 },
-      barrier: { holdMs: 20_000 },
+      barrier: { holdMs: 90_000, holdMaxMs: 600_000 },
       localKeyTtlMs: 86_400_000,
       outage: 'reject',
       gitee: { url: 'https://gitee.example', user: 'oauth2', lfsUser: 'oauth2', lfsBatchMax: 100 },
