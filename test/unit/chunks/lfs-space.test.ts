@@ -157,7 +157,13 @@ describe('writes to a full quota', () => {
       asked.push(bytes);
       space.demand(bytes);
     };
-    const concern = { mode: 'local', barrierPatterns: [], holdMs: 0, holdMaxMs: 0, outage: 'reject' } as const;
+    const concern = {
+      mode: 'local',
+      barrierPatterns: [],
+      holdMs: 0,
+      holdMaxMs: 0,
+      outage: 'reject',
+    } as const;
     bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
     service = new ObjectService(new Buckets([bucket]), { clock, log: silentLog, observer: silentObserver });
   });

@@ -19,7 +19,13 @@ describe('an upload of 10,000 parts', () => {
     harness = await JournalBucket.open();
     await harness.start();
     const { rules, state, chunks } = harness;
-    const concern = { mode: 'local', barrierPatterns: [], holdMs: 0, holdMaxMs: 0, outage: 'reject' } as const;
+    const concern = {
+      mode: 'local',
+      barrierPatterns: [],
+      holdMs: 0,
+      holdMaxMs: 0,
+      outage: 'reject',
+    } as const;
     const bucket: Bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
     const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
     service = new ObjectService(new Buckets([bucket]), deps);
