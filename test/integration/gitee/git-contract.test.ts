@@ -1,7 +1,12 @@
-/** GitHeadRemote on a bare repository with fsckObjects, by the real git program. */
+/**
+ * GitHeadRemote on a bare repository with fsckObjects, by the real git program; and over HTTP, where reading the head
+ * and pushing are our own (src/git-wire), in front of the real `git http-backend`.
+ */
+import { join } from 'node:path';
 import { headRemoteContract } from '../../contract/head-remote.js';
 import { startGitHeadRemote } from '../../support/git-head-remote.js';
 import { GitServerRepository } from '../../support/git-server-repository.js';
+import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
 
 describe.each(['', 'images', 'deep/down'])('with the path prefix %j', (pathPrefix) => {
   headRemoteContract('GitHeadRemote', async () => {
@@ -21,6 +26,42 @@ describe.each(['', 'images', 'deep/down'])('with the path prefix %j', (pathPrefi
         await remove();
         await server.remove();
       },
+    };
+  });
+});
+
+describe('over HTTP', () => {
+  let gitee: RunningLocalGitee;
+  let made = 0;
+  beforeAll(async () => {
+    gitee = await startLocalGitee();
+  });
+  afterAll(() => gitee.stop());
+
+  headRemoteContract('GitHeadRemote', async () => {
+    made += 1;
+    const name = `contract-${made}`;
+    await gitee.admin('repositories', {
+      owner: 'acme',
+      name,
+      enterprise: true,
+      collaborators: { gateway: 'push' },
+    });
+    const server = new GitServerRepository(
+      join(gitee.dataDir, 'repositories', 'acme', `${name}.git`),
+      'master',
+    );
+    const { remote, remove } = await startGitHeadRemote(`${gitee.url}/acme/${name}.git`, {
+      branch: 'master',
+      token: { current: () => gitee.token, reload: async () => false },
+    });
+    return {
+      remote,
+      foreignCommit: (files) => server.commit(files),
+      rewriteHistory: (files) => server.rewrite(files),
+      serverHead: () => server.head(),
+      serverFiles: () => server.files(),
+      close: remove,
     };
   });
 });
