@@ -208,3 +208,20 @@ test('a stop that takes its whole grace time, for a part that does not end, cost
   expect(await beside).toMatchObject({ code: 0 });
   await ended;
 });
+
+test('what the user of a failed push reads is the reason, in both languages, and nothing is tried in vain', async () => {
+  await stack.gitee.fault('lfs-quota-full');
+  try {
+    const image = await makeImage(join(directory, 'quota'), [12 * MIB]);
+    const pushed = await push(image, 'quota/app');
+    expect(pushed.code).not.toBe(0);
+    expect(pushed.stderr).toMatch(
+      /denied: the storage space at Gitee is used up\. .*gitee-s3 status \/ Gitee 的存储空间已用完.*gitee-s3 status/,
+    );
+    expect(
+      await stack.gateway.metric('gateway_registry_failures_total', { reason: 'paused' }),
+    ).toBeGreaterThan(0);
+  } finally {
+    await stack.gitee.clearFaults();
+  }
+});
