@@ -6,7 +6,10 @@ import type { RequestHandler } from 'express';
 import type { Observer } from '../async/observer.js';
 import { registryFailure, registryTask, type RegistryConditions } from './registry-failure.js';
 
-/** Always 503, which Nginx takes for a reason and turns into what suits the client. */
+/**
+ * 503, which Nginx turns into what suits the client, or 403 where it stays so until the operator acts: Nginx then asks
+ * again, for the text.
+ */
 export function registryFailureRouter(parts: {
   readonly conditions: () => RegistryConditions;
   readonly observer: Observer;
@@ -16,9 +19,10 @@ export function registryFailureRouter(parts: {
     if (method === undefined || request.method !== 'GET' || !request.path.startsWith('/v2/')) return next();
     const task = registryTask(method, request.path);
     const { reason, code, message, retryAfterSeconds } = registryFailure(task, parts.conditions());
-    parts.observer.count('gateway_registry_failures_total', { task, reason });
+    if (request.get('x-asked-again') === undefined)
+      parts.observer.count('gateway_registry_failures_total', { task, reason });
     response
-      .status(503)
+      .status(code === 'DENIED' ? 403 : 503)
       .set('Retry-After', String(retryAfterSeconds))
       .set('Cache-Control', 'no-store')
       .json({ errors: [{ code, message }] });

@@ -125,7 +125,8 @@ async function send(
   });
   const isOver = answer.then(() => true);
   for (let i = 0; i < length / MIB; i++) {
-    if (pauses[i] && (await Promise.race([sleep(pauses[i]).then(() => false), isOver]))) break;
+    const ms = pauses[i];
+    if (ms !== undefined && (await Promise.race([sleep(ms).then(() => false), isOver]))) break;
     if (
       !sent.write(Buffer.alloc(MIB)) &&
       (await Promise.race([once(sent, 'drain').then(() => false), isOver]))
@@ -139,8 +140,6 @@ async function send(
 }
 
 describe.each(['registry', 's3'] as const)('on the way to the %s listener', (listener) => {
-  const gaveUp = listener === 's3' ? 503 : 429;
-
   test('a server that takes a body in turns is waited for, and the time of the client does not run meanwhile', async () => {
     const { status, body, ms } = await send(listener, 'holding');
     expect([status, body]).toEqual([200, 'taken']);
@@ -150,14 +149,14 @@ describe.each(['registry', 's3'] as const)('on the way to the %s listener', (lis
 
   test('a server that takes nothing is given up after proxy_send_timeout, and the client is told', async () => {
     const { status, ms } = await send(listener, 'stuck');
-    expect(status).toBe(gaveUp);
+    expect(status).toBe(503);
     expect(ms).toBeGreaterThan(SERVER_MS * 0.9);
   });
 
   test('a server that thinks is waited for, one that never answers is given up after proxy_read_timeout', async () => {
     const [late, silent] = await Promise.all([send(listener, 'late'), send(listener, 'silent')]);
     expect(late).toMatchObject({ status: 200, body: 'taken' });
-    expect(silent.status).toBe(gaveUp);
+    expect(silent.status).toBe(503);
     expect(silent.ms).toBeGreaterThan(SERVER_MS * 0.9);
   });
 

@@ -245,41 +245,63 @@ describe('where the registry fails,', () => {
   const messageOf = (answer: Answer) =>
     (JSON.parse(answer.body) as { errors: { code: string; message: string }[] }).errors[0]!;
 
-  test.each(PUSHES)('%s %s is told to push again, in both languages', async (method, path, message) => {
-    for (const status of [500, 503]) {
-      fail(status, UNKNOWN);
-      const answer = await ask('registry', path, { method, body: Buffer.from('{}') });
-      expect([answer.status, answer.headers['retry-after']]).toEqual([429, '10']);
-      expect(answer.headers).toMatchObject({
-        'content-type': 'application/json',
-        'docker-distribution-api-version': 'registry/2.0',
-        'x-request-id': expect.stringMatching(/^[0-9a-f]{32}$/),
-      });
-      expect(messageOf(answer)).toEqual({ code: 'UNAVAILABLE', message: expect.stringMatching(message) });
-      expect(messageOf(answer).message).toContain('gitee-s3 status');
-    }
-  });
+  const [PODMAN, SKOPEO, BUILDAH] = [
+    'containers/5.23.1 (github.com/containers/image)',
+    'skopeo/1.9.3',
+    'Buildah/1.28.2',
+  ];
+  const DOCKER =
+    'docker/20.10.24+dfsg1 go/go1.19.8 os/linux arch/amd64 UpstreamClient(Docker-Client/20.10.24)';
+  /** What each client gets for a layer, a tag and a read, since that is what it repeats or shows. */
+  const STATUSES: readonly (readonly [agent: string, layer: number, tag: number, read: number])[] = [
+    [PODMAN, 429, 429, 429],
+    [SKOPEO, 429, 429, 429],
+    [BUILDAH, 429, 429, 429],
+    [DOCKER, 503, 429, 503],
+    ['buildkit/v0.12', 503, 429, 503],
+    ['curl/7.88.1 skopeo/1.9.3', 503, 429, 503],
+    ['containerd/1.6.20~ds1', 503, 503, 503],
+  ];
 
-  test.each(READS)('%s %s is told to try again', async (method, path, message) => {
-    fail(500, UNKNOWN);
-    const answer = await ask('registry', path, { method });
-    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '10']);
-    expect(messageOf(answer)).toEqual({ code: 'UNAVAILABLE', message: expect.stringMatching(message) });
+  test.each(STATUSES)('%s is told, in both languages, with %d, %d and %d', async (...row) => {
+    const [agent, layer, tag, read] = row;
+    const all = [
+      ...PUSHES.map((push) => [...push, push[1].includes('/manifests/') ? tag : layer] as const),
+      ...READS.map((asked) => [...asked, read] as const),
+    ];
+    for (const [method, path, message, status] of all) {
+      for (const failure of [500, 503]) {
+        fail(failure, UNKNOWN);
+        const body = ['GET', 'DELETE'].includes(method) ? {} : { body: Buffer.from('{}') };
+        const answer = await ask('registry', path, { method, headers: { 'user-agent': agent }, ...body });
+        expect([method, path, answer.status, answer.headers['retry-after']]).toEqual([
+          method,
+          path,
+          status,
+          '10',
+        ]);
+        expect(answer.headers).toMatchObject({
+          'content-type': 'application/json',
+          'docker-distribution-api-version': 'registry/2.0',
+          'x-request-id': expect.stringMatching(/^[0-9a-f]{32}$/),
+        });
+        expect(messageOf(answer)).toEqual({ code: 'UNAVAILABLE', message: expect.stringMatching(message) });
+        expect(messageOf(answer).message).toContain('gitee-s3 status');
+      }
+    }
   });
 
   test('the gateway is asked why, without body and credentials, and its words are passed on', async () => {
     const why =
       '{"errors":[{"code":"UNAVAILABLE","message":"the space at Gitee is used up / Gitee 空间已满"}]}';
-    const all = [
-      ...PUSHES.map((row) => [...row, 429] as const),
-      ...READS.map((row) => [...row, 503] as const),
-    ];
-    for (const [method, path, , status] of all) {
+    for (const [method, path] of [...PUSHES, ...READS]) {
       fail(500, UNKNOWN, { status: 503, body: why });
-      const headers = { authorization: 'Bearer SECRET', cookie: 'session=SECRET' };
+      const headers = {
+        ...{ authorization: 'Bearer SECRET', cookie: 'session=SECRET', 'user-agent': SKOPEO },
+      };
       const body = ['GET', 'DELETE'].includes(method) ? undefined : Buffer.from('{"a":1}');
       const answer = await ask('registry', path, { method, headers, ...(body ? { body } : {}) });
-      expect([answer.status, answer.body, answer.headers['retry-after']]).toEqual([status, why, '7']);
+      expect([answer.status, answer.body, answer.headers['retry-after']]).toEqual([429, why, '7']);
       expect(asked).toEqual([
         {
           method: 'GET',
@@ -292,6 +314,22 @@ describe('where the registry fails,', () => {
         },
       ]);
       expect(JSON.stringify(asked)).not.toContain('SECRET');
+    }
+  });
+
+  test('what only the operator can mend is 403 to every client, in the words of the gateway', async () => {
+    const why = '{"errors":[{"code":"DENIED","message":"the space at Gitee is used up / Gitee 空间已满"}]}';
+    for (const [agent] of STATUSES) {
+      for (const [method, path] of PUSHES) {
+        fail(500, UNKNOWN, { status: 403, body: why });
+        const headers = { 'user-agent': agent };
+        const answer = await ask('registry', path, { method, headers, body: Buffer.from('{}') });
+        expect([answer.status, answer.body]).toEqual([403, why]);
+        expect(asked.map((one) => [one.method, one.bodyBytes, one.headers['x-asked-again']])).toEqual([
+          ['GET', 0, undefined],
+          ['GET', 0, 'yes'],
+        ]);
+      }
     }
   });
 
@@ -332,20 +370,25 @@ describe('where the registry fails,', () => {
     sent.on('error', () => {});
     sent.write(Buffer.alloc(1 << 20));
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    expect(response.statusCode).toBe(429);
+    expect(response.statusCode).toBe(503);
     expect(await text(response)).toContain('UNAVAILABLE');
     sent.destroy();
   });
 });
 
-test('while the registry restarts, a push is asked for patience so that clients repeat it', async () => {
+test('while the registry restarts, a push is asked for patience as its client takes it', async () => {
   await stopBackends();
-  for (const [method, path] of [
-    ['PUT', '/v2/a/manifests/1'],
-    ['PATCH', '/v2/a/blobs/uploads/1'],
+  for (const [method, path, agent, status] of [
+    ['PUT', '/v2/a/manifests/1', 'docker/20.10.24', 429],
+    ['PATCH', '/v2/a/blobs/uploads/1', 'docker/20.10.24', 503],
+    ['PATCH', '/v2/a/blobs/uploads/1', 'skopeo/1.9.3', 429],
+    ['PUT', '/v2/a/blobs/uploads/1', 'containerd/1.6.20', 503],
   ] as const) {
-    const answer = await ask('registry', path, { method, body: Buffer.from('{}') });
-    expect([answer.status, answer.headers['retry-after']]).toEqual([429, '3']);
+    const answer = await ask('registry', path, {
+      ...{ method, body: Buffer.from('{}') },
+      headers: { 'user-agent': agent },
+    });
+    expect([answer.status, answer.headers['retry-after']]).toEqual([status, '3']);
     expect(JSON.parse(answer.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
   }
 });
@@ -552,7 +595,7 @@ test('a GET that the registry breaks before its answer is asked again, a PATCH i
       response.resume();
       return response.statusCode;
     };
-    expect([await send('PATCH'), await send('GET')]).toEqual([429, 200]);
+    expect([await send('PATCH'), await send('GET')]).toEqual([503, 200]);
     expect(counted).toEqual({ PATCH: 1, GET: 2 });
   } finally {
     await two.stop();

@@ -105,7 +105,7 @@ it('what the operator mends comes before what passes', () => {
   expect(registryFailure('read', both).reason).toBe('no-answer');
 });
 
-it('answers 503 to what Nginx asks, counts it, and nothing else', async () => {
+it('answers 403 for what stays and 503 for what passes, counts each once, and nothing else', async () => {
   const counted: unknown[] = [];
   const app = express();
   app.use(
@@ -120,11 +120,16 @@ it('answers 503 to what Nginx asks, counts it, and nothing else', async () => {
     fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, init);
   try {
     const answer = await ask('/v2/a/manifests/1?x=y', { headers: { 'x-original-method': 'PUT' } });
-    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '60']);
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([403, '60']);
     expect(await answer.json()).toEqual({
       errors: [{ code: 'DENIED', message: expect.stringContaining('used up') }],
     });
     expect(counted).toEqual([['gateway_registry_failures_total', { task: 'tag', reason: 'paused' }]]);
+    const again = { 'x-original-method': 'PUT', 'x-asked-again': 'yes' };
+    expect((await ask('/v2/a/manifests/1', { headers: again })).status).toBe(403);
+    expect(counted).toHaveLength(1);
+    expect((await ask('/v2/a/manifests/1', { headers: { 'x-original-method': 'GET' } })).status).toBe(503);
+    counted.length = 1;
     const others = [
       await ask('/v2/a/manifests/1'),
       await ask('/v2/a/manifests/1', { method: 'PUT', headers: { 'x-original-method': 'PUT' } }),
