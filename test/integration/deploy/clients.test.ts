@@ -243,9 +243,13 @@ test('a robot does what it was made for, and nothing else', async () => {
 });
 
 test('while Gitee hangs no client waits longer than its patience, and the push lands later', async () => {
-  await forEachClient((client) => expectDone(client, client.login('zhang', tokens.zhang)));
   gateway.env = { ...gateway.env, GATEWAY_BARRIER_HOLD: '8s' };
   await gateway.restart();
+  await forEachClient(async (client) => {
+    await expectDone(client, client.login('zhang', tokens.zhang));
+    // What Gitee says of the account is known from here on.
+    await expectDone(client, client.push(`slow/${client.name}:v0`));
+  });
   await gitee.fault('git-stall');
   await gitee.fault('lfs-stall');
   await gitee.fault('api-stall');
