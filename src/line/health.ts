@@ -21,7 +21,7 @@ export interface LineFailure {
 /** How one use of the line fares. */
 export interface UseState {
   readonly use: LineUse;
-  /** It has failed for long enough, and lately, that the next try would very likely fail too. */
+  /** It has failed for some seconds, and nothing good has come since. */
   readonly isDown: boolean;
   /** When the failures began that nothing good has ended yet; undefined where there are none. */
   readonly sinceMs: number | undefined;
@@ -48,6 +48,8 @@ export type LineReports = Pick<LineHealth, 'succeeded' | 'failed' | 'progressed'
 export const DOWN_AFTER_MS = 3_000;
 /** After so long without a further failure nobody knows any more: the next call is let through to find out. */
 export const KNOWN_FOR_MS = 30_000;
+/** So long the last failure is told to an operator: the branch is asked for at least once in five minutes. */
+export const TOLD_FOR_MS = 600_000;
 
 const NO_ANSWER: ReadonlySet<RemoteCause> = new Set([
   'unreachable',
@@ -133,8 +135,8 @@ export class LineHealth {
   /** When that began which makes isDown() true; undefined where it is false. */
   downSinceMs(use: LineUse): number | undefined {
     const row = this.#row(use);
-    if (this.#isDown(row)) return row.run!.sinceMs;
-    const dead = this.#dead();
+    if (this.#isDown(row, KNOWN_FOR_MS)) return row.run!.sinceMs;
+    const dead = this.#dead(KNOWN_FOR_MS);
     const isForAll = dead && dead.failure.code !== 'server-fault' && !this.#heardSince(use, dead.sinceMs);
     return isForAll ? dead.sinceMs : undefined;
   }
@@ -148,7 +150,7 @@ export class LineHealth {
   get state(): LineState {
     const uses = LINE_USES.map((use) => this.#stateOf(use));
     const failing = uses.flatMap(({ sinceMs }) => (sinceMs === undefined ? [] : [sinceMs]));
-    const isDown = this.#dead() !== undefined;
+    const isDown = this.#dead(TOLD_FOR_MS) !== undefined;
     return {
       isDown,
       sinceMs: failing.length === 0 ? undefined : Math.min(...failing),
@@ -167,15 +169,15 @@ export class LineHealth {
     return this.#rows.get(use)!;
   }
 
-  #isDown({ run }: Row): boolean {
-    return run !== undefined && run.isDown && this.clock.nowMs() - run.lastMs < KNOWN_FOR_MS;
+  #isDown({ run }: Row, freshMs: number): boolean {
+    return run !== undefined && run.isDown && this.clock.nowMs() - run.lastMs < freshMs;
   }
 
   /** The failures that show the whole line to be down: since they began nobody has heard anything. */
-  #dead(): Run | undefined {
+  #dead(freshMs: number): Run | undefined {
     for (const row of this.#rows.values()) {
       const { run } = row;
-      if (!run || !this.#isDown(row)) continue;
+      if (!run || !this.#isDown(row, freshMs)) continue;
       if (LINE_USES.every((other) => !this.#heardSince(other, run.sinceMs))) return run;
     }
     return undefined;
@@ -190,7 +192,7 @@ export class LineHealth {
     const row = this.#row(use);
     return {
       use,
-      isDown: this.#isDown(row),
+      isDown: this.#isDown(row, TOLD_FOR_MS),
       sinceMs: row.run?.sinceMs,
       failure: row.run?.failure,
       lastSuccessMs: row.succeededMs,

@@ -269,6 +269,8 @@ class ComposedGateway implements Gateway {
         problems.push({ name, detail: 'the index is not there yet: the branch is being read from Gitee' });
     }
     problems.push(...(this.runTime?.problems() ?? []));
+    for (const detail of this.shared.line.state.words)
+      problems.push({ name: 'gitee', detail, keepsReady: true });
     return problems;
   }
 
@@ -385,8 +387,21 @@ class ComposedGateway implements Gateway {
     metrics.set('gateway_admission_budget_bytes', pace.budgetBytes);
     metrics.set('gateway_admission_waiting', pace.waitingBodies);
     metrics.set('gateway_admission_oldest_wait_seconds', pace.oldestWaitMs / 1000);
+    this.#reportLine();
     metrics.set('gateway_lfs_used_bytes', lfs.space.status().usedBytes);
     metrics.set('gateway_disk_free_bytes', await freeBytesOfDisk(config.stateDir));
+  }
+
+  #reportLine(): void {
+    const { downlink, line, parts } = this.shared;
+    const { clock, metrics } = parts;
+    for (const { use, isDown, sinceMs } of line.state.uses) {
+      const seconds = isDown && sinceMs !== undefined ? (clock.nowMs() - sinceMs) / 1000 : 0;
+      metrics.set('gateway_gitee_unanswered_seconds', seconds, { use });
+    }
+    metrics.set('gateway_downlink_bytes_per_second', downlink.bytesPerSecond);
+    metrics.set('gateway_downloads', downlink.running, { state: 'running' });
+    metrics.set('gateway_downloads', downlink.waiting, { state: 'waiting' });
   }
 }
 

@@ -13,7 +13,7 @@ import type { UploadLineStatus } from '../line/upload-line.js';
 import { accountRoutes } from './control-accounts.js';
 import { notificationRoutes } from './control-notifications.js';
 import type { SocketPath } from './control-socket.js';
-import type { Gateway, Problem } from './gateway.js';
+import { isReady, type Gateway, type Problem } from './gateway.js';
 
 /** Answer of `GET /v1/status`. */
 export interface GatewayStatus {
@@ -79,7 +79,7 @@ export class ControlServer {
       const status: GatewayStatus = {
         version: this.version,
         pid: process.pid,
-        ready: problems.length === 0,
+        ready: isReady(problems),
         problems,
         buckets: this.gateway.statuses(),
         uploads: this.gateway.uploadLine(),

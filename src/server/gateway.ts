@@ -33,12 +33,19 @@ export interface GatewayParts {
  */
 export type Compose = (config: Config, parts: GatewayParts) => Promise<Gateway>;
 
-/** One thing that keeps the gateway from being ready, in words for an operator. */
+/** One thing that is not as it should be, in words for an operator. */
 export interface Problem {
   /** Stable name: `gitee`, `bucket:<name>`, `disk`, `starting`, … */
   readonly name: string;
   /** Which setting, which limit, what to do. */
   readonly detail: string;
+  /** The gateway is worth asking all the same: Gitee gives no answer, and what is here is served. */
+  readonly keepsReady?: true;
+}
+
+/** Whether requests should come here. */
+export function isReady(problems: readonly Problem[]): boolean {
+  return problems.every(({ keepsReady }) => keepsReady === true);
 }
 
 /** One answer of `doctor`. */
@@ -88,7 +95,7 @@ export interface Gateway {
   /** Uploads to Gitee: how fast, what waits, what is held up. */
   uploadLine(): UploadLineStatus;
   lfsSpace(): LfsSpaceStatus;
-  /** Empty: ready. */
+  /** Empty: all is well; see isReady. */
   problems(): Problem[];
   /** SIGHUP: reads the `_FILE` secrets again and lets paused committers try at once. */
   reload(): Promise<void>;

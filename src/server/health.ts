@@ -1,7 +1,7 @@
 /** /healthz, /readyz and /metrics on an address of their own: no request of a client ever reaches them. */
 import { createServer } from 'node:http';
 import express from 'express';
-import type { Problem } from './gateway.js';
+import { isReady, type Problem } from './gateway.js';
 import { HttpListener } from './http-listener.js';
 import type { Metrics } from './metrics.js';
 
@@ -9,13 +9,17 @@ export interface HealthOptions {
   readonly host: string;
   readonly port: number;
   readonly metrics: Metrics;
-  /** Empty: ready. */
+  /** Empty: all is well. */
   readonly problems: () => readonly Problem[];
   /** Sets gauges that are read rather than reported (queue ages); called before each /metrics page. */
   readonly refresh?: () => void | Promise<void>;
 }
 
-/** Serves health and metrics. /healthz says that the process answers, /readyz that it is worth asking. */
+/**
+ * Serves health and metrics. /healthz says that the process answers, /readyz that it is worth asking: also while
+ * Gitee gives no answer, which it says (`degraded`). Whoever takes a gateway out of service for that would take
+ * away what is cached.
+ */
 export class HealthServer extends HttpListener {
   constructor(options: HealthOptions) {
     const app = express();
@@ -26,11 +30,12 @@ export class HealthServer extends HttpListener {
     });
     app.get('/readyz', (_request, response) => {
       const problems = options.problems();
-      const ready = problems.length === 0;
+      const ready = isReady(problems);
+      const status = !ready ? 'not ready' : problems.length === 0 ? 'ready' : 'degraded';
       response
         .status(ready ? 200 : 503)
         .set('Cache-Control', 'no-store')
-        .json({ status: ready ? 'ready' : 'not ready', problems });
+        .json({ status, problems });
     });
     app.get('/metrics', async (_request, response) => {
       await options.refresh?.();

@@ -79,6 +79,20 @@ export const METRICS: readonly MetricRow[] = [
   counter('gateway_lfs_uploaded_bytes_total', 'Bytes sent to LFS.'),
   counter('gateway_lfs_downloaded_bytes_total', 'Bytes fetched from LFS.'),
   counter('gateway_gitee_errors_total', 'Failed calls to Gitee, by cause (docs/errors.md).', 'cause'),
+  gauge(
+    'gateway_gitee_unanswered_seconds',
+    'How long Gitee has given no answer to this use: upload, download, commit, fetch, batch; 0 where it does.',
+    'use',
+  ),
+  gauge(
+    'gateway_downloads',
+    'Chunks that are fetched now (running), or wait for their turn (waiting).',
+    'state',
+  ),
+  gauge(
+    'gateway_downlink_bytes_per_second',
+    'Measured speed of downloads from Gitee, when last there were any.',
+  ),
   counter('gateway_gitee_api_requests_total', 'Calls of the API v5.', 'result'),
   gauge('gateway_gitee_rate_limit_remaining', 'Calls left in the rate window, as Gitee says.'),
   counter(

@@ -25,7 +25,7 @@ export const statusCommand: Command = {
 export function statusLines(status: GatewayStatus, nowMs: number): string[] {
   const runs = status.pid === undefined ? 'not running' : `running, process ${status.pid}`;
   return [
-    `gitee-s3 ${status.version}: ${runs}, ${status.ready ? 'ready' : 'not ready'}`,
+    `gitee-s3 ${status.version}: ${runs}, ${readiness(status)}`,
     ...status.problems.map((problem) => `  ${problem.name}: ${problem.detail}`),
     ...(status.uploads ? [uploadsLine(status.uploads)] : []),
     ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
@@ -42,6 +42,11 @@ function uploadsLine(uploads: UploadLineStatus): string {
   if (waitingBodies === 0) return line;
   const waiting = waitingBodies === 1 ? '1 body waits' : `${waitingBodies} bodies wait`;
   return `${line}; uploads are taken at the pace of the line (${humanBytes(budgetBytes)} at a time): ${waiting}, the first since ${humanDuration(oldestWaitMs)}`;
+}
+
+function readiness({ ready, problems }: GatewayStatus): string {
+  if (!ready) return 'not ready';
+  return problems.length === 0 ? 'ready' : 'ready, and not as it should be';
 }
 
 function bucketRow(bucket: BucketStatus, nowMs: number): string[] {

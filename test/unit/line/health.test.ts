@@ -1,5 +1,5 @@
 import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
-import { DOWN_AFTER_MS, KNOWN_FOR_MS, LineHealth } from '../../../src/line/health.js';
+import { DOWN_AFTER_MS, KNOWN_FOR_MS, LineHealth, TOLD_FOR_MS } from '../../../src/line/health.js';
 
 const START_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 const failure = (code: RemoteCause = 'unreachable') => new RemoteError(code, `what ${code} says`);
@@ -103,7 +103,7 @@ describe('LineHealth', () => {
     expect(health.state.isDown).toBe(false);
   });
 
-  test('what nobody has tried for long is not known any more, and still said to fail since then', () => {
+  test('what nobody has tried for long is not known any more, and an operator is told of it for longer', () => {
     const { health, wait } = setup();
     health.failed('download', failure());
     wait(DOWN_AFTER_MS);
@@ -112,9 +112,11 @@ describe('LineHealth', () => {
     expect(health.isDown('download')).toBe(true);
     wait(1);
     expect(health.isDown('download')).toBe(false);
-    expect(health.state.sinceMs).toBe(START_MS);
+    expect(health.state).toMatchObject({ isDown: true, sinceMs: START_MS });
     health.failed('download', failure());
     expect(health.isDown('download')).toBe(true);
+    wait(TOLD_FOR_MS);
+    expect(health.state).toMatchObject({ isDown: false, words: [] });
   });
 
   test('says in words what fails, since when, and why', () => {

@@ -22,6 +22,12 @@ test('readyz says what is not ready, healthz only that the process answers', asy
     expect((await fetch(`${base}/healthz`)).status).toBe(200);
     problems = [];
     expect(await (await fetch(`${base}/readyz`)).json()).toEqual({ status: 'ready', problems: [] });
+    problems = [{ name: 'gitee', detail: 'uploads to LFS get no answer since …', keepsReady: true }];
+    const degraded = await fetch(`${base}/readyz`);
+    expect(degraded.status).toBe(200);
+    expect(await degraded.json()).toEqual({ status: 'degraded', problems });
+    problems = [...problems, { name: 'starting', detail: 'the gateway starts' }];
+    expect((await fetch(`${base}/readyz`)).status).toBe(503);
     const page = await fetch(`${base}/metrics`);
     expect(page.headers.get('content-type')).toContain('text/plain');
     expect(await page.text()).toContain('gateway_spool_unsent_bytes 42');
