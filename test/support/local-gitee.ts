@@ -15,6 +15,8 @@ export interface LocalGiteeOptions {
   readonly config?: Record<string, unknown>;
   /** Merged into both default repositories, acme/images and acme/files. */
   readonly repository?: Record<string, unknown>;
+  /** Its ports, of Gitee and of the LFS storage, and how clients reach them where something stands between. */
+  readonly behind?: { readonly ports: readonly [number, number]; readonly urls: readonly [string, string] };
 }
 
 /** Names of docs/local-gitee.md, with the options that stand there. */
@@ -121,10 +123,13 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
   const dataDir = path.join(directory, 'data');
   const logFile = path.join(directory, 'stderr.log');
   const program = new Program(configFile, dataDir, logFile, adminToken!);
-  const { url, lfsUrl } = await program.start(String(await freePort()), String(await freePort()));
+  const { behind } = options;
+  const ports = (behind?.ports ?? [await freePort(), await freePort()]).map(String) as [string, string];
+  const { url, lfsUrl } = await program.start(...ports, behind?.urls);
+  const directUrl = behind ? `http://127.0.0.1:${behind.ports[0]}` : url;
 
   const call = async (method: string, name: string, body?: unknown): Promise<unknown> => {
-    const answer = await fetch(`${url}/_local/${name}`, {
+    const answer = await fetch(`${directUrl}/_local/${name}`, {
       method,
       headers: { Authorization: `Bearer ${adminToken}`, 'Content-Type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -161,7 +166,7 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
     kill: () => program.end('SIGKILL'),
     restart: async () => {
       await program.end('SIGTERM');
-      await program.start(new URL(url).port, new URL(lfsUrl).port);
+      await program.start(...ports, behind?.urls);
     },
   };
 }
@@ -179,10 +184,15 @@ class Program {
     private readonly adminToken: string,
   ) {}
 
-  async start(port: string, lfsPort: string): Promise<{ url: string; lfsUrl: string }> {
+  async start(
+    port: string,
+    lfsPort: string,
+    publicUrls?: readonly [string, string],
+  ): Promise<{ url: string; lfsUrl: string }> {
     // What the test runner needs of Node is not meant for this program.
     const { NODE_OPTIONS: _, ...env } = process.env;
     const args = ['--config', this.configFile, '--data', this.dataDir, '--port', port, '--lfs-port', lfsPort];
+    if (publicUrls) args.push('--public-url', publicUrls[0], '--lfs-public-url', publicUrls[1]);
     const child = spawnTied(process.execPath, [...programArguments(), ...args, '--exit-with-parent'], {
       env: { ...env, LOCAL_GITEE_ADMIN_TOKEN: this.adminToken },
       stdio: ['pipe', 'pipe', 'pipe'],
