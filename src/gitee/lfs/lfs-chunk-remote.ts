@@ -21,6 +21,7 @@ import type { ChunkOffset, ChunkRemote, UploadFlow } from '../remote.js';
 import type { TokenSource } from '../token.js';
 import type { BatchObject } from './batch-schema.js';
 import { LfsBatch } from './batch.js';
+import { JoinedQuestions } from './joined-questions.js';
 import { LinkCache, type Offer } from './link-cache.js';
 import { toLink } from './link.js';
 import { objectFailure } from './object-failure.js';
@@ -62,6 +63,7 @@ export function lfsEndpointUrl(giteeUrl: string, owner: string, name: string): s
 
 export class LfsChunkRemote implements ChunkRemote {
   readonly #batch: LfsBatch;
+  readonly #questions: JoinedQuestions;
   readonly #transfers: Transfers;
   readonly #links = new LinkCache();
 
@@ -78,6 +80,13 @@ export class LfsChunkRemote implements ChunkRemote {
       timeouts: apiTimeouts,
       onCall: (result) => this.#count('batch', result),
       ...(options.random ? { random: options.random } : {}),
+    });
+    const batch = this.#batch;
+    this.#questions = new JoinedQuestions({
+      get sizeMax() {
+        return batch.sizeMax;
+      },
+      ask: (chunks, signal) => batch.ask('upload', chunks, signal),
     });
     this.#transfers = new Transfers({
       http,
@@ -185,9 +194,9 @@ export class LfsChunkRemote implements ChunkRemote {
     const { clock, endpointUrl, token } = this.options;
     const known = this.#links.get('upload', chunk.oid, clock.nowMs());
     if (known) return known;
-    const [object] = await this.#batch.ask('upload', [chunk], signal);
-    if (object!.error) throw objectFailure(object!.error, chunk.oid, 'upload', token.current());
-    const { upload, verify } = object!.actions ?? {};
+    const object = await this.#questions.ask(chunk, signal);
+    if (object.error) throw objectFailure(object.error, chunk.oid, 'upload', token.current());
+    const { upload, verify } = object.actions ?? {};
     // No upload link: the server has it. Gitea then still gives a download link.
     if (!upload) return 'present';
     const nowMs = clock.nowMs();

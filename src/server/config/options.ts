@@ -98,7 +98,13 @@ export const OPTIONS = {
       max: 1000,
       about: 'LFS objects asked for in one batch call.',
     }),
-    lfs_parallel: integer({ default: '4', min: 1, max: 64, about: 'LFS uploads at the same time.' }),
+    lfs_parallel: integer({
+      default: '4',
+      min: 1,
+      max: 64,
+      about:
+        'Large LFS uploads at the same time, on a fast line; many more small ones, and fewer on a slow line.',
+    }),
     lfs_quota_action: choice(['warn', 'refuse'], {
       default: 'warn',
       about:
@@ -136,7 +142,8 @@ export const OPTIONS = {
   }),
   eager_from: size({
     default: '5MiB',
-    about: 'A chunk of at least this size is sent to Gitee at once, while the client still uploads.',
+    about:
+      'The end of a body is sent to Gitee at once from this size on, and else when the line is idle or its commit comes; full chunks always are.',
   }),
   spool_soft: size({
     default: '4GiB',
@@ -155,7 +162,8 @@ export const OPTIONS = {
   }),
   uplink_initial: rate({
     default: '1MiB',
-    about: 'Line speed to Gitee (bytes per second) that is assumed until one was measured.',
+    about:
+      'Line speed to Gitee (bytes per second) that is assumed until one was measured; what was measured is kept over a restart.',
   }),
   commit: group('When waiting changes become a commit on Gitee (a barrier does it at once).', {
     interval: duration({

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { RemoteCause } from '../../../../src/gitee/errors.js';
 import type { TokenSource } from '../../../../src/gitee/token.js';
-import { chunkOf, remoteFailure } from '../../../contract/chunk-remote.js';
+import { chunkOf, opener, remoteFailure } from '../../../contract/chunk-remote.js';
 import { json } from '../http/scripted-server.js';
 import { LfsFixture, TOKEN } from './lfs-fixture.js';
 
@@ -225,5 +225,40 @@ test('calls are counted by their result', async () => {
     'gateway_lfs_requests_total{operation=batch,result=ok}': 1,
     'gateway_lfs_requests_total{operation=batch,result=repository-missing}': 1,
     'gateway_gitee_errors_total{cause=repository-missing}': 1,
+  });
+});
+
+describe('uploads that begin together', () => {
+  const chunks = Array.from({ length: 40 }, (_, i) => randomBytes(100 + i));
+  const putAll = () => {
+    const remote = lfs.remote();
+    return Promise.allSettled(chunks.map((bytes) => remote.put(chunkOf(bytes), opener(bytes))));
+  };
+
+  test('ask together, and each gets its own answer', async () => {
+    const results = await putAll();
+    expect(results.map(({ status }) => status)).toEqual(chunks.map(() => 'fulfilled'));
+    // Each a call of its own before.
+    expect(lfs.requests('batch').length).toBeLessThanOrEqual(2);
+  });
+
+  test('whom the answer says nothing of fails alone', async () => {
+    const bad = chunkOf(chunks[7]!);
+    lfs.onBatch = (body, response) =>
+      lfs.answerBatch({ ...body, objects: body.objects.filter(({ oid }) => oid !== bad.oid) }, response);
+    const results = await putAll();
+    expect(results.flatMap(({ status }, i) => (status === 'rejected' ? [i] : []))).toEqual([7]);
+  });
+
+  test('one that gives up takes nothing from the others, and the last one ends the call', async () => {
+    const leave = [new AbortController(), new AbortController()];
+    const remote = lfs.remote();
+    lfs.onBatch = () => {};
+    const puts = leave.map(({ signal }, i) => remote.put(chunkOf(chunks[i]!), opener(chunks[i]!), signal));
+    const ended = Promise.allSettled(puts);
+    while (lfs.requests('batch').length === 0) await new Promise((resolve) => setImmediate(resolve));
+    for (const controller of leave) controller.abort(new Error('gone'));
+    for (const result of await ended)
+      expect((result as PromiseRejectedResult).reason).toMatchObject({ message: 'gone' });
   });
 });
