@@ -24,8 +24,8 @@ const SMALL_BYTES = 1024 * 1024;
 /** The share of the line that bodies which yield get together. */
 const TRICKLE_SHARE = 0.1;
 const TRICKLE_MIN_MS = 200;
-/** Storage servers cut a body that stands still for a minute; ours has an idle time of 30 s. */
-const TRICKLE_MAX_MS = 5_000;
+/** Storage servers cut a body that stands still for a minute. */
+const TRICKLE_MAX_MS = 20_000;
 /** A class of which nothing is under way begins one, to trickle, after so long. */
 const STARVED_MS = 5_000;
 
@@ -295,21 +295,30 @@ export class LineScheduler {
     return Math.min(TRICKLE_MAX_MS, Math.max(TRICKLE_MIN_MS, ms));
   }
 
-  /** Who is below the highest class that has something to send stands back, the others go on. */
+  /**
+   * Who is below the highest class that has something to send stands back. So does, within it, what was begun
+   * when the line was faster: side by side over a line that fell, none of them would end for long.
+   */
   #letYield(): void {
     let top: number = LINE_CLASSES.length;
     for (let level = LINE_CLASSES.length - 1; level >= 0; level -= 1) if (this.#hasReady(level)) top = level;
     for (const run of this.#runs) if (run.restBytes > 0) top = Math.min(top, run.level);
+    const limitBytes = this.#limitBytes();
+    let restBytes = 0;
     for (const run of this.#runs) {
-      run.isPaused = run.level > top;
-      if (!run.isPaused) run.resume?.();
+      run.isPaused = run.level > top || restBytes >= limitBytes;
+      if (!run.isPaused) {
+        restBytes += run.restBytes;
+        run.resume?.();
+      }
     }
   }
 
   /** More stands ready than the line takes: what is measured now is the line and not us. */
   #isFull(): boolean {
     for (let level = 0; level < LINE_CLASSES.length; level += 1) if (this.#hasReady(level)) return true;
-    return this.#restBytesAbove(LINE_CLASSES.length) >= this.options.uplink.bytesPerSecond;
+    // Not measured by the estimate: one that is far too high would then never be lowered.
+    return this.#restBytesAbove(LINE_CLASSES.length) >= Math.min(SMALL_BYTES, this.options.chunkSizeBytes);
   }
 
   /** While something waits behind a higher class, looks again when it counts as starved. */

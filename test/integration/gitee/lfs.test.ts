@@ -174,8 +174,8 @@ test('a repository without LFS says so', async () => {
   });
   const { chunk, open } = fresh();
   const plain = remote({ endpointUrl: lfsEndpointUrl(gitee.url, 'gateway', 'plain') });
-  for (const call of [plain.missing([chunk]), plain.put(chunk, open), plain.get(chunk)])
-    expect((await remoteFailure(call)).code).toBe('lfs-not-enabled');
+  for (const call of [() => plain.missing([chunk]), () => plain.put(chunk, open), () => plain.get(chunk)])
+    expect((await remoteFailure(call())).code).toBe('lfs-not-enabled');
 });
 
 test('a wrong token is unauthorized, a missing repository is named', async () => {

@@ -141,6 +141,21 @@ describe('who sends next', () => {
     expect(bench.ended.length).toBeLessThan(42);
   });
 
+  test('when the line gets slow, bodies that are under way go one after the other', async () => {
+    const bucket = bench.source('a');
+    for (let i = 0; i < 30; i += 1) bench.add(bucket, 'push', '', `${i}`, 2 * MIB);
+    await bench.cross(32 * MIB, 32 * MIB);
+    const ended = bench.ended.length;
+    expect(bench.started.length - ended).toBeGreaterThan(2);
+    await bench.cross(8 * MIB, MIB / 2);
+    expect(bench.uplink.bytesPerSecond).toBeLessThan(MIB);
+    expect(bench.ended.length).toBeGreaterThan(ended);
+    const crossed = await bench.cross(2 * MIB, MIB / 2);
+    // Two have most of it (13 % if all had the same), the others their trickle.
+    const shares = [...crossed.values()].sort((a, b) => b - a);
+    expect((shares[0]! + (shares[1] ?? 0)) / (2 * MIB)).toBeGreaterThan(0.5);
+  });
+
   test('no class starves: one that stood still begins to trickle', async () => {
     const bucket = bench.source('a');
     bench.add(bucket, 'background', '', 'copy', MIB);
