@@ -12,6 +12,8 @@ const RAISE_AFTER_MS = 500;
 /** The kernel's send buffer takes megabytes at once: nobody is believed to send faster than so many times the estimate. */
 const BURST_FACTOR = 2;
 const BURST_BYTES = 128 * 1024;
+/** How often the kernel is asked what it still has. */
+const SAMPLE_MS = 250;
 /** Slower than this a transfer counts as dead anyway. */
 const FLOOR_BYTES_PER_SECOND = 8 * 1024;
 
@@ -41,7 +43,8 @@ interface Run {
 /**
  * The line to Gitee in bytes per second, measured while bytes leave: over the last seconds in which at least
  * one body was under way. Idle time says nothing; a time in which the line was not full may raise the figure
- * but not lower it. What the kernel has swallowed but may not have sent is credited as time passes.
+ * but not lower it. What the kernel has swallowed but not sent is not counted, where the system says how much that
+ * is; elsewhere it is credited as time passes.
  */
 export class UplinkMeter {
   readonly #runs = new Set<Run>();
@@ -50,10 +53,18 @@ export class UplinkMeter {
   #lastMs: number;
   #isFull = false;
   #progressMs: number;
+  /** Of all runs. */
+  #handedBytes = 0;
+  /** Of these, what had left the kernel at the last sample; undefined while it isn't known how much it has. */
+  #leftBytes: number | undefined;
+  #sampledMs = 0;
+  #isSampling = false;
 
+  /** @param queuedBytes what the kernel still has of the bytes handed over; undefined where it doesn't say */
   constructor(
     initialBytesPerSecond: number,
     private readonly clock: Clock,
+    private readonly queuedBytes?: () => Promise<number | undefined>,
   ) {
     this.#estimate = initialBytesPerSecond;
     this.#lastMs = this.#progressMs = clock.nowMs();
@@ -82,16 +93,23 @@ export class UplinkMeter {
     const nowMs = this.clock.nowMs();
     const run: Run = { startMs: nowMs, creditedMs: nowMs, handedBytes: 0, creditedBytes: 0 };
     this.#runs.add(run);
+    if (this.queuedBytes && !this.#isSampling) void this.#sample(this.queuedBytes);
     return {
       sent: (bytes) => {
         run.handedBytes += bytes;
+        this.#handedBytes += bytes;
         this.#advance();
       },
       end: (arrived) => {
         if (!this.#runs.has(run)) return;
         this.#advance();
-        if (arrived) this.#credit(run, run.handedBytes, this.clock.nowMs());
+        if (arrived && this.#leftBytes === undefined) this.#credit(run, run.handedBytes, this.clock.nowMs());
         this.#runs.delete(run);
+        // The last one's answer says that the kernel has nothing more.
+        if (this.#leftBytes !== undefined && this.#runs.size === 0 && arrived)
+          this.#creditLeft(this.#handedBytes);
+        // What a broken connection still had never left.
+        if (this.#leftBytes !== undefined && !arrived) this.#leftBytes = Number.NaN;
         this.#estimateAnew();
       },
     };
@@ -103,11 +121,12 @@ export class UplinkMeter {
     // A clock that was set back measures nothing until it has caught up.
     if (elapsedMs > 0 && this.#runs.size > 0) this.#addTime(this.#lastMs, nowMs);
     this.#lastMs = nowMs;
-    for (const run of this.#runs) {
-      const believed =
-        BURST_BYTES + (BURST_FACTOR * this.#estimate * Math.max(0, nowMs - run.startMs)) / 1_000;
-      this.#credit(run, Math.min(run.handedBytes, believed), nowMs);
-    }
+    if (this.#leftBytes === undefined)
+      for (const run of this.#runs) {
+        const believed =
+          BURST_BYTES + (BURST_FACTOR * this.#estimate * Math.max(0, nowMs - run.startMs)) / 1_000;
+        this.#credit(run, Math.min(run.handedBytes, believed), nowMs);
+      }
     if (elapsedMs > 0 && this.#runs.size > 0) this.#estimateAnew();
   }
 
@@ -118,6 +137,38 @@ export class UplinkMeter {
     this.#spread(bytes, run.creditedMs, nowMs);
     run.creditedMs = nowMs;
     this.#progressMs = nowMs;
+  }
+
+  /** While bodies are under way. */
+  async #sample(queuedBytes: () => Promise<number | undefined>): Promise<void> {
+    this.#isSampling = true;
+    while (this.#runs.size > 0) {
+      await this.clock.sleep(SAMPLE_MS);
+      const queued = await queuedBytes().catch(() => undefined);
+      if (this.#runs.size === 0) break;
+      this.#advance();
+      if (queued !== undefined) this.#creditLeft(this.#handedBytes - queued);
+      else if (this.#leftBytes !== undefined) {
+        this.#leftBytes = undefined;
+        for (const run of this.#runs) run.creditedBytes = run.handedBytes;
+      }
+      this.#estimateAnew();
+    }
+    this.#isSampling = false;
+    // From here on nothing is in the kernel.
+    if (this.#leftBytes !== undefined) this.#leftBytes = this.#handedBytes;
+  }
+
+  #creditLeft(leftBytes: number): void {
+    const nowMs = this.clock.nowMs();
+    const bytes = leftBytes - (this.#leftBytes ?? Number.NaN);
+    if (bytes > 0) {
+      this.#spread(bytes, this.#sampledMs, nowMs);
+      this.#progressMs = nowMs;
+    }
+    // At the first sample, and after a broken connection, there is nothing to compare with.
+    if (!(bytes < 0)) this.#leftBytes = leftBytes;
+    this.#sampledMs = nowMs;
   }
 
   #addTime(fromMs: number, toMs: number): void {

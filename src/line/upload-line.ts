@@ -16,6 +16,8 @@ export interface UploadLineOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;
+  /** What the kernel still has of the bytes handed to connections; undefined where it doesn't say. */
+  readonly queuedBytes?: () => Promise<number | undefined>;
   /** Where the estimate is kept over a restart. */
   readonly estimatePath?: string;
 }
@@ -43,7 +45,7 @@ export class UploadLine {
   ) {
     const { chunkSizeBytes, clock, observer, parallel } = options;
     this.#file = file;
-    this.uplink = new UplinkMeter(kept ?? options.uplinkInitialBytesPerSecond, clock);
+    this.uplink = new UplinkMeter(kept ?? options.uplinkInitialBytesPerSecond, clock, options.queuedBytes);
     this.scheduler = new LineScheduler({ uplink: this.uplink, parallel, chunkSizeBytes, clock });
     this.admission = new LineAdmission({ chunkSizeBytes, uplink: this.uplink, clock, observer });
   }

@@ -82,6 +82,7 @@ export const compose: Compose = async (config, parts) => {
       chunkSizeBytes: config.chunkSizeBytes,
       parallel: config.gitee.lfsParallel,
       uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
+      queuedBytes: () => gitee.sendQueues.bytes(),
       estimatePath: join(config.stateDir, 'uplink.json'),
     });
     opened.push(() => uploads.close());

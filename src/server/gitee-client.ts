@@ -3,6 +3,7 @@ import { GiteeApi } from '../gitee/api/gitee-api.js';
 import { RemoteError } from '../gitee/errors.js';
 import { HttpClient } from '../gitee/http/client.js';
 import { createDispatcher } from '../gitee/http/dispatcher.js';
+import { SendQueues } from '../gitee/http/send-queues.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
 import { SecretTokenSource } from './secret-token.js';
@@ -15,6 +16,8 @@ export class GiteeClient {
     readonly api: GiteeApi,
     /** Of API and LFS batch calls. */
     readonly apiTimeouts: { readonly idleMs: number; readonly totalMs: number },
+    /** Of the connections of `http`. */
+    readonly sendQueues: SendQueues,
   ) {}
 
   /** Asks Gitee nothing. Rejects where gitee.ca_file cannot be read. */
@@ -22,10 +25,12 @@ export class GiteeClient {
     const { url, token: secret, caFile, timeouts } = config.gitee;
     const caPem = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
     const apiTimeouts = { idleMs: timeouts.idleMs, totalMs: timeouts.apiMs };
+    const sendQueues = new SendQueues();
     const http = new HttpClient({
       dispatcher: createDispatcher({
         connectTimeoutMs: timeouts.connectMs,
         env: process.env,
+        onSocket: (socket) => sendQueues.add(socket),
         ...(caPem === undefined ? {} : { caPem }),
       }),
       userAgent: `gitee-s3/${version}`,
@@ -39,7 +44,7 @@ export class GiteeClient {
       ...{ http, giteeUrl: url, token, clock, log, observer: metrics },
       timeouts: apiTimeouts,
     });
-    return new GiteeClient(http, token, api, apiTimeouts);
+    return new GiteeClient(http, token, api, apiTimeouts, sendQueues);
   }
 
   /**

@@ -1,4 +1,5 @@
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import type { Socket } from 'node:net';
+import { Agent, buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 
 export interface DispatcherOptions {
   readonly connectTimeoutMs: number;
@@ -6,6 +7,8 @@ export interface DispatcherOptions {
   readonly caPem?: string;
   /** `http_proxy`, `https_proxy` and `no_proxy`, in either case. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Told of each connection; not of those through a proxy. */
+  readonly onSocket?: (socket: Socket) => void;
 }
 
 /**
@@ -25,7 +28,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const common = { connect, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS };
   const httpProxy = env['http_proxy'] ?? env['HTTP_PROXY'] ?? '';
   const httpsProxy = env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '';
-  if (httpProxy === '' && httpsProxy === '') return new Agent(common);
+  if (httpProxy === '' && httpsProxy === '')
+    return new Agent({ ...common, connect: watchedConnector(connect, options.onSocket) });
   return new EnvHttpProxyAgent({
     ...common,
     // To the proxy, and through it to the host behind.
@@ -35,4 +39,20 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     httpsProxy,
     noProxy: env['no_proxy'] ?? env['NO_PROXY'] ?? '',
   });
+}
+
+function watchedConnector(
+  connect: buildConnector.BuildOptions,
+  onSocket: ((socket: Socket) => void) | undefined,
+): buildConnector.connector {
+  const connector = buildConnector(connect);
+  if (!onSocket) return connector;
+  return (options, callback) =>
+    connector(options, (...[error, socket]) => {
+      if (error) callback(error, null);
+      else {
+        onSocket(socket);
+        callback(null, socket);
+      }
+    });
 }

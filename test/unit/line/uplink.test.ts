@@ -9,6 +9,11 @@ class LineModel {
   readonly #bodies: { run: UplinkRun; leftBytes: number; bufferedBytes: number }[] = [];
   #leftMs = 0;
 
+  /** What the kernel has of all bodies. */
+  get queuedBytes(): number {
+    return this.#bodies.reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
+  }
+
   constructor(
     readonly meter: UplinkMeter,
     readonly clock: ManualClock,
@@ -93,5 +98,31 @@ describe('the speed of the line', () => {
     failed.sent(100_000);
     failed.end(false);
     expect(meter.bytesPerSecond).toBeLessThanOrEqual(1024 * 1024);
+  });
+
+  test('where the kernel says what it still has, a fall in the middle of bodies is seen as it is', async () => {
+    let model: LineModel | undefined;
+    const exact = new UplinkMeter(1024 * 1024, clock, async () => model?.queuedBytes);
+    exact.setFull(true);
+    model = new LineModel(exact, clock, 8 * 1024 * 1024, 4 * 1024 * 1024);
+    const run = async (seconds: number, mbit: number) => {
+      let last = 0;
+      for (let i = 0; i < seconds * 10; i += 1) {
+        model!.run(0.1, mbit * MBIT, 9);
+        for (let k = 0; k < 6; k += 1) await Promise.resolve();
+        last = exact.bytesPerSecond / (mbit * MBIT);
+        seen.push(last);
+      }
+      return last;
+    };
+    const seen: number[] = [];
+    expect(await run(15, 100)).toBeCloseTo(1, 0);
+    seen.length = 0;
+    await run(30, 5);
+    // Nothing was handed over for the most part of that time: the buffers were full.
+    for (const share of seen.slice(60)) {
+      expect(share).toBeGreaterThan(0.7);
+      expect(share).toBeLessThan(1.6);
+    }
   });
 });

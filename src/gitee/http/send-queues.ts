@@ -1,0 +1,41 @@
+/**
+ * How much of what was handed to the connections of a client still waits in the kernel's send buffers. These
+ * take megabytes at once and let them go at the pace of the line: what was handed over says little about what
+ * has left. Linux says it per connection (proc(5), /proc/net/tcp: tx_queue, the bytes that are not acknowledged).
+ */
+import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+
+const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
+
+export class SendQueues {
+  readonly #sockets = new Set<Socket>();
+
+  constructor(private readonly tables: readonly string[] = TABLES) {}
+
+  /** A connection was made; it is forgotten when it closes. */
+  add(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+
+  /** Bytes in all of them; undefined where the system doesn't say. */
+  async bytes(): Promise<number | undefined> {
+    const ports = new Set([...this.#sockets].map(({ localPort }) => localPort));
+    if (ports.size === 0) return undefined;
+    let sum = 0;
+    let found = 0;
+    for (const table of this.tables) {
+      const text = await readFile(table, 'latin1').catch(() => '');
+      for (const line of text.split('\n').slice(1)) {
+        // `sl local_address rem_address st tx_queue:rx_queue …`, all of it in hex but for sl; 01: established.
+        const [, local, , state, queues] = line.trim().split(/\s+/, 5);
+        if (state !== '01' || !local || !queues) continue;
+        if (!ports.has(Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16))) continue;
+        sum += Number.parseInt(queues.slice(0, queues.indexOf(':')), 16);
+        found += 1;
+      }
+    }
+    return found > 0 ? sum : undefined;
+  }
+}
