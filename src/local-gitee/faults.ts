@@ -17,6 +17,7 @@ export const FAULT_NAMES = [
   'lfs-batch-garbage',
   'lfs-upload-status',
   'lfs-upload-cut',
+  'lfs-upload-slow',
   'lfs-upload-lose-after-accept',
   'lfs-download-status',
   'lfs-download-cut',

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { Transform, Writable, type Readable } from 'node:stream';
+import { pipeline as connect, Transform, Writable, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Access } from '../access.js';
@@ -20,6 +20,7 @@ const MB = 1024 * 1024;
  * token that arrives here has leaked: the request is refused with 400 and the leak is kept for the test.
  */
 export class LfsDataServer {
+  #slowLine: Promise<void> = Promise.resolve();
   constructor(
     private readonly state: State,
     private readonly access: Access,
@@ -88,7 +89,9 @@ export class LfsDataServer {
       this.forgotten.add(repository.id, oid);
       return exchange.text(200, '');
     }
-    const result = await this.#store(exchange, claim);
+    const slow = this.faults.take('lfs-upload-slow', target);
+    const body = slow ? this.#slowly(exchange.request, slow.ms ?? 100) : exchange.request;
+    const result = await this.#store(exchange, claim, body);
     if (result === undefined) return;
     if (result !== 'stored') throw new HttpFault(422, `the body has the ${result.replace('-', ' ')}`);
     this.forgotten.delete(repository.id, oid);
@@ -100,13 +103,28 @@ export class LfsDataServer {
   }
 
   /** Undefined: the client went away in the middle. */
-  async #store(exchange: Exchange, claim: LinkClaim) {
+  async #store(exchange: Exchange, claim: LinkClaim, body: Readable) {
     try {
-      return await this.files.put(claim.projectId, claim.oid, claim.sizeBytes, exchange.request);
+      return await this.files.put(claim.projectId, claim.oid, claim.sizeBytes, body);
     } catch (error) {
       if (exchange.request.readableAborted || exchange.request.destroyed) return undefined;
       throw error;
     }
+  }
+
+  /** All bodies that are slow share one line: 16 KiB of any of them each so many milliseconds. */
+  #slowly(body: Readable, ms: number): Readable {
+    const next = () => (this.#slowLine = this.#slowLine.then(() => sleep(ms)));
+    const slow = new Transform({
+      highWaterMark: 16 * 1024,
+      transform(data: Buffer, _encoding, done) {
+        const step = async () => {
+          for (let at = 0; at < data.length && !this.destroyed; at += 16 * 1024) await next();
+        };
+        step().then(() => done(null, data), done);
+      },
+    });
+    return connect(body, slow, () => {});
   }
 
   #checkUpload(exchange: Exchange, repository: Repository, claim: LinkClaim): void {

@@ -163,6 +163,27 @@ describe('uploading chunks', () => {
     await bench.chunks.ensureRemote([good]);
   });
 
+  test('one chunk that fails again and again holds up no others', async () => {
+    const put = bench.remote.put.bind(bench.remote);
+    let failed = 0;
+    bench.remote.put = (chunk, open, signal, flow) => {
+      if (chunk.sizeBytes !== 101) return put(chunk, open, signal, flow);
+      failed += 1;
+      return Promise.reject(new RemoteError('server-fault', '500'));
+    };
+    await write(1, 101);
+    await until(() => failed === 1);
+    const good = await write(2, 700);
+    await bench.stepped(bench.chunks.upload([good]));
+    await until(() => {
+      if (failed < 2) bench.clock.advance(1_000);
+      return failed >= 2;
+    });
+    // The clock stands still: nothing of the bucket may rest for a chunk that others pass.
+    const next = await write(3, 700);
+    await until(() => !bench.chunks.isUnsent(next.oid));
+  });
+
   test('what Gitee has already is confirmed without bytes', async () => {
     bench.remote.seed(bytesOf(1, 700));
     const chunk = await write(1, 700);
