@@ -179,7 +179,7 @@ export class LineScheduler {
     for (let level = 0; level < LINE_CLASSES.length; level += 1) {
       if (!this.#hasReady(level)) {
         // Those below yield to what is under way here.
-        if (this.#restBytesAbove(level + 1) > 0) return this.#startStarved(level + 1);
+        if (this.#isBusy(level)) return this.#startStarved(level + 1);
         continue;
       }
       const active = [...this.#runs].filter((run) => run.level <= level && run.restBytes > 0);
@@ -229,10 +229,10 @@ export class LineScheduler {
     return false;
   }
 
-  #restBytesAbove(level: number): number {
-    let sum = 0;
-    for (const run of this.#runs) if (run.level < level) sum += run.restBytes;
-    return sum;
+  /** Something of this class or a higher one is under way. */
+  #isBusy(level: number): boolean {
+    for (const run of this.#runs) if (run.level <= level) return true;
+    return false;
   }
 
   #start(level: number): void {
@@ -302,7 +302,8 @@ export class LineScheduler {
   #letYield(): void {
     let top: number = LINE_CLASSES.length;
     for (let level = LINE_CLASSES.length - 1; level >= 0; level -= 1) if (this.#hasReady(level)) top = level;
-    for (const run of this.#runs) if (run.restBytes > 0) top = Math.min(top, run.level);
+    // Until its answer: what it handed over last may stand in the kernel for seconds yet.
+    for (const run of this.#runs) top = Math.min(top, run.level);
     const limitBytes = this.#limitBytes();
     let restBytes = 0;
     for (const run of this.#runs) {
@@ -318,7 +319,9 @@ export class LineScheduler {
   #isFull(): boolean {
     for (let level = 0; level < LINE_CLASSES.length; level += 1) if (this.#hasReady(level)) return true;
     // Not measured by the estimate: one that is far too high would then never be lowered.
-    return this.#restBytesAbove(LINE_CLASSES.length) >= Math.min(SMALL_BYTES, this.options.chunkSizeBytes);
+    let restBytes = 0;
+    for (const run of this.#runs) restBytes += run.restBytes;
+    return restBytes >= Math.min(SMALL_BYTES, this.options.chunkSizeBytes);
   }
 
   /** While something waits behind a higher class, looks again when it counts as starved. */

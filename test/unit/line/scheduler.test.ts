@@ -109,6 +109,25 @@ describe('who sends next', () => {
     expect(bench.ended).toEqual(['tag', 'copy']);
   });
 
+  test('those below yield until the answer, though the kernel swallowed the body at once', async () => {
+    const [a, b] = [bench.source('a'), bench.source('b')];
+    bench.add(a, 'background', '', 'copy', 8 * MIB);
+    await bench.cross(MIB);
+    let urgent: LineTurn | undefined;
+    bench.scheduler.add(b, 'waited', 'tag', {
+      ...{ bytes: 2 * MIB, isSuspect: false },
+      start: (turn) => (urgent = turn),
+    });
+    await bench.settle();
+    urgent!.sent(2 * MIB);
+    // In two seconds: a trickle of a tenth.
+    const meanwhile = await bench.cross(2 * MIB);
+    expect(meanwhile.get('copy') ?? 0).toBeLessThan(MIB / 2);
+    urgent!.end(true);
+    const afterwards = await bench.cross(2 * MIB);
+    expect(afterwards.get('copy')).toBeGreaterThan(1.5 * MIB);
+  });
+
   test('a small push does not stand behind a big one of the same class', async () => {
     const bucket = bench.source('a');
     for (let i = 0; i < 20; i += 1) bench.add(bucket, 'waited', 'big', `big ${i}`, 2 * MIB);
