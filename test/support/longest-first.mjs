@@ -3,6 +3,7 @@ import TestSequencer from '@jest/test-sequencer';
 /** Files that wait for clocks and starting programs more than others, so that no worker ends up alone with one. */
 const LONG = [
   'integration/gitee/git-contract',
+  'integration/deploy/nginx-backpressure',
   'faults',
   'integration/deploy',
   'integration/gitee',
