@@ -25,8 +25,6 @@ export interface BatchSource {
   doomedOf(batch: Batch): Promise<readonly Doomed[]>;
   /** Why chunks can't be sent, where that is for the committer to judge. */
   takeFailure(): FailedErrand | undefined;
-  /** Bytes on their way to Gitee for a change that is waited for; undefined where that is not known. */
-  unsentBytes(seq: number): number | undefined;
   /** What failed may work again. */
   kick(): void;
   stop(): Promise<void>;
@@ -49,8 +47,6 @@ export class LogOrder implements BatchSource {
   }
 
   takeFailure(): undefined {}
-
-  unsentBytes(): undefined {}
 
   kick(): void {}
 
@@ -126,10 +122,6 @@ export class ReadySets implements BatchSource {
 
   takeFailure(): FailedErrand | undefined {
     return this.#errands.takeFailure();
-  }
-
-  unsentBytes(seq: number): number | undefined {
-    return this.#errands.unsentBytes(seq);
   }
 
   kick(): void {

@@ -102,11 +102,6 @@ export class Committer {
     this.#source = deps.rules.preset === 'registry' ? this.#readySets() : new LogOrder(deps.journal);
   }
 
-  /** Bytes on their way to Gitee for a change that is waited for; undefined where that is not known. */
-  unsentBytes(seq: number): number | undefined {
-    return this.#source.unsentBytes(seq);
-  }
-
   get lastLandedMs(): number | undefined {
     return this.#lastLandedMs;
   }

@@ -52,16 +52,6 @@ export class Errands {
     return this.#running.size >= ERRANDS_MAX;
   }
 
-  /** Bytes of the errand that Gitee has not confirmed; undefined where there is none. */
-  unsentBytes(id: ErrandId): number | undefined {
-    const errand = this.#running.get(id);
-    if (!errand) return undefined;
-    return errand.chunks.reduce(
-      (sum, { oid, sizeBytes }) => sum + (this.deps.chunks.isUnsent(oid) ? sizeBytes : 0),
-      0,
-    );
-  }
-
   /** Sends the chunks, in the background; nothing where one runs under this id, or too many do. */
   run(id: ErrandId, seqs: readonly number[], chunks: readonly Chunk[]): void {
     if (this.#isStopped || this.has(id) || this.isFull) return;
