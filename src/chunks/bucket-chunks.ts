@@ -24,8 +24,9 @@ import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
 import { ensureRemote, uploadUnsent, type EnsureRemoteOptions } from './ensure-remote.js';
-import { collectUnsent, releaseGrace, relieveDisk } from './evict.js';
+import { collectUnsent } from './evict.js';
 import { ChunkFetcher } from './fetch.js';
+import { GraceTime, type NamedChunks } from './grace.js';
 import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
 import type { RepositoryLedger } from './lfs-ledger.js';
 import type { LfsSpace } from './lfs-space.js';
@@ -94,6 +95,7 @@ export class BucketChunks implements ChunksApi {
   readonly #disk: DiskReserve;
   readonly #admission: SpoolAdmission;
   readonly #source: AdmissionSource;
+  readonly #grace: GraceTime;
   readonly #changed = new Bell();
   readonly #closed = new AbortController();
   readonly #eagerFromBytes: number;
@@ -101,6 +103,7 @@ export class BucketChunks implements ChunksApi {
   #leaveGauges: () => void = () => {};
   #leaveSpace: () => void = () => {};
   #leaveLine: () => void = () => {};
+  #leaveGrace: () => void = () => {};
 
   constructor(private readonly options: BucketChunksOptions) {
     const { cache, clock, limits, line, observer, remote } = options;
@@ -108,6 +111,7 @@ export class BucketChunks implements ChunksApi {
     setMaxListeners(0, this.#closed.signal);
     const log = options.log.child({ bucket: options.bucket });
     const onChange = () => {
+      this.#grace.changed();
       this.#changed.ring();
       line.admission.look();
       cache.gauges.changed();
@@ -121,12 +125,20 @@ export class BucketChunks implements ChunksApi {
       failpoints: options.failpoints,
       onChange,
     });
+    this.#grace = new GraceTime({
+      pinned: this.#pinned,
+      cache,
+      graceMs: limits.graceMs,
+      pinnedMaxBytes: limits.spoolHardBytes,
+      clock,
+      log,
+    });
     this.#local = new LocalChunks(this.#pinned, cache, observer);
     this.#disk = new DiskReserve({
       directory: options.directory,
       reserveBytes: limits.diskReserveBytes,
       freeBytes: options.freeBytes ?? freeBytesOfDisk,
-      relieve: (bytes) => relieveDisk(this.#pinned, cache, bytes),
+      relieve: (bytes) => this.#grace.relieve(bytes),
       clock,
     });
     this.#fetcher = new ChunkFetcher({
@@ -180,6 +192,7 @@ export class BucketChunks implements ChunksApi {
       ...this.stats(),
       bytesAtRisk: this.#queue.isStalled ? this.#pinned.unsentBytes : 0,
     }));
+    this.#leaveGrace = this.options.cache.addGrace(() => this.#pinned.graceBytes);
     this.#leaveSpace = this.options.space?.addBucket(() => this.#pinned.unsentBytes) ?? (() => {});
     // Whatever a kill took from the ledger: it was written after these had been sent.
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('grace'))
@@ -300,20 +313,22 @@ export class BucketChunks implements ChunksApi {
 
   /** Ends the grace time of what has been on Gitee long enough; also done once a minute. */
   async releaseGrace(): Promise<number> {
-    return releaseGrace(this.#pinned, {
-      nowMs: this.options.clock.nowMs(),
-      graceMs: this.options.limits.graceMs,
-      pinnedMaxBytes: this.options.limits.spoolHardBytes,
-    });
+    return this.#grace.release();
+  }
+
+  /** What must stay on this disk until its commit has landed; the journal knows. */
+  keepNamed(named: NamedChunks): void {
+    this.#grace.keepNamed(named);
   }
 
   /** Stops transfers; what is unsent stays on disk and is sent by the next run. Readers get `aborted`. */
   async close(): Promise<void> {
     this.#closed.abort(new Error('the chunk store is closed'));
-    await Promise.all([this.#queue.close(), this.#fetcher.close(), this.#housekeeping]);
+    await Promise.all([this.#queue.close(), this.#fetcher.close(), this.#housekeeping, this.#grace.close()]);
     this.#leaveGauges();
     this.#leaveSpace();
     this.#leaveLine();
+    this.#leaveGrace();
   }
 
   async #noteStored(chunk: Chunk): Promise<void> {

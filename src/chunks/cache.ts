@@ -39,6 +39,8 @@ export interface ChunkCacheOptions {
   readonly directory: string;
   /** `cache.max_bytes` */
   readonly maxBytes: number;
+  /** `cache.grace_max_bytes`: most bytes that stay pinned after their upload, of all buckets; no bound without it. */
+  readonly graceMaxBytes?: number;
   readonly maxEntries?: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -56,6 +58,7 @@ export class ChunkCache {
   readonly #shards: Shards;
   readonly #deletions = new Set<Promise<void>>();
   readonly #maxEntries: number;
+  readonly #grace = new Set<() => number>();
 
   constructor(private readonly options: ChunkCacheOptions) {
     this.paths = new CachePaths(options.directory);
@@ -79,6 +82,27 @@ export class ChunkCache {
 
   get sizeBytes(): number {
     return this.#lru.calculatedSize;
+  }
+
+  get maxBytes(): number {
+    return this.options.maxBytes;
+  }
+
+  get graceMaxBytes(): number {
+    return this.options.graceMaxBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Bytes of all buckets that are pinned after their upload. */
+  get graceBytes(): number {
+    let bytes = 0;
+    for (const bytesOfBucket of this.#grace) bytes += bytesOfBucket();
+    return bytes;
+  }
+
+  /** Counts the grace bytes of one more bucket; returns what ends that. */
+  addGrace(bytes: () => number): () => void {
+    this.#grace.add(bytes);
+    return () => this.#grace.delete(bytes);
   }
 
   get entries(): number {

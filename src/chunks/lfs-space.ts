@@ -127,7 +127,8 @@ export function describeSpace({ usedBytes, unsentBytes, quotaBytes, daysLeft }: 
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-function humanBytes(bytes: number): string {
+/** In the largest unit that leaves a figure above 1. */
+export function humanBytes(bytes: number): string {
   let unit = 0;
   let value = bytes;
   while (value >= 1024 && unit < UNITS.length - 1) {

@@ -62,6 +62,7 @@ function offline(gateway: Gateway, version: string): Operations {
       problems: [{ name: 'not-running', detail: 'no gateway runs on this state directory' }],
       buckets: gateway.statuses(),
       lfs: gateway.lfsSpace(),
+      local: gateway.localSpace(),
     }),
     doctor: () => gateway.doctor(),
     fsck: (options) => gateway.fsck(options),

@@ -9,10 +9,12 @@ import type { KeyValueStore } from '../index/key-value-store.js';
 import type { Downlink } from '../line/downlink.js';
 import type { LineHealth } from '../line/health.js';
 import type { UploadLine } from '../line/upload-line.js';
+import type { BucketState } from '../journal/bucket-state.js';
 import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { AuditParts } from './audit-parts.js';
 import type { AuthParts } from './auth-parts.js';
+import { UploadTable } from '../objects/upload-table.js';
 import { GatedChunks, GatedState, type BucketGate } from '../objects/bucket-gate.js';
 import type { BucketConfig, Config } from './config/config.js';
 import { compileKeyPattern } from './config/key-pattern.js';
@@ -153,6 +155,7 @@ export async function openBucketParts(
     await head.close();
     throw error;
   });
+  chunks.keepNamed(() => namedIn(opened.state));
   return {
     config,
     lfs,
@@ -176,6 +179,15 @@ export async function openBucketParts(
       },
     },
   };
+}
+
+/** Chunks of what Gitee's branch does not name yet: pending changes, local keys, open uploads. */
+async function namedIn(state: BucketState): Promise<ReadonlySet<string>> {
+  const named = new Set<string>();
+  for await (const { extents } of new UploadTable(state).allParts())
+    for (const { oid } of extents) named.add(oid);
+  for await (const { oid } of state.overlayExtents()) named.add(oid);
+  return named;
 }
 
 /** Lets go of all that openBucketParts opened. The committer has stopped, and nobody reads any more. */

@@ -24,7 +24,15 @@ import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts }
 import type { Config } from './config/config.js';
 import { ConfiguredBuckets } from './configured-buckets.js';
 import { doctor } from './doctor.js';
-import type { Compose, FsckStep, Gateway, ListenAddress, ProbeResult, Problem } from './gateway.js';
+import type {
+  Compose,
+  FsckStep,
+  Gateway,
+  ListenAddress,
+  LocalSpace,
+  ProbeResult,
+  Problem,
+} from './gateway.js';
 import { GiteeClient } from './gitee-client.js';
 import { HealthServer } from './health.js';
 import { HookParts } from './hook-parts.js';
@@ -65,7 +73,7 @@ export const compose: Compose = async (config, parts) => {
     opened.push(() => gitee.close());
     const cache = new ChunkCache({
       directory: chunkDirectory,
-      maxBytes: await cacheMaxBytes(config, chunkDirectory),
+      ...(await diskShares(config, chunkDirectory)),
       ...{ clock: parts.clock, log: parts.log, observer: parts.metrics },
     });
     await cache.open();
@@ -180,6 +188,8 @@ class ComposedGateway implements Gateway {
     metrics.set('gateway_spool_limit_bytes', config.spoolSoftBytes, { limit: 'soft' });
     metrics.set('gateway_spool_limit_bytes', config.spoolHardBytes, { limit: 'hard' });
     metrics.set('gateway_disk_reserve_bytes', config.diskReserveBytes);
+    metrics.set('gateway_cache_limit_bytes', shared.cache.maxBytes);
+    metrics.set('gateway_spool_grace_limit_bytes', shared.cache.graceMaxBytes);
   }
 
   async start(): Promise<void> {
@@ -246,6 +256,17 @@ class ComposedGateway implements Gateway {
 
   lfsSpace(): LfsSpaceStatus {
     return this.shared.lfs.space.status();
+  }
+
+  localSpace(): LocalSpace {
+    const { cache } = this.shared;
+    return {
+      unsentBytes: this.#buckets().reduce((sum, { chunks }) => sum + chunks.stats().unsentBytes, 0),
+      graceBytes: cache.graceBytes,
+      graceMaxBytes: cache.graceMaxBytes,
+      cacheBytes: cache.sizeBytes,
+      cacheMaxBytes: cache.maxBytes,
+    };
   }
 
   problems(): Problem[] {
@@ -424,8 +445,14 @@ async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void>
   if (failures.length > 0) throw new AggregateError(failures, 'the state could not be closed in order');
 }
 
-/** cache.max_bytes, but at most half of the disk that it lies on. */
-async function cacheMaxBytes(config: Config, directory: string): Promise<number> {
-  const disk = await statfs(directory);
-  return Math.min(config.cache.maxBytes, Math.floor((disk.blocks * disk.bsize) / 2));
+/** cache.max_bytes, but at most half of the disk that it lies on; cache.grace_max_bytes, at most a quarter. */
+async function diskShares(
+  { cache }: Config,
+  directory: string,
+): Promise<{ maxBytes: number; graceMaxBytes: number }> {
+  const { blocks, bsize } = await statfs(directory);
+  return {
+    maxBytes: Math.min(cache.maxBytes, Math.floor((blocks * bsize) / 2)),
+    graceMaxBytes: Math.min(cache.graceMaxBytes, Math.floor((blocks * bsize) / 4)),
+  };
 }

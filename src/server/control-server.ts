@@ -13,7 +13,7 @@ import type { UploadLineStatus } from '../line/upload-line.js';
 import { accountRoutes } from './control-accounts.js';
 import { notificationRoutes } from './control-notifications.js';
 import type { SocketPath } from './control-socket.js';
-import { isReady, type Gateway, type Problem } from './gateway.js';
+import { isReady, type Gateway, type LocalSpace, type Problem } from './gateway.js';
 
 /** Answer of `GET /v1/status`. */
 export interface GatewayStatus {
@@ -27,6 +27,8 @@ export interface GatewayStatus {
   readonly uploads?: UploadLineStatus;
   /** undefined: a gateway of an earlier version. */
   readonly lfs?: LfsSpaceStatus;
+  /** undefined: a gateway of an earlier version. */
+  readonly local?: LocalSpace;
 }
 
 const fsckRequest = z.object({ deep: z.boolean().default(false), bucket: z.string().optional() });
@@ -84,6 +86,7 @@ export class ControlServer {
         buckets: this.gateway.statuses(),
         uploads: this.gateway.uploadLine(),
         lfs: this.gateway.lfsSpace(),
+        local: this.gateway.localSpace(),
       };
       response.json(status);
     });

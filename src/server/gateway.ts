@@ -68,6 +68,15 @@ export interface FsckStep {
   readonly problems: readonly string[];
 }
 
+/** Bytes of chunks on this disk: only here; on Gitee, and kept for a day after that; for reading. */
+export interface LocalSpace {
+  readonly unsentBytes: number;
+  readonly graceBytes: number;
+  readonly graceMaxBytes: number;
+  readonly cacheBytes: number;
+  readonly cacheMaxBytes: number;
+}
+
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
@@ -95,6 +104,8 @@ export interface Gateway {
   /** Uploads to Gitee: how fast, what waits, what is held up. */
   uploadLine(): UploadLineStatus;
   lfsSpace(): LfsSpaceStatus;
+  /** What chunks take on this disk. */
+  localSpace(): LocalSpace;
   /** Empty: all is well; see isReady. */
   problems(): Problem[];
   /** SIGHUP: reads the `_FILE` secrets again and lets paused committers try at once. */

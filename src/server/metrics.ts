@@ -44,10 +44,15 @@ export const METRICS: readonly MetricRow[] = [
   counter('gateway_http_bytes_total', 'Bytes of S3 bodies, in (uploads) and out (downloads).', 'direction'),
   counter('gateway_cache_reads_total', 'Chunk reads by where the chunk was: hit, miss, spool.', 'result'),
   gauge('gateway_cache_bytes', 'Bytes of chunks in the cache.'),
+  gauge('gateway_cache_limit_bytes', 'Size of the cache, as configured and as the disk allows.'),
   counter('gateway_cache_evictions_total', 'Chunks removed from the cache to make room.'),
   gauge('gateway_spool_unsent_bytes', 'Bytes of chunks that are not yet on Gitee.'),
   gauge('gateway_spool_unsent_chunks', 'Chunks that are not yet on Gitee.'),
   gauge('gateway_spool_grace_bytes', 'Bytes of chunks on Gitee that are still pinned here.'),
+  gauge(
+    'gateway_spool_grace_limit_bytes',
+    'Such bytes from which on the oldest go to the cache, as configured and as the disk allows.',
+  ),
   gauge(
     'gateway_spool_limit_bytes',
     'Unsent bytes from which uploads wait (soft) or are refused (hard), as configured.',

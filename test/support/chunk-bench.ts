@@ -146,6 +146,7 @@ export const smallLimits: ChunkLimits = {
 export interface BenchOptions {
   readonly limits?: Partial<ChunkLimits>;
   readonly cacheBytes?: number;
+  readonly graceMaxBytes?: number;
   readonly failpoints?: Failpoints;
   readonly ledger?: NonNullable<BucketChunksOptions['ledger']>;
   readonly space?: NonNullable<BucketChunksOptions['space']>;
@@ -160,6 +161,10 @@ export class ChunkBench {
   readonly observer = new RecordingObserver();
   readonly health = new LineHealth(this.clock);
   readonly downlink = new Downlink({ clock: this.clock, health: this.health });
+  /** Oids that pending changes name. */
+  readonly named = new Set<string>();
+  /** Called when the store is open and nobody has said yet what must stay. */
+  onOpened: (chunks: BucketChunks) => void = () => {};
   freeBytes = 1024 * 1024 * 1024;
   cache!: ChunkCache;
   chunks!: BucketChunks;
@@ -180,6 +185,7 @@ export class ChunkBench {
     this.cache = new ChunkCache({
       directory: this.directory,
       maxBytes: this.options.cacheBytes ?? 256 * 1024 * 1024,
+      ...(this.options.graceMaxBytes === undefined ? {} : { graceMaxBytes: this.options.graceMaxBytes }),
       clock: this.clock,
       log: silentLog,
       observer: this.observer,
@@ -213,6 +219,8 @@ export class ChunkBench {
       ...(this.options.space ? { space: this.options.space } : {}),
     });
     await this.chunks.open();
+    this.onOpened(this.chunks);
+    this.chunks.keepNamed(async () => this.named);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
-import { describeSpace } from '../../chunks/lfs-space.js';
+import { describeSpace, humanBytes } from '../../chunks/lfs-space.js';
 import type { BucketStatus } from '../../journal/bucket-state.js';
 import type { GatewayStatus } from '../../server/control-server.js';
+import type { LocalSpace } from '../../server/gateway.js';
 import { CONFIG_FLAG, type Command } from '../command.js';
 import { EXIT } from '../exit-codes.js';
 import type { UploadLineStatus } from '../../line/upload-line.js';
@@ -29,6 +30,7 @@ export function statusLines(status: GatewayStatus, nowMs: number): string[] {
     ...status.problems.map((problem) => `  ${problem.name}: ${problem.detail}`),
     ...(status.uploads ? [uploadsLine(status.uploads)] : []),
     ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
+    ...(status.local ? [`on this disk: ${describeLocal(status.local)}`] : []),
     ...columns([
       ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
       ...status.buckets.map((bucket) => bucketRow(bucket, nowMs)),
@@ -47,6 +49,15 @@ function uploadsLine(uploads: UploadLineStatus): string {
 function readiness({ ready, problems }: GatewayStatus): string {
   if (!ready) return 'not ready';
   return problems.length === 0 ? 'ready' : 'ready, and not as it should be';
+}
+
+function describeLocal(space: LocalSpace): string {
+  const { unsentBytes, graceBytes, graceMaxBytes, cacheBytes, cacheMaxBytes } = space;
+  return [
+    `${humanBytes(unsentBytes)} not yet on Gitee`,
+    `${humanBytes(graceBytes)} kept after their upload (of ${humanBytes(graceMaxBytes)})`,
+    `${humanBytes(cacheBytes)} cached (of ${humanBytes(cacheMaxBytes)})`,
+  ].join(', ');
 }
 
 function bucketRow(bucket: BucketStatus, nowMs: number): string[] {

@@ -159,6 +159,11 @@ export const OPTIONS = {
   }),
   cache: group('Chunks kept on disk for reading.', {
     max_bytes: size({ default: '20GiB', about: 'Size of the cache; at most half of the disk is used.' }),
+    grace_max_bytes: size({
+      default: '4GiB',
+      about:
+        'Beside the cache: what was pushed stays here for a day after Gitee has it, but no more than this; at most a quarter of the disk is used.',
+    }),
   }),
   uplink_initial: rate({
     default: '1MiB',

@@ -48,6 +48,15 @@ export class GatewayInMemory implements Gateway {
     const pace = { pendingBytes: 9 * 1024 ** 2, budgetBytes: 10 * 1024 ** 2 };
     return { uplinkBytesPerSecond: 1024 ** 2, ...pace, waitingBodies: 4, oldestWaitMs: 12_000 };
   }
+  localSpace() {
+    return {
+      unsentBytes: 1024 ** 2,
+      graceBytes: 2 * 1024 ** 3,
+      graceMaxBytes: 4 * 1024 ** 3,
+      cacheBytes: 0,
+      cacheMaxBytes: 20 * 1024 ** 3,
+    };
+  }
   problems() {
     return this.problemList;
   }

@@ -1,0 +1,100 @@
+// Attacks "what was pushed stays for a day, but no more of it than allowed, and never less than its commit needs".
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Chunk } from '../../../src/format/extent.js';
+import { bytesOf, ChunkBench, listOfChunks, until, type BenchOptions } from '../../support/chunk-bench.js';
+
+const KiB = 1024;
+
+let bench: ChunkBench;
+afterEach(() => bench.remove());
+
+const start = async (options: BenchOptions) => {
+  bench = await ChunkBench.start(options);
+};
+/** Pushes one chunk and waits until Gitee has it. */
+async function push(seed: number): Promise<Chunk> {
+  bench.clock.advance(1);
+  const [extent] = await bench.put(bytesOf(seed, 1000));
+  const chunk = { oid: extent!.oid, sizeBytes: 1000, volume: 0 };
+  await bench.chunks.ensureRemote([chunk]);
+  return chunk;
+}
+const isPinned = (chunk: Chunk) => !bench.cache.has(chunk.oid);
+
+describe('chunks within their grace time', () => {
+  test('are bounded by grace_max_bytes: the oldest go to the cache as new ones come', async () => {
+    await start({ graceMaxBytes: 10 * KiB, cacheBytes: 5 * KiB });
+    const chunks: Chunk[] = [];
+    for (let seed = 1; seed <= 40; seed += 1) {
+      chunks.push(await push(seed));
+      await until(() => bench.chunks.stats().graceBytes <= 10 * KiB);
+    }
+    expect(bench.chunks.stats().graceBytes).toBe(10_000);
+    await bench.cache.settled();
+    // A day's pushes are 40 kB; cache and grace together hold what they may.
+    expect(bench.cache.sizeBytes).toBeLessThanOrEqual(5 * KiB);
+    expect(chunks.slice(-10).every(isPinned)).toBe(true);
+    expect((await bench.read(listOfChunks(chunks[0]!))).equals(bytesOf(1, 1000))).toBe(true);
+  });
+
+  test('stay while a pending change names them, whatever the bounds say', async () => {
+    await start({ graceMaxBytes: 3 * KiB, cacheBytes: 0 });
+    const named = await push(1);
+    bench.named.add(named.oid);
+    for (let seed = 2; seed <= 10; seed += 1) {
+      await push(seed);
+      bench.clock.advance(10_000);
+    }
+    await bench.chunks.releaseGrace();
+    expect(bench.chunks.stats().graceBytes).toBe(3000);
+    expect(isPinned(named)).toBe(true);
+    // A day, and a disk that is full, do not end it either.
+    bench.clock.advance(48 * 3_600_000);
+    await bench.chunks.releaseGrace();
+    expect(bench.chunks.stats().graceBytes).toBe(1000);
+    bench.freeBytes = 0;
+    await expect(bench.put(bytesOf(99, 1000))).rejects.toMatchObject({ code: 'disk-full' });
+    expect(bench.chunks.stats().graceBytes).toBe(1000);
+    bench.named.clear();
+    bench.clock.advance(10_000);
+    await bench.chunks.releaseGrace();
+    expect(bench.chunks.stats().graceBytes).toBe(0);
+  });
+
+  test('stay at a start until the journal can be asked', async () => {
+    await start({ graceMaxBytes: 10 * KiB });
+    for (let seed = 1; seed <= 5; seed += 1) await push(seed);
+    const [first] = [...bench.remote.chunks.keys()];
+    bench.named.add(first!);
+    await bench.close();
+    // As the gateway opens: everything is there before the journal is.
+    const asked: string[] = [];
+    bench.onOpened = (chunks) => {
+      asked.push('opened');
+      expect(chunks.stats().graceBytes).toBe(5000);
+    };
+    bench.clock.advance(25 * 3_600_000);
+    await bench.open();
+    expect(asked).toEqual(['opened']);
+    await bench.chunks.releaseGrace();
+    expect(bench.chunks.stats().graceBytes).toBe(1000);
+  });
+
+  test('yield long before a write is refused: a disk smaller than a day of pushes', async () => {
+    await start({ graceMaxBytes: 8 * KiB, cacheBytes: 4 * KiB });
+    // 24 KiB of disk beside the reserve, of which the chunks here take their part.
+    const { diskReserveBytes } = { diskReserveBytes: KiB };
+    const measure = () => {
+      const { graceBytes, unsentBytes } = bench.chunks.stats();
+      bench.freeBytes = 24 * KiB + diskReserveBytes - graceBytes - unsentBytes - bench.cache.sizeBytes;
+    };
+    for (let seed = 1; seed <= 100; seed += 1) {
+      measure();
+      await push(seed);
+      await until(() => bench.chunks.stats().graceBytes <= 8 * KiB);
+      await bench.cache.settled();
+    }
+    measure();
+    expect(bench.freeBytes).toBeGreaterThan(8 * KiB);
+  });
+});
