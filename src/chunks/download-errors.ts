@@ -8,8 +8,8 @@ import type { ReadRequest } from './read-request.js';
 
 /** A fault shorter than that is waited out; longer than that nobody waits who has no byte yet. */
 const WAIT_WHILE_DOWN_MS = 8_000;
-/** Registry 2.7.1 waits so long three times over: its client has an answer some seconds later. */
-const RETRY_AFTER_MS = 2_000;
+/** Registry 2.7.1 waits so long, and up to 2 s of its own, three times over: its client has the answer within 10 s. */
+const RETRY_AFTER_MS = 1_000;
 
 /** What a reader is told where its chunk did not come. */
 export function explainDownload(error: unknown, oid: Oid): ChunkError {

@@ -24,7 +24,7 @@ export function toObjectError(error: unknown): unknown {
         return new ObjectError('remote-unavailable', error.message, {
           cause: error,
           // Gitee may ask for an hour: clients that obey would look as if they hung.
-          retryAfterMs: Math.min(error.retryAfterMs ?? 2_000, RETRY_AFTER_MAX_MS),
+          retryAfterMs: Math.min(error.retryAfterMs ?? 1_000, RETRY_AFTER_MAX_MS),
         });
       case 'aborted':
         return new ObjectError('aborted', error.message, { cause: error });

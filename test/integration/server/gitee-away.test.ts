@@ -109,7 +109,7 @@ test('a read while downloads fail is 503 with Retry-After, at once when that is 
   expect(await isRight('small-0', await get('small-0'))).toBe(true);
   await gitee.fault('lfs-download-status', { status: 503 });
   const first = await get('small-1');
-  expect([first.statusCode, first.headers['retry-after']]).toEqual([503, '2']);
+  expect([first.statusCode, first.headers['retry-after']]).toEqual([503, '1']);
   expect((await bytesOf(first)).toString()).toContain('<Code>ServiceUnavailable</Code>');
   await until('it is known for some seconds', async () => {
     const startMs = Date.now();
@@ -186,7 +186,7 @@ test('an answer under way outlives a line that is silent for 25 s; new ones are 
   const askedMs = Date.now();
   const knowing = await get('small-6');
   knowing.resume();
-  expect([knowing.statusCode, knowing.headers['retry-after']]).toEqual([503, '2']);
+  expect([knowing.statusCode, knowing.headers['retry-after']]).toEqual([503, '1']);
   // At once: long before the line speaks again.
   expect(Date.now() - askedMs).toBeLessThan(KNOWN_WITHIN_MS);
   expect((await readyz()).status).toBe('degraded');
