@@ -127,8 +127,7 @@ export function describeSpace({ usedBytes, unsentBytes, quotaBytes, daysLeft }: 
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** In the largest unit that leaves a figure above 1. */
-export function humanBytes(bytes: number): string {
+function humanBytes(bytes: number): string {
   let unit = 0;
   let value = bytes;
   while (value >= 1024 && unit < UNITS.length - 1) {

@@ -1,4 +1,4 @@
-import { describeSpace, humanBytes } from '../../chunks/lfs-space.js';
+import { describeSpace } from '../../chunks/lfs-space.js';
 import type { BucketStatus } from '../../journal/bucket-state.js';
 import type { GatewayStatus } from '../../server/control-server.js';
 import type { LocalSpace } from '../../server/gateway.js';
