@@ -26,6 +26,12 @@ const TRICKLE_SHARE = 0.1;
 const TRICKLE_MIN_MS = 200;
 /** Storage servers cut a body that stands still for a minute. */
 const TRICKLE_MAX_MS = 20_000;
+/** So much of the line's time may stand in the kernel's send buffers, which are larger. */
+const KERNEL_SECONDS = 1;
+const KERNEL_MIN_BYTES = 512 * 1024;
+const KERNEL_WAIT_MS = 100;
+/** Four seconds at most: a trickle. */
+const KERNEL_WAITS_MAX = 40;
 /** A class of which nothing is under way begins one, to trickle, after so long. */
 const STARVED_MS = 5_000;
 
@@ -259,7 +265,7 @@ export class LineScheduler {
     this.#runs.add(run);
     let meter: UplinkRun | undefined;
     job.start({
-      turn: (pieceBytes) => (run.isPaused ? this.#waitTurn(run, pieceBytes) : undefined),
+      turn: (pieceBytes) => this.#turn(run, pieceBytes),
       sent: (bytes) => {
         meter ??= this.options.uplink.begin();
         meter.sent(bytes);
@@ -273,6 +279,24 @@ export class LineScheduler {
         queueMicrotask(() => this.pump());
       },
     });
+  }
+
+  #turn(run: Run, pieceBytes: number): Promise<void> | undefined {
+    if (run.isPaused) return this.#waitTurn(run, pieceBytes);
+    return run.level > 0 && this.#isKernelFull() ? this.#waitKernel() : undefined;
+  }
+
+  /** What the kernel has cannot yield any more: seconds of it would stand before what somebody waits for. */
+  #isKernelFull(): boolean {
+    const { uplink } = this.options;
+    return uplink.inKernelBytes >= Math.max(KERNEL_MIN_BYTES, KERNEL_SECONDS * uplink.bytesPerSecond);
+  }
+
+  async #waitKernel(): Promise<void> {
+    for (let waits = 0; waits < KERNEL_WAITS_MAX && this.#isKernelFull(); waits += 1) {
+      if (this.#closed.signal.aborted) return;
+      await this.options.clock.sleep(KERNEL_WAIT_MS);
+    }
   }
 
   /** Until nobody above has anything to send, or its trickle is due. */

@@ -75,6 +75,13 @@ export class UplinkMeter {
     return this.#estimate;
   }
 
+  /** Bytes that were handed over and stand in the kernel, as far as it says; else 0. */
+  get inKernelBytes(): number {
+    const bytes = this.#handedBytes - (this.#leftBytes ?? this.#handedBytes);
+    // After a broken connection nobody knows, until the next sample.
+    return Number.isNaN(bytes) ? 0 : Math.max(0, bytes);
+  }
+
   /** When bytes crossed the line last, or this began; the clock's milliseconds. */
   get progressMs(): number {
     return this.#progressMs;

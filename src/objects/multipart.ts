@@ -418,8 +418,8 @@ function tooLarge(what: string, maxBytes: number): never {
 
 /**
  * What a part says of its object. The registry's driver sends parts of one size, a number of MiB, and the last
- * one with the rest in it, when the client has sent all and waits. A part that fills a chunk has others after
- * it but for the rarest of cases, in which the commit cuts it anew.
+ * one with the rest in it, when the client has sent all and waits. A first part that just fills a chunk may be
+ * all of its object, which then has to be one chunk.
  */
 function partHints(
   partNumber: number,
@@ -429,7 +429,7 @@ function partHints(
   if (lengthBytes === undefined) return { isLarge: partNumber > 1 };
   return {
     lengthBytes,
-    isLarge: partNumber > 1 || lengthBytes >= chunkSizeBytes,
+    isLarge: partNumber > 1 || lengthBytes > chunkSizeBytes,
     isTail: lengthBytes % MIB !== 0,
   };
 }

@@ -128,6 +128,26 @@ describe('who sends next', () => {
     expect(afterwards.get('copy')).toBeGreaterThan(1.5 * MIB);
   });
 
+  test('what nobody waits for is not heaped up in the kernel, what somebody waits for is handed over at once', async () => {
+    const uplink = new UplinkMeter(MIB, bench.clock, async () => 3 * MIB);
+    const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: bench.clock });
+    const turns: LineTurn[] = [];
+    const job = { bytes: 8 * MIB, isSuspect: false, start: (turn: LineTurn) => void turns.push(turn) };
+    scheduler.add(bench.source('a'), 'push', '', job);
+    await bench.settle();
+    for (let i = 0; i < 3; i += 1) {
+      turns[0]!.sent(MIB);
+      bench.clock.advance(300);
+      await bench.settle();
+    }
+    turns[0]!.sent(2 * MIB);
+    expect(turns[0]!.turn(PIECE_BYTES)).toBeInstanceOf(Promise);
+    scheduler.add(bench.source('b'), 'waited', '', job);
+    await bench.settle();
+    expect(turns[1]!.turn(PIECE_BYTES)).toBeUndefined();
+    scheduler.close();
+  });
+
   test('a small push does not stand behind a big one of the same class', async () => {
     const bucket = bench.source('a');
     for (let i = 0; i < 20; i += 1) bench.add(bucket, 'waited', 'big', `big ${i}`, 2 * MIB);
