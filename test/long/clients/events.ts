@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { killTree } from '../../support/tied.js';
+import { CLIENTS, type ClientName } from './clients.js';
 import type { ClientStack } from './client-stack.js';
 
 /** What happens in the middle of a transfer. */
 export interface StackEvent {
   readonly what: string;
   readonly zh: string;
+  /** Clients whose one command has to succeed. */
+  readonly goesOn?: { readonly push?: readonly ClientName[]; readonly pull?: readonly ClientName[] };
   /** Before the transfers; otherwise in the middle of them. */
   readonly isFromTheStart?: boolean;
   /** Resolves when everything runs again; what stays wrong is mended by `mend`, after the clients have ended. */
@@ -13,9 +16,12 @@ export interface StackEvent {
   mend?(stack: ClientStack): Promise<void>;
 }
 
+const ALL = { push: CLIENTS, pull: CLIENTS };
+
 const gitee = (seconds: number): StackEvent => ({
   what: `Gitee away for ${seconds} s`,
   zh: `Gitee 断开 ${seconds} 秒`,
+  goesOn: seconds <= 15 ? ALL : {},
   happen: async (stack) => {
     await stack.gitee.kill();
     await delay(seconds * 1000);
@@ -24,15 +30,17 @@ const gitee = (seconds: number): StackEvent => ({
 });
 
 export const EVENTS: Readonly<Record<string, StackEvent>> = {
-  nothing: { what: 'nothing', zh: '无', happen: async () => {} },
+  nothing: { what: 'nothing', zh: '无', goesOn: ALL, happen: async () => {} },
   'gateway-term': {
     what: 'gateway restarted (SIGTERM)',
     zh: '网关重启(SIGTERM)',
+    goesOn: { push: CLIENTS },
     happen: (stack) => stack.gateway.restart(),
   },
   'gateway-kill': {
     what: 'gateway killed (-9), started again',
     zh: '网关被强杀(-9)后启动',
+    goesOn: { push: CLIENTS },
     happen: async (stack) => {
       await stack.gateway.kill();
       await stack.gateway.start();
@@ -41,6 +49,7 @@ export const EVENTS: Readonly<Record<string, StackEvent>> = {
   'registry-term': {
     what: 'registry restarted (SIGTERM)',
     zh: '仓库重启(SIGTERM)',
+    goesOn: { push: ['docker', 'podman', 'buildah'], pull: ['docker'] },
     happen: async (stack) => {
       await stack.registry.child!.stop('SIGTERM', 40_000);
       await stack.registry.start();
@@ -49,6 +58,7 @@ export const EVENTS: Readonly<Record<string, StackEvent>> = {
   'registry-kill': {
     what: 'registry killed (-9), started again',
     zh: '仓库被强杀(-9)后启动',
+    goesOn: { push: ['docker', 'podman', 'buildah'], pull: ['docker'] },
     happen: async (stack) => {
       await stack.registry.kill();
       await stack.registry.start();
@@ -57,6 +67,7 @@ export const EVENTS: Readonly<Record<string, StackEvent>> = {
   'nginx-term': {
     what: 'Nginx restarted (SIGTERM)',
     zh: 'Nginx 重启(SIGTERM)',
+    goesOn: { push: ['docker'], pull: ['docker'] },
     happen: async (stack) => {
       await stack.nginx.stop();
       await stack.nginx.start();
@@ -65,6 +76,7 @@ export const EVENTS: Readonly<Record<string, StackEvent>> = {
   'nginx-kill': {
     what: 'Nginx killed (-9), started again',
     zh: 'Nginx 被强杀(-9)后启动',
+    goesOn: { push: ['docker'], pull: ['docker'] },
     happen: async (stack) => {
       killTree(stack.nginx.child!.pid);
       await stack.nginx.child!.exited;
@@ -74,6 +86,7 @@ export const EVENTS: Readonly<Record<string, StackEvent>> = {
   'nginx-reload': {
     what: 'Nginx reloaded',
     zh: 'Nginx 重新加载配置',
+    goesOn: ALL,
     happen: (stack) => stack.nginx.reload(),
   },
   'gitee-15': gitee(15),

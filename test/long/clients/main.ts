@@ -12,8 +12,8 @@ import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { CLIENTS, type ClientName } from './clients.js';
 import { EVENTS } from './events.js';
+import { faultOf } from './judgement.js';
 import { inOwnNamespaces } from './own-namespaces.js';
-import { verdictOf } from './stop-tables.js';
 import { measureStops, SIZES } from './stops.js';
 import { writeTables } from './documents.js';
 import { measureTolerance } from './tolerance.js';
@@ -61,11 +61,10 @@ if (directory !== undefined) {
       clients: chosen<ClientName>(values.client, CLIENTS),
       onOutcome: (outcome) => {
         keep('stops.jsonl')(outcome);
-        // Whatever happens in the middle: nothing hangs, the same command once more does it, and what is done is whole.
-        if (verdictOf(outcome).startsWith('**') || outcome.isWhole === false) {
-          process.stderr.write(`FAILED: ${JSON.stringify(outcome)}\n`);
-          process.exitCode = 1;
-        }
+        const fault = faultOf(outcome);
+        if (fault === undefined) return;
+        process.stderr.write(`FAILED: ${fault}: ${JSON.stringify(outcome)}\n`);
+        process.exitCode = 1;
       },
     });
   }

@@ -113,6 +113,8 @@ async function meet(options: Run): Promise<StopOutcome[]> {
   const { stack, programs, direction, size, run } = options;
   const event = EVENTS[options.event]!;
   const total = (direction === 'push' ? SIZES : PULLED)[size]!.reduce((sum, one) => sum + one, 0);
+  // Only what hangs is ended; five clients compress at the same time.
+  const timeoutSeconds = 600 + total / (2 * MIB);
   const sides = await Promise.all(
     options.clients.map(async (name) => {
       const line = await GatedLine.start({
@@ -134,7 +136,7 @@ async function meet(options: Run): Promise<StopOutcome[]> {
   if (event.isFromTheStart) await event.happen(stack);
   const ended = new Set<ClientName>();
   const sessions = sides.map(async ({ client, image, line }) => {
-    const session = await client[direction](image, { timeoutSeconds: 600 });
+    const session = await client[direction](image, { timeoutSeconds });
     ended.add(client.name);
     line.open();
     return session;
@@ -149,7 +151,7 @@ async function meet(options: Run): Promise<StopOutcome[]> {
     const session = first[index]!;
     if (event.mend && event === EVENTS['user-token'])
       await client.login(image.split('/')[0]!, stack.user.name, stack.user.token);
-    const again = session.code === 0 ? undefined : await client[direction](image, { timeoutSeconds: 600 });
+    const again = session.code === 0 ? undefined : await client[direction](image, { timeoutSeconds });
     const isDone = (again ?? session).code === 0;
     const isWhole = isDone && direction === 'push' ? await takes(programs, stack, image) : undefined;
     await client.forget(image);
