@@ -43,12 +43,17 @@ const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     words: /500/,
-    en: `The registry could not store or read; its own words for whatever the gateway answered. ${AGAIN.en}; if it stays, \`gitee-s3 status\` says why.`,
+    en: `The registry could not store or read (its own words for whatever the gateway answered): ${AGAIN.en}; if it stays, \`gitee-s3 status\` says why.`,
     zh: `仓库读写失败(网关的原因不会显示在此)。${AGAIN.zh};若一直如此,\`gitee-s3 status\` 会说明原因。`,
   },
   {
+    words: /upload unknown/,
+    en: `The upload that the client goes on with ended with the registry that had begun it: ${AGAIN.en}.`,
+    zh: `续传的上传已随之前的仓库进程结束。${AGAIN.zh}。`,
+  },
+  {
     words: /EOF|reset by peer|broken pipe|refused|closed/,
-    en: `The connection broke: Nginx or the registry was stopped. ${AGAIN.en}.`,
+    en: `The connection broke, since Nginx or the registry was stopped: ${AGAIN.en}.`,
     zh: `连接中断:Nginx 或仓库被停止。${AGAIN.zh}。`,
   },
 ];
