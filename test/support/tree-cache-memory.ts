@@ -1,6 +1,6 @@
 /**
  * A process of its own that fills a tree cache as a gateway does and prints what it then takes: `--expose-gc
- * tree-cache-memory.ts <bound in bytes> <trees>`. Prints JSON: growth of RssAnon in bytes.
+ * tree-cache-memory.ts <bound in bytes> <trees>`. Prints JSON: growth of RssAnon in bytes, without what is free in the heap.
  */
 import { readFileSync } from 'node:fs';
 import type { CatFile } from '../../src/gitee/git/cat-file.js';
@@ -9,9 +9,13 @@ import { ObjectStore } from '../../src/gitee/git/object-store.js';
 
 const [boundBytes, trees] = process.argv.slice(2).map(Number) as [number, number];
 
-const rssAnonBytes = () => {
+/** Without what V8 has free in its heap: it keeps that for whoever comes next, a third more with Node 24 than with 20. */
+const takenBytes = () => {
   for (let i = 0; i < 4; i += 1) global.gc!();
-  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
+  const rssAnonBytes =
+    Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
+  const { heapTotal, heapUsed } = process.memoryUsage();
+  return rssAnonBytes - (heapTotal - heapUsed);
 };
 
 let next: Buffer = Buffer.alloc(0);
@@ -34,9 +38,9 @@ async function fill(store: ObjectStore, from: number, to: number): Promise<void>
 
 // Code, tables and heap have their size before it is looked at.
 await fill(new ObjectStore('/nonexistent', catFile, 1 << 20), 0, 100_000);
-const before = rssAnonBytes();
+const before = takenBytes();
 const store = new ObjectStore('/nonexistent', catFile, boundBytes);
 await fill(store, 0, trees);
-const grownBytes = rssAnonBytes() - before;
+const grownBytes = takenBytes() - before;
 await store.readTree(objectId('tree', next));
 console.log(JSON.stringify({ grownBytes }));
