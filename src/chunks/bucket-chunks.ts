@@ -161,6 +161,7 @@ export class BucketChunks implements ChunksApi {
       clock,
       log,
       ...random,
+      isBackground: options.isBackground ?? false,
       onChange,
       onStored: (chunk) => this.#noteStored(chunk),
     });

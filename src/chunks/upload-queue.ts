@@ -72,6 +72,8 @@ export interface UploadQueueOptions {
   readonly log: Log;
   /** In [0, 1). */
   readonly random?: () => number;
+  /** Of a bucket whose writes are acknowledged before Gitee has them: its commits wait, nobody waits for them. */
+  readonly isBackground?: boolean;
   readonly onChange: () => void;
   /** Gitee has the chunk: it was sent now, or was there. Must not reject. */
   readonly onStored: (chunk: Chunk) => Promise<void>;
@@ -209,7 +211,8 @@ export class UploadQueue {
     if (task.running || this.#closed.signal.aborted) return;
     task.ticket?.cancel();
     const isWaited = task.waiters.size > 0;
-    const { cls, group } = isWaited ? { cls: 'waited' as const, group: task.waitedBy } : task.eager!;
+    const waitedCls: LineClass = this.options.isBackground ? 'background' : 'waited';
+    const { cls, group } = isWaited ? { cls: waitedCls, group: task.waitedBy } : task.eager!;
     task.ticket = this.options.line.scheduler.add(this.#source, cls, group, {
       bytes: task.chunk.sizeBytes,
       isSuspect: task.attempts > 0,

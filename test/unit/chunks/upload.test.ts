@@ -7,6 +7,34 @@ function chunkOf(extent: Extent): Chunk {
   return { oid: extent.oid, sizeBytes: extent.chunkLengthBytes, volume: 0 };
 }
 
+describe('a bucket whose writes are acknowledged before Gitee has them', () => {
+  let bench: ChunkBench;
+  beforeEach(async () => {
+    bench = await ChunkBench.start({ isBackground: true });
+  });
+  afterEach(() => bench.remove());
+
+  test('holds up no push of another bucket with a commit of its own', async () => {
+    bench.remote.gates.put.shut();
+    const copied: Chunk[] = [];
+    for (let seed = 1; seed <= 9; seed += 1) copied.push(chunkOf((await bench.put(bytesOf(seed, 700)))[0]!));
+    const committed = bench.chunks.ensureRemote(copied);
+    await until(() => bench.remote.gates.put.waiting > 0);
+    let isStarted = false;
+    bench.line.scheduler.add({ name: 'registry', isReady: () => true }, 'push', 'of an image', {
+      ...{ bytes: 700, isSuspect: false },
+      start: (turn) => {
+        isStarted = true;
+        turn.sent(700);
+        turn.end(true);
+      },
+    });
+    await until(() => isStarted);
+    bench.remote.gates.put.open();
+    await committed;
+  });
+});
+
 describe('uploading chunks', () => {
   let bench: ChunkBench;
   beforeEach(async () => {
