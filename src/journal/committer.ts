@@ -207,8 +207,11 @@ export class Committer {
       if (batch && !(await this.#land(batch, signal))) return;
       if (isDue) this.#takenMs = clock.nowMs();
       if (!batch) {
-        // What is pending stands behind an append that is being written, whose end rings, or can't land yet.
-        if (this.#source.heldCount === 0 && !this.#source.isReady) await this.#work.wait(APPEND_MS, signal);
+        // What is pending stands behind an append that is being written, whose end rings, or can't land yet. An
+        // undecided claim of which nothing is left to send makes a round due: it must not ask Gitee without a pause.
+        const pauseMs =
+          this.#source.heldCount === 0 ? APPEND_MS : this.deps.claims.undecided.length > 0 ? LOOK_MS : 0;
+        if (pauseMs > 0 && !this.#source.isReady) await this.#work.wait(pauseMs, signal);
         return;
       }
       this.#recovery.succeeded();
@@ -234,19 +237,24 @@ export class Committer {
 
   /** What is sent next: a batch that may land at any time goes before all others, just as it was. */
   async #nextBatch(isDue: boolean): Promise<Batch | undefined> {
-    const { claims, journal, timings } = this.deps;
+    const { claims, timings } = this.deps;
     for (const { seqs, floorSeq } of claims.undecided) {
-      let again = await batchOf(journal, seqs, floorSeq);
-      const doomed = again ? await this.#source.doomedOf(again) : [];
-      if (doomed.length > 0) {
-        await this.#recovery.setAsideDoomed(doomed);
-        again = await batchOf(journal, seqs, floorSeq);
-      }
+      const again = await this.#wholeAgain(seqs, floorSeq);
       if (again) return again;
     }
     const { batch, doomed } = await this.#source.take(this.#recovery.batchMax(timings.maxChanges), isDue);
     if (doomed.length > 0) await this.#recovery.setAsideDoomed(doomed);
     return batch;
+  }
+
+  /** What is pending of a claim. What rests on a change that was set aside since goes too, link by link. */
+  async #wholeAgain(seqs: SeqSet, floorSeq: number): Promise<Batch | undefined> {
+    for (;;) {
+      const again = await batchOf(this.deps.journal, seqs, floorSeq);
+      const doomed = again ? await this.#source.doomedOf(again) : [];
+      if (doomed.length === 0) return again;
+      await this.#recovery.setAsideDoomed(doomed);
+    }
   }
 
   #readySets(): ReadySets {

@@ -61,7 +61,8 @@ export class Closure {
         return [revisionLinkKey(what.repository, what.digest)];
       case 'tag-link': {
         if (record.sizeBytes > LINK_MAX_BYTES) return [];
-        const digest = digestOfLink(await this.#bytes(record));
+        const bytes = await this.#bytes(record);
+        const digest = bytes && digestOfLink(bytes);
         return digest === undefined ? [] : [revisionLinkKey(what.repository, digest)];
       }
       case undefined:
@@ -90,13 +91,16 @@ export class Closure {
     if (record.sizeBytes > MANIFEST_MAX_BYTES) return [];
     const known = this.#references.get(digest);
     if (known) return known;
-    const references = manifestReferences(await this.#bytes(record));
+    const bytes = await this.#bytes(record);
+    // Not remembered where they are lost: the same blob may be written again.
+    if (!bytes) return [];
+    const references = manifestReferences(bytes);
     if (references.length <= REMEMBERED_REFERENCES_MAX) this.#references.set(digest, references);
     return references;
   }
 
-  /** Nothing where its bytes are lost: what becomes of the change itself is then decided elsewhere. */
-  async #bytes(record: ObjectRecord): Promise<Uint8Array> {
+  /** undefined where its bytes are lost: what becomes of the change itself is then decided elsewhere. */
+  async #bytes(record: ObjectRecord): Promise<Uint8Array | undefined> {
     try {
       const body = await this.journal.bodies.open(record.body, record.sizeBytes);
       if (body.kind === 'plain') return body.bytes;
@@ -108,7 +112,7 @@ export class Closure {
       const isLost =
         (error instanceof ChunkError && (error.code === 'missing' || error.code === 'corrupt')) ||
         (error instanceof StorageError && error.code === 'corrupt');
-      if (isLost) return new Uint8Array(0);
+      if (isLost) return undefined;
       throw error;
     }
   }

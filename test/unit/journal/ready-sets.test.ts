@@ -1,4 +1,5 @@
 /** A tag waits for what it rests on, and for nothing else; and every commit is closed. */
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { until } from '../../support/child.js';
@@ -160,6 +161,61 @@ describe('a bucket of preset registry', () => {
     expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${good.digest}`);
     b.bucket.committer.flush();
     await until('nothing waits', () => b.state.status().pendingChanges === 0);
+  });
+
+  /** The next push is heard of no more, and meanwhile every copy of these bytes is lost. */
+  function losesWithNextPush(text: string): void {
+    b.remote.fail('push', new RemoteError('timeout', 'no answer in time'), 1);
+    b.remote.beforePush = async () => {
+      b.remote.beforePush = async () => {};
+      lose(text);
+    };
+  }
+  function lose(text: string): void {
+    for (const { oid } of b.chunks.cut(bytesOf(text))) {
+      b.chunks.local.delete(oid);
+      b.chunks.remote.delete(oid);
+    }
+  }
+
+  test('what is sent again after a lost answer goes without all that rests on what was set aside since', async () => {
+    losesWithNextPush(big('x'));
+    const tag = await pushImage(b, 'a', 'v1', [big('x'), 'small']);
+    await b.landed(tag.seq);
+    expect(await b.state.changeState(key(tagPath('a', 'v1')))).toMatchObject({ state: 'quarantined' });
+    await b.landed((await pushImage(b, 'b', 'v1', ['small'])).seq);
+    expect([...b.tree().keys()]).not.toContain(tagPath('a', 'v1'));
+  });
+
+  test('Gitee is not asked without a pause what became of a push of which nothing is left', async () => {
+    stickBytes(big('y'));
+    const stuckSeq = await b.put(blobPath(await putBlob(b, big('y'))), big('y'));
+    losesWithNextPush(big('x'));
+    await b.landed(await b.put(blobPath('00'), big('x')));
+    expect(b.state.status().quarantinedChanges).toBe(1);
+    const before = b.remote.calls.fetch;
+    expect(await wait(stuckSeq, 600)).toBe(false);
+    expect(b.remote.calls.fetch - before).toBeLessThan(10);
+    release();
+    await b.landed(stuckSeq);
+  });
+
+  test('a manifest whose bytes were lost is read anew when it is pushed again', async () => {
+    const layer = createHash('sha256').update(big('x')).digest('hex');
+    const manifest = { layers: [named(layer)] };
+    const text = JSON.stringify(manifest);
+    const path = blobPath(createHash('sha256').update(text).digest('hex'));
+    const lost = await b.put(path, text);
+    lose(text);
+    await b.landed(lost);
+    expect(await b.state.changeState(key(path))).toMatchObject({ state: 'quarantined' });
+    stickBytes(big('x'));
+    await putLayer(b, 'a', big('x'));
+    const tag = await putManifest(b, 'a', 'v1', manifest);
+    expect(await wait(tag.seq)).toBe(false);
+    expect([...b.tree().keys()]).not.toContain(tagPath('a', 'v1'));
+    release();
+    await b.landed(tag.seq);
   });
 
   test('what nobody waits for lands by its age, and goes on while something else is stuck', async () => {
