@@ -1,0 +1,148 @@
+/**
+ * Two gateways that write the same branch, and somebody by hand: writes, deletions, lost answers, kills at any step
+ * of a committer. Whatever happens, every acknowledged write of a key that one of them has to itself is there at the
+ * end, a key that both write has the last word of one of them, and both show what the branch has.
+ */
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { RemoteError } from '../../src/gitee/errors.js';
+import { JournalBucket, signal } from '../support/journal-bucket.js';
+
+const POINTS = [
+  'committer.batchClosed',
+  'committer.chunksRemote',
+  'committer.beforePush',
+  'committer.claimed',
+  'committer.afterLanded',
+  'committer.baseApplied',
+  'committer.overlayDropped',
+];
+const SHARED = ['s1', 's2'];
+
+interface Step {
+  readonly who: 0 | 1;
+  readonly what: 'put' | 'shared' | 'delete' | 'land' | 'lost' | 'refused' | 'kill' | 'restart' | 'by-hand';
+  readonly n: number;
+}
+
+const step: fc.Arbitrary<Step> = fc.record({
+  who: fc.constantFrom(0 as const, 1 as const),
+  what: fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom('put' as const, 'shared', 'land') },
+    { weight: 3, arbitrary: fc.constantFrom('delete' as const, 'lost', 'kill', 'by-hand') },
+    { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'restart') },
+  ),
+  n: fc.nat({ max: 60 }),
+});
+
+/** One of the gateways, and what it was told to keep. */
+class Writer {
+  readonly own = new Map<string, string>();
+  readonly shared = new Map<string, string>();
+  lastSeq = 0;
+  #writes = 0;
+
+  constructor(
+    readonly name: string,
+    readonly b: JournalBucket,
+  ) {}
+
+  async put(key: string, into: Map<string, string>, sizeBytes: number): Promise<void> {
+    const content = `${this.name} ${(this.#writes += 1)} `.padEnd(sizeBytes, 'x');
+    this.lastSeq = await this.b.put(key, content);
+    into.set(key, content);
+  }
+
+  async delete(key: string): Promise<void> {
+    this.lastSeq = await this.b.delete(key);
+    this.own.delete(key);
+  }
+
+  /** Dies at the point if the committer comes there, and starts again. */
+  async killAt(point: string): Promise<void> {
+    const { b } = this;
+    b.failpoints = {
+      hit: async (name) => {
+        if (name === point) throw new Error(`killed at ${name}`);
+      },
+    };
+    await b.state.waitLanded(this.lastSeq, { timeoutMs: 15, signal });
+    await b.kill();
+    b.failpoints = { hit: async () => {} };
+    await b.reopen();
+    b.bucket.start();
+  }
+
+  /** Everything lands, and the branch as it is then is known. */
+  async settle(): Promise<void> {
+    this.b.remote.heal();
+    await this.put(`${this.name}/end`, this.own, 5);
+    await this.b.landed(this.lastSeq);
+    expect(this.b.state.status()).toMatchObject({ pendingChanges: 0, quarantinedChanges: 0 });
+  }
+}
+
+async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: Map<string, string>) {
+  const w = writers[who]!;
+  const ownKey = `${w.name}/${n % 4}`;
+  switch (what) {
+    case 'put':
+      return w.put(ownKey, w.own, n * 4);
+    case 'shared':
+      return w.put(SHARED[n % 2]!, w.shared, n);
+    case 'delete':
+      return w.delete(ownKey);
+    case 'land':
+      return w.b.landed(w.lastSeq);
+    case 'lost':
+      return w.b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'asked for'));
+    case 'refused':
+      return w.b.remote.fail('push', new RemoteError('timeout', 'asked for'));
+    case 'kill':
+      return w.killAt(POINTS[n % POINTS.length]!);
+    case 'restart':
+      return w.b.restart();
+    case 'by-hand':
+      w.b.repository.foreignCommit({ [`hand-${n % 2}`]: `h${n}` });
+      byHand.set(`hand-${n % 2}`, `h${n}`);
+  }
+}
+
+test('two gateways and somebody by hand lose nothing of each other', async () => {
+  const runs = Number(process.env['PROPERTY_RUNS'] ?? 25);
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+      const a = await JournalBucket.open({ timings: { maxAgeMs: 3_000 } });
+      const b = await JournalBucket.open({ timings: { maxAgeMs: 3_000 } }, a.repository);
+      try {
+        await a.start();
+        await b.start();
+        const writers = [new Writer('a', a), new Writer('b', b)];
+        const byHand = new Map<string, string>();
+        for (const one of steps) await take(writers, one, byHand);
+        for (const writer of writers) await writer.settle();
+        for (const { b: bucket } of writers) await bucket.bucket.follower.followOnce(signal);
+
+        const tree = new Map(a.repository.texts());
+        for (const { b: bucket, own, name } of writers) {
+          for (const [key, content] of own) expect([key, await bucket.read(key)]).toEqual([key, content]);
+          const there = (await bucket.list()).filter((key) => key.startsWith(`${name}/`));
+          expect(there.sort()).toEqual([...own.keys()].sort());
+        }
+        for (const key of SHARED) {
+          const said = writers.map(({ shared }) => shared.get(key)).filter((text) => text !== undefined);
+          const read = await a.read(key);
+          expect(said.length === 0 ? read === undefined : said.includes(read!)).toBe(true);
+        }
+        for (const [file, content] of byHand) expect([file, tree.get(file)]).toEqual([file, content]);
+        expect(await a.list()).toEqual(await b.list());
+        for (const key of [...SHARED, ...byHand.keys()]) expect(await a.read(key)).toBe(await b.read(key));
+        for (const { b: bucket } of writers) expect(bucket.fatal).toEqual([]);
+      } finally {
+        await a.remove();
+        await b.remove();
+      }
+    }),
+    { numRuns: runs },
+  );
+});
