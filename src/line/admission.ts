@@ -19,7 +19,8 @@ const PIECE_SECONDS = 1.5;
 const MIB = 1024 * 1024;
 /** The smallest piece, where a chunk is not smaller. */
 const PIECE_MIN_BYTES = MIB;
-const BUDGET_PIECES_MIN = 2;
+/** So much is always let in, or an estimate that fell too low would see too little to rise again. */
+const BUDGET_PIECES_MIN = 4;
 /** A run of bytes of a body, as Node reads it. */
 const RUN_BYTES = 64 * 1024;
 /** What waits gets together so much of the line, a run at a time. */
