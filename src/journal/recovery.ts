@@ -35,7 +35,8 @@ const MISSING_TRIES = 3;
 
 export class Recovery {
   #failures = 0;
-  #missing = 0;
+  /** How often bytes of a change were missing, by its seq: what else lands meanwhile says nothing about it. */
+  readonly #missing = new Map<number, number>();
   /** Most changes of the next batch, while a refused change is searched for or a push was too large. */
   #narrowedTo: number | undefined;
 
@@ -51,11 +52,12 @@ export class Recovery {
 
   succeeded(): void {
     this.#failures = 0;
-    this.#missing = 0;
     // The refused change is in what follows: widen step by step, or each search would begin from the top.
     if (this.#narrowedTo !== undefined)
       this.#narrowedTo = this.#narrowedTo >= 5_000 ? undefined : this.#narrowedTo * 2;
-    if (this.deps.journal.pendingCount === 0) this.#narrowedTo = undefined;
+    if (this.deps.journal.pendingCount > 0) return;
+    this.#narrowedTo = undefined;
+    this.#missing.clear();
   }
 
   /**
@@ -106,9 +108,12 @@ export class Recovery {
   }
 
   async #missingBytes(error: RemoteError | ChangeFailed, entries: readonly JournalEntry[]): Promise<Verdict> {
-    this.#missing += 1;
-    if (this.#missing < MISSING_TRIES || entries.length === 0) return this.#later(error);
-    return this.#setAside(entries, error);
+    const gone = entries.filter(({ seq }) => {
+      const times = (this.#missing.get(seq) ?? 0) + 1;
+      this.#missing.set(seq, times);
+      return times >= MISSING_TRIES;
+    });
+    return gone.length === 0 ? this.#later(error) : this.#setAside(gone, error);
   }
 
   async #narrow(error: RemoteError, batch: Batch): Promise<Verdict> {
@@ -131,6 +136,7 @@ export class Recovery {
     const code = error instanceof RemoteError ? error.code : `chunk-${error.cause.code}`;
     for (const entry of entries) {
       await journal.quarantine(entry, { code, message: error.message });
+      this.#missing.delete(entry.seq);
       log.error('a change will never land and is quarantined; the rest goes on', {
         bucket,
         key: entry.key,
@@ -140,7 +146,6 @@ export class Recovery {
       });
     }
     this.#failures = 0;
-    this.#missing = 0;
     return { result: 'quarantined', waitMs: 0 };
   }
 

@@ -218,6 +218,21 @@ describe('a bucket of preset registry', () => {
     await b.landed(tag.seq);
   });
 
+  test('a change whose bytes are lost is set aside, however much else lands meanwhile', async () => {
+    const gone = b.chunks.cut(bytesOf(big('x')))[0]!.oid;
+    let tries = 0;
+    b.chunks.beforeUpload = async (chunks) => {
+      if (!chunks.some(({ oid }) => oid === gone)) return;
+      tries += 1;
+      // Between any two failures something lands.
+      if (tries < 20) await b.landed((await pushImage(b, 'small', `v${tries}`, [`s${tries}`])).seq);
+      throw new RemoteError('chunk-missing', 'neither here nor there', { oids: [gone] });
+    };
+    await b.landed((await pushImage(b, 'a', 'v1', [big('x')])).seq);
+    expect(await b.state.changeState(key(tagPath('a', 'v1')))).toMatchObject({ state: 'quarantined' });
+    expect(tries).toBe(3);
+  });
+
   test('what nobody waits for lands by its age, and goes on while something else is stuck', async () => {
     await b.remove();
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 100 } });
