@@ -179,7 +179,7 @@ export class BucketChunks implements ChunksApi {
     });
     this.#source = {
       name: options.bucket,
-      unsentBytes: () => this.#pinned.unsentBytes,
+      unsentBytes: () => this.#pinned.unsentBytes - this.#queue.refusedBytes,
       isStalled: () => this.#queue.isStalled,
       pausedBy: () => this.#queue.pausedBy,
       progressMs: () => this.#queue.storedMs,

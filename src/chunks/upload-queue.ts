@@ -93,9 +93,21 @@ export class UploadQueue {
   #restBegunMs = Number.NEGATIVE_INFINITY;
   #stored = 0;
   #storedMs: number | undefined;
+  /** Chunks that Gitee would not take when they were sent last, with their sizes; an entry per chunk on this disk. */
+  readonly #refused = new Map<Oid, number>();
 
   constructor(private readonly options: UploadQueueOptions) {
     this.#source = { name: options.bucket, isReady: () => this.#isReady() };
+  }
+
+  /** Unsent bytes that wait for no line: Gitee has refused them, and sending anything else would not help. */
+  get refusedBytes(): number {
+    let sum = 0;
+    for (const [oid, bytes] of this.#refused) {
+      if (this.options.pinned.isUnsent(oid)) sum += bytes;
+      else this.#refused.delete(oid);
+    }
+    return sum;
   }
 
   /** When an upload succeeded last. */
@@ -196,6 +208,7 @@ export class UploadQueue {
       ...{ seenStored: -1, waiters: new Set<Waiter>() },
     };
     this.#tasks.set(chunk.oid, task);
+    this.#refused.delete(chunk.oid);
     return task;
   }
 
@@ -313,6 +326,7 @@ export class UploadQueue {
       this.#retryLater(task, error, startedMs);
     } else {
       log.error('a chunk cannot be uploaded', { oid: task.chunk.oid, error });
+      this.#refused.set(task.chunk.oid, task.chunk.sizeBytes);
       this.#rejectAll(task, error);
       this.#drop(task);
     }
