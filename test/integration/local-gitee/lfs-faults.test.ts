@@ -74,6 +74,17 @@ describe('faults of Git LFS and of the API', () => {
     expect(await isThere(bytes)).toBe(true);
   });
 
+  it('lfs-upload-slow lets uploads share a line, 16 KiB at a time', async () => {
+    const pieces = 4;
+    const bodies = [randomBytes((pieces / 2) * 16 * 1024), randomBytes((pieces / 2) * 16 * 1024)];
+    await gitee.fault('lfs-upload-slow', { ms: 100 });
+    const startMs = performance.now();
+    expect(await Promise.all(bodies.map((bytes) => lfs.upload(bytes)))).toEqual([200, 200]);
+    // Never sooner than the line allows: the pauses between all pieces of both, less one of the timer's roundings.
+    expect(performance.now() - startMs).toBeGreaterThan((pieces - 2) * 100);
+    expect(await Promise.all(bodies.map(isThere))).toEqual([true, true]);
+  });
+
   it('lfs-download-status refuses a download and no upload', async () => {
     const bytes = randomBytes(100);
     await gitee.fault('lfs-download-status', { count: 1, status: 502 });
@@ -113,6 +124,18 @@ describe('faults of Git LFS and of the API', () => {
     const startedMs = Date.now();
     expect((await (await lfs.download(bytes)).arrayBuffer()).byteLength).toBe(bytes.length);
     expect(Date.now() - startedMs).toBeGreaterThanOrEqual(190);
+  });
+
+  it('lfs-no-range gives the whole object to whoever asks for a part', async () => {
+    const bytes = randomBytes(1_000);
+    await lfs.upload(bytes);
+    const part = async () => {
+      const answer = await lfs.download(bytes, { range: 'bytes=400-' });
+      return [answer.status, (await answer.arrayBuffer()).byteLength];
+    };
+    expect(await part()).toEqual([206, 600]);
+    await gitee.fault('lfs-no-range', { count: 1 });
+    expect(await part()).toEqual([200, 1_000]);
   });
 
   it('lfs-link-expired refuses a link that another batch gives anew', async () => {

@@ -538,10 +538,13 @@ describe('bad input', () => {
       await gitee.fault('git-stall-receive-pack', { match: { repo: 'acme/files' } });
       const seen = new Set<string>();
       await wire.send({ method: 'PUT', path: '/files/pushed', body: 'x' });
-      await until('git pushes', async () => {
+      await until('the push is under way', async () => {
         for (const line of await argumentsBelow(gateway.child!.pid)) seen.add(line);
-        return [...seen].some((line) => /git-remote-http|remote-https?/.test(line));
+        const { faults } = await gitee.stats();
+        return faults.some(({ name, hits }) => name === 'git-stall-receive-pack' && hits > 0);
       });
+      for (const line of await argumentsBelow(gateway.child!.pid)) seen.add(line);
+      expect([...seen].join('\n')).toContain('git');
       await gitee.clearFaults();
       await wire.send({ method: 'DELETE', path: '/files/pushed' });
       await bucket.landed();
