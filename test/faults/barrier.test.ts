@@ -47,7 +47,7 @@ describe('a push while Gitee fails', () => {
   test('answer lost after the push was applied: the push succeeds and nothing is done twice', async () => {
     const one = await image();
     const before = await stack.commits('acme/images');
-    await stack.gitee.fault('git-lose-after-accept', { count: 1 });
+    await stack.gitee.passingFault('git-lose-after-accept', 1);
     expect(await push(one, registry.address, 'a/lost:v1')).toMatchObject({ code: 0 });
     expect((await stack.commits('acme/images')) - before).toBeLessThanOrEqual(2);
     expect(await pulled('a/lost:v1')).toBe(one.manifestDigest);
@@ -55,16 +55,16 @@ describe('a push while Gitee fails', () => {
 
   test('the branch moves before each push: both changes stand', async () => {
     const one = await image();
-    await stack.gitee.fault('git-move-branch-before-push', { count: 1 });
+    await stack.gitee.passingFault('git-move-branch-before-push', 1);
     expect(await push(one, registry.address, 'a/moved:v1')).toMatchObject({ code: 0 });
     expect(await pulled('a/moved:v1')).toBe(one.manifestDigest);
   });
 
   test('uploads cut, garbage and 5xx are tried again', async () => {
     const one = await image();
-    await stack.gitee.fault('lfs-upload-cut', { count: 1, afterBytes: 1000 });
-    await stack.gitee.fault('lfs-batch-garbage', { count: 1 });
-    await stack.gitee.fault('git-refuse-push', { count: 1, status: 502 });
+    await stack.gitee.passingFault('lfs-upload-cut', 1, { afterBytes: 1000 });
+    await stack.gitee.passingFault('lfs-batch-garbage', 1);
+    await stack.gitee.passingFault('git-refuse-push', 1, { status: 502 });
     expect(await push(one, registry.address, 'a/cut:v1')).toMatchObject({ code: 0 });
     expect(await pulled('a/cut:v1')).toBe(one.manifestDigest);
   });

@@ -19,10 +19,10 @@ export interface LocalGiteeOptions {
   readonly behind?: { readonly ports: readonly [number, number]; readonly urls: readonly [string, string] };
 }
 
-/** Names of docs/local-gitee.md, with the options that stand there. */
+/** Names of docs/local-gitee.md, with the options that stand there but for `count`: see `passingFault`. */
 export interface FaultOptions {
   readonly match?: { readonly repo?: string; readonly oid?: string };
-  readonly count?: number;
+  readonly count?: never;
   readonly afterBytes?: number;
   readonly ms?: number;
   readonly status?: number;
@@ -71,7 +71,14 @@ export interface RunningLocalGitee {
   readonly dataDir: string;
   /** What it wrote to standard error. */
   readonly logFile: string;
+  /** Goes wrong for all that it meets, until it is cleared: what a test that expects a failure asks for. */
   fault(name: string, options?: FaultOptions): Promise<void>;
+  /**
+   * Goes wrong for so many requests and then no more: only for what must get through in spite of it. Nobody can count
+   * on a failure with it, since clients repeat by themselves what they were not told of: git's libcurl and Go's HTTP
+   * client send a request again where a kept connection ends before a byte of the answer, SDKs and tools after a 5xx.
+   */
+  passingFault(name: string, count: number, options?: FaultOptions): Promise<void>;
   clearFaults(): Promise<void>;
   stats(): Promise<LocalGiteeStats>;
   /** POST /_local/<path>. Throws with the answer's text if it is no 2xx. */
@@ -153,6 +160,9 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
     logFile,
     fault: async (name, faultOptions = {}) => {
       await call('POST', 'faults', { name, ...faultOptions });
+    },
+    passingFault: async (name, count, faultOptions = {}) => {
+      await call('POST', 'faults', { name, ...faultOptions, count });
     },
     clearFaults: async () => {
       await call('DELETE', 'faults');

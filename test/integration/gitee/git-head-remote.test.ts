@@ -21,7 +21,7 @@ import { collect, landed, put } from '../../contract/head-remote.js';
 import { until } from '../../support/child.js';
 import { startGitHeadRemote } from '../../support/git-head-remote.js';
 import { git, GitServerRepository } from '../../support/git-server-repository.js';
-import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
+import { startLocalGitee, type FaultOptions, type RunningLocalGitee } from '../../support/local-gitee.js';
 
 let gitee: RunningLocalGitee;
 let made = 0;
@@ -68,8 +68,11 @@ afterEach(async () => {
   await remove();
 });
 
-const fault = (name: string, options: Record<string, unknown> = {}) =>
+const fault = (name: string, options: FaultOptions = {}) =>
   gitee.fault(name, { match: { repo: `acme/${repo}` }, ...options });
+
+const passingFault = (name: string, count: number) =>
+  gitee.passingFault(name, count, { match: { repo: `acme/${repo}` } });
 
 const push = (expectedHead: CommitId | null, edits: PathEdit[], signal?: AbortSignal) =>
   remote.push(
@@ -123,7 +126,7 @@ describe('a push that lands', () => {
 
   test('though its answer is lost is found on the branch', async () => {
     const old = await base();
-    await fault('git-lose-after-accept', { count: 1 });
+    await passingFault('git-lose-after-accept', 1);
     const head = landed(await push(old, [put('b', '2')]));
     expect(await server.head()).toBe(head);
     expect(remote.knownHead()).toBe(head);
@@ -138,7 +141,7 @@ describe('a push that lands', () => {
   test('though its connection is cut: it is sent once more', async () => {
     const old = await base();
     // The push and the first look at the branch.
-    await fault('git-cut-mid-body', { count: 2 });
+    await passingFault('git-cut-mid-body', 2);
     expect(landed(await push(old, [put('b', 'x'.repeat(4000))]))).toBe(await server.head());
   });
 
@@ -149,13 +152,13 @@ describe('a push that lands', () => {
     const head = landed(await push(old, [edit]));
     expect(Buffer.from((await remote.readFile(head, 'large' as TreePath))!).equals(content)).toBe(true);
     await git(server.directory, ['fsck', '--strict', '--full']);
-    await fault('git-refuse-push', { count: 1, status: 403, text: 'Access denied' });
+    await fault('git-refuse-push', { status: 403, text: 'Access denied' });
     expect((await failure(push(head, [{ ...edit, path: 'again' as TreePath }]))).code).toBe('forbidden');
   });
 
   test('though its answer is lost, and the branch has gone on since', async () => {
     const old = await base();
-    await fault('git-lose-after-accept', { count: 1 });
+    await passingFault('git-lose-after-accept', 1);
     const seen: CommitId[] = [];
     await restart({
       failpoints: {
@@ -188,10 +191,11 @@ describe('a push that lands', () => {
 describe('a push that does not land', () => {
   test('because the branch moved before it tells the new head', async () => {
     const old = await base();
-    await fault('git-move-branch-before-push', { count: 1, branch: 'master' });
+    await fault('git-move-branch-before-push', { branch: 'master' });
     const result = await push(old, [put('b', '2')]);
     expect(result).toEqual({ kind: 'moved', head: await server.head() });
     const theirs = result.head!;
+    await gitee.clearFaults();
     const head = landed(await push(theirs, [put('b', '2')]));
     expect(await remote.isAncestor(theirs, head)).toBe(true);
   });
@@ -207,8 +211,8 @@ describe('a push that does not land', () => {
   });
 
   const refusals: [string, RemoteCause, () => Promise<unknown>][] = [
-    ['a hook without a known reason', 'refused', () => fault('git-hook-refuse', { count: 1 })],
-    ['e-mail privacy', 'identity-refused', () => fault('git-ge007', { count: 1 })],
+    ['a hook without a known reason', 'refused', () => fault('git-hook-refuse')],
+    ['e-mail privacy', 'identity-refused', () => fault('git-ge007')],
     [
       'a full repository',
       'quota-full',
@@ -295,7 +299,7 @@ describe('a push that does not land', () => {
 
   test('and whose branch cannot be read afterwards has an unknown outcome', async () => {
     const old = await base();
-    await fault('git-lose-after-accept', { count: 1 });
+    await fault('git-lose-after-accept');
     await restart({
       failpoints: {
         hit: async (name) => {
@@ -603,16 +607,18 @@ describe('the local repository', () => {
       clock: { ...systemClock, nowMs: () => nowMs, sleep: systemClock.sleep.bind(systemClock) },
     });
     const old = await base();
-    await fault('git-hook-refuse', { count: 1 });
+    await fault('git-hook-refuse');
     await failure(push(old, [put('b', '2')]));
     expect(await packs()).toHaveLength(1);
-    await fault('git-stall-receive-pack', { count: 1 });
+    await gitee.clearFaults();
+    await fault('git-stall-receive-pack');
     const stop = new AbortController();
     const stopped = push(old, [put('b', '3')], stop.signal);
     stopped.catch(() => {});
     await until('a push hangs', async () => (await gitee.stats()).heldConnections > 0);
     stop.abort(new Error('shutdown'));
     await expect(stopped).rejects.toThrow('shutdown');
+    await gitee.clearFaults();
     expect(await packs()).toHaveLength(2);
     await remote.maintain();
     await remote.maintained();

@@ -69,17 +69,18 @@ describe('faults of git', () => {
   it('git-cut-mid-body cuts a push before it is applied, and the answer to a fetch', async () => {
     await commit(randomBytes(1_000_000));
     const before = await remoteHead();
-    await gitee.fault('git-cut-mid-body', { count: 1, afterBytes: 5000 });
+    await gitee.fault('git-cut-mid-body', { afterBytes: 5000 });
     expect((await push()).code).not.toBe(0);
     expect(await remoteHead()).toBe(before);
+    await gitee.clearFaults();
     expect((await push()).code).toBe(0);
-    await gitee.fault('git-cut-mid-body', { count: 2, afterBytes: 50 });
+    await gitee.fault('git-cut-mid-body', { afterBytes: 50 });
     expect((await client.try('clone', `${gitee.url}/acme/images.git`, 'cut')).code).not.toBe(0);
   });
 
   it('git-lose-after-accept applies the push and cuts the answer', async () => {
     await commit();
-    await gitee.fault('git-lose-after-accept', { count: 1 });
+    await gitee.fault('git-lose-after-accept');
     expect((await push()).code).not.toBe(0);
     await until('the push has landed', async () => (await remoteHead()) === (await head()));
   });
@@ -87,10 +88,11 @@ describe('faults of git', () => {
   it('git-move-branch-before-push lets somebody else be faster', async () => {
     await commit();
     const before = await remoteHead();
-    await gitee.fault('git-move-branch-before-push', { count: 1 });
+    await gitee.fault('git-move-branch-before-push');
     const pushed = await push();
     expect(pushed.code).not.toBe(0);
     expect(pushed.stdout).toMatch(/^!\s+refs\/heads\/master:refs\/heads\/master\s+\[remote rejected\]/m);
+    await gitee.clearFaults();
     await client.git('fetch', '-q', 'origin');
     expect(await client.git('rev-parse', 'FETCH_HEAD^')).toBe(before);
     await client.git('rebase', '-q', 'FETCH_HEAD');
@@ -98,7 +100,7 @@ describe('faults of git', () => {
   });
 
   it('git-garbage answers 200 with a login page', async () => {
-    await gitee.fault('git-garbage', { count: 1 });
+    await gitee.fault('git-garbage');
     expect((await client.try('fetch', 'origin')).stderr).toMatch(
       /not valid|unexpected|not a git repository|not found/,
     );
@@ -106,19 +108,21 @@ describe('faults of git', () => {
 
   it('git-hook-refuse refuses with the given text', async () => {
     await commit();
-    await gitee.fault('git-hook-refuse', { count: 1, text: 'error: commit message does not match' });
+    await gitee.fault('git-hook-refuse', { text: 'error: commit message does not match' });
     const pushed = await push();
     expect(pushed.stderr).toContain('remote: error: commit message does not match');
     expect(pushed.stdout).toContain('(pre-receive hook declined)');
+    await gitee.clearFaults();
     expect((await push()).code).toBe(0);
   });
 
   it('git-ge007 refuses the e-mail address as Gitee does', async () => {
     await commit();
-    await gitee.fault('git-ge007', { count: 1 });
+    await gitee.fault('git-ge007');
     const pushed = await push();
     expect(pushed.stderr).toContain('remote: error: GE007: Your push would publish a private email address.');
     expect(pushed.stderr).toContain('hook declined to update refs/heads/master');
+    await gitee.clearFaults();
     expect((await push()).code).toBe(0);
   });
 });

@@ -37,14 +37,15 @@ describe('faults of Git LFS and of the API', () => {
   });
 
   it('lfs-batch-status answers batches with a status and the time to wait', async () => {
-    await gitee.fault('lfs-batch-status', { count: 1, status: 503, retryAfterSeconds: 7 });
+    await gitee.fault('lfs-batch-status', { status: 503, retryAfterSeconds: 7 });
     const answer = await lfs.batch('download', []);
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '7']);
+    await gitee.clearFaults();
     expect((await lfs.batch('download', [])).status).toBe(200);
   });
 
   it('lfs-batch-garbage answers batches with a login page', async () => {
-    await gitee.fault('lfs-batch-garbage', { count: 1 });
+    await gitee.fault('lfs-batch-garbage');
     expect(await lfs.batch('download', [])).toMatchObject({
       status: 200,
       text: expect.stringContaining('<title>Sign in'),
@@ -61,15 +62,16 @@ describe('faults of Git LFS and of the API', () => {
 
   it('lfs-upload-cut breaks the line after so many bytes and keeps nothing', async () => {
     const bytes = randomBytes(1_000_000);
-    await gitee.fault('lfs-upload-cut', { count: 1, afterBytes: 1000 });
+    await gitee.fault('lfs-upload-cut', { afterBytes: 1000 });
     await expect(lfs.upload(bytes)).rejects.toThrow();
     expect(await isThere(bytes)).toBe(false);
+    await gitee.clearFaults();
     expect(await lfs.upload(bytes)).toBe(200);
   });
 
   it('lfs-upload-lose-after-accept keeps the object and cuts the answer', async () => {
     const bytes = randomBytes(1000);
-    await gitee.fault('lfs-upload-lose-after-accept', { count: 1 });
+    await gitee.fault('lfs-upload-lose-after-accept');
     await expect(lfs.upload(bytes)).rejects.toThrow();
     expect(await isThere(bytes)).toBe(true);
   });
@@ -87,16 +89,17 @@ describe('faults of Git LFS and of the API', () => {
 
   it('lfs-download-status refuses a download and no upload', async () => {
     const bytes = randomBytes(100);
-    await gitee.fault('lfs-download-status', { count: 1, status: 502 });
+    await gitee.fault('lfs-download-status', { status: 502 });
     expect(await lfs.upload(bytes)).toBe(200);
     expect((await lfs.download(bytes)).status).toBe(502);
+    await gitee.clearFaults();
     expect((await lfs.download(bytes)).status).toBe(200);
   });
 
   it('lfs-download-cut ends the body early', async () => {
     const bytes = randomBytes(1_000_000);
     await lfs.upload(bytes);
-    await gitee.fault('lfs-download-cut', { count: 1, afterBytes: 300_000 });
+    await gitee.fault('lfs-download-cut', { afterBytes: 300_000 });
     const answer = await lfs.download(bytes);
     expect(answer.headers.get('content-length')).toBe('1000000');
     let receivedBytes = 0;
@@ -110,7 +113,7 @@ describe('faults of Git LFS and of the API', () => {
   it('lfs-download-corrupt changes one bit', async () => {
     const bytes = randomBytes(1_000_000);
     await lfs.upload(bytes);
-    await gitee.fault('lfs-download-corrupt', { count: 1, afterBytes: 700_000 });
+    await gitee.fault('lfs-download-corrupt', { afterBytes: 700_000 });
     const got = Buffer.from(await (await lfs.download(bytes)).arrayBuffer());
     expect(got[700_000]! ^ bytes[700_000]!).toBe(1);
     got[700_000] = bytes[700_000]!;
@@ -120,7 +123,7 @@ describe('faults of Git LFS and of the API', () => {
   it('lfs-download-slow waits before every 16 KiB', async () => {
     const bytes = randomBytes(64 * 1024);
     await lfs.upload(bytes);
-    await gitee.fault('lfs-download-slow', { count: 1, ms: 50 });
+    await gitee.fault('lfs-download-slow', { ms: 50 });
     const startedMs = Date.now();
     expect((await (await lfs.download(bytes)).arrayBuffer()).byteLength).toBe(bytes.length);
     expect(Date.now() - startedMs).toBeGreaterThanOrEqual(190);
@@ -134,15 +137,16 @@ describe('faults of Git LFS and of the API', () => {
       return [answer.status, (await answer.arrayBuffer()).byteLength];
     };
     expect(await part()).toEqual([206, 600]);
-    await gitee.fault('lfs-no-range', { count: 1 });
+    await gitee.fault('lfs-no-range');
     expect(await part()).toEqual([200, 1_000]);
   });
 
   it('lfs-link-expired refuses a link that another batch gives anew', async () => {
     const bytes = randomBytes(100);
     await lfs.upload(bytes);
-    await gitee.fault('lfs-link-expired', { count: 1 });
+    await gitee.fault('lfs-link-expired');
     expect((await lfs.download(bytes)).status).toBe(403);
+    await gitee.clearFaults();
     expect((await lfs.download(bytes)).status).toBe(200);
   });
 
@@ -158,32 +162,34 @@ describe('faults of Git LFS and of the API', () => {
   it('lfs-no-verify leaves the verify action out', async () => {
     const actions = async () =>
       Object.keys((await lfs.batch('upload', [object(randomBytes(9))])).objects[0]!.actions!);
-    await gitee.fault('lfs-no-verify', { count: 1 });
+    await gitee.fault('lfs-no-verify');
     expect(await actions()).toEqual(['upload']);
+    await gitee.clearFaults();
     expect(await actions()).toEqual(['upload', 'verify']);
   });
 
   it('lfs-present-with-download-action offers a download where nothing is to be uploaded', async () => {
     const bytes = randomBytes(100);
     await lfs.upload(bytes);
-    await gitee.fault('lfs-present-with-download-action', { count: 1 });
+    await gitee.fault('lfs-present-with-download-action');
     const actions = (await lfs.batch('upload', [object(bytes)])).objects[0]!.actions!;
     expect(Object.keys(actions)).toEqual(['download']);
   });
 
   it('lfs-forget takes an object, confirms it, and does not have it', async () => {
     const bytes = randomBytes(100);
-    await gitee.fault('lfs-forget', { count: 1 });
+    await gitee.fault('lfs-forget');
     expect(await lfs.upload(bytes)).toBe(200);
     expect((await lfs.post('verify', object(bytes))).status).toBe(200);
     expect(await isThere(bytes)).toBe(false);
+    await gitee.clearFaults();
     expect(await lfs.upload(bytes)).toBe(200);
     expect(await isThere(bytes)).toBe(true);
   });
 
   it('lfs-chunked-header asks for a chunked upload and takes it', async () => {
     const bytes = randomBytes(100_000);
-    await gitee.fault('lfs-chunked-header', { count: 1 });
+    await gitee.fault('lfs-chunked-header');
     const link = await lfs.link('upload', bytes);
     expect(link.header['Transfer-Encoding']).toBe('chunked');
     const { 'Transfer-Encoding': _, ...headers } = link.header;
@@ -206,8 +212,9 @@ describe('faults of Git LFS and of the API', () => {
     });
 
   it('api-status answers the API with a status', async () => {
-    await gitee.fault('api-status', { count: 1, status: 502 });
+    await gitee.fault('api-status', { status: 502 });
     expect((await user()).status).toBe(502);
+    await gitee.clearFaults();
     expect((await user()).status).toBe(200);
   });
 
@@ -224,10 +231,11 @@ describe('faults of Git LFS and of the API', () => {
   });
 
   it('rate-limit answers API and batch with 429 and the time to wait', async () => {
-    await gitee.fault('rate-limit', { count: 2, retryAfterSeconds: 3 });
+    await gitee.fault('rate-limit', { retryAfterSeconds: 3 });
     const [api, batch] = [await user(), await lfs.batch('download', [])];
     expect([api.status, api.headers.get('retry-after')]).toEqual([429, '3']);
     expect([batch.status, batch.headers.get('retry-after')]).toEqual([429, '3']);
+    await gitee.clearFaults();
     expect((await user()).status).toBe(200);
   });
 });

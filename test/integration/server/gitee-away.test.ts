@@ -143,8 +143,8 @@ test('a new read waits out a fault of some seconds', async () => {
 });
 
 test('429 now and then is waited out', async () => {
-  await gitee.fault('lfs-batch-status', { status: 429, count: 1, retryAfterSeconds: 1 });
-  await gitee.fault('lfs-download-status', { status: 429, count: 1, retryAfterSeconds: 1 });
+  await gitee.passingFault('lfs-batch-status', 1, { status: 429, retryAfterSeconds: 1 });
+  await gitee.passingFault('lfs-download-status', 1, { status: 429, retryAfterSeconds: 1 });
   expect(await isRight('small-4', await get('small-4'))).toBe(true);
 });
 
@@ -157,7 +157,7 @@ test.each([
     await forgetAll();
     const before = await downloaded();
     // Each of the first chunks comes to its half.
-    await gitee.fault('lfs-download-cut', { count: 3, afterBytes: 2 * MiB });
+    await gitee.passingFault('lfs-download-cut', 3, { afterBytes: 2 * MiB });
     const answer = await get('large');
     const [first] = (await new Promise<Buffer[]>((resolve) => {
       answer.once('readable', () => resolve([answer.read() as Buffer]));
