@@ -46,6 +46,15 @@ export class PushAnswer {
   #words = '';
   #fatal = '';
   #began = false;
+  #isWhole = false;
+
+  /**
+   * The report has come to its end. Hooks that run after a push, and the server's own packing
+   * (`receive.autogc`), come before the end of the answer and can take minutes: they decide nothing any more.
+   */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
 
   /** `ok`, or why the pack could not be taken; undefined where the report has not come. */
   get unpack(): string | undefined {
@@ -69,6 +78,8 @@ export class PushAnswer {
   /** @throws NotGitError */
   push(bytes: Buffer): void {
     for (const item of this.#outer.push(bytes)) {
+      // Without side-band the report's own end; with it that of the whole answer.
+      if (item.kind === 'flush') this.#isWhole ||= this.#began;
       if (item.kind !== 'data' || item.data.length === 0) continue;
       const band = item.data[0]!;
       if (band === 1) this.#readReport(item.data.subarray(1));
@@ -80,7 +91,10 @@ export class PushAnswer {
   }
 
   #readReport(bytes: Buffer): void {
-    for (const item of this.#report.push(bytes)) if (item.kind === 'data') this.#line(item.data);
+    for (const item of this.#report.push(bytes)) {
+      if (item.kind === 'data') this.#line(item.data);
+      else if (item.kind === 'flush') this.#isWhole ||= this.#began;
+    }
   }
 
   #line(data: Buffer): void {

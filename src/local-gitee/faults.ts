@@ -8,6 +8,7 @@ export const FAULT_NAMES = [
   'git-stall-receive-pack',
   'git-cut-mid-body',
   'git-lose-after-accept',
+  'git-slow-after-push',
   'git-move-branch-before-push',
   'git-garbage',
   'git-hook-refuse',

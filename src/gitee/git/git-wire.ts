@@ -158,7 +158,7 @@ export class GitWire {
         return refused(refusal, !isDecided && (isWhole || meter.isWhole));
       }
       this.#expectType(answer, RECEIVE_PACK_RESULT, what);
-      for await (const bytes of inflated(answer)) report.push(bytes);
+      await readReport(inflated(answer), report, this.#ref);
     } catch (e) {
       o.signal?.throwIfAborted();
       if (e instanceof NotGitError) error = notGit(this.context, e.message);
@@ -294,6 +294,22 @@ async function* joined(lead: Buffer, rest: Readable): AsyncGenerator<Buffer> {
     yield* rest as AsyncIterable<Buffer>;
   } finally {
     rest.destroy();
+  }
+}
+
+/**
+ * Reads to the end of the report, of an accepted push; of any other one to the end of the answer, whose last words
+ * may say why. What comes behind an accepted one is read by itself, within the bounds of the call, so that the
+ * connection can be used again: nobody waits for what the server does afterwards.
+ */
+async function readReport(body: AsyncGenerator<Buffer>, report: PushAnswer, ref: string): Promise<void> {
+  for (let next = await body.next(); !next.done; next = await body.next()) {
+    report.push(next.value);
+    if (!report.isWhole || !report.of(ref)?.accepted) continue;
+    void (async () => {
+      for await (const bytes of body) void bytes;
+    })().catch(() => {});
+    return;
   }
 }
 

@@ -140,6 +140,7 @@ export class GitHttp {
     const refuse = this.faults.take('git-hook-refuse', { repo });
     const ge007 = this.faults.take('git-ge007', { repo });
     const lost = this.faults.take('git-lose-after-accept', { repo });
+    const slow = this.faults.take('git-slow-after-push', { repo });
     const refs = this.#protectedRefs(repository, identity);
     const { limits } = repository;
     try {
@@ -161,6 +162,7 @@ export class GitHttp {
           LOCAL_GITEE_SITE: this.options.publicUrl(),
           LOCAL_GITEE_REPO: repo,
           LOCAL_GITEE_REPORT: report,
+          LOCAL_GITEE_WORK_SECONDS: slow ? String((slow.ms ?? 10_000) / 1000) : '',
           LOCAL_GITEE_TRACE: randomBytes(4).toString('hex'),
           LOCAL_GITEE_REVIEW_ID: identity.kind === 'account' ? String(identity.account.id) : '0',
           LOCAL_GITEE_NODE: process.execPath,

@@ -7,6 +7,7 @@
  * LOCAL_GITEE_REFUSE_TEXT                       refuse with this text
  * LOCAL_GITEE_SITE, LOCAL_GITEE_REPO            for the links in the texts
  * LOCAL_GITEE_REPORT                            file that post-receive writes the moved refs to
+ * LOCAL_GITEE_WORK_SECONDS                      how long post-receive has work, empty for none
  * LOCAL_GITEE_REVIEW_ID, LOCAL_GITEE_NODE       for proc-receive
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -65,6 +66,7 @@ exit 0
 
 const POST_RECEIVE = `#!/bin/sh
 cat >"$LOCAL_GITEE_REPORT"
+if [ -n "$LOCAL_GITEE_WORK_SECONDS" ]; then exec sleep "$LOCAL_GITEE_WORK_SECONDS"; fi
 `;
 
 /** Gitee's e-mail privacy. An update hook, since git then says "hook declined" as Gitee does. */

@@ -132,6 +132,20 @@ describe('a push that lands', () => {
     expect(remote.knownHead()).toBe(head);
   });
 
+  test('while the server goes on with work of its own: what it reported is enough', async () => {
+    const old = await base();
+    const ended = async () => (await gitee.stats()).repositories[`acme/${repo}`]!.pushes;
+    const before = await ended();
+    await fault('git-slow-after-push', { count: 1, ms: 3_000 });
+    const head = landed(await push(old, [put('b', '2')]));
+    expect(await server.head()).toBe(head);
+    expect(await ended()).toBe(before);
+    // The connection is left to the answer, and others go on meanwhile.
+    expect(landed(await push(head, [put('b', '3')]))).toBe(await server.head());
+    expect(await ended()).toBe(before + 1);
+    await until('the slow one ends too', async () => (await ended()) === before + 2);
+  });
+
   test('though every answer is lost', async () => {
     const old = await base();
     await fault('git-lose-after-accept');

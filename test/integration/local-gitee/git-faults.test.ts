@@ -85,6 +85,18 @@ describe('faults of git', () => {
     await until('the push has landed', async () => (await remoteHead()) === (await head()));
   });
 
+  it('git-slow-after-push applies the push and reports it, the answer ends later', async () => {
+    await commit();
+    const ended = async () => (await gitee.stats()).repositories['acme/images']!.pushes;
+    const before = await ended();
+    await gitee.fault('git-slow-after-push', { count: 1, ms: 2_000 });
+    const pushed = push();
+    await until('the push has landed', async () => (await remoteHead()) === (await head()));
+    expect(await ended()).toBe(before);
+    expect((await pushed).code).toBe(0);
+    expect(await ended()).toBe(before + 1);
+  });
+
   it('git-move-branch-before-push lets somebody else be faster', async () => {
     await commit();
     const before = await remoteHead();

@@ -113,6 +113,28 @@ describe('a push', () => {
     }
   });
 
+  test('is decided by the end of its report, whatever the server says behind it', () => {
+    const ok = Buffer.concat([packet('unpack ok\n'), packet('ok refs/heads/main\n'), FLUSH]);
+    const answer = new PushAnswer();
+    answer.push(band(2, 'Powered by GITEE\n'));
+    answer.push(band(1, ok.subarray(0, -1)));
+    expect(answer.isWhole).toBe(false);
+    answer.push(band(1, ok.subarray(-1)));
+    expect(answer.isWhole).toBe(true);
+    answer.push(band(2, 'Auto packing the repository\n'));
+    answer.push(FLUSH);
+    expect(answer.of('refs/heads/main')).toEqual({ accepted: true, reason: '' });
+
+    const bare = new PushAnswer();
+    bare.push(ok.subarray(0, -4));
+    expect(bare.isWhole).toBe(false);
+    bare.push(FLUSH);
+    expect(bare.isWhole).toBe(true);
+    const empty = new PushAnswer();
+    empty.push(FLUSH);
+    expect(empty.isWhole).toBe(false);
+  });
+
   test('is reported without a side-band by a server that has none', () => {
     const answer = read(Buffer.concat([packet('unpack ok\n'), packet('ok refs/heads/main\n'), FLUSH]), 10);
     expect(answer.of('refs/heads/main')).toEqual({ accepted: true, reason: '' });
