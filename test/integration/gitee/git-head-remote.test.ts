@@ -71,8 +71,8 @@ afterEach(async () => {
 const fault = (name: string, options: FaultOptions = {}) =>
   gitee.fault(name, { match: { repo: `acme/${repo}` }, ...options });
 
-const passingFault = (name: string, count: number) =>
-  gitee.passingFault(name, count, { match: { repo: `acme/${repo}` } });
+const passingFault = (name: string, count: number, options: FaultOptions = {}) =>
+  gitee.passingFault(name, count, { match: { repo: `acme/${repo}` }, ...options });
 
 const push = (expectedHead: CommitId | null, edits: PathEdit[], signal?: AbortSignal) =>
   remote.push(
@@ -136,7 +136,7 @@ describe('a push that lands', () => {
     const old = await base();
     const ended = async () => (await gitee.stats()).repositories[`acme/${repo}`]!.pushes;
     const before = await ended();
-    await fault('git-slow-after-push', { count: 1, ms: 3_000 });
+    await passingFault('git-slow-after-push', 1, { ms: 3_000 });
     const head = landed(await push(old, [put('b', '2')]));
     expect(await server.head()).toBe(head);
     expect(await ended()).toBe(before);
