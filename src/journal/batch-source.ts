@@ -111,7 +111,7 @@ export class ReadySets implements BatchSource {
     // There is more to do at once: what was set aside, or did not fit.
     this.#isReady = doomed.length > 0 || (isDue && selection.isFull);
     if (doomed.length > 0) return { batch: undefined, doomed };
-    await this.#sendFor(selection, wanted, isDue);
+    await this.#sendFor(selection, wanted, { isDue, maxEntries });
     const isWorthIt = isDue || wanted.some((seq) => batch?.seqs.has(seq));
     return { batch: isWorthIt ? batch : undefined, doomed };
   }
@@ -139,17 +139,28 @@ export class ReadySets implements BatchSource {
   }
 
   /** What is waited for goes first; of the rest, the oldest, when it is their time. */
-  async #sendFor(selection: Selection, wanted: readonly number[], isDue: boolean): Promise<void> {
+  async #sendFor(
+    selection: Selection,
+    wanted: readonly number[],
+    { isDue, maxEntries: changes }: { isDue: boolean; maxEntries: number },
+  ): Promise<void> {
     const stillWanted = new Set(wanted);
     this.#errands.keepOnly((id) => id === 'oldest' || stillWanted.has(id));
     for (const seq of wanted)
-      if (selection.isHeld(seq)) await this.#run(selection, seq, [seq], ERRAND_CHUNKS_MAX);
-    if (isDue) await this.#run(selection, 'oldest', selection.heldSeqs, OLDEST_CHUNKS_MAX);
+      if (selection.isHeld(seq))
+        await this.#run(selection, seq, [seq], { changes, chunks: ERRAND_CHUNKS_MAX });
+    if (isDue)
+      await this.#run(selection, 'oldest', selection.heldSeqs, { changes, chunks: OLDEST_CHUNKS_MAX });
   }
 
-  async #run(selection: Selection, id: ErrandId, roots: readonly number[], maxChunks: number): Promise<void> {
+  async #run(
+    selection: Selection,
+    id: ErrandId,
+    roots: readonly number[],
+    max: { readonly changes: number; readonly chunks: number },
+  ): Promise<void> {
     if (this.#errands.has(id) || this.#errands.isFull) return;
-    const { seqs, chunks } = await selection.closureOf(roots, maxChunks);
+    const { seqs, chunks } = await selection.closureOf(roots, max);
     if (chunks.length > 0) this.#errands.run(id, seqs, chunks);
   }
 }

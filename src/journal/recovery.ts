@@ -149,16 +149,18 @@ export class Recovery {
     return { result: 'quarantined', waitMs: 0 };
   }
 
-  /** Changes of the batch whose objects name one of the chunks. */
+  /**
+   * Changes of the batch whose objects name one of the chunks; also those that a later one of the batch replaces,
+   * since their chunks may have been sent for the sake of the order.
+   */
   async #naming(batch: Batch | undefined, oids: readonly string[]): Promise<JournalEntry[]> {
     const wanted = new Set(oids);
     const found: JournalEntry[] = [];
     if (!batch || wanted.size === 0) return found;
-    for (const { seq } of batch.net.values()) {
-      const entry = await this.deps.journal.entry(seq); // its chunks may have been cut anew
-      const body =
-        entry?.record && (await this.deps.journal.bodies.open(entry.record.body, entry.record.sizeBytes));
-      if (!entry || body?.kind !== 'extents') continue;
+    const { journal } = this.deps;
+    for await (const entry of journal.entriesOf(batch.seqs)) {
+      const body = entry.record && (await journal.bodies.open(entry.record.body, entry.record.sizeBytes));
+      if (body?.kind !== 'extents') continue;
       for await (const extent of body.list.range(0, body.list.sizeBytes)) {
         if (!wanted.has(extent.oid)) continue;
         found.push(entry);

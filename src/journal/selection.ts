@@ -97,8 +97,14 @@ export class Selection {
     return this.held.has(seq);
   }
 
-  /** Unsent chunks of these held changes and of all that they wait for, oldest change first. */
-  async closureOf(seqs: Iterable<number>, maxChunks: number): Promise<{ seqs: number[]; chunks: Chunk[] }> {
+  /**
+   * Unsent chunks of these held changes and of all that they wait for, oldest change first, and whose they are. So
+   * many changes and chunks at most.
+   */
+  async closureOf(
+    seqs: Iterable<number>,
+    max: { readonly changes: number; readonly chunks: number },
+  ): Promise<{ seqs: number[]; chunks: Chunk[] }> {
     const reached = new Set<number>();
     let allBefore = 0;
     const open = [...seqs];
@@ -111,16 +117,18 @@ export class Selection {
     }
     for (const seq of this.held.keys()) if (seq < allBefore) reached.add(seq);
     const chunks = new Map<string, Chunk>();
-    const inOrder = [...reached].sort((a, b) => a - b);
-    for (const seq of inOrder) {
+    const sent: number[] = [];
+    for (const seq of [...reached].sort((a, b) => a - b)) {
       const { entry, isUnsent } = this.held.get(seq)!;
       if (!isUnsent) continue;
+      if (sent.length >= max.changes || chunks.size >= max.chunks) break;
+      sent.push(seq);
       for await (const chunk of unsentOf(this.source, entry)) {
         chunks.set(chunk.oid, chunk);
-        if (chunks.size >= maxChunks) return { seqs: inOrder, chunks: [...chunks.values()] };
+        if (chunks.size >= max.chunks) break;
       }
     }
-    return { seqs: inOrder, chunks: [...chunks.values()] };
+    return { seqs: sent, chunks: [...chunks.values()] };
   }
 }
 
