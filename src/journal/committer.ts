@@ -34,7 +34,7 @@ import { Normaliser } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { ownTrailers } from './own-work.js';
 import { Recovery } from './recovery.js';
-import { Closure } from './rests-on.js';
+import { Closure, type Base } from './rests-on.js';
 import { isWithin, SeqSet } from './seq-set.js';
 import { treeEdits, type NetChange } from './tree-edit.js';
 import { Wake } from './wake.js';
@@ -259,10 +259,13 @@ export class Committer {
 
   #readySets(): ReadySets {
     const { bases, bucket, chunks, clock, condition, journal, landings, log, rules, timings } = this.deps;
+    const base: Base = {
+      get: (key) => bases.current.get(key),
+      openBody: (record) => bases.openBody(record),
+    };
     return new ReadySets({
-      ...{ journal, chunks, landings, clock },
-      closure: new Closure(journal, chunks, rules.registryRoot),
-      isInBase: async (key) => (await bases.current.get(key)) !== undefined,
+      ...{ journal, chunks, landings, clock, base },
+      closure: new Closure(journal, chunks, base, rules.registryRoot),
       onNews: () => this.#work.ring(),
       errands: {
         ...{ bucket, chunks, clock, log },

@@ -2,8 +2,11 @@
  * What a change of a registry's bucket rests on: the keys that must be on the branch before it, or with it. It keeps
  * invariant 4 where batches are no prefix of the log: a tag never lands before its manifest, a manifest before its
  * config, layers and children, a link before its blob. One level at a time: what those keys rest on themselves is
- * asked when it is their turn, so that depth is nobody's concern. Only pending manifests are read: one that is on the
- * branch has its blobs there.
+ * asked when it is their turn, so that depth is nobody's concern.
+ *
+ * What is on the branch already is no end of it where something can't land yet or was set aside: an image that is
+ * tagged or mounted again needs links of its own, and may need a layer that was deleted and pushed anew. So from there
+ * its manifest is read on, down to what is pending.
  */
 import { LRUCache } from 'lru-cache';
 import { ChunkError, type ChunksApi } from '../chunks/api.js';
@@ -19,8 +22,9 @@ import {
   revisionLinkKey,
   type ManifestReference,
 } from '../format/registry-keys.js';
+import { RemoteError } from '../gitee/errors.js';
 import { StorageError } from '../index/errors.js';
-import type { ObjectRecord } from '../index/object-record.js';
+import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
 
@@ -30,8 +34,14 @@ const REFERENCES_MAX = 2_000;
 const REMEMBERED_MAX = 200;
 const REMEMBERED_REFERENCES_MAX = 400;
 
-/** `everything`: on whatever was written before it. */
-export type RestsOn = readonly ObjectKey[] | 'everything';
+/** `everything`: on whatever was written before it. `unknown`: its manifest can't be read now; it has to wait. */
+export type RestsOn = readonly ObjectKey[] | 'everything' | 'unknown';
+
+/** What stands on the branch. */
+export interface Base {
+  get(key: ObjectKey): Promise<ObjectRecord | undefined>;
+  openBody(record: ObjectRecord): Promise<ObjectBody>;
+}
 
 export class Closure {
   /** By digest: what a blob names never changes. */
@@ -40,10 +50,12 @@ export class Closure {
   constructor(
     private readonly journal: Journal,
     private readonly chunks: Pick<ChunksApi, 'read'>,
+    private readonly base: Base,
     private readonly registryRoot: string,
   ) {}
 
-  async of({ key, record }: JournalEntry): Promise<RestsOn> {
+  /** @param isDoubtful something can't land yet, or was set aside: what is on the branch is looked through, too */
+  async of({ key, record }: JournalEntry, isDoubtful: boolean): Promise<RestsOn> {
     // What is deleted may be named by what stands on the branch until an earlier change replaces that.
     if (!record) return 'everything';
     const what = registryKey(this.registryRoot, key);
@@ -56,14 +68,18 @@ export class Closure {
       case 'layer-link':
         return [blobKey(this.registryRoot, what.digest)];
       case 'revision-link':
-        return this.#ofRevision(what.repository, what.digest);
+        return this.#ofRevision(what.repository, what.digest, isDoubtful);
       case 'tag-index-link':
         return [revisionLinkKey(what.repository, what.digest)];
       case 'tag-link': {
         if (record.sizeBytes > LINK_MAX_BYTES) return [];
         const bytes = await this.#bytes(record);
         const digest = bytes && digestOfLink(bytes);
-        return digest === undefined ? [] : [revisionLinkKey(what.repository, digest)];
+        if (digest === undefined) return [];
+        const revision = revisionLinkKey(what.repository, digest);
+        if (!isDoubtful || (await this.#isPending(revision))) return [revision];
+        const restsOn = await this.#ofRevision(what.repository, digest, isDoubtful);
+        return typeof restsOn === 'string' ? restsOn : [revision, ...restsOn];
       }
       case undefined:
         return [];
@@ -71,27 +87,63 @@ export class Closure {
   }
 
   /** The registry serves a blob of a repository only where that has a link to it. */
-  async #ofRevision(repository: string, digest: string): Promise<RestsOn> {
-    const blob = blobKey(this.registryRoot, digest);
-    const row = await this.journal.newest(blob);
-    const record = row?.state === 'pending' ? row.record : undefined;
-    const references = record ? await this.#referencesIn(digest, record) : [];
-    if (references.length > REFERENCES_MAX) return 'everything';
-    return [
-      blob,
-      ...references.map((reference) =>
-        reference.isManifest
-          ? revisionLinkKey(repository, reference.digest)
-          : layerLinkKey(repository, reference.digest),
-      ),
-    ];
+  async #ofRevision(repository: string, digest: string, isDoubtful: boolean): Promise<RestsOn> {
+    const found = new Set<ObjectKey>();
+    const digests = new Set([digest]);
+    for (const each of digests) {
+      const blob = blobKey(this.registryRoot, each);
+      found.add(blob);
+      const row = await this.journal.newest(blob);
+      const isPending = row?.state === 'pending';
+      const references = isPending
+        ? row.record && (await this.#referencesIn(each, row.record))
+        : isDoubtful
+          ? await this.#referencesOnBranch(blob, each)
+          : [];
+      if (references === 'unknown') return references;
+      for (const reference of references ?? []) {
+        const linkKey = reference.isManifest ? revisionLinkKey : layerLinkKey;
+        const link = linkKey(repository, reference.digest);
+        found.add(link);
+        // Who names it is on the branch, so that this blob is nobody else's to ask for.
+        if (!isPending) found.add(blobKey(this.registryRoot, reference.digest));
+        if (isDoubtful && reference.isManifest && !(await this.#isPending(link)))
+          digests.add(reference.digest);
+      }
+      if (found.size > REFERENCES_MAX) return 'everything';
+    }
+    return [...found];
   }
 
-  async #referencesIn(digest: string, record: ObjectRecord): Promise<readonly ManifestReference[]> {
+  async #isPending(key: ObjectKey): Promise<boolean> {
+    return (await this.journal.newest(key))?.state === 'pending';
+  }
+
+  async #referencesOnBranch(
+    key: ObjectKey,
+    digest: string,
+  ): Promise<readonly ManifestReference[] | 'unknown'> {
+    const known = this.#references.get(digest);
+    if (known) return known;
+    const record = await this.base.get(key);
+    if (!record) return [];
+    try {
+      return await this.#referencesIn(digest, record, (body) => this.base.openBody(body));
+    } catch (error) {
+      if (error instanceof ChunkError || error instanceof RemoteError) return 'unknown';
+      throw error;
+    }
+  }
+
+  async #referencesIn(
+    digest: string,
+    record: ObjectRecord,
+    openBody?: (record: ObjectRecord) => Promise<ObjectBody>,
+  ): Promise<readonly ManifestReference[]> {
     if (record.sizeBytes > MANIFEST_MAX_BYTES) return [];
     const known = this.#references.get(digest);
     if (known) return known;
-    const bytes = await this.#bytes(record);
+    const bytes = await this.#bytes(record, openBody);
     // Not remembered where they are lost: the same blob may be written again.
     if (!bytes) return [];
     const references = manifestReferences(bytes);
@@ -100,9 +152,12 @@ export class Closure {
   }
 
   /** undefined where its bytes are lost: what becomes of the change itself is then decided elsewhere. */
-  async #bytes(record: ObjectRecord): Promise<Uint8Array | undefined> {
+  async #bytes(
+    record: ObjectRecord,
+    openBody = (of: ObjectRecord) => this.journal.bodies.open(of.body, of.sizeBytes),
+  ): Promise<Uint8Array | undefined> {
     try {
-      const body = await this.journal.bodies.open(record.body, record.sizeBytes);
+      const body = await openBody(record);
       if (body.kind === 'plain') return body.bytes;
       const pieces: Uint8Array[] = [];
       for await (const piece of this.chunks.read(body.list, 0, record.sizeBytes))

@@ -10,7 +10,7 @@ import type { ObjectKey } from '../format/ids.js';
 import { BatchBuilder, type Batch } from './batch.js';
 import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
-import type { Closure } from './rests-on.js';
+import type { Base, Closure } from './rests-on.js';
 
 /** Pending changes that are looked at in one go; what is behind them waits until some of these have landed. */
 const LOOKED_AT_MAX = 20_000;
@@ -33,8 +33,8 @@ export interface SelectionSource {
   readonly journal: Journal;
   readonly chunks: Pick<ChunksApi, 'isUnsent'>;
   readonly closure: Closure;
-  /** True where the branch has the key as we know it. */
-  readonly isInBase: (key: ObjectKey) => Promise<boolean>;
+  /** The branch as we know it. */
+  readonly base: Base;
 }
 
 export class Selection {
@@ -65,14 +65,18 @@ export class Selection {
         floorSeq ??= entry.seq - 1;
         break;
       }
-      const restsOn = await closure.of(entry);
-      const refused = restsOn === 'everything' ? undefined : await firstRefused(source, restsOn);
+      const restsOn = await closure.of(entry, held.size > 0 || journal.quarantinedCount > 0);
+      const refused = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);
       if (refused !== undefined) doomed.push({ entry, key: refused });
       const isUnsent = refused === undefined && (await hasUnsent(source, entry));
-      const behind = restsOn === 'everything' ? restsOn : seqsOf(heldKeys, [entry.key, ...restsOn]);
+      const behind =
+        restsOn === 'everything'
+          ? restsOn
+          : seqsOf(heldKeys, [entry.key, ...(restsOn === 'unknown' ? [] : restsOn)]);
       const mayLand =
         refused === undefined &&
         !isUnsent &&
+        restsOn !== 'unknown' &&
         (behind === 'everything' ? held.size === 0 : behind.length === 0);
       isFull ||= mayLand && !batch.hasRoomFor(entry, maxEntries);
       if (mayLand && !isFull) {
@@ -141,8 +145,8 @@ export async function doomedOf(source: SelectionSource, entries: Iterable<Journa
   const doomed: Doomed[] = [];
   if (source.journal.quarantinedCount === 0) return doomed;
   for (const entry of entries) {
-    const restsOn = await source.closure.of(entry);
-    const key = restsOn === 'everything' ? undefined : await firstRefused(source, restsOn);
+    const restsOn = await source.closure.of(entry, true);
+    const key = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);
     if (key !== undefined) doomed.push({ entry, key });
   }
   return doomed;
@@ -150,13 +154,13 @@ export async function doomedOf(source: SelectionSource, entries: Iterable<Journa
 
 /** The first of the keys whose newest change was set aside, where the branch has no earlier one to stand for it. */
 async function firstRefused(
-  { journal, isInBase }: SelectionSource,
+  { journal, base }: SelectionSource,
   keys: readonly ObjectKey[],
 ): Promise<ObjectKey | undefined> {
   if (journal.quarantinedCount === 0) return undefined;
   for (const key of keys) {
     if (!(await journal.isSetAside(key))) continue;
-    if ((await journal.newest(key))?.state !== 'pending' && !(await isInBase(key))) return key;
+    if ((await journal.newest(key))?.state !== 'pending' && !(await base.get(key))) return key;
   }
   return undefined;
 }

@@ -19,9 +19,12 @@ export async function putBlob(b: JournalBucket, text: string): Promise<string> {
   return digest;
 }
 
+export const layerLinkPath = (name: string, digest: string) =>
+  `${ROOT}repositories/${name}/_layers/sha256/${digest}/link`;
+
 export async function putLayer(b: JournalBucket, name: string, text: string): Promise<string> {
   const digest = await putBlob(b, text);
-  await b.put(`${ROOT}repositories/${name}/_layers/sha256/${digest}/link`, link(digest));
+  await b.put(layerLinkPath(name, digest), link(digest));
   return digest;
 }
 
@@ -38,6 +41,25 @@ export async function putManifest(
   if (tag === undefined) return { seq, digest };
   await b.put(`${manifests}/tags/${tag}/index/sha256/${digest}/link`, link(digest));
   return { seq: await b.put(tagPath(name, tag), link(digest)), digest };
+}
+
+/** Revision and tag of a manifest that is there already. */
+export async function linkManifest(
+  b: JournalBucket,
+  name: string,
+  tag: string,
+  digest: string,
+): Promise<number> {
+  await b.put(`${ROOT}repositories/${name}/_manifests/revisions/sha256/${digest}/link`, link(digest));
+  return b.put(tagPath(name, tag), link(digest));
+}
+
+/** Links to blobs of these texts, as a mount makes them. */
+export async function putLinks(b: JournalBucket, name: string, texts: readonly string[]): Promise<void> {
+  for (const text of texts) {
+    const digest = hash(bytesOf(text));
+    await b.put(layerLinkPath(name, digest), link(digest));
+  }
 }
 
 export const named = (digest: string) => ({ digest: `sha256:${digest}` });

@@ -6,10 +6,13 @@ import { until } from '../../support/child.js';
 import { bytesOf, JournalBucket, key, REGISTRY as SMALL, signal } from '../../support/journal-bucket.js';
 import {
   blobPath,
+  layerLinkPath,
+  linkManifest,
   named,
   openImages,
   pushImage,
   putBlob,
+  putLinks,
   putLayer,
   putManifest,
   tagPath,
@@ -257,5 +260,69 @@ describe('a bucket of preset registry', () => {
     const { seq } = await pushImage(b, 'a', 'v1', ['1', '2', '3']);
     await b.landed(seq);
     expect(b.repository.commits.size).toBeGreaterThanOrEqual(3);
+  });
+
+  test('an image that is mounted where its link is refused is set aside, though its manifest is on the branch', async () => {
+    const first = await pushImage(b, 'one', 'v1', ['layer']);
+    await b.landed(first.seq);
+    b.remote.refuse = (path) =>
+      path.includes('repositories/two/_layers/') ? new RemoteError('content-refused', 'no') : undefined;
+    const layer = createHash('sha256').update('layer').digest('hex');
+    // As the registry does it: the bytes are there, so that only links are written.
+    await b.landed(await b.put(layerLinkPath('two', layer), `sha256:${layer}`));
+    const tag = await linkManifest(b, 'two', 'v1', first.digest);
+    await b.landed(tag);
+    expect(await b.state.changeState(key(tagPath('two', 'v1')))).toMatchObject({ state: 'quarantined' });
+    expect([...b.tree().keys()]).not.toContain(tagPath('two', 'v1'));
+    expect(b.tree().get(tagPath('one', 'v1'))).toBe(`sha256:${first.digest}`);
+  });
+
+  test('an image that is tagged again waits for a layer of it that was deleted and pushed anew', async () => {
+    const first = await pushImage(b, 'one', 'v1', [big('x')]);
+    await b.landed(first.seq);
+    const layer = createHash('sha256').update(big('x')).digest('hex');
+    await b.landed(await b.delete(tagPath('one', 'v1'), blobPath(layer)));
+    for (const { oid } of b.chunks.cut(bytesOf(big('x')))) b.chunks.remote.delete(oid);
+    stickBytes(big('x'));
+    await putBlob(b, big('x'));
+    const tag = await b.put(tagPath('one', 'v2'), `sha256:${first.digest}`);
+    expect(await wait(tag)).toBe(false);
+    release();
+    await b.landed(tag);
+    expect([...b.tree().keys()]).toContain(tagPath('one', 'v2'));
+  });
+
+  test('a mounted image waits while its manifest, which is on the branch, can not be read', async () => {
+    const first = await pushImage(b, 'one', 'v1', ['layer']);
+    await b.landed(first.seq);
+    await b.restart();
+    stickBytes(big('x'));
+    await putBlob(b, big('x'));
+    let isAway = true;
+    const read = b.chunks.read.bind(b.chunks);
+    b.chunks.read = (...range) => {
+      if (isAway) throw new RemoteError('timeout', 'Gitee gives no answer');
+      return read(...range);
+    };
+    await putLinks(b, 'two', ['layer', '{"config":"one:v1"}']);
+    const tag = await linkManifest(b, 'two', 'v1', first.digest);
+    expect(await wait(tag)).toBe(false);
+    const other = await pushImage(b, 'other', 'v1', ['s']);
+    isAway = false;
+    await b.landed(other.seq);
+    await b.landed(tag);
+    release();
+  });
+
+  test('what Gitee refuses without naming it is found among all that somebody waits for', async () => {
+    const bad = b.chunks.cut(bytesOf(big('x')))[0]!.oid;
+    b.chunks.beforeUpload = async (chunks) => {
+      if (chunks.some(({ oid }) => oid === bad)) throw new RemoteError('chunk-refused', 'one of them');
+    };
+    const tag = await pushImage(b, 'a', 'v1', ['1', big('x'), '3', '4']);
+    await b.landed(tag.seq);
+    expect(await b.state.changeState(key(tagPath('a', 'v1')))).toMatchObject({ state: 'quarantined' });
+    b.bucket.committer.flush();
+    await until('the others land', () => b.state.status().pendingChanges === 0);
   });
 });
