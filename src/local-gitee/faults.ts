@@ -5,6 +5,7 @@ import type { Exchange } from './exchange.js';
 export const FAULT_NAMES = [
   'git-refuse-push',
   'git-stall',
+  'git-stall-info-refs',
   'git-stall-receive-pack',
   'git-cut-mid-body',
   'git-lose-after-accept',

@@ -74,8 +74,7 @@ export class TestGateway {
       secretAccessKey,
       tokenFile,
       configFile,
-      // A push that must fail here should do so soon; what the longer wait saves has tests of its own.
-      { GATEWAY_BARRIER_HOLD: '20s', ...process.env, ...options.env },
+      { ...process.env, ...options.env },
     );
     // A test that failed between its kill and its start leaves no dead gateway to the tests after it.
     afterFailure(async () => {

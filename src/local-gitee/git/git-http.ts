@@ -59,6 +59,7 @@ export class GitHttp {
       throw new HttpFault(403, 'Please upgrade your git client.');
     }
     if (this.faults.stall('git-stall', { repo }, exchange)) return;
+    if (action === 'info/refs' && this.faults.stall('git-stall-info-refs', { repo }, exchange)) return;
     if (this.faults.take('git-garbage', { repo })) return exchange.html(200, LOGIN_PAGE);
     const writes = service === 'git-receive-pack';
     const { repository, identity } = this.#admit(exchange, owner, name, writes);

@@ -53,6 +53,18 @@ describe('faults of git', () => {
     expect((await client.try('fetch', '-q', 'origin')).code).toBe(0);
   });
 
+  it('git-stall-info-refs holds what the git program asks first', async () => {
+    await commit();
+    const before = await remoteHead();
+    await gitee.fault('git-stall-info-refs', { match: { repo: 'acme/images' } });
+    const pushed = push();
+    await held();
+    await gitee.clearFaults();
+    expect((await pushed).code).not.toBe(0);
+    expect(await remoteHead()).toBe(before);
+    expect((await push()).code).toBe(0);
+  });
+
   it('git-stall-receive-pack holds the push itself, which is not applied', async () => {
     await commit(randomBytes(2_000_000));
     const before = await remoteHead();

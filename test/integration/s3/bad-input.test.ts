@@ -533,7 +533,7 @@ describe('bad input', () => {
       expect(body.body.equals(bytesOf(300_000))).toBe(true);
     });
 
-    it('no argument of the gateway or its children holds a secret while it pushes', async () => {
+    it('no argument of the gateway or its children holds a secret while it pushes, and while git fetches', async () => {
       const { gateway, gitee } = bucket.stack;
       await gitee.fault('git-stall-receive-pack', { match: { repo: 'acme/files' } });
       const seen = new Set<string>();
@@ -544,9 +544,20 @@ describe('bad input', () => {
         return faults.some(({ name, hits }) => name === 'git-stall-receive-pack' && hits > 0);
       });
       for (const line of await argumentsBelow(gateway.child!.pid)) seen.add(line);
-      expect([...seen].join('\n')).toContain('git');
       await gitee.clearFaults();
-      await wire.send({ method: 'DELETE', path: '/files/pushed' });
+      await bucket.landed();
+      // What somebody else pushed is fetched by the git program.
+      await gitee.fault('git-stall-info-refs', { match: { repo: 'acme/files' } });
+      await gitee.fault('git-move-branch-before-push', { match: { repo: 'acme/files' } });
+      await wire.send({ method: 'PUT', path: '/files/pushed', body: 'y' });
+      await until('git fetches', async () => {
+        for (const line of await argumentsBelow(gateway.child!.pid)) seen.add(line);
+        return [...seen].some((line) => /git-remote-http|remote-https?/.test(line));
+      });
+      await gitee.clearFaults();
+      await bucket.landed();
+      for (const { key } of await bucket.listing())
+        if (/^pushed$|^moved-by-/.test(key)) await wire.send({ method: 'DELETE', path: `/files/${key}` });
       await bucket.landed();
       expect(secretsIn([...seen].join('\n'))).toEqual([]);
     });

@@ -200,7 +200,6 @@ describe('CreateBucket', () => {
       config: {
         create_buckets: { repository: 'acme/files', branch: 'buckets' },
         poll_interval: '500ms',
-        barrier: { hold: '2m' },
         access_keys: [
           { access_key_id: 'AKSECOND', secret_access_key: 'secret of the second', create_buckets: true },
         ],

@@ -90,7 +90,8 @@ describe('DeleteBucket', () => {
   it('while Gitee cannot be asked is SlowDown, and the bucket stays as it is', async () => {
     const { gateway, gitee } = bucket.stack;
     await send('PUT', '/stays');
-    gateway.env = { ...gateway.env, GATEWAY_BARRIER_HOLD: '3s' };
+    const { env } = gateway;
+    gateway.env = { ...env, GATEWAY_BARRIER_HOLD: '3s' };
     await gateway.restart();
     await gitee.fault('git-stall', {});
     try {
@@ -102,7 +103,7 @@ describe('DeleteBucket', () => {
       expect([made.status, made.xml('Code')]).toEqual([503, 'ServiceUnavailable']);
     } finally {
       await gitee.clearFaults();
-      gateway.env = { ...gateway.env, GATEWAY_BARRIER_HOLD: '2m' };
+      gateway.env = env;
       await gateway.restart();
     }
     expect((await send('GET', '/stays/a')).text).toBe('kept');
