@@ -179,7 +179,8 @@ export class BucketChunks implements ChunksApi {
     });
     this.#source = {
       name: options.bucket,
-      unsentBytes: () => this.#pinned.unsentBytes - this.#queue.refusedBytes,
+      unsentBytes: () =>
+        Math.max(0, this.#pinned.unsentBytes - this.#queue.refusedBytes - this.#queue.crossedBytes),
       isStalled: () => this.#queue.isStalled,
       pausedBy: () => this.#queue.pausedBy,
       progressMs: () => this.#queue.storedMs,

@@ -54,6 +54,8 @@ interface Task {
   /** Of the call that waits for it; the first one, where several do. */
   waitedBy: string;
   running: boolean;
+  /** Of its body, while it runs. */
+  turn: LineTurn | undefined;
   /** Its place in line; none while it runs, or waits after a failure of its own. */
   ticket: Ticket | undefined;
   attempts: number;
@@ -108,6 +110,11 @@ export class UploadQueue {
       else this.#refused.delete(oid);
     }
     return sum;
+  }
+
+  /** Unsent bytes that have crossed the line: they only wait for Gitee's word. */
+  get crossedBytes(): number {
+    return this.options.line.scheduler.crossedBytes(this.#source);
   }
 
   /** When an upload succeeded last. */
@@ -204,8 +211,8 @@ export class UploadQueue {
     const known = this.#tasks.get(chunk.oid);
     if (known) return known;
     const task: Task = {
-      ...{ chunk, eager: undefined, waitedBy: '', running: false, ticket: undefined, attempts: 0 },
-      ...{ seenStored: -1, waiters: new Set<Waiter>() },
+      ...{ chunk, eager: undefined, waitedBy: '', running: false, turn: undefined, ticket: undefined },
+      ...{ attempts: 0, seenStored: -1, waiters: new Set<Waiter>() },
     };
     this.#tasks.set(chunk.oid, task);
     this.#refused.delete(chunk.oid);
@@ -219,12 +226,16 @@ export class UploadQueue {
     this.options.onChange();
   }
 
-  /** Stands in line where it belongs by whoever waits for it now. */
+  /** Stands in line where it belongs by whoever waits for it now; a body that runs already goes on there. */
   #queue(task: Task): void {
-    if (task.running || this.#closed.signal.aborted) return;
-    task.ticket?.cancel();
+    if (this.#closed.signal.aborted) return;
     const isWaited = task.waiters.size > 0;
     const waitedCls: LineClass = this.options.isBackground ? 'background' : 'waited';
+    if (task.running) {
+      if (isWaited) task.turn?.raise(waitedCls);
+      return;
+    }
+    task.ticket?.cancel();
     const { cls, group } = isWaited ? { cls: waitedCls, group: task.waitedBy } : task.eager!;
     task.ticket = this.options.line.scheduler.add(this.#source, cls, group, {
       bytes: task.chunk.sizeBytes,
@@ -249,6 +260,7 @@ export class UploadQueue {
     this.#probing = false;
     task.ticket = undefined;
     task.running = true;
+    task.turn = turn;
     if (task.seenStored < 0) task.seenStored = this.#stored;
     const run = this.#run(task, turn).finally(() => {
       this.#runs.delete(run);
@@ -280,10 +292,12 @@ export class UploadQueue {
         this.#storedMs = clock.nowMs();
       }
       task.running = false;
+      task.turn = undefined;
       for (const waiter of [...task.waiters]) waiter.resolve();
       this.#drop(task);
     } catch (error) {
       task.running = false;
+      task.turn = undefined;
       this.#failed(task, error as Error, startedMs);
     } finally {
       this.#uploads.delete(upload);

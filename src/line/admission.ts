@@ -45,7 +45,7 @@ const LOOK_MS = 500;
 /** One bucket, as admission sees it. */
 export interface AdmissionSource {
   readonly name: string;
-  /** Bytes that only this machine has. */
+  /** Bytes that have not crossed the line. What only waits for Gitee's word is not among them. */
   unsentBytes(): number;
   /** Its uploads do not get through at the moment: it holds up nobody else. */
   isStalled(): boolean;

@@ -25,6 +25,8 @@ interface Slot {
   bytes: number;
 }
 
+type KernelQueues = () => Promise<readonly number[] | undefined>;
+
 /** One body on its way out. */
 export interface UplinkRun {
   /** So many more bytes were handed to the connection. */
@@ -58,13 +60,15 @@ export class UplinkMeter {
   /** Of these, what had left the kernel at the last sample; undefined while it isn't known how much it has. */
   #leftBytes: number | undefined;
   #sampledMs = 0;
+  /** Of each connection at the last sample. */
+  #queues: readonly number[] = [];
   #isSampling = false;
 
-  /** @param queuedBytes what the kernel still has of the bytes handed over; undefined where it doesn't say */
+  /** @param kernelQueues what the kernel still has of the bytes handed to each connection; undefined where it doesn't say */
   constructor(
     initialBytesPerSecond: number,
     private readonly clock: Clock,
-    private readonly queuedBytes?: () => Promise<number | undefined>,
+    private readonly kernelQueues?: KernelQueues,
   ) {
     this.#estimate = initialBytesPerSecond;
     this.#lastMs = this.#progressMs = clock.nowMs();
@@ -80,6 +84,20 @@ export class UplinkMeter {
     const bytes = this.#handedBytes - (this.#leftBytes ?? this.#handedBytes);
     // After a broken connection nobody knows, until the next sample.
     return Number.isNaN(bytes) ? 0 : Math.max(0, bytes);
+  }
+
+  /**
+   * As `inKernelBytes`, with no more than so much of each connection: one that has lost its pace holds megabytes
+   * for long, and they hold up nothing else.
+   */
+  inKernelBytesUpTo(connectionBytes: number): number {
+    const beyondBytes = sum(this.#queues.map((bytes) => Math.max(0, bytes - connectionBytes)));
+    return Math.max(0, this.inKernelBytes - beyondBytes);
+  }
+
+  /** Whether `inKernelBytes` is what the system says. */
+  get isKernelKnown(): boolean {
+    return this.#leftBytes !== undefined && !Number.isNaN(this.#leftBytes);
   }
 
   /** When bytes crossed the line last, or this began; the clock's milliseconds. */
@@ -99,8 +117,13 @@ export class UplinkMeter {
     this.#advance();
     const nowMs = this.clock.nowMs();
     const run: Run = { startMs: nowMs, creditedMs: nowMs, handedBytes: 0, creditedBytes: 0 };
+    // Nothing was under way, so the kernel has nothing.
+    if (this.kernelQueues && this.#runs.size === 0 && !this.#isSampling) {
+      this.#leftBytes = this.#handedBytes;
+      this.#sampledMs = nowMs;
+    }
     this.#runs.add(run);
-    if (this.queuedBytes && !this.#isSampling) void this.#sample(this.queuedBytes);
+    if (this.kernelQueues && !this.#isSampling) void this.#sample(this.kernelQueues);
     return {
       sent: (bytes) => {
         run.handedBytes += bytes;
@@ -147,14 +170,15 @@ export class UplinkMeter {
   }
 
   /** While bodies are under way. */
-  async #sample(queuedBytes: () => Promise<number | undefined>): Promise<void> {
+  async #sample(kernelQueues: KernelQueues): Promise<void> {
     this.#isSampling = true;
     while (this.#runs.size > 0) {
       await this.clock.sleep(SAMPLE_MS);
-      const queued = await queuedBytes().catch(() => undefined);
+      const queues = await kernelQueues().catch(() => undefined);
       if (this.#runs.size === 0) break;
       this.#advance();
-      if (queued !== undefined) this.#creditLeft(this.#handedBytes - queued);
+      this.#queues = queues ?? [];
+      if (queues) this.#creditLeft(this.#handedBytes - sum(queues));
       else if (this.#leftBytes !== undefined) {
         this.#leftBytes = undefined;
         for (const run of this.#runs) run.creditedBytes = run.handedBytes;
@@ -164,6 +188,7 @@ export class UplinkMeter {
     this.#isSampling = false;
     // From here on nothing is in the kernel.
     if (this.#leftBytes !== undefined) this.#leftBytes = this.#handedBytes;
+    this.#queues = [];
   }
 
   #creditLeft(leftBytes: number): void {
@@ -227,6 +252,10 @@ export class UplinkMeter {
     if (low < this.#estimate)
       this.#estimate = Math.max(low, Math.min(FLOOR_BYTES_PER_SECOND, this.#estimate));
   }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** Bytes per second over the newest slots that have so much busy time. */

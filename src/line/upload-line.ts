@@ -16,8 +16,8 @@ export interface UploadLineOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;
-  /** What the kernel still has of the bytes handed to connections; undefined where it doesn't say. */
-  readonly queuedBytes?: () => Promise<number | undefined>;
+  /** What the kernel still has of the bytes handed to each connection; undefined where it doesn't say. */
+  readonly kernelQueues?: () => Promise<readonly number[] | undefined>;
   /** Where the estimate is kept over a restart. */
   readonly estimatePath?: string;
 }
@@ -25,7 +25,7 @@ export interface UploadLineOptions {
 /** What is to be said of the line in words and figures. */
 export interface UploadLineStatus {
   readonly uplinkBytesPerSecond: number;
-  /** Unsent bytes of buckets that somebody waits for, with pieces that are being read. */
+  /** Bytes of buckets that somebody waits for which have not crossed the line, with pieces that are being read. */
   readonly pendingBytes: number;
   readonly budgetBytes: number;
   readonly waitingBodies: number;
@@ -45,7 +45,7 @@ export class UploadLine {
   ) {
     const { chunkSizeBytes, clock, observer, parallel } = options;
     this.#file = file;
-    this.uplink = new UplinkMeter(kept ?? options.uplinkInitialBytesPerSecond, clock, options.queuedBytes);
+    this.uplink = new UplinkMeter(kept ?? options.uplinkInitialBytesPerSecond, clock, options.kernelQueues);
     this.scheduler = new LineScheduler({ uplink: this.uplink, parallel, chunkSizeBytes, clock });
     this.admission = new LineAdmission({ chunkSizeBytes, uplink: this.uplink, clock, observer });
   }

@@ -90,7 +90,7 @@ export const compose: Compose = async (config, parts) => {
       chunkSizeBytes: config.chunkSizeBytes,
       parallel: config.gitee.lfsParallel,
       uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
-      queuedBytes: () => gitee.sendQueues.bytes(),
+      kernelQueues: () => gitee.sendQueues.queues(),
       estimatePath: join(config.stateDir, 'uplink.json'),
     });
     opened.push(() => uploads.close());

@@ -19,12 +19,11 @@ export class SendQueues {
     socket.once('close', () => this.#sockets.delete(socket));
   }
 
-  /** Bytes in all of them; undefined where the system doesn't say. */
-  async bytes(): Promise<number | undefined> {
+  /** Bytes in each of them; undefined where the system doesn't say. */
+  async queues(): Promise<number[] | undefined> {
     const ports = new Set([...this.#sockets].map(({ localPort }) => localPort));
     if (ports.size === 0) return undefined;
-    let sum = 0;
-    let found = 0;
+    const queued: number[] = [];
     for (const table of this.tables) {
       const text = await readFile(table, 'latin1').catch(() => '');
       for (const line of text.split('\n').slice(1)) {
@@ -32,10 +31,9 @@ export class SendQueues {
         const [, local, , state, queues] = line.trim().split(/\s+/, 5);
         if (state !== '01' || !local || !queues) continue;
         if (!ports.has(Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16))) continue;
-        sum += Number.parseInt(queues.slice(0, queues.indexOf(':')), 16);
-        found += 1;
+        queued.push(Number.parseInt(queues.slice(0, queues.indexOf(':')), 16));
       }
     }
-    return found > 0 ? sum : undefined;
+    return queued.length > 0 ? queued : undefined;
   }
 }

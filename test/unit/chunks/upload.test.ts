@@ -1,6 +1,8 @@
 import { readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import type { Chunk, Extent } from '../../../src/format/extent.js';
+import type { UploadFlow } from '../../../src/gitee/remote.js';
+import type { LineTurn } from '../../../src/line/scheduler.js';
 import { bytesOf, ChunkBench, listOfChunks, until } from '../../support/chunk-bench.js';
 
 function chunkOf(extent: Extent): Chunk {
@@ -110,6 +112,32 @@ describe('uploading chunks', () => {
     await ensured;
     // Three were under way.
     expect(putOrder().indexOf(short.oid)).toBe(3);
+  });
+
+  test('a body that is under way goes on in the class of whoever waits for it now', async () => {
+    const flows: UploadFlow[] = [];
+    const put = bench.remote.put.bind(bench.remote);
+    bench.remote.put = (chunk, open, signal, flow) => {
+      flows.push(flow!);
+      return put(chunk, open, signal, flow);
+    };
+    bench.remote.gates.put.shut();
+    const short = await write(1, 100);
+    await until(() => bench.remote.gates.put.waiting === 1);
+    let other: LineTurn | undefined;
+    bench.line.scheduler.add({ name: 'other', isReady: () => true }, 'push', 'of an image', {
+      ...{ bytes: 700, isSuspect: false },
+      start: (turn) => (other = turn),
+    });
+    await until(() => other !== undefined);
+    // It yields to the push, until a tag waits for it.
+    const held = flows[0]!.turn(100);
+    expect(held).toBeInstanceOf(Promise);
+    const ensured = bench.chunks.ensureRemote([short]);
+    await held;
+    bench.remote.gates.put.open();
+    await ensured;
+    other!.end(false);
   });
 
   test('a transient failure is tried again', async () => {

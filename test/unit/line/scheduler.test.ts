@@ -15,6 +15,8 @@ class Bench {
   });
   readonly started: string[] = [];
   readonly ended: string[] = [];
+  /** Uploads whose storage takes no byte. */
+  readonly dead = new Set<string>();
   readonly #uploads: { name: string; leftBytes: number; turn: LineTurn; isHeld: boolean }[] = [];
 
   source(name: string) {
@@ -28,6 +30,8 @@ class Bench {
       start: (turn) => {
         this.started.push(name);
         this.#uploads.push({ name, leftBytes: bytes, turn, isHeld: false });
+        // Its link is here at once, whenever it comes to send.
+        void turn.turn(PIECE_BYTES);
       },
     });
   }
@@ -43,7 +47,7 @@ class Bench {
     for (let left = bytes; left > 0; left -= PIECE_BYTES) {
       this.clock.advance((PIECE_BYTES / bytesPerSecond) * 1_000);
       await this.settle();
-      const one = this.#uploads.find(({ isHeld }) => !isHeld);
+      const one = this.#uploads.find(({ isHeld, name }) => !isHeld && !this.dead.has(name));
       if (!one) continue;
       const held = one.turn.turn(PIECE_BYTES);
       if (held) {
@@ -129,7 +133,7 @@ describe('who sends next', () => {
   });
 
   test('what nobody waits for is not heaped up in the kernel, what somebody waits for is handed over at once', async () => {
-    const uplink = new UplinkMeter(MIB, bench.clock, async () => 3 * MIB);
+    const uplink = new UplinkMeter(MIB, bench.clock, async () => [3 * MIB]);
     const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: bench.clock });
     const turns: LineTurn[] = [];
     const job = { bytes: 8 * MIB, isSuspect: false, start: (turn: LineTurn) => void turns.push(turn) };
@@ -224,5 +228,245 @@ describe('who sends next', () => {
     await bench.cross(8 * MIB);
     await bench.settle();
     expect(bench.started).toEqual(['first']);
+  });
+
+  test.each([
+    ['waited', 'push'],
+    ['push', 'push'],
+    ['push', 'background'],
+  ] as const)(
+    'a bucket whose storage takes no byte leaves the line to others (%s, %s)',
+    async (cls, other) => {
+      const [a, b] = [bench.source('a'), bench.source('b')];
+      for (let i = 0; i < 6; i += 1) {
+        bench.dead.add(`a${i}`);
+        bench.add(a, cls, '', `a${i}`, 2 * MIB);
+      }
+      await bench.settle();
+      for (let i = 0; i < 30; i += 1) bench.add(b, other, '', `b${i}`, MIB);
+      // A while until it shows, and then the line is theirs for good.
+      await bench.cross(6 * MIB);
+      const crossed = await bench.cross(20 * MIB);
+      const ofB = [...crossed].filter(([name]) => name.startsWith('b'));
+      expect(ofB.reduce((sum, [, bytes]) => sum + bytes, 0)).toBeGreaterThan(16 * MIB);
+      // Nor is the dead storage given more and more.
+      expect(bench.started.filter((name) => name.startsWith('a')).length).toBeLessThanOrEqual(3);
+      bench.dead.clear();
+      await bench.cross(30 * MIB);
+      expect(bench.ended.length).toBe(36);
+    },
+  );
+
+  test('bytes of a storage that takes none do not fill the kernel for others', async () => {
+    const uplink = new UplinkMeter(MIB, bench.clock, async () => [3 * MIB]);
+    const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: bench.clock });
+    const turns: LineTurn[] = [];
+    const job = { bytes: 3 * MIB, isSuspect: false, start: (turn: LineTurn) => void turns.push(turn) };
+    scheduler.add(bench.source('a'), 'push', '', job);
+    await bench.settle();
+    // The first sample has nothing to compare with.
+    turns[0]!.sent(1);
+    bench.clock.advance(300);
+    await bench.settle();
+    turns[0]!.sent(3 * MIB - 1);
+    scheduler.add(bench.source('b'), 'push', '', job);
+    await bench.settle();
+    expect(turns[1]!.turn(PIECE_BYTES)).toBeInstanceOf(Promise);
+    for (let i = 0; i < 40; i += 1) {
+      bench.clock.advance(400);
+      await bench.settle();
+    }
+    expect(turns[1]!.turn(PIECE_BYTES)).toBeUndefined();
+    scheduler.close();
+  });
+
+  test('a body that somebody waits for now goes on in that class', async () => {
+    const [a, b] = [bench.source('a'), bench.source('b')];
+    let copied: LineTurn | undefined;
+    bench.scheduler.add(a, 'background', '', {
+      ...{ bytes: 8 * MIB, isSuspect: false },
+      start: (turn) => (copied = turn),
+    });
+    await bench.settle();
+    bench.add(b, 'push', '', 'push', 8 * MIB);
+    await bench.settle();
+    const held = copied!.turn(PIECE_BYTES);
+    expect(held).toBeInstanceOf(Promise);
+    copied!.raise('waited');
+    await held;
+    expect(copied!.turn(PIECE_BYTES)).toBeUndefined();
+    // It is not lowered again.
+    copied!.raise('early');
+    expect(copied!.turn(PIECE_BYTES)).toBeUndefined();
+    // And the push yields to it.
+    const crossed = await bench.cross(4 * MIB);
+    expect(crossed.get('push') ?? 0).toBeLessThan(MIB);
+    copied!.end(true);
+  });
+});
+
+interface FarBody {
+  readonly turn: LineTurn;
+  readonly kernel: { bytes: number };
+  readonly sendsMs: number;
+  endsMs: number | undefined;
+  leftBytes: number;
+  /** Bytes per round trip. */
+  rate: number;
+  readonly isSlow: boolean;
+}
+
+/** A distant Gitee: a body sends nothing until its link is here, and ends a while after its last byte. */
+class FarBench {
+  readonly clock = new ManualClock();
+  readonly #kernel: { bytes: number }[] = [];
+  readonly uplink: UplinkMeter;
+  readonly scheduler: LineScheduler;
+  readonly #bodies: FarBody[] = [];
+  readonly source = { name: 'images', isReady: () => true };
+  /** What one connection carries at most just now, as a share of the line. */
+  connectionShare = 1;
+  /** So is one in so many for good: it has lost a packet, and the kernel has kept its large buffer. */
+  slowOf = Number.POSITIVE_INFINITY;
+  slowShare = 0.04;
+  #started = 0;
+  mostBodies = 0;
+
+  constructor(
+    readonly roundTripMs: number,
+    initialBytesPerSecond: number,
+  ) {
+    const queued = async () => this.#kernel.map(({ bytes }) => bytes);
+    this.uplink = new UplinkMeter(initialBytesPerSecond, this.clock, queued);
+    this.scheduler = new LineScheduler({
+      ...{ uplink: this.uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: this.clock },
+    });
+  }
+
+  add(bytes: number): void {
+    this.scheduler.add(this.source, 'push', '', {
+      ...{ bytes, isSuspect: false },
+      start: (turn) => {
+        const kernel = { bytes: 0 };
+        this.#started += 1;
+        const isSlow = this.#started % this.slowOf === 0;
+        this.#kernel.push(kernel);
+        // The batch call and what the server does for it.
+        const sendsMs = this.clock.nowMs() + 2 * this.roundTripMs;
+        this.#bodies.push({
+          leftBytes: bytes,
+          turn,
+          sendsMs,
+          endsMs: undefined,
+          kernel,
+          rate: 14_000,
+          isSlow,
+        });
+        this.mostBodies = Math.max(this.mostBodies, this.#bodies.length);
+      },
+    });
+  }
+
+  /** The share of the line that was used. */
+  async run(seconds: number, bytesPerSecond: number): Promise<number> {
+    let usedBytes = 0;
+    for (let ms = 0; ms < seconds * 1_000; ms += 50) {
+      for (let i = 0; i < 12; i += 1) await Promise.resolve();
+      this.clock.advance(50);
+      this.#hand();
+      usedBytes += this.#cross((bytesPerSecond * 50) / 1_000);
+    }
+    return usedBytes / (bytesPerSecond * seconds);
+  }
+
+  /** To the kernel, which takes what it has room for. */
+  #hand(): void {
+    const nowMs = this.clock.nowMs();
+    for (const body of [...this.#bodies]) {
+      for (let i = 0; nowMs >= body.sendsMs && body.leftBytes > 0 && body.kernel.bytes < 2 * MIB; i += 1) {
+        if (i === 64 || body.turn.turn(PIECE_BYTES)) break;
+        const bytes = Math.min(PIECE_BYTES, body.leftBytes);
+        body.leftBytes -= bytes;
+        body.kernel.bytes += bytes;
+        body.turn.sent(bytes);
+      }
+      if (body.leftBytes > 0 || body.kernel.bytes > 1) continue;
+      // The answer, and the verification.
+      body.endsMs ??= nowMs + 2 * this.roundTripMs;
+      if (nowMs < body.endsMs) continue;
+      this.#kernel.splice(this.#kernel.indexOf(body.kernel), 1);
+      this.#bodies.splice(this.#bodies.indexOf(body), 1);
+      body.turn.end(true);
+    }
+  }
+
+  /** Fairly; a connection that begins to send doubles what it carries in each round trip. */
+  #cross(bytes: number): number {
+    let left = bytes;
+    const most = ({ kernel, rate, isSlow }: FarBody) => {
+      const share = isSlow ? this.slowShare : this.connectionShare;
+      return Math.min(kernel.bytes, rate * (50 / this.roundTripMs), bytes * share);
+    };
+    const sending = this.#bodies.filter(({ kernel }) => kernel.bytes > 0).sort((a, b) => most(a) - most(b));
+    sending.forEach((body, i) => {
+      const out = Math.min(most(body), left / (sending.length - i));
+      body.kernel.bytes -= out;
+      body.rate = Math.min(body.rate * 2 ** (50 / this.roundTripMs), 1e9);
+      left -= out;
+    });
+    return bytes - left;
+  }
+}
+
+describe('a distant Gitee', () => {
+  test.each([
+    ['20 Mbit/s, first estimate too low', 2.5e6, MIB],
+    ['10 Mbit/s', 1.25e6, MIB],
+    ['100 Mbit/s', 12.5e6, 4 * MIB],
+  ])('the line is filled: %s', async (_, lineBytes, initialBytes) => {
+    const bench = new FarBench(200, initialBytes);
+    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+    await bench.run(10, lineBytes);
+    expect(await bench.run(20, lineBytes)).toBeGreaterThan(0.9);
+    expect(bench.uplink.bytesPerSecond).toBeGreaterThan(0.85 * lineBytes);
+    bench.scheduler.close();
+  });
+
+  test('connections that lose their pace for a while do not make the line slow for good', async () => {
+    const bench = new FarBench(200, 2.5e6);
+    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+    await bench.run(15, 2.5e6);
+    bench.connectionShare = 0.3;
+    expect(await bench.run(15, 2.5e6)).toBeGreaterThan(0.75);
+    bench.connectionShare = 1;
+    await bench.run(5, 2.5e6);
+    expect(await bench.run(15, 2.5e6)).toBeGreaterThan(0.9);
+    bench.scheduler.close();
+  });
+
+  test('a connection that has lost its pace and keeps megabytes in the kernel does not starve the others', async () => {
+    const bench = new FarBench(200, 2.5e6);
+    bench.slowOf = 4;
+    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+    await bench.run(15, 2.5e6);
+    expect(await bench.run(30, 2.5e6)).toBeGreaterThan(0.8);
+    bench.scheduler.close();
+  });
+
+  test('a near Gitee needs no more bodies than before', async () => {
+    const bench = new FarBench(5, MIB);
+    for (let i = 0; i < 100; i += 1) bench.add(2 * MIB);
+    expect(await bench.run(30, MIB)).toBeGreaterThan(0.9);
+    expect(bench.mostBodies).toBeLessThanOrEqual(4);
+    bench.scheduler.close();
+  });
+
+  test('a line that falls is noticed though it is far away', async () => {
+    const bench = new FarBench(200, 2.5e6);
+    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+    await bench.run(15, 2.5e6);
+    await bench.run(12, 0.5e6);
+    expect(bench.uplink.bytesPerSecond).toBeLessThan(0.8e6);
+    bench.scheduler.close();
   });
 });

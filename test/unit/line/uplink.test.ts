@@ -102,7 +102,7 @@ describe('the speed of the line', () => {
 
   test('where the kernel says what it still has, a fall in the middle of bodies is seen as it is', async () => {
     const kernel = { queuedBytes: (): number => 0 };
-    const exact = new UplinkMeter(1024 * 1024, clock, async () => kernel.queuedBytes());
+    const exact = new UplinkMeter(1024 * 1024, clock, async () => [kernel.queuedBytes()]);
     exact.setFull(true);
     const model = new LineModel(exact, clock, 8 * 1024 * 1024, 4 * 1024 * 1024);
     kernel.queuedBytes = () => model.queuedBytes;

@@ -1,0 +1,178 @@
+import type { Clock } from '../async/clock.js';
+import type { LineSource } from './line-queue.js';
+import type { UplinkMeter, UplinkRun } from './uplink.js';
+
+/** A body without any progress for so long counts for its own bucket only, and not for others. */
+const STALLED_MS = 5_000;
+/** Longer, by what the kernel still has: on a slow line it may be this body's. */
+const STALLED_KERNEL_MS_MAX = 10_000;
+/** The mean of how long bodies wait for their link follows the newest one by this share. */
+const ASKING_SHARE = 0.25;
+const ASKING_MS_MAX = 1_500;
+/** A connection has found its pace after so many round trips, and says nothing of the line before. */
+const RAMP_ROUND_TRIPS = 5;
+const RAMP_MS_MAX = 2_000;
+
+/** One body that was started and has no answer yet. */
+export class Body {
+  restBytes: number;
+  handedBytes = 0;
+  isPaused = false;
+  /** Resolves the turn that is waited for. */
+  resume: (() => void) | undefined;
+  /** When its first byte could go out: it has its link and its connection. */
+  sendsSinceMs: number | undefined;
+  meter: UplinkRun | undefined;
+  /** When it made progress last, later by the time for which it was held up. */
+  movedMs: number;
+  pausedMs = 0;
+
+  constructor(
+    readonly source: LineSource,
+    public level: number,
+    readonly bytes: number,
+    readonly startedMs: number,
+  ) {
+    this.restBytes = bytes;
+    this.movedMs = startedMs;
+  }
+}
+
+/** All bodies that are under way over one line, with what they say of it. Memory: an entry per body. */
+export class InFlight {
+  readonly #bodies = new Set<Body>();
+  #askingMs: number | undefined;
+
+  constructor(
+    private readonly uplink: UplinkMeter,
+    private readonly clock: Clock,
+  ) {}
+
+  get size(): number {
+    return this.#bodies.size;
+  }
+
+  [Symbol.iterator](): Iterator<Body> {
+    return this.#bodies.values();
+  }
+
+  /** How long bodies stand before their first byte goes out: a batch call, often a handshake. */
+  get askingMs(): number {
+    return this.#askingMs ?? 0;
+  }
+
+  begin(source: LineSource, level: number, bytes: number): Body {
+    const body = new Body(source, level, bytes, this.clock.nowMs());
+    // Until something of its bucket moves again nobody has to make room for one more.
+    if (this.isStuck(source)) body.movedMs = Number.NEGATIVE_INFINITY;
+    this.#bodies.add(body);
+    return body;
+  }
+
+  /** Its first byte may go out now. */
+  sends(body: Body): void {
+    if (body.sendsSinceMs !== undefined) return;
+    body.sendsSinceMs = this.clock.nowMs();
+    const askingMs = Math.max(0, Math.min(ASKING_MS_MAX, body.sendsSinceMs - body.startedMs));
+    this.#askingMs ??= askingMs;
+    this.#askingMs += ASKING_SHARE * (askingMs - this.#askingMs);
+  }
+
+  sent(body: Body, bytes: number): void {
+    this.sends(body);
+    body.meter ??= this.uplink.begin();
+    body.meter.sent(bytes);
+    body.handedBytes += bytes;
+    body.restBytes = Math.max(0, body.restBytes - bytes);
+    body.movedMs = this.clock.nowMs();
+    body.pausedMs = body.movedMs;
+  }
+
+  end(body: Body, arrived: boolean): void {
+    body.meter?.end(arrived);
+    this.#bodies.delete(body);
+    body.resume?.();
+  }
+
+  pause(body: Body): void {
+    if (body.isPaused) return;
+    body.isPaused = true;
+    body.pausedMs = this.clock.nowMs();
+  }
+
+  unpause(body: Body): void {
+    if (body.isPaused) {
+      body.isPaused = false;
+      body.movedMs += Math.max(0, this.clock.nowMs() - body.pausedMs);
+    }
+    body.resume?.();
+  }
+
+  /** No byte of it went on for long though nobody held it up, and no answer came. */
+  isStalled(body: Body): boolean {
+    const idleMs = (body.isPaused ? body.pausedMs : this.clock.nowMs()) - body.movedMs;
+    if (idleMs < STALLED_MS) return false;
+    const { bytesPerSecond, inKernelBytes } = this.uplink;
+    return idleMs >= STALLED_MS + Math.min(STALLED_KERNEL_MS_MAX, (inKernelBytes * 1_000) / bytesPerSecond);
+  }
+
+  /** Everything that this bucket has under way has stalled: its storage takes nothing. */
+  isStuck(source: LineSource): boolean {
+    let isStuck = false;
+    for (const body of this.#bodies) {
+      if (body.source !== source) continue;
+      if (!this.isStalled(body)) return false;
+      isStuck = true;
+    }
+    return isStuck;
+  }
+
+  /** Something of this class or a higher one is under way, and moves. */
+  isBusy(level: number): boolean {
+    for (const body of this.#bodies) if (body.level <= level && !this.isStalled(body)) return true;
+    return false;
+  }
+
+  /**
+   * Whether the kernel has so much that more would stand behind it. A connection counts up to its share of that
+   * among the bodies that send, and what has stalled not at all: it may stand there for ever.
+   */
+  isKernelFull(limitBytes: number): boolean {
+    if (this.uplink.inKernelBytes < limitBytes) return false;
+    let sending = 0;
+    let stalledBytes = 0;
+    for (const body of this.#bodies) {
+      if (this.isStalled(body)) stalledBytes += body.handedBytes;
+      else if (body.sendsSinceMs !== undefined && body.restBytes > 0 && !body.isPaused) sending += 1;
+    }
+    return this.uplink.inKernelBytesUpTo(limitBytes / Math.max(1, sending)) - stalledBytes >= limitBytes;
+  }
+
+  /** Of a bucket's bodies under way, the bytes that have crossed the line for sure. */
+  crossedBytes(source: LineSource): number {
+    if (!this.uplink.isKernelKnown) return 0;
+    let bytes = -this.uplink.inKernelBytes;
+    for (const body of this.#bodies)
+      if (body.source === source) bytes += Math.min(body.handedBytes, body.bytes);
+    return Math.max(0, bytes);
+  }
+
+  /**
+   * Bytes that stand before the line and could cross it now. Not those of a body that still waits for its link,
+   * or whose connection is too young to have found its pace: then it is us who are slow, and not the line.
+   */
+  standingBytes(): number {
+    const nowMs = this.clock.nowMs();
+    const rampMs = Math.min(RAMP_MS_MAX, RAMP_ROUND_TRIPS * this.askingMs);
+    let restBytes = 0;
+    let handedBytes = 0;
+    for (const body of this.#bodies) {
+      if (body.sendsSinceMs === undefined || nowMs - body.sendsSinceMs < rampMs) continue;
+      if (body.isPaused || this.isStalled(body)) continue;
+      restBytes += body.restBytes;
+      handedBytes += body.handedBytes;
+    }
+    const { inKernelBytes, isKernelKnown } = this.uplink;
+    return restBytes + (isKernelKnown ? Math.min(handedBytes, inKernelBytes) : handedBytes);
+  }
+}
