@@ -22,6 +22,8 @@ const LAYERS = [12_000, 50_000, 150_000];
 const PULL_EVERY = 10;
 const DELETE_EVERY = 25;
 const BLOCK = 50;
+/** The lowest after so many pushes is what counts: between two full collections of garbage anything may lie there. */
+const MEMORY_PUSHES = 100;
 /** Bounds: memory at the end to memory after a tenth, and what our own housekeeping may cost a push. */
 const MEMORY_FACTOR = 1.1;
 const HOUSEKEEPING_FACTOR = 2;
@@ -42,6 +44,8 @@ const problems: string[] = [];
 const blocks: Block[] = [];
 const all: { seconds: number; whilePacking: boolean }[] = [];
 const alive: number[] = [];
+/** RssAnon after each push. */
+const memoryMiB: number[] = [];
 let client: ClientHost;
 let isStopped = false;
 
@@ -67,6 +71,7 @@ async function push(n: number): Promise<void> {
     layers,
   });
   all.push({ seconds: answer.seconds, whilePacking: false });
+  memoryMiB.push(rssAnonMiB(office.gateway!.pid));
   if (answer.error === undefined) alive.push(n);
 }
 
@@ -79,14 +84,9 @@ function markPacked(seconds: number): void {
   }
 }
 
-async function block(pushes: number): Promise<Block> {
+function block(pushes: number): Block {
   const { pid } = office.gateway!;
-  let rssMiB = Infinity;
-  // The lowest of some: between two collections of garbage anything may lie there.
-  for (let n = 0; n < 10; n += 1) {
-    rssMiB = Math.min(rssMiB, rssAnonMiB(pid));
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  const rssMiB = Math.min(...memoryMiB.slice(-MEMORY_PUSHES));
   const state = stateSize(office.stateDirectory);
   return {
     ...{ pushes, rssMiB, state },
@@ -143,7 +143,7 @@ async function run(pushes: number, minutes: number): Promise<void> {
       await call(`delete of ${one}`, { op: 'delete', repository: `soak/app-${one % 20}`, tag: `v${one}` });
     }
     if (n % BLOCK === 0) {
-      blocks.push(await block(n));
+      blocks.push(block(n));
       show(
         blocks.at(-1)!,
         all.slice(-BLOCK).map((p) => p.seconds),
