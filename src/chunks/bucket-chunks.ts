@@ -138,7 +138,7 @@ export class BucketChunks implements ChunksApi {
       directory: options.directory,
       reserveBytes: limits.diskReserveBytes,
       freeBytes: options.freeBytes ?? freeBytesOfDisk,
-      relieve: (bytes) => this.#grace.relieve(bytes),
+      relieve: (bytes) => cache.relieve(bytes),
       clock,
     });
     this.#fetcher = new ChunkFetcher({
@@ -194,7 +194,10 @@ export class BucketChunks implements ChunksApi {
       ...this.stats(),
       bytesAtRisk: this.#queue.isStalled ? this.#pinned.unsentBytes : 0,
     }));
-    this.#leaveGrace = this.options.cache.addGrace(() => this.#pinned.graceBytes);
+    this.#leaveGrace = this.options.cache.addGrace({
+      bytes: () => this.#pinned.graceBytes,
+      giveBack: (bytes) => this.#grace.giveBack(bytes),
+    });
     this.#leaveSpace = this.options.space?.addBucket(() => this.#pinned.unsentBytes) ?? (() => {});
     // Whatever a kill took from the ledger: it was written after these had been sent.
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('grace'))

@@ -47,6 +47,13 @@ export interface ChunkCacheOptions {
   readonly observer: Observer;
 }
 
+/** What one bucket keeps pinned after its upload. */
+export interface GraceShare {
+  readonly bytes: () => number;
+  /** Ends the grace time of chunks until so many bytes came free, if it can; returns how many did. */
+  readonly giveBack: (bytes: number) => Promise<number>;
+}
+
 /** Shared by all buckets; `open()` before use, `close()` after the last bucket is closed. */
 export class ChunkCache {
   readonly paths: CachePaths;
@@ -58,7 +65,7 @@ export class ChunkCache {
   readonly #shards: Shards;
   readonly #deletions = new Set<Promise<void>>();
   readonly #maxEntries: number;
-  readonly #grace = new Set<() => number>();
+  readonly #grace = new Set<GraceShare>();
 
   constructor(private readonly options: ChunkCacheOptions) {
     this.paths = new CachePaths(options.directory);
@@ -95,14 +102,26 @@ export class ChunkCache {
   /** Bytes of all buckets that are pinned after their upload. */
   get graceBytes(): number {
     let bytes = 0;
-    for (const bytesOfBucket of this.#grace) bytes += bytesOfBucket();
+    for (const share of this.#grace) bytes += share.bytes();
     return bytes;
   }
 
   /** Counts the grace bytes of one more bucket; returns what ends that. */
-  addGrace(bytes: () => number): () => void {
-    this.#grace.add(bytes);
-    return () => this.#grace.delete(bytes);
+  addGrace(share: GraceShare): () => void {
+    this.#grace.add(share);
+    return () => this.#grace.delete(share);
+  }
+
+  /**
+   * Gives disk space back, whichever bucket needs it: what is cached first, then chunks of all buckets within their
+   * grace time, of the bucket with most of them first; never what is unsent.
+   */
+  async relieve(bytes: number): Promise<void> {
+    let freedBytes = await this.shrink(bytes);
+    for (const share of [...this.#grace].sort((a, b) => b.bytes() - a.bytes())) {
+      if (freedBytes >= bytes) return;
+      freedBytes += await share.giveBack(bytes - freedBytes);
+    }
   }
 
   get entries(): number {

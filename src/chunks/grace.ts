@@ -55,18 +55,19 @@ export class GraceTime {
     });
   }
 
-  /** Gives disk space back: the cache first, then chunks within their grace time; never what is unsent or named. */
-  async relieve(bytes: number): Promise<void> {
+  /** Gives disk space back, oldest first, never what is named; returns how many bytes came free. */
+  async giveBack(bytes: number): Promise<number> {
     const { cache, pinned } = this.options;
-    let freedBytes = await cache.shrink(bytes);
-    if (freedBytes >= bytes || !this.#named) return;
+    if (!this.#named) return 0;
     const named = await this.#namedNow(this.#named);
+    let freedBytes = 0;
     for (const [oid] of pinned.entriesOf('grace')) {
+      if (this.#closed || freedBytes >= bytes) break;
       if (named.has(oid)) continue;
       await pinned.release(oid);
       freedBytes += await cache.shrink(bytes - freedBytes);
-      if (freedBytes >= bytes) return;
     }
+    return freedBytes;
   }
 
   async close(): Promise<void> {

@@ -49,6 +49,40 @@ describe('the cache', () => {
     expect((await filesInCache()).length).toBe(3);
   });
 
+  test('gives way before what any bucket keeps beside it, and of those the one that keeps most', async () => {
+    for (const seed of [1, 2]) await bench.read(listOfChunks(bench.remote.seed(bytesOf(seed, 1_000))));
+    const asked: [string, number][] = [];
+    const leave = (
+      [
+        ['little', 500],
+        ['much', 4_000],
+        ['none', 0],
+      ] as const
+    ).map(([name, keptBytes]) => {
+      let bytes: number = keptBytes;
+      return bench.cache.addGrace({
+        bytes: () => bytes,
+        giveBack: async (wantedBytes) => {
+          asked.push([name, wantedBytes]);
+          const freedBytes = Math.min(bytes, wantedBytes);
+          bytes -= freedBytes;
+          return freedBytes;
+        },
+      });
+    });
+    await bench.cache.relieve(1_500);
+    expect([asked, bench.cache.sizeBytes]).toEqual([[], 0]);
+    await bench.cache.relieve(1_500);
+    await bench.cache.relieve(2_800);
+    expect(asked).toEqual([
+      ['much', 1_500],
+      ['much', 2_800],
+      ['little', 300],
+    ]);
+    for (const end of leave) end();
+    expect(bench.cache.graceBytes).toBe(0);
+  });
+
   test('a chunk larger than the whole cache is read and not kept', async () => {
     const body = bytesOf(1, 5_000);
     const chunk = bench.remote.seed(body);
