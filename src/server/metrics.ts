@@ -64,7 +64,7 @@ export const METRICS: readonly MetricRow[] = [
   counter('gateway_admission_waits_total', 'Uploads that had to wait for the line, by outcome.', 'result'),
   gauge(
     'gateway_admission_pending_bytes',
-    'Bytes that somebody will wait for and Gitee does not have, with what is being read of them.',
+    'Bytes that somebody will wait for and that have not crossed the line, with what is being read of them.',
   ),
   gauge('gateway_admission_budget_bytes', 'So many of them are taken at the pace of the line.'),
   gauge('gateway_admission_waiting', 'Bodies that wait until the line takes more.'),
