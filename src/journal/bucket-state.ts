@@ -28,6 +28,9 @@ export interface ChangeState {
   readonly state: 'pending' | 'landed' | 'quarantined' | 'local';
 }
 
+/** A change that was set aside: the newest of its key, or one that a newer change had replaced already. */
+export type SetAside = 'newest' | 'replaced';
+
 export interface BucketStatus {
   readonly bucket: string;
   readonly repository: string;
@@ -62,6 +65,8 @@ export interface BucketState {
   changeState(key: ObjectKey): Promise<ChangeState | undefined>;
   /** Asks for a commit now and waits; true once the change is on Gitee (or set aside), false at the time-out. */
   waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
+  /** Of a change that waits no more: undefined where Gitee has got it. Asked soon after waitLanded(). */
+  setAsideAs(seq: number): SetAside | undefined;
   /** Deletes the overlay's local keys that were last written before the time; returns how many. */
   expireLocalKeys(beforeMs: number): Promise<number>;
   /**

@@ -6,7 +6,8 @@
  * `closableSeq` is durable or was never acknowledged, so that a batch that ends there misses none.
  * Who owns a body: its journal entry while it has one, then the newest row (local and quarantined changes).
  */
-import type { AppendOptions, Change } from './bucket-state.js';
+import type { AppendOptions, Change, SetAside } from './bucket-state.js';
+import { LRUCache } from 'lru-cache';
 import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
@@ -34,6 +35,8 @@ import { SeqSet } from './seq-set.js';
 /** A commit loses its race against others at most so often: each time one of them has won. */
 const RACES_MAX = 1000;
 const DROP_PAGE = 300;
+/** Whoever waits for a change asks soon after it has settled. */
+const SET_ASIDE_MAX = 10_000;
 
 export class Journal {
   readonly keys: Keyspace;
@@ -46,6 +49,7 @@ export class Journal {
   #lastPendingSeq = 0;
   /** Told of changes that are no longer pending; everything up to `floorSeq` is not. Must not throw. */
   onSettled: (seqs: SeqSet, floorSeq: number) => void = () => {};
+  readonly #setAside = new LRUCache<number, SetAside>({ max: SET_ASIDE_MAX });
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
 
@@ -172,6 +176,11 @@ export class Journal {
     return value && decodeEntry(value);
   }
 
+  /** Whether this change was set aside in the life of this process, and how. */
+  setAsideAs(seq: number): SetAside | undefined {
+    return this.#setAside.get(seq);
+  }
+
   /** True where a change of this key was set aside and none was written since. */
   async isSetAside(key: ObjectKey): Promise<boolean> {
     return (await this.store.get(this.keys.key('quarantine', utf8(key)))) !== undefined;
@@ -276,6 +285,7 @@ export class Journal {
       ];
       if (!(await this.store.commit(preconditions, writes))) continue;
       this.#pending = Math.max(0, this.#pending - 1);
+      this.#setAside.set(entry.seq, isNewest ? 'newest' : 'replaced');
       if (isNewest && !earlier) this.#quarantined += 1;
       await this.#settled(SeqSet.range(entry.seq, entry.seq));
       return;

@@ -10,7 +10,14 @@ import { joinBytes, u64, utf8 } from '../index/key-bytes.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type { BaseHolder } from './base-holder.js';
-import type { AppendOptions, BucketState, BucketStatus, Change, ChangeState } from './bucket-state.js';
+import type {
+  AppendOptions,
+  BucketState,
+  BucketStatus,
+  Change,
+  ChangeState,
+  SetAside,
+} from './bucket-state.js';
 import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
@@ -105,6 +112,10 @@ export class JournaledBucket implements BucketState {
     const { landings } = this.deps;
     if (await landings.want(seq)) this.deps.onWork();
     return landings.wait(seq, options);
+  }
+
+  setAsideAs(seq: number): SetAside | undefined {
+    return this.deps.journal.setAsideAs(seq);
   }
 
   expireLocalKeys(beforeMs: number): Promise<number> {

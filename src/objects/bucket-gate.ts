@@ -14,6 +14,7 @@ import type {
   BucketStatus,
   Change,
   ChangeState,
+  SetAside,
 } from '../journal/bucket-state.js';
 import { ObjectError } from './errors.js';
 
@@ -138,6 +139,10 @@ export class GatedState implements BucketState {
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
     this.gate.check();
     return this.state.waitLanded(seq, options);
+  }
+
+  setAsideAs(seq: number): SetAside | undefined {
+    return this.state.setAsideAs(seq);
   }
 
   expireLocalKeys(beforeMs: number): Promise<number> {

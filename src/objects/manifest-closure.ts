@@ -1,55 +1,145 @@
+/**
+ * What an image needs (manifest, config, layers, child manifests, blobs of artifacts), walked before a tag's answer:
+ * Gitee must have all of it. Every blob is looked at once, however often it is named, so that indexes of any depth
+ * cost what is in them; and the walk is bounded in blobs, in bytes read and in time. The `subject` of a referrer is not
+ * part of it: OCI Distribution 1.1 lets that be missing, and nobody pulls it through the referrer.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { withDeadline } from '../async/deadline.js';
 import type { ObjectKey } from '../format/ids.js';
 import {
   blobKey,
   digestOfLink,
+  layerLinkKey,
+  LINK_MAX_BYTES,
   MANIFEST_MAX_BYTES,
   manifestReferences,
   registryKey,
+  revisionLinkKey,
 } from '../format/registry-keys.js';
 import { readSmall } from './body.js';
 import type { Bucket } from './bucket.js';
+import { ObjectError } from './errors.js';
 
-/** An image index has one level of children; what nests deeper is not an image. */
-const DEPTH_MAX = 3;
+export interface ClosureLimits {
+  readonly blobs: number;
+  /** Of manifests, in all. */
+  readonly readBytes: number;
+  readonly timeMs: number;
+}
+
+/** A hundred platforms of a hundred layers each; some 5 MB of memory while it is walked. */
+export const CLOSURE_LIMITS: ClosureLimits = { blobs: 20_000, readBytes: 64 * 1024 * 1024, timeMs: 20_000 };
+/** Other requests have their turn between so many. */
+const LOOKED_AT_ONCE = 200;
+
+export interface ClosureState {
+  /** The first key that Gitee refuses. */
+  readonly refused: ObjectKey | undefined;
+  /** Keys whose newest change has not landed. */
+  readonly pending: readonly ObjectKey[];
+}
+
+const WHOLE: ClosureState = { refused: undefined, pending: [] };
 
 /**
- * The first blob in the closure (manifest, config, layers, child manifests) of a tag or revision link that
- * stands in quarantine; undefined where all may be pulled from Gitee.
+ * Of a tag or revision link; of any other key nothing is asked.
+ * @throws ObjectError not-yet-remote where the image is too large to be looked through, or the time is over
  */
-export async function quarantinedInClosure(bucket: Bucket, linkKey: ObjectKey): Promise<string | undefined> {
+export async function closureState(
+  bucket: Bucket,
+  linkKey: ObjectKey,
+  signal: AbortSignal,
+  limits: ClosureLimits = CLOSURE_LIMITS,
+): Promise<ClosureState> {
   const root = bucket.rules.registryRoot;
   const what = registryKey(root, linkKey);
-  if (what?.kind !== 'tag-link' && what?.kind !== 'revision-link') return undefined;
-  const link = await readObject(bucket, linkKey);
-  const digest = link && digestOfLink(link);
-  if (!digest) return undefined;
-  return visit(bucket, root, digest, 0);
+  if (what?.kind !== 'tag-link' && what?.kind !== 'revision-link') return WHOLE;
+  const tooLong = () =>
+    new ObjectError('not-yet-remote', `this image could not be looked through within ${limits.timeMs} ms`);
+  return withDeadline(
+    limits.timeMs,
+    signal,
+    async (own) => {
+      const link = await readObject(bucket, linkKey, LINK_MAX_BYTES);
+      const digest = link && digestOfLink(link);
+      return digest ? new ClosureWalk(bucket, what.repository, limits, own).from(digest) : WHOLE;
+    },
+    tooLong,
+  );
 }
 
-async function visit(
-  bucket: Bucket,
-  root: string,
-  digest: string,
-  depth: number,
-): Promise<string | undefined> {
-  const key = blobKey(root, digest);
-  if ((await bucket.state.changeState(key))?.state === 'quarantined') return key;
-  if (depth >= DEPTH_MAX) return undefined;
-  const bytes = await readObject(bucket, key);
-  if (!bytes) return undefined;
-  for (const child of manifestReferences(bytes)) {
-    const leaf = blobKey(root, child.digest);
-    if ((await bucket.state.changeState(leaf))?.state === 'quarantined') return leaf;
-    if (child.isManifest) {
-      const found = await visit(bucket, root, child.digest, depth + 1);
-      if (found !== undefined) return found;
-    }
+class ClosureWalk {
+  /** Blobs by digest, and whether each may name others; those that are added while it is walked are walked, too. */
+  readonly #blobs = new Map<string, boolean>();
+  readonly #pending: ObjectKey[] = [];
+  readonly #root: string;
+  #readBytes = 0;
+  #looked = 0;
+
+  constructor(
+    private readonly bucket: Bucket,
+    private readonly repository: string,
+    private readonly limits: ClosureLimits,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#root = bucket.rules.registryRoot;
   }
-  return undefined;
+
+  async from(digest: string): Promise<ClosureState> {
+    const manifests = new Set([digest]);
+    this.#blobs.set(digest, true);
+    for (const manifest of manifests) {
+      const refused =
+        (await this.#look(blobKey(this.#root, manifest))) ??
+        (await this.#look(revisionLinkKey(this.repository, manifest)));
+      if (refused !== undefined) return { refused, pending: [] };
+      for (const child of manifestReferences(await this.#read(manifest))) {
+        const isKnown = this.#blobs.has(child.digest);
+        if (child.isManifest) manifests.add(child.digest);
+        if (isKnown) continue;
+        this.#blobs.set(child.digest, child.isManifest);
+        if (this.#blobs.size > this.limits.blobs)
+          throw tooLarge(`names more than ${this.limits.blobs} blobs`);
+        // A child manifest is looked at in its turn.
+        if (child.isManifest) continue;
+        const lacking =
+          (await this.#look(blobKey(this.#root, child.digest))) ??
+          (await this.#look(layerLinkKey(this.repository, child.digest)));
+        if (lacking !== undefined) return { refused: lacking, pending: [] };
+      }
+    }
+    return { refused: undefined, pending: this.#pending };
+  }
+
+  /** The key itself where Gitee refuses it. */
+  async #look(key: ObjectKey): Promise<ObjectKey | undefined> {
+    this.#looked += 1;
+    if (this.#looked % LOOKED_AT_ONCE === 0) await nextTurn();
+    this.signal.throwIfAborted();
+    const state = (await this.bucket.state.changeState(key))?.state;
+    if (state === 'pending') this.#pending.push(key);
+    return state === 'quarantined' ? key : undefined;
+  }
+
+  async #read(digest: string): Promise<Uint8Array> {
+    const bytes = await readObject(this.bucket, blobKey(this.#root, digest), MANIFEST_MAX_BYTES);
+    this.#readBytes += bytes?.length ?? 0;
+    if (this.#readBytes > this.limits.readBytes)
+      throw tooLarge(`has more than ${this.limits.readBytes} bytes of manifests`);
+    return bytes ?? new Uint8Array(0);
+  }
 }
 
-async function readObject(bucket: Bucket, key: ObjectKey): Promise<Uint8Array | undefined> {
+function tooLarge(why: string): ObjectError {
+  return new ObjectError(
+    'not-yet-remote',
+    `this image ${why}, too much to find out whether Gitee has all of it while it refuses some changes, or has yet to get them: see 'gitee-s3 status'`,
+  );
+}
+
+async function readObject(bucket: Bucket, key: ObjectKey, maxBytes: number): Promise<Uint8Array | undefined> {
   const record = await bucket.state.get(key);
-  if (!record || record.sizeBytes > MANIFEST_MAX_BYTES) return undefined;
-  return readSmall(await bucket.state.openBody(record), record.sizeBytes, MANIFEST_MAX_BYTES, bucket.chunks);
+  if (!record || record.sizeBytes > maxBytes) return undefined;
+  return readSmall(await bucket.state.openBody(record), record.sizeBytes, maxBytes, bucket.chunks);
 }

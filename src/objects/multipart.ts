@@ -157,7 +157,7 @@ export class Multipart {
     uploadId: string,
     request: CompleteRequest,
     context: RequestContext,
-  ): Promise<PutResult> {
+  ): Promise<PutResult & { appended: boolean }> {
     return this.deps.locks.run(`upload/${uploadId}`, () =>
       this.#complete(bucket, key, uploadId, request, context),
     );
@@ -169,7 +169,7 @@ export class Multipart {
     uploadId: string,
     request: CompleteRequest,
     context: RequestContext,
-  ): Promise<PutResult> {
+  ): Promise<PutResult & { appended: boolean }> {
     const table = this.table(bucket);
     const upload = await table.find(key, uploadId);
     if (!upload) return this.#repeatedComplete(table, key, uploadId, request);
@@ -219,7 +219,7 @@ export class Multipart {
         }),
       ],
     });
-    return { etag: written.etag, ...(checksum ? { checksum } : {}) };
+    return { etag: written.etag, appended: written.appended, ...(checksum ? { checksum } : {}) };
   }
 
   async abort(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<void> {
@@ -382,11 +382,11 @@ export class Multipart {
     key: ObjectKey,
     uploadId: string,
     request: CompleteRequest,
-  ): Promise<PutResult> {
+  ): Promise<PutResult & { appended: boolean }> {
     const done = await table.completed(uploadId);
     // AWS CompleteMultipartUpload is idempotent for the same parts.
     if (done && done.key === key && done.partsDigest === digestOf(request.parts)) {
-      return { etag: done.etag, ...(done.checksum ? { checksum: done.checksum } : {}) };
+      return { etag: done.etag, appended: false, ...(done.checksum ? { checksum: done.checksum } : {}) };
     }
     throw new ObjectError('no-such-upload', 'the specified upload does not exist', { fields: { uploadId } });
   }

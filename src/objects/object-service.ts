@@ -32,7 +32,10 @@ import { findRecord, getObject, headObject, type ReadOptions } from './object-re
 import { ObjectWriter } from './object-writer.js';
 import { translated } from './translate-error.js';
 import { listUploads, type UploadListRequest } from './upload-listing.js';
-import { WriteConcern } from './write-concern.js';
+import { WriteConcern, type Write } from './write-concern.js';
+
+/** Stands for an ETag where a key was deleted. */
+const DELETED = 'deleted';
 
 /** The objects layer: every S3 operation in terms of buckets and keys. One per gateway. */
 export class ObjectService implements ObjectsApi {
@@ -46,7 +49,7 @@ export class ObjectService implements ObjectsApi {
     deps: { clock: Clock; log: Log; observer: Observer },
   ) {
     this.#concern = new WriteConcern(deps);
-    this.#writer = new ObjectWriter({ clock: deps.clock, locks: this.#locks, concern: this.#concern });
+    this.#writer = new ObjectWriter({ clock: deps.clock, locks: this.#locks });
     this.multipart = new Multipart({ clock: deps.clock, locks: this.#locks, writer: this.#writer });
   }
 
@@ -74,8 +77,7 @@ export class ObjectService implements ObjectsApi {
     options: { meta: ObjectMeta; conditions: Conditions },
     context: RequestContext,
   ): Promise<PutResult> {
-    return translated(async () => {
-      const bucket = this.buckets.get(bucketName);
+    return this.#acknowledged(bucketName, context, async (bucket) => {
       if ((body.promise.lengthBytes ?? 0) > PART_MAX_BYTES) {
         throw new ObjectError(
           'entity-too-large',
@@ -117,7 +119,8 @@ export class ObjectService implements ObjectsApi {
         },
         { conditions: options.conditions, signal: context.signal },
       );
-      return { etag: written.etag, ...(checksum ? { checksum } : {}) };
+      const answer = { etag: written.etag, ...(checksum ? { checksum } : {}) };
+      return { answer, keys: [key], ...written };
     });
   }
 
@@ -140,21 +143,19 @@ export class ObjectService implements ObjectsApi {
     conditions: Conditions,
     context: RequestContext,
   ): Promise<void> {
-    return translated(async () => {
-      const bucket = this.buckets.get(bucketName);
-      await this.#locks.run(
+    return this.#acknowledged(bucketName, context, async (bucket) => {
+      const appended = await this.#locks.run(
         `${bucketName}/${key}`,
         async () => {
           const current = await bucket.state.get(key);
           checkWriteConditions(current, conditions);
-          if (!current) return;
+          if (!current) return false;
           await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
+          return true;
         },
         context.signal,
       );
-      if (bucket.concern.mode === 'remote') {
-        await this.#concern.settle(bucket, key, '', true, context.signal);
-      }
+      return { answer: undefined, keys: [key], etag: DELETED, appended };
     });
   }
 
@@ -163,19 +164,15 @@ export class ObjectService implements ObjectsApi {
     keys: readonly ObjectKey[],
     context: RequestContext,
   ): Promise<(Error | undefined)[]> {
-    return translated(async () => {
-      const bucket = this.buckets.get(bucketName);
+    return this.#acknowledged(bucketName, context, async (bucket) => {
       // All locked at once, in one order for everybody: a conditional write sees an object before or after this.
       const locks = [...new Set(keys)].sort();
-      const last = await this.#lockAll(
+      const appended = await this.#lockAll(
         locks.map((key) => `${bucketName}/${key}`),
         () => deletePresent(bucket, locks, context.signal),
         context.signal,
       );
-      if (last !== undefined && bucket.concern.mode === 'remote') {
-        await this.#concern.settle(bucket, last, '', true, context.signal);
-      }
-      return keys.map(() => undefined);
+      return { answer: keys.map(() => undefined), keys: locks, etag: DELETED, appended };
     });
   }
 
@@ -185,8 +182,7 @@ export class ObjectService implements ObjectsApi {
     request: CopyRequest,
     context: RequestContext,
   ): Promise<CopyResult> {
-    return translated(async () => {
-      const bucket = this.buckets.get(bucketName);
+    return this.#acknowledged(bucketName, context, async (bucket) => {
       const source = await this.#source(request);
       const { record } = source;
       const plain = source.plainBytes;
@@ -205,7 +201,7 @@ export class ObjectService implements ObjectsApi {
       const checksum = checksumAlgorithm
         ? await source.checksum(checksumAlgorithm, context.signal)
         : record.checksum;
-      const { etag, lastModifiedMs } = await this.#writer.write(
+      const written = await this.#writer.write(
         bucket,
         key,
         {
@@ -222,7 +218,8 @@ export class ObjectService implements ObjectsApi {
         },
         { conditions: request.conditions, signal: context.signal },
       );
-      return { etag, lastModifiedMs, ...(checksum ? { checksum } : {}) };
+      const { etag, lastModifiedMs } = written;
+      return { answer: { etag, lastModifiedMs, ...(checksum ? { checksum } : {}) }, keys: [key], ...written };
     });
   }
 
@@ -232,8 +229,7 @@ export class ObjectService implements ObjectsApi {
     tags: Readonly<Record<string, string>> | undefined,
     context: RequestContext,
   ): Promise<void> {
-    return translated(async () => {
-      const bucket = this.buckets.get(bucketName);
+    return this.#acknowledged(bucketName, context, async (bucket) => {
       await this.#locks.run(
         `${bucketName}/${key}`,
         async () => {
@@ -260,6 +256,7 @@ export class ObjectService implements ObjectsApi {
         },
         context.signal,
       );
+      return { answer: undefined, keys: [key], etag: `tags ${JSON.stringify(tags ?? {})}`, appended: true };
     });
   }
 
@@ -317,15 +314,16 @@ export class ObjectService implements ObjectsApi {
   }
 
   completeMultipartUpload(
-    bucket: string,
+    bucketName: string,
     key: ObjectKey,
     uploadId: string,
     request: CompleteRequest,
     context: RequestContext,
   ): Promise<PutResult> {
-    return translated(() =>
-      this.multipart.complete(this.buckets.get(bucket), key, uploadId, request, context),
-    );
+    return this.#acknowledged(bucketName, context, async (bucket) => {
+      const { appended, ...answer } = await this.multipart.complete(bucket, key, uploadId, request, context);
+      return { answer, keys: [key], etag: answer.etag, appended };
+    });
   }
 
   abortMultipartUpload(bucket: string, key: ObjectKey, uploadId: string): Promise<void> {
@@ -346,6 +344,23 @@ export class ObjectService implements ObjectsApi {
     options: UploadListRequest,
   ): ReturnType<ObjectsApi['listMultipartUploads']> {
     return translated(() => listUploads(this.multipart, this.buckets.get(bucket), options));
+  }
+
+  /**
+   * The one way for whatever changes a bucket: changes it, then waits for what its write concern asks, with no lock
+   * held. The answer exists only afterwards.
+   */
+  #acknowledged<T>(
+    bucketName: string,
+    context: RequestContext,
+    change: (bucket: Bucket) => Promise<Write & { readonly answer: T }>,
+  ): Promise<T> {
+    return translated(async () => {
+      const bucket = this.buckets.get(bucketName);
+      const { answer, ...write } = await change(bucket);
+      await this.#concern.settle(bucket, write, context.signal);
+      return answer;
+    });
   }
 
   #lockAll<T>(names: readonly string[], fn: () => Promise<T>, signal: AbortSignal, at = 0): Promise<T> {
@@ -384,12 +399,12 @@ export class ObjectService implements ObjectsApi {
   }
 }
 
-/** Deletes what is there. @returns the last key that was deleted from what is committed. */
+/** Deletes what is there. True where that was anything. */
 async function deletePresent(
   bucket: Bucket,
   keys: readonly ObjectKey[],
   signal: AbortSignal,
-): Promise<ObjectKey | undefined> {
+): Promise<boolean> {
   const local: ObjectKey[] = [];
   const committed: ObjectKey[] = [];
   for (const key of keys) {
@@ -404,7 +419,7 @@ async function deletePresent(
       { local: list === local },
     );
   }
-  return committed.at(-1);
+  return local.length + committed.length > 0;
 }
 
 async function* asyncOf<T>(items: Iterable<T>): AsyncGenerator<T> {

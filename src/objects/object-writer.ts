@@ -12,7 +12,6 @@ import type { Bucket } from './bucket.js';
 import { checkWriteConditions } from './conditions.js';
 import { ObjectError } from './errors.js';
 import { hasOidEtag, md5Hex, registryBlobEtag } from './etag.js';
-import type { WriteConcern } from './write-concern.js';
 
 /** A body ready to become an object, and what is known of it. */
 export interface Draft {
@@ -34,34 +33,30 @@ export interface WriteOptions {
   readonly signal: AbortSignal;
 }
 
+export interface WrittenObject {
+  readonly etag: string;
+  readonly lastModifiedMs: number;
+  /** False where the same bytes were there already. */
+  readonly appended: boolean;
+}
+
 /**
- * The one way in which an object comes to stand at a key: lock, conditions, form, journal, write concern.
+ * The one way in which an object comes to stand at a key: lock, conditions, form, journal.
  * Put, Copy and Complete all end here.
  */
 export class ObjectWriter {
-  constructor(private readonly deps: { clock: Clock; locks: KeyLock; concern: WriteConcern }) {}
+  constructor(private readonly deps: { clock: Clock; locks: KeyLock }) {}
 
-  async write(
-    bucket: Bucket,
-    key: ObjectKey,
-    draft: Draft,
-    options: WriteOptions,
-  ): Promise<{ etag: string; lastModifiedMs: number }> {
-    const written = await this.deps.locks.run(
+  /** Whoever calls it has still to wait for what the write concern asks. */
+  write(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
+    return this.deps.locks.run(
       `${bucket.name}/${key}`,
       () => this.#append(bucket, key, draft, options),
       options.signal,
     );
-    await this.deps.concern.settle(bucket, key, written.etag, written.appended, options.signal);
-    return written;
   }
 
-  async #append(
-    bucket: Bucket,
-    key: ObjectKey,
-    draft: Draft,
-    options: WriteOptions,
-  ): Promise<{ etag: string; lastModifiedMs: number; appended: boolean }> {
+  async #append(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
     const { state, rules } = bucket;
     const current = await state.get(key);
     checkWriteConditions(current, options.conditions);

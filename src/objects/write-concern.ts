@@ -9,7 +9,7 @@ import type { Observer } from '../async/observer.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
-import { quarantinedInClosure } from './manifest-closure.js';
+import { closureState } from './manifest-closure.js';
 
 /** After a refusal the driver repeats its request 3 times within seconds: those are answered at once. */
 const RETRY_WINDOW_MS = 60_000;
@@ -20,9 +20,27 @@ const PAUSED_HOLD_MS = 2_000;
 
 interface Attempt {
   readonly etag: string;
+  /** The change that was waited for. */
+  readonly seq: number;
   readonly firstMs: number;
   /** When it was refused, if it was. */
   readonly refusedMs?: number;
+}
+
+/** What an operation wrote, or found written already. */
+export interface Write {
+  readonly keys: readonly ObjectKey[];
+  /** Tells a repeat of it from another write of the last key. */
+  readonly etag: string;
+  /** False where nothing new was appended. */
+  readonly appended: boolean;
+}
+
+interface Hold {
+  readonly begunMs: number;
+  readonly seq: number;
+  /** Begin of the first attempt; undefined: not held, only asked. */
+  readonly firstMs: number | undefined;
 }
 
 /** Decides when a write is acknowledged and waits for that. One per gateway. */
@@ -40,36 +58,75 @@ export class WriteConcern {
   }
 
   /**
-   * Returns once the change may be acknowledged.
-   * @param appended false where the same bytes were there already and nothing new was appended.
+   * Returns once a write may be acknowledged: all that it changed, or found as it wanted it, is on Gitee. That there
+   * was nothing to do does not say so, since a client's repeat finds the first try done here. So every operation that
+   * changes anything ends here, whatever it found.
    * @throws ObjectError not-yet-remote after the hold: visible here, and it will land.
    */
-  async settle(
-    bucket: Bucket,
-    key: ObjectKey,
-    etag: string,
-    appended: boolean,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (!this.mustWait(bucket, key)) return;
-    const id = `${bucket.name}/${key}`;
-    const change = await bucket.state.changeState(key);
-    if (!change || change.state === 'landed' || change.state === 'local') {
-      await this.#checkClosure(bucket, key);
-      this.#done(bucket, id, 'landed');
-      return;
+  async settle(bucket: Bucket, write: Write, signal: AbortSignal): Promise<void> {
+    const keys = write.keys.filter((key) => this.mustWait(bucket, key));
+    const last = keys.at(-1);
+    if (last === undefined) return;
+    const id = `${bucket.name}/${last}`;
+    let hold: Hold | undefined;
+    for (const key of await this.#latestFirst(bucket, keys)) {
+      for (let seq = await this.#pendingSeq(bucket, key); seq !== undefined;) {
+        hold ??= await this.#hold(bucket, id, write, await this.#since(bucket, key, seq), signal);
+        if (!(await this.#wait(bucket, seq, hold, signal))) return this.#notYet(bucket, id, key, write, hold);
+        const setAside = bucket.state.setAsideAs(seq);
+        if (setAside === 'newest') this.#refused(bucket);
+        // Behind a newer change of its key, that one stands for it.
+        seq = setAside === 'replaced' ? await this.#pendingSeq(bucket, key) : undefined;
+      }
     }
-    if (change.state === 'quarantined') this.#refused(bucket);
+    for (const key of keys) {
+      let lacking = await this.#closurePending(bucket, key, write, signal);
+      for (; lacking.length > 0; lacking = await this.#closurePending(bucket, key, write, signal)) {
+        for (const each of await this.#latestFirst(bucket, lacking)) {
+          const seq = await this.#pendingSeq(bucket, each);
+          if (seq === undefined) continue;
+          hold ??= await this.#hold(bucket, id, write, await this.#since(bucket, each, seq), signal);
+          if (!(await this.#wait(bucket, seq, hold, signal)))
+            return this.#notYet(bucket, id, key, write, hold);
+        }
+      }
+    }
+    this.#attempts.delete(id);
+    this.#count(bucket, 'landed');
+  }
 
-    const firstMs = this.#firstMs(bucket, id, etag, appended, change.appendedMs);
-    const landed = await this.#wait(bucket, change.seq, firstMs, signal);
-    if (landed) {
-      const after = await bucket.state.changeState(key);
-      if (after?.state === 'quarantined' && after.seq === change.seq) this.#refused(bucket);
-      await this.#checkClosure(bucket, key);
-      this.#done(bucket, id, 'landed');
-      return;
+  /** Those that wait, the last change first: what was written before it has mostly landed when it has. */
+  async #latestFirst(bucket: Bucket, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
+    const waiting: { key: ObjectKey; seq: number }[] = [];
+    for (const key of keys) {
+      const seq = await this.#pendingSeq(bucket, key);
+      if (seq !== undefined) waiting.push({ key, seq });
     }
+    return waiting.sort((a, b) => b.seq - a.seq).map(({ key }) => key);
+  }
+
+  /** The change of this key that is not on Gitee yet. @throws ObjectError not-yet-remote where it was set aside */
+  async #pendingSeq(bucket: Bucket, key: ObjectKey): Promise<number | undefined> {
+    const change = await bucket.state.changeState(key);
+    if (change?.state === 'quarantined') this.#refused(bucket);
+    return change?.state === 'pending' ? change.seq : undefined;
+  }
+
+  #refused(bucket: Bucket): never {
+    this.#count(bucket, 'quarantined');
+    throw new ObjectError(
+      'not-yet-remote',
+      "Gitee refuses this object: see 'gitee-s3 status' for the reason",
+    );
+  }
+
+  async #since(bucket: Bucket, key: ObjectKey, seq: number): Promise<{ seq: number; appendedMs: number }> {
+    const change = await bucket.state.changeState(key);
+    return { seq, appendedMs: change?.appendedMs ?? this.deps.clock.nowMs() };
+  }
+
+  /** Acknowledges at risk where that is asked for. */
+  #notYet(bucket: Bucket, id: string, key: ObjectKey, { etag }: Write, { seq, firstMs }: Hold): void {
     if (bucket.concern.outage === 'accept') {
       this.deps.log.warn('acknowledged a write that is not on Gitee, as outage: accept asks for', {
         bucket: bucket.name,
@@ -79,7 +136,7 @@ export class WriteConcern {
       return;
     }
     this.#count(bucket, 'timeout');
-    this.#attempts.set(id, { etag, firstMs: firstMs ?? 0, refusedMs: this.deps.clock.nowMs() });
+    this.#attempts.set(id, { etag, seq, firstMs: firstMs ?? 0, refusedMs: this.deps.clock.nowMs() });
     const paused = bucket.state.status().paused;
     throw new ObjectError(
       'not-yet-remote',
@@ -93,17 +150,11 @@ export class WriteConcern {
    * True once the change has landed, false where there is no more hope: no client repeats a refused manifest, and
    * none that was measured gives up on one that is held (docs/durability.md). So it is held as long as anything gets
    * through to Gitee, within bounds.
-   * @param firstMs begin of the first attempt; undefined: not held, only asked
    */
-  async #wait(
-    bucket: Bucket,
-    seq: number,
-    firstMs: number | undefined,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #wait(bucket: Bucket, seq: number, hold: Hold, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.deps;
     const { holdMs, holdMaxMs, lineHeardMs } = bucket.concern;
-    const begunMs = clock.nowMs();
+    const { begunMs, firstMs } = hold;
     for (;;) {
       const nowMs = clock.nowMs();
       const { paused, frozen } = bucket.state.status();
@@ -122,48 +173,48 @@ export class WriteConcern {
     }
   }
 
-  /** When the first attempt with these bytes began; undefined for a repeat of what was just refused. */
-  #firstMs(
+  /** How long these bytes may be held; not at all for a repeat of what was just refused, and waits still. */
+  async #hold(
     bucket: Bucket,
     id: string,
-    etag: string,
-    appended: boolean,
-    appendedMs: number,
-  ): number | undefined {
+    { etag, appended }: Write,
+    { seq, appendedMs }: { seq: number; appendedMs: number },
+    signal: AbortSignal,
+  ): Promise<Hold> {
     const now = this.deps.clock.nowMs();
     const known = this.#attempts.get(id);
     const isSame = known?.etag === etag;
-    if (isSame && known.refusedMs !== undefined && now - known.refusedMs <= RETRY_WINDOW_MS) return undefined;
-    const isAgain = isSame && known.refusedMs !== undefined;
-    let firstMs = isAgain || appended ? now : isSame ? known.firstMs : appendedMs;
+    const isRefused = isSame && known.refusedMs !== undefined;
+    if (isRefused && now - known.refusedMs <= RETRY_WINDOW_MS) {
+      const hasLanded = await bucket.state.waitLanded(known.seq, { timeoutMs: 0, signal });
+      if (!hasLanded) return { begunMs: now, seq, firstMs: undefined };
+    }
+    let firstMs = isRefused || appended ? now : isSame ? known.firstMs : appendedMs;
     // A new try by the same client a good while later is a first attempt again.
     if (now - firstMs > bucket.concern.holdMs + RETRY_WINDOW_MS) firstMs = now;
-    this.#attempts.set(id, { etag, firstMs });
-    return firstMs;
+    this.#attempts.set(id, { etag, seq, firstMs });
+    return { begunMs: now, seq, firstMs };
   }
 
-  async #checkClosure(bucket: Bucket, key: ObjectKey): Promise<void> {
-    if (bucket.state.status().quarantinedChanges === 0) return;
-    const refused = await quarantinedInClosure(bucket, key);
-    if (refused === undefined) return;
+  /**
+   * What of the image that a tag names is not on Gitee yet. What was appended now landed with all of that;
+   * a tag that was there already may have got its image anew.
+   */
+  async #closurePending(
+    bucket: Bucket,
+    key: ObjectKey,
+    { appended }: Write,
+    signal: AbortSignal,
+  ): Promise<readonly ObjectKey[]> {
+    const { pendingChanges, quarantinedChanges } = bucket.state.status();
+    if (quarantinedChanges === 0 && (appended || pendingChanges === 0)) return [];
+    const { refused, pending } = await closureState(bucket, key, signal);
+    if (refused === undefined) return appended ? [] : pending;
     this.#count(bucket, 'quarantined');
     throw new ObjectError(
       'not-yet-remote',
       `Gitee refuses ${refused}, which this image needs: see 'gitee-s3 status' for the reason`,
     );
-  }
-
-  #refused(bucket: Bucket): never {
-    this.#count(bucket, 'quarantined');
-    throw new ObjectError(
-      'not-yet-remote',
-      "Gitee refuses this object: see 'gitee-s3 status' for the reason",
-    );
-  }
-
-  #done(bucket: Bucket, id: string, result: string): void {
-    this.#attempts.delete(id);
-    this.#count(bucket, result);
   }
 
   #count(bucket: Bucket, result: string): void {

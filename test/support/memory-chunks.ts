@@ -1,7 +1,13 @@
 /** A chunk store in memory, with a remote of its own, for tests of the journal. */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { ChunkError, type ChunksApi, type ChunkStats, type Ingested } from '../../src/chunks/api.js';
+import {
+  ChunkError,
+  type ChunksApi,
+  type ChunkStats,
+  type Ingested,
+  type IngestOptions,
+} from '../../src/chunks/api.js';
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';
 import { toOid, type Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
@@ -20,12 +26,15 @@ export class MemoryChunks implements ChunksApi {
 
   async admit(): Promise<void> {}
 
-  async ingest(body: AsyncIterable<Uint8Array>): Promise<Ingested> {
+  async ingest(body: AsyncIterable<Uint8Array>, options?: IngestOptions): Promise<Ingested> {
     const pieces: Uint8Array[] = [];
     for await (const piece of body) pieces.push(piece);
     const bytes = Buffer.concat(pieces);
     const extents = this.cut(bytes).map(wholeExtent);
-    return { sizeBytes: bytes.length, bytes: undefined, extents, digests: new Map() };
+    const digests = new Map(
+      (options?.digests ?? []).map((name) => [name, createHash(name).update(bytes).digest()] as const),
+    );
+    return { sizeBytes: bytes.length, bytes: undefined, extents, digests };
   }
 
   /** Whole chunks of these bytes. */

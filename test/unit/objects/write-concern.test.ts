@@ -6,6 +6,7 @@ import { WriteConcern } from '../../../src/objects/write-concern.js';
 
 const TAG = 'docker/registry/v2/repositories/a/_manifests/tags/v1/current/link' as ObjectKey;
 const OTHER = 'docker/registry/v2/repositories/a/_layers/sha256/0/link' as ObjectKey;
+const write = (key: ObjectKey, appended: boolean, etag = 'e') => ({ keys: [key], etag, appended });
 const HOLD_MS = 20_000;
 const HOLD_MAX_MS = 100_000;
 
@@ -35,7 +36,7 @@ class StalledBucket {
   }
 
   bucket(rules: Partial<WriteConcernRules> = {}): Bucket {
-    const state: Pick<BucketState, 'changeState' | 'waitLanded' | 'status' | 'get'> = {
+    const state: Pick<BucketState, 'changeState' | 'waitLanded' | 'setAsideAs' | 'status' | 'get'> = {
       changeState: async () => this.change,
       waitLanded: async (_seq, { timeoutMs }) => {
         this.#waitedMs += timeoutMs;
@@ -43,7 +44,9 @@ class StalledBucket {
         this.onWait();
         return false;
       },
-      status: () => ({ quarantinedChanges: this.quarantined, paused: this.paused }) as never,
+      status: () =>
+        ({ quarantinedChanges: this.quarantined, pendingChanges: 0, paused: this.paused }) as never,
+      setAsideAs: () => undefined,
       get: async () => undefined,
     };
     return {
@@ -83,18 +86,18 @@ describe('write concern, invariant 6', () => {
 
   test('only keys that match a barrier wait; with local none, with remote all', async () => {
     const concern = stalled.newConcern();
-    await concern.settle(stalled.bucket(), OTHER, 'e', true, signal);
-    await concern.settle(stalled.bucket({ mode: 'local' }), TAG, 'e', true, signal);
+    await concern.settle(stalled.bucket(), write(OTHER, true), signal);
+    await concern.settle(stalled.bucket({ mode: 'local' }), write(TAG, true), signal);
     expect(stalled.heldMs()).toBe(0);
     await expect(
-      concern.settle(stalled.bucket({ mode: 'remote' }), OTHER, 'e', true, signal),
+      concern.settle(stalled.bucket({ mode: 'remote' }), write(OTHER, true), signal),
     ).rejects.toThrow();
     expect(stalled.heldMs()).toBe(HOLD_MS);
   });
 
   test('a barrier holds 20 s, the retries of the next minute are answered at once, a later try holds again', async () => {
     const concern = stalled.newConcern();
-    const put = (appended: boolean) => concern.settle(stalled.bucket(), TAG, 'e', appended, signal);
+    const put = (appended: boolean) => concern.settle(stalled.bucket(), write(TAG, appended), signal);
     await expect(put(true)).rejects.toMatchObject({ code: 'not-yet-remote', retryAfterMs: undefined });
     stalled.nowMs += 700;
     await expect(put(false)).rejects.toMatchObject({ code: 'not-yet-remote' });
@@ -110,22 +113,22 @@ describe('write concern, invariant 6', () => {
     stalled.onWait = () => {
       if (stalled.nowMs < 1_000_000 + 50_000) stalled.heardMs = stalled.nowMs;
     };
-    await expect(stalled.newConcern().settle(stalled.bucket(), TAG, 'e', true, signal)).rejects.toMatchObject(
-      { code: 'not-yet-remote' },
-    );
+    await expect(
+      stalled.newConcern().settle(stalled.bucket(), write(TAG, true), signal),
+    ).rejects.toMatchObject({ code: 'not-yet-remote' });
     // The last sign of life was after 49 s.
     expect(stalled.heldMs()).toBe(49_000 + HOLD_MS);
     stalled.pending();
     stalled.onWait = () => {
       stalled.heardMs = stalled.nowMs;
     };
-    await expect(stalled.newConcern().settle(stalled.bucket(), TAG, 'e', true, signal)).rejects.toThrow();
+    await expect(stalled.newConcern().settle(stalled.bucket(), write(TAG, true), signal)).rejects.toThrow();
     expect(stalled.heldMs()).toBe(HOLD_MAX_MS);
   });
 
   test('what only an operator can lift is answered soon, with its sentence', async () => {
     stalled.paused = { code: 'quota-full', message: 'The quota is full.', sinceMs: 0 };
-    await expect(stalled.newConcern().settle(stalled.bucket(), TAG, 'e', true, signal)).rejects.toThrow(
+    await expect(stalled.newConcern().settle(stalled.bucket(), write(TAG, true), signal)).rejects.toThrow(
       'stored here, but not yet on Gitee: The quota is full.',
     );
     expect(stalled.heldMs()).toBeLessThanOrEqual(2_000);
@@ -134,28 +137,28 @@ describe('write concern, invariant 6', () => {
   test('after a restart a retry joins the waiter: the hold counts from when the change was appended', async () => {
     stalled.nowMs += 5_000;
     await expect(
-      stalled.newConcern().settle(stalled.bucket(), TAG, 'e', false, signal),
+      stalled.newConcern().settle(stalled.bucket(), write(TAG, false), signal),
     ).rejects.toMatchObject({ code: 'not-yet-remote' });
     expect(stalled.heldMs()).toBe(HOLD_MS - 5_000);
   });
 
   test('other bytes for the same tag are a first attempt of their own', async () => {
     const concern = stalled.newConcern();
-    await expect(concern.settle(stalled.bucket(), TAG, 'one', true, signal)).rejects.toThrow();
+    await expect(concern.settle(stalled.bucket(), write(TAG, true), signal)).rejects.toThrow();
     stalled.pending();
-    await expect(concern.settle(stalled.bucket(), TAG, 'two', true, signal)).rejects.toThrow();
+    await expect(concern.settle(stalled.bucket(), write(TAG, true, 'other'), signal)).rejects.toThrow();
     expect(stalled.heldMs()).toBe(2 * HOLD_MS);
   });
 
   test('what has landed is acknowledged at once', async () => {
     stalled.change = { seq: 7, appendedMs: 0, state: 'landed' };
-    await stalled.newConcern().settle(stalled.bucket(), TAG, 'e', false, signal);
+    await stalled.newConcern().settle(stalled.bucket(), write(TAG, false), signal);
     expect(stalled.heldMs()).toBe(0);
     expect(stalled.counted).toEqual(['landed']);
   });
 
   test('outage: accept acknowledges at the time-out, and counts it as at risk', async () => {
-    await stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), TAG, 'e', true, signal);
+    await stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), write(TAG, true), signal);
     expect(stalled.heldMs()).toBe(HOLD_MS);
     expect(stalled.counted).toEqual(['accepted-at-risk']);
   });
@@ -163,7 +166,7 @@ describe('write concern, invariant 6', () => {
   test('a change that Gitee refuses for good is never acknowledged, and not waited for', async () => {
     stalled.change = { seq: 7, appendedMs: 0, state: 'quarantined' };
     await expect(
-      stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), TAG, 'e', false, signal),
+      stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), write(TAG, false), signal),
     ).rejects.toMatchObject({ code: 'not-yet-remote' });
     expect(stalled.heldMs()).toBe(0);
   });
