@@ -21,6 +21,8 @@ const MIB = 1024 * 1024;
 const PIECE_MIN_BYTES = MIB;
 /** So much is always let in, or an estimate that fell too low would see too little to rise again. */
 const BUDGET_PIECES_MIN = 4;
+/** Until the line was measured the estimate says nothing: so many chunks, or each would wait for the one before. */
+const UNMEASURED_CHUNKS = 2;
 /** A run of bytes of a body, as Node reads it. */
 const RUN_BYTES = 64 * 1024;
 /** What waits gets together so much of the line, a run at a time. */
@@ -135,7 +137,11 @@ interface Wait {
 
 export interface LineAdmissionOptions {
   readonly chunkSizeBytes: number;
-  readonly uplink: { readonly bytesPerSecond: number; readonly progressMs: number };
+  readonly uplink: {
+    readonly bytesPerSecond: number;
+    readonly progressMs: number;
+    readonly isMeasured: boolean;
+  };
   readonly clock: Clock;
   readonly observer: Observer;
 }
@@ -168,8 +174,11 @@ export class LineAdmission {
 
   /** Bytes that may lie unsent, with those that were granted. */
   budgetBytes(): number {
-    const floorBytes = BUDGET_PIECES_MIN * Math.min(PIECE_MIN_BYTES, this.options.chunkSizeBytes);
-    return Math.max(floorBytes, BUDGET_SECONDS * this.options.uplink.bytesPerSecond);
+    const { chunkSizeBytes, uplink } = this.options;
+    const floorBytes = uplink.isMeasured
+      ? BUDGET_PIECES_MIN * Math.min(PIECE_MIN_BYTES, chunkSizeBytes)
+      : UNMEASURED_CHUNKS * chunkSizeBytes;
+    return Math.max(floorBytes, BUDGET_SECONDS * uplink.bytesPerSecond);
   }
 
   /** A body begins; `end` must be called. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../async/clock.js';
-import type { LineSource } from './line-queue.js';
+import type { LineSource, QueuedJob } from './line-queue.js';
 import type { UplinkMeter, UplinkRun } from './uplink.js';
 
 /** A body without any progress for so long counts for its own bucket only, and not for others. */
@@ -9,6 +9,11 @@ const STALLED_KERNEL_MS_MAX = 10_000;
 /** The mean of how long bodies wait for their link follows the newest one by this share. */
 const ASKING_SHARE = 0.25;
 const ASKING_MS_MAX = 1_500;
+const LEAST_FOR_MS = 5 * 60_000;
+/** From so long a wait for a link on Gitee counts as far away. */
+const FAR_MS = 150;
+/** How old what the kernel says may be. */
+const KERNEL_AGE_MS = 300;
 /** A connection has found its pace after so many round trips, and says nothing of the line before. */
 const RAMP_ROUND_TRIPS = 5;
 const RAMP_MS_MAX = 2_000;
@@ -26,11 +31,15 @@ export class Body {
   /** When it made progress last, later by the time for which it was held up. */
   movedMs: number;
   pausedMs = 0;
+  /** Until then its last bytes may stand in the kernel. */
+  drainedMs = Number.POSITIVE_INFINITY;
 
   constructor(
     readonly source: LineSource,
     public level: number,
     readonly bytes: number,
+    /** Tried before: it may have its link already. */
+    readonly isSuspect: boolean,
     readonly startedMs: number,
   ) {
     this.restBytes = bytes;
@@ -42,6 +51,10 @@ export class Body {
 export class InFlight {
   readonly #bodies = new Set<Body>();
   #askingMs: number | undefined;
+  /** The shortest wait for a link of this while, and of the one before. */
+  #least = Number.POSITIVE_INFINITY;
+  #leastBefore = Number.POSITIVE_INFINITY;
+  #leastSinceMs = 0;
 
   constructor(
     private readonly uplink: UplinkMeter,
@@ -61,8 +74,17 @@ export class InFlight {
     return this.#askingMs ?? 0;
   }
 
-  begin(source: LineSource, level: number, bytes: number): Body {
-    const body = new Body(source, level, bytes, this.clock.nowMs());
+  /**
+   * Gitee is far away: a connection needs seconds there to find its pace again after a loss, and one alone does not
+   * fill the line. Said by the shortest wait of the last minutes, since a line that is full makes all others long.
+   */
+  get isFar(): boolean {
+    const leastMs = Math.min(this.#least, this.#leastBefore);
+    return Number.isFinite(leastMs) && leastMs >= FAR_MS;
+  }
+
+  begin(source: LineSource, level: number, { bytes, isSuspect }: QueuedJob): Body {
+    const body = new Body(source, level, bytes, isSuspect, this.clock.nowMs());
     // Until something of its bucket moves again nobody has to make room for one more.
     if (this.isStuck(source)) body.movedMs = Number.NEGATIVE_INFINITY;
     this.#bodies.add(body);
@@ -72,10 +94,18 @@ export class InFlight {
   /** Its first byte may go out now. */
   sends(body: Body): void {
     if (body.sendsSinceMs !== undefined) return;
-    body.sendsSinceMs = this.clock.nowMs();
+    const nowMs = this.clock.nowMs();
+    body.sendsSinceMs = nowMs;
+    if (body.isSuspect) return;
     const askingMs = Math.max(0, Math.min(ASKING_MS_MAX, body.sendsSinceMs - body.startedMs));
     this.#askingMs ??= askingMs;
     this.#askingMs += ASKING_SHARE * (askingMs - this.#askingMs);
+    if (nowMs - this.#leastSinceMs >= LEAST_FOR_MS) {
+      this.#leastBefore = this.#least;
+      this.#least = Number.POSITIVE_INFINITY;
+      this.#leastSinceMs = nowMs;
+    }
+    this.#least = Math.min(this.#least, askingMs);
   }
 
   sent(body: Body, bytes: number): void {
@@ -86,6 +116,9 @@ export class InFlight {
     body.restBytes = Math.max(0, body.restBytes - bytes);
     body.movedMs = this.clock.nowMs();
     body.pausedMs = body.movedMs;
+    if (body.restBytes > 0 || !this.uplink.isKernelKnown) return;
+    const { bytesPerSecond, inKernelBytes } = this.uplink;
+    body.drainedMs = body.movedMs + KERNEL_AGE_MS + (inKernelBytes * 1_000) / bytesPerSecond;
   }
 
   end(body: Body, arrived: boolean): void {
@@ -127,15 +160,27 @@ export class InFlight {
     return isStuck;
   }
 
-  /** Something of this class or a higher one is under way, and moves. */
+  /**
+   * It takes the line: those of a lower class yield. Until its answer, since what it handed over last may stand in
+   * the kernel for seconds; where Gitee is far away not while it only waits for its link or for that answer, or
+   * the line would stand still for a second at each.
+   */
+  takesLine(body: Body): boolean {
+    if (this.isStalled(body)) return false;
+    if (!this.isFar) return true;
+    return body.sendsSinceMs !== undefined && this.clock.nowMs() < body.drainedMs;
+  }
+
+  /** Something of this class or a higher one takes the line. */
   isBusy(level: number): boolean {
-    for (const body of this.#bodies) if (body.level <= level && !this.isStalled(body)) return true;
+    for (const body of this.#bodies) if (body.level <= level && this.takesLine(body)) return true;
     return false;
   }
 
   /**
    * Whether the kernel has so much that more would stand behind it. A connection counts up to its share of that
-   * among the bodies that send, and what has stalled not at all: it may stand there for ever.
+   * among the bodies that send, or where Gitee is far away among all that have bytes there; what has stalled counts
+   * not at all: it may stand there for ever.
    */
   isKernelFull(limitBytes: number): boolean {
     if (this.uplink.inKernelBytes < limitBytes) return false;
@@ -145,7 +190,8 @@ export class InFlight {
       if (this.isStalled(body)) stalledBytes += body.handedBytes;
       else if (body.sendsSinceMs !== undefined && body.restBytes > 0 && !body.isPaused) sending += 1;
     }
-    return this.uplink.inKernelBytesUpTo(limitBytes / Math.max(1, sending)) - stalledBytes >= limitBytes;
+    const connections = Math.max(1, sending, this.isFar ? this.uplink.busyConnections : 0);
+    return this.uplink.inKernelBytesUpTo(limitBytes / connections) - stalledBytes >= limitBytes;
   }
 
   /** Of a bucket's bodies under way, the bytes that have crossed the line for sure. */

@@ -23,9 +23,8 @@ export type LineClass = (typeof LINE_CLASSES)[number];
  */
 const IN_FLIGHT_SECONDS = 2;
 const IN_FLIGHT_MIN_BYTES = 1024 * 1024;
-/** From so long a wait for a link on Gitee counts as far away: one connection alone does not fill the line then. */
-const FAR_MS = 150;
-const FAR_BODIES_MIN = 3;
+/** So many bodies at least where Gitee is far away. */
+const FAR_BODIES_MIN = 5;
 /** Small bodies are bound by round trips and not by bytes. */
 const BODIES_PER_PARALLEL = 8;
 /** The share of the line that bodies which yield get together. */
@@ -42,7 +41,7 @@ const KERNEL_WAITS_MAX = 40;
 /** A class of which nothing is under way begins one, to trickle, after so long. */
 const STARVED_MS = 5_000;
 /** How often it is looked at who has stalled or starved, while anything is under way. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 300;
 /** More stands before the line than it takes from so much of its time on. */
 const FULL_SECONDS = 0.5;
 const FULL_MIN_BYTES = 128 * 1024;
@@ -149,7 +148,7 @@ export class LineScheduler {
 
   /** So many bodies may have bytes to send, however large they are. */
   #bodiesMin(): number {
-    return this.#flight.askingMs >= FAR_MS ? Math.min(FAR_BODIES_MIN, this.options.parallel) : 1;
+    return this.#flight.isFar ? FAR_BODIES_MIN : 1;
   }
 
   #startNext(): boolean {
@@ -210,7 +209,7 @@ export class LineScheduler {
   }
 
   #start(level: number, source: LineSource, job: LineJob): void {
-    const body = this.#flight.begin(source, level, job.bytes);
+    const body = this.#flight.begin(source, level, job);
     job.start({
       turn: (pieceBytes) => {
         this.#flight.sends(body);
@@ -279,8 +278,7 @@ export class LineScheduler {
   #letYield(): void {
     let top: number = LINE_CLASSES.length;
     for (let level = LINE_CLASSES.length - 1; level >= 0; level -= 1) if (this.#isWanted(level)) top = level;
-    // Until its answer: what it handed over last may stand in the kernel for seconds yet.
-    for (const body of this.#flight) if (!this.#flight.isStalled(body)) top = Math.min(top, body.level);
+    for (const body of this.#flight) if (body.level < top && this.#flight.takesLine(body)) top = body.level;
     const limitBytes = this.#limitBytes();
     const bodiesMin = this.#bodiesMin();
     let restBytes = 0;

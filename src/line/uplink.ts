@@ -9,6 +9,8 @@ const SHORT_SLACK = 1.25;
 /** Less than that is too little to lower the estimate by, or to raise it. */
 const LOWER_AFTER_MS = 1_500;
 const RAISE_AFTER_MS = 500;
+/** A connection to a distant Gitee has found its pace by then. */
+const MEASURED_AFTER_MS = 3_000;
 /** The kernel's send buffer takes megabytes at once: nobody is believed to send faster than so many times the estimate. */
 const BURST_FACTOR = 2;
 const BURST_BYTES = 128 * 1024;
@@ -54,6 +56,7 @@ export class UplinkMeter {
   #estimate: number;
   #lastMs: number;
   #isFull = false;
+  #isMeasured: boolean;
   #progressMs: number;
   /** Of all runs. */
   #handedBytes = 0;
@@ -64,12 +67,17 @@ export class UplinkMeter {
   #queues: readonly number[] = [];
   #isSampling = false;
 
-  /** @param kernelQueues what the kernel still has of the bytes handed to each connection; undefined where it doesn't say */
+  /**
+   * @param kernelQueues what the kernel still has of the bytes handed to each connection; undefined where it doesn't say
+   * @param wasMeasured the first figure is of an earlier run, and no guess
+   */
   constructor(
     initialBytesPerSecond: number,
     private readonly clock: Clock,
     private readonly kernelQueues?: KernelQueues,
+    wasMeasured = false,
   ) {
+    this.#isMeasured = wasMeasured;
     this.#estimate = initialBytesPerSecond;
     this.#lastMs = this.#progressMs = clock.nowMs();
   }
@@ -77,6 +85,11 @@ export class UplinkMeter {
   get bytesPerSecond(): number {
     this.#advance();
     return this.#estimate;
+  }
+
+  /** Whether enough has crossed since this began to say anything of the line. */
+  get isMeasured(): boolean {
+    return this.#isMeasured;
   }
 
   /** Bytes that were handed over and stand in the kernel, as far as it says; else 0. */
@@ -93,6 +106,11 @@ export class UplinkMeter {
   inKernelBytesUpTo(connectionBytes: number): number {
     const beyondBytes = sum(this.#queues.map((bytes) => Math.max(0, bytes - connectionBytes)));
     return Math.max(0, this.inKernelBytes - beyondBytes);
+  }
+
+  /** Connections that had bytes in the kernel at the last sample. */
+  get busyConnections(): number {
+    return this.#queues.filter((bytes) => bytes > 0).length;
   }
 
   /** Whether `inKernelBytes` is what the system says. */
@@ -243,6 +261,7 @@ export class UplinkMeter {
   #estimateAnew(): void {
     const all = Math.min(rate(this.#slots, LONG_MS), SHORT_SLACK * rate(this.#slots, SHORT_MS));
     const busyMs = this.#slots.reduce((sum, slot) => sum + slot.busyMs, 0);
+    this.#isMeasured ||= busyMs >= MEASURED_AFTER_MS;
     if (busyMs >= RAISE_AFTER_MS && all > this.#estimate) this.#estimate = all;
     const full = this.#slots.filter((slot) => slot.fullMs * 2 > slot.busyMs);
     const fullMs = full.reduce((sum, slot) => sum + slot.busyMs, 0);

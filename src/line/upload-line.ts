@@ -45,7 +45,8 @@ export class UploadLine {
   ) {
     const { chunkSizeBytes, clock, observer, parallel } = options;
     this.#file = file;
-    this.uplink = new UplinkMeter(kept ?? options.uplinkInitialBytesPerSecond, clock, options.kernelQueues);
+    const initial = kept ?? options.uplinkInitialBytesPerSecond;
+    this.uplink = new UplinkMeter(initial, clock, options.kernelQueues, kept !== undefined);
     this.scheduler = new LineScheduler({ uplink: this.uplink, parallel, chunkSizeBytes, clock });
     this.admission = new LineAdmission({ chunkSizeBytes, uplink: this.uplink, clock, observer });
   }

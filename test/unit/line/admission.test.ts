@@ -101,7 +101,7 @@ class Bench {
   readonly clock = new ManualClock();
   readonly observer = new RecordingObserver();
   readonly stop = new AbortController();
-  readonly uplink = { bytesPerSecond: MIB, progressMs: this.clock.nowMs() };
+  readonly uplink = { bytesPerSecond: MIB, progressMs: this.clock.nowMs(), isMeasured: true };
   readonly admission = new LineAdmission({
     ...{ chunkSizeBytes: 8 * MIB, uplink: this.uplink, clock: this.clock, observer: this.observer },
   });
@@ -146,6 +146,20 @@ describe('taking bodies at the pace of the line', () => {
   let bench: Bench;
   beforeEach(() => {
     bench = new Bench();
+  });
+
+  test('until the line was measured one chunk does not wait for the other', async () => {
+    const unsentOf = async (isMeasured: boolean) => {
+      const own = new Bench();
+      own.uplink.isMeasured = isMeasured;
+      const bucket = own.bucket('registry');
+      const clients = [1, 2, 3].map((i) => new Client(own, bucket, `${i}`, 8 * MIB, false));
+      await own.run(4, clients, false);
+      own.stop.abort(new Error('the test is over'));
+      return bucket.unsent;
+    };
+    expect(await unsentOf(false)).toBe(16 * MIB);
+    expect(await unsentOf(true)).toBe(8 * MIB);
   });
 
   test('what lies unsent stays below 8 s of line, and the line is never idle meanwhile', async () => {

@@ -343,8 +343,8 @@ class FarBench {
     });
   }
 
-  add(bytes: number): void {
-    this.scheduler.add(this.source, 'push', '', {
+  add(bytes: number, cls: LineClass = 'push'): void {
+    this.scheduler.add(this.source, cls, '', {
       ...{ bytes, isSuspect: false },
       start: (turn) => {
         const kernel = { bytes: 0 };
@@ -444,12 +444,29 @@ describe('a distant Gitee', () => {
     bench.scheduler.close();
   });
 
-  test('a connection that has lost its pace and keeps megabytes in the kernel does not starve the others', async () => {
+  test.each([1, 2])(
+    'connections that have lost their pace and keep megabytes in the kernel do not starve the others (%i MiB)',
+    async (mib) => {
+      const bench = new FarBench(200, 2.5e6);
+      bench.slowOf = 3;
+      bench.slowShare = 0.02;
+      for (let i = 0; i < 400; i += 1) bench.add(mib * MIB);
+      await bench.run(15, 2.5e6);
+      expect(await bench.run(30, 2.5e6)).toBeGreaterThan(0.8);
+      bench.scheduler.close();
+    },
+  );
+
+  test('small ones that somebody waits for do not stop the line while they wait themselves', async () => {
     const bench = new FarBench(200, 2.5e6);
-    bench.slowOf = 4;
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     await bench.run(15, 2.5e6);
-    expect(await bench.run(30, 2.5e6)).toBeGreaterThan(0.8);
+    let used = 0;
+    for (let i = 0; i < 40; i += 1) {
+      bench.add(1_000, 'waited');
+      used += await bench.run(0.5, 2.5e6);
+    }
+    expect(used / 40).toBeGreaterThan(0.8);
     bench.scheduler.close();
   });
 

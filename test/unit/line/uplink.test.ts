@@ -65,6 +65,15 @@ describe('the speed of the line', () => {
     expect(last).toBeLessThan(1.35 * mbit * MBIT);
   });
 
+  test('the first figure is a guess until bytes have crossed for some seconds', () => {
+    const model = new LineModel(meter, clock, 1024 * 1024, 256 * 1024);
+    model.run(2, 10 * MBIT, 2);
+    expect(meter.isMeasured).toBe(false);
+    model.run(2, 10 * MBIT, 2);
+    expect(meter.isMeasured).toBe(true);
+    expect(new UplinkMeter(1024, clock, undefined, true).isMeasured).toBe(true);
+  });
+
   test('from fast to 5 Mbit/s the estimate follows within a few seconds, though buffers swallow megabytes', () => {
     const model = new LineModel(meter, clock, 8 * 1024 * 1024, 2 * 1024 * 1024);
     expect(model.run(10, 800 * MBIT, 4).at(-1)).toBeGreaterThan(60e6);
