@@ -325,4 +325,18 @@ describe('a bucket of preset registry', () => {
     b.bucket.committer.flush();
     await until('the others land', () => b.state.status().pendingChanges === 0);
   });
+
+  test('what is sent again names no chunk that the store has forgotten since', async () => {
+    b.remote.fail('push', new RemoteError('timeout', 'no answer in time'), 1);
+    let pushes = 0;
+    b.remote.beforePush = async () => {
+      pushes += 1;
+      expect([...b.chunks.local.keys()].filter((oid) => !b.chunks.remote.has(oid))).toEqual([]);
+      if (pushes === 1) b.chunks.remote.clear();
+    };
+    const tag = await pushImage(b, 'a', 'v1', [big('x'), 'small']);
+    await b.landed(tag.seq);
+    expect(pushes).toBe(2);
+    expect([...b.tree().keys()]).toContain(tagPath('a', 'v1'));
+  });
 });
