@@ -9,6 +9,7 @@ import { HttpClient } from '../../src/gitee/http/client.js';
 import { createDispatcher } from '../../src/gitee/http/dispatcher.js';
 import { GitHeadRemote } from '../../src/gitee/git/git-head-remote.js';
 import type { GitHeadRemoteSettings } from '../../src/gitee/git/settings.js';
+import { limitMs } from './time-limits.js';
 
 /** A GitHeadRemote in a temporary directory; what is not given is harmless. */
 export async function startGitHeadRemote(
@@ -17,7 +18,7 @@ export async function startGitHeadRemote(
 ): Promise<{ remote: GitHeadRemote; settings: GitHeadRemoteSettings; remove(): Promise<void> }> {
   const state = await mkdtemp(join(tmpdir(), 'head-remote-'));
   const http = new HttpClient({
-    dispatcher: createDispatcher({ connectTimeoutMs: 10_000, env: {} }),
+    dispatcher: createDispatcher({ connectTimeoutMs: limitMs(10_000), env: {} }),
     userAgent: 'test',
   });
   const all: GitHeadRemoteSettings = {

@@ -29,6 +29,7 @@ import { RemoteError } from '../../src/gitee/errors.js';
 import { LmdbStore } from '../../src/index/lmdb-store.js';
 import { KeepingObserver, SkippingClock } from '../unit/gitee/http/scripted-server.js';
 import { makeAuthFiles } from './auth-files.js';
+import { limitMs } from './time-limits.js';
 
 /** Gitee as a test wants it: tokens and rights in maps, and outages by a switch. */
 export class ScriptedIdentity implements GiteeIdentity {
@@ -116,7 +117,7 @@ export class TokenBench {
     this.admin = new RecordedAccountAdmin({ robots: this.robots, sessions: this.sessions, audit });
     const verdicts = new GiteeVerdicts({
       identity: this.identity,
-      line: new GiteeLine({ clock, timeoutMs: 200 }),
+      line: new GiteeLine({ clock, timeoutMs: limitMs(400) }),
       times: { ttlMs: 120_000, negativeTtlMs: 30_000, staleMs: 3600_000 },
       ...{ clock, observer },
     });
