@@ -69,9 +69,12 @@ export class InFlight {
     return this.#bodies.values();
   }
 
-  /** How long bodies stand before their first byte goes out: a batch call, often a handshake. */
+  /**
+   * How long bodies stand before their first byte goes out (a batch call, often a handshake) where Gitee is far away;
+   * else 0: on a full line it is the time behind our own bytes, and more of these would make it longer.
+   */
   get askingMs(): number {
-    return this.#askingMs ?? 0;
+    return this.isFar ? (this.#askingMs ?? 0) : 0;
   }
 
   /**
