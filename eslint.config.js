@@ -43,6 +43,19 @@ const noLuck = [
   },
 ];
 
+/** How long something took, or is to last, is asked of the steady clock: a wall clock is set. */
+const wallTime = "CallExpression[callee.property.name='nowMs']";
+const noWallDurations = [
+  `BinaryExpression[operator=/^[-+<>]/] > ${wallTime}`,
+  `VariableDeclarator > ${wallTime}`,
+  `AssignmentExpression > ${wallTime}`,
+  "MemberExpression[object.name='Date'][property.name='now']",
+].map((selector) => ({
+  selector,
+  message:
+    'A wall clock may be set at any moment: durations come from clock.steadyMs(). Wall time is for people and for what is kept (wallTime, steadyTime of src/async/clock.ts).',
+}));
+
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', '*.config.js', '.dependency-cruiser.cjs', '**/*.mjs'] },
   ...tseslint.configs.recommendedTypeChecked,
@@ -60,6 +73,11 @@ export default tseslint.config(
   {
     files: ['src/cli/**', 'bench/**', 'src/local-gitee/main.ts', 'test/support/**'],
     rules: { 'no-console': 'off' },
+  },
+  {
+    files: ['src/{async,chunks,journal,line}/**', 'src/objects/write-concern.ts'],
+    ignores: ['src/async/clock.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...noWallDurations] },
   },
   {
     files: ['test/**', 'bench/**'],

@@ -54,7 +54,7 @@ export class FloodGuard implements Audit {
     this.#timer = undefined;
     const counts = this.#counts;
     this.#counts = new Map();
-    const seconds = Math.round((this.clock.nowMs() - this.#sinceMs) / 1000);
+    const seconds = Math.round((this.clock.steadyMs() - this.#sinceMs) / 1000);
     for (const [key, { last, seen }] of counts) {
       const events = key === OTHERS ? seen : seen - this.#single;
       if (events <= 0) continue;
@@ -71,7 +71,7 @@ export class FloodGuard implements Audit {
 
   #openWindow(): void {
     if (this.#timer) return;
-    this.#sinceMs = this.clock.nowMs();
+    this.#sinceMs = this.clock.steadyMs();
     this.#timer = setTimeout(() => void this.flush(), this.#windowMs);
     this.#timer.unref();
   }

@@ -24,7 +24,7 @@ export class AddressLimit {
   take(address: string): number | undefined {
     const { max, windowMs, clock } = this.options;
     const key = networkOf(address);
-    const nowMs = clock.nowMs();
+    const nowMs = clock.steadyMs();
     const seen = this.#seen.get(key);
     if (!seen) {
       this.#seen.set(key, { count: 1, endsAtMs: nowMs + windowMs });

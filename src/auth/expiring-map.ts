@@ -22,7 +22,7 @@ export class ExpiringMap<V> {
       if (this.#rows.size < this.options.max) break;
       this.#rows.delete(oldest);
     }
-    this.#rows.set(key, { value, endsAtMs: this.options.clock.nowMs() + this.options.lifeMs });
+    this.#rows.set(key, { value, endsAtMs: this.options.clock.steadyMs() + this.options.lifeMs });
   }
 
   get(key: string): V | undefined {
@@ -43,7 +43,7 @@ export class ExpiringMap<V> {
   }
 
   #expire(): void {
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.steadyMs();
     for (const [key, { endsAtMs }] of this.#rows) {
       if (endsAtMs > nowMs) return;
       this.#rows.delete(key);

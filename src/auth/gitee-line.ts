@@ -28,7 +28,7 @@ export class GiteeLine {
 
   /** A call failed a moment ago, and none succeeded since. */
   get isDown(): boolean {
-    return this.options.clock.nowMs() < this.#downUntilMs;
+    return this.options.clock.steadyMs() < this.#downUntilMs;
   }
 
   /**
@@ -53,7 +53,7 @@ export class GiteeLine {
         this.#downUntilMs = 0;
         throw error;
       }
-      this.#downUntilMs = this.options.clock.nowMs() + PAUSE_MS;
+      this.#downUntilMs = this.options.clock.steadyMs() + PAUSE_MS;
       throw unavailable(error);
     }
   }

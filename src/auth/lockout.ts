@@ -35,7 +35,7 @@ export class Lockout {
 
   /** Milliseconds until this account may try again from this address; undefined: now. */
   lockedForMs(account: string, address: string): number | undefined {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const untilMs = Math.max(
       ...keysOf(account, address).map(({ key }) => this.#records.get(key)?.lockedUntilMs ?? 0),
     );
@@ -44,7 +44,7 @@ export class Lockout {
 
   /** @returns what is locked by this failure. */
   failed(account: string, address: string): ('account' | 'address')[] {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const locked: ('account' | 'address')[] = [];
     for (const { key, scope, factor } of keysOf(account, address)) {
       const record = this.#records.get(key) ?? { failedMs: [], lockedUntilMs: 0 };

@@ -57,6 +57,7 @@ interface Found {
 /** Logins are compared without case, as Gitee does. */
 export class StoredGrants implements OAuthGrants {
   readonly #refreshes = new SingleFlight<string, string | undefined>();
+  /** Steady milliseconds, by login. */
   readonly #pausedUntilMs = new Map<string, number>();
 
   constructor(private readonly options: StoredGrantsOptions) {}
@@ -96,7 +97,7 @@ export class StoredGrants implements OAuthGrants {
       return await withDeadline(REFRESH_MS + 1_000, signal, () => refresh, tooSlow);
     } catch (error) {
       if (stillGood === undefined || signal.aborted || !(error instanceof RemoteError)) throw error;
-      this.#pausedUntilMs.set(folded(login), this.options.clock.nowMs() + PAUSE_MS);
+      this.#pausedUntilMs.set(folded(login), this.options.clock.steadyMs() + PAUSE_MS);
       return stillGood;
     }
   }
@@ -182,7 +183,7 @@ export class StoredGrants implements OAuthGrants {
   }
 
   #paused(login: string): boolean {
-    return (this.#pausedUntilMs.get(folded(login)) ?? 0) > this.options.clock.nowMs();
+    return (this.#pausedUntilMs.get(folded(login)) ?? 0) > this.options.clock.steadyMs();
   }
 
   #count(result: 'ok' | 'refused' | 'failed'): void {

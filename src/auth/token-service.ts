@@ -77,7 +77,7 @@ export class TokenService {
   /** @throws AuthError for everything that a client may be told. */
   async answer(request: TokenRequest): Promise<TokenAnswer> {
     const { clock, log, observer } = this.parts;
-    const startedMs = clock.nowMs();
+    const startedMs = clock.steadyMs();
     let result = 'failed';
     try {
       const late = () => new AuthError('unavailable', 'no answer in time', RETRY_AFTER_MS);
@@ -96,7 +96,7 @@ export class TokenService {
       throw error;
     } finally {
       observer.count('gateway_token_requests_total', { result });
-      observer.observe('gateway_token_request_duration_seconds', (clock.nowMs() - startedMs) / 1000);
+      observer.observe('gateway_token_request_duration_seconds', (clock.steadyMs() - startedMs) / 1000);
     }
   }
 

@@ -49,9 +49,8 @@ export class VerdictCache<V> {
     const { line, times, clock, observer, isNegative } = this.options;
     const count = (source: string) => observer.count('gateway_token_verdicts_total', { source });
     const entry = this.#entries.get(key);
-    const ageMs = entry ? clock.nowMs() - entry.askedMs : Infinity;
-    // A clock that was set back makes ages negative: then nothing is known of them.
-    const within = (limitMs: number) => ageMs >= 0 && ageMs < limitMs;
+    const ageMs = entry ? clock.steadyMs() - entry.askedMs : Infinity;
+    const within = (limitMs: number) => ageMs < limitMs;
     if (entry && within(isNegative(entry.verdict) ? times.negativeTtlMs : times.ttlMs)) {
       count('cache');
       return entry.verdict;
@@ -64,7 +63,7 @@ export class VerdictCache<V> {
     try {
       return await this.#flights.run(key, async () => {
         const verdict = await line.ask(ask);
-        this.#entries.set(key, { verdict, askedMs: clock.nowMs() });
+        this.#entries.set(key, { verdict, askedMs: clock.steadyMs() });
         count('gitee');
         return verdict;
       });

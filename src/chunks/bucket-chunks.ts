@@ -285,7 +285,7 @@ export class BucketChunks implements ChunksApi {
     isReferenced: (oid: string) => Promise<boolean>,
   ): Promise<{ removedChunks: number; removedBytes: number }> {
     return collectUnsent(this.#pinned, {
-      nowMs: this.options.clock.nowMs(),
+      steadyMs: this.options.clock.steadyMs(),
       graceMs: this.options.limits.graceMs,
       isBusy: (oid) => this.#queue.isBusy(oid),
       isReferenced,

@@ -175,7 +175,7 @@ export class ChunkCache {
     await this.#shards.of(oid);
     await this.#locks.run(oid, async () => {
       await rename(path, this.paths.file(oid));
-      this.#enter(oid, sizeBytes, this.options.clock.nowMs());
+      this.#enter(oid, sizeBytes, this.options.clock.steadyMs());
     });
     this.gauges.changed();
   }
@@ -259,12 +259,12 @@ export class ChunkCache {
   }
 
   async #touch(handle: FileHandle, entry: CachedFile): Promise<void> {
-    const nowMs = this.options.clock.nowMs();
-    if (nowMs - entry.touchedMs < TOUCH_INTERVAL_MS) return;
-    entry.touchedMs = nowMs;
+    const { clock } = this.options;
+    if (clock.steadyMs() - entry.touchedMs < TOUCH_INTERVAL_MS) return;
+    entry.touchedMs = clock.steadyMs();
     try {
       // The modification time stays: it is part of how a checked file is known.
-      await handle.utimes(nowMs / 1000, (await handle.stat()).mtime);
+      await handle.utimes(clock.nowMs() / 1000, (await handle.stat()).mtime);
     } catch (error) {
       // Only the order of eviction after a restart hangs on it.
       this.options.log.debug('the access time of a cached chunk was not kept', { error });

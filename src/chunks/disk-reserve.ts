@@ -49,8 +49,8 @@ export class DiskReserve {
   }
 
   async #fits(bytes: number): Promise<boolean> {
-    const nowMs = this.options.clock.nowMs();
-    if (nowMs - this.#askedMs >= FIGURE_KEPT_MS || nowMs < this.#askedMs) {
+    const nowMs = this.options.clock.steadyMs();
+    if (nowMs - this.#askedMs >= FIGURE_KEPT_MS) {
       this.#freeBytes = await this.options.freeBytes(this.options.directory);
       this.#askedMs = nowMs;
     }

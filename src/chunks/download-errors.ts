@@ -40,7 +40,7 @@ export function refusalWhileDown(
   if (sinceMs === undefined || nowMs - Math.min(sinceMs, request.startedMs) < WAIT_WHILE_DOWN_MS)
     return undefined;
   const words = downlink.health.state.words.join('; ');
-  return new ChunkError('remote-unavailable', `not fetched while Gitee gives no answer: ${words}`, {
+  return new ChunkError('remote-unavailable', `not fetched while Gitee fails: ${words}`, {
     retryAfterMs: RETRY_AFTER_MS,
   });
 }

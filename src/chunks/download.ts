@@ -165,7 +165,7 @@ export class Download implements DownloadClaim {
         if (signal.aborted) throw error;
         if (error instanceof RemoteError) downlink.health.failed('download', error);
         const reachedBytes = this.#part?.receivedBytes ?? 0;
-        const waitMs = patience.after(error, reachedBytes, this.#waiting, clock.nowMs());
+        const waitMs = patience.after(error, reachedBytes, this.#waiting, clock.steadyMs());
         // Once per outage: ten minutes of it would fill the log.
         if (patience.failuresInARow === 1 || waitMs === undefined)
           this.options.log.warn('a chunk download failed', {
@@ -221,7 +221,7 @@ export class Download implements DownloadClaim {
       await part.append(batch.length === 1 ? batch[0]! : Buffer.concat(batch));
       batch = [];
       batchBytes = 0;
-      flushedMs = clock.nowMs();
+      flushedMs = clock.steadyMs();
       if (part.visibleBytes === 0) return;
       this.#view = { handle: part.handle, visibleBytes: part.visibleBytes };
       this.#changed.ring();
@@ -231,7 +231,7 @@ export class Download implements DownloadClaim {
         turn.received(piece.length);
         batch.push(piece);
         batchBytes += piece.length;
-        if (batchBytes >= BATCH_BYTES || clock.nowMs() - flushedMs >= BATCH_MS) await flush();
+        if (batchBytes >= BATCH_BYTES || clock.steadyMs() - flushedMs >= BATCH_MS) await flush();
       }
     } catch (error) {
       if (error instanceof RemoteError) await flush();
@@ -285,7 +285,7 @@ export class Download implements DownloadClaim {
       await this.#changed.next(signal);
       return;
     }
-    const refusal = refusalWhileDown(downlink, reader.request, clock.nowMs());
+    const refusal = refusalWhileDown(downlink, reader.request, clock.steadyMs());
     if (refusal) throw refusal;
     const over = new AbortController();
     const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal;

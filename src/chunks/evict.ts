@@ -3,7 +3,8 @@ import type { Oid } from '../format/ids.js';
 import type { PinnedChunks } from './pinned.js';
 
 export interface CollectRules {
-  readonly nowMs: number;
+  /** The clock's. */
+  readonly steadyMs: number;
   readonly graceMs: number;
   /** In the upload queue: it is needed, or will be grace in a moment. */
   readonly isBusy: (oid: Oid) => boolean;
@@ -18,7 +19,7 @@ export async function collectUnsent(
   let removedChunks = 0;
   let removedBytes = 0;
   for (const [oid, file] of pinned.entriesOf('unsent')) {
-    if (file.touchedMs + rules.graceMs > rules.nowMs || rules.isBusy(oid)) continue;
+    if (file.touchedMs + rules.graceMs > rules.steadyMs || rules.isBusy(oid)) continue;
     if (await rules.isReferenced(oid)) continue;
     // Asking took time: written anew or queued meanwhile, it stays.
     if (rules.isBusy(oid) || !(await pinned.forget(oid, file))) continue;

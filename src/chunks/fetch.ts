@@ -19,7 +19,7 @@ export class ChunkFetcher {
 
   /** For one answer; each of its chunks is opened with it. */
   newRequest(): ReadRequest {
-    return new ReadRequest(this.options.clock.nowMs());
+    return new ReadRequest(this.options.clock.steadyMs());
   }
 
   /** Joins the running download of this chunk, if there is one. */

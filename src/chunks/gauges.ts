@@ -42,7 +42,7 @@ export class ChunkGauges {
 
   changed(): void {
     if (this.#planned || this.#closed.signal.aborted) return;
-    const waitMs = this.#reportedMs + REPORT_INTERVAL_MS - this.clock.nowMs();
+    const waitMs = this.#reportedMs + REPORT_INTERVAL_MS - this.clock.steadyMs();
     if (waitMs <= 0) {
       this.#report();
       return;
@@ -64,7 +64,7 @@ export class ChunkGauges {
   }
 
   #report(): void {
-    this.#reportedMs = this.clock.nowMs();
+    this.#reportedMs = this.clock.steadyMs();
     const sum = { unsentBytes: 0, unsentChunks: 0, graceBytes: 0, uplinkBytesPerSecond: 0, bytesAtRisk: 0 };
     for (const figures of this.#buckets.values()) {
       const f = figures();

@@ -48,7 +48,7 @@ export class GraceTime {
 
   /** What is too much after an upload yields at once, not with the next minute. Does not fail. */
   changed(): void {
-    const isStuck = this.options.clock.nowMs() - this.#stuckMs < NAMED_KEPT_MS;
+    const isStuck = this.options.clock.steadyMs() - this.#stuckMs < NAMED_KEPT_MS;
     if (!this.#named || this.#closed || this.#releasing || isStuck || !this.#isTooMuch()) return;
     this.release().catch((error: unknown) => {
       this.options.log.warn('grace time could not be ended', { error });
@@ -81,7 +81,7 @@ export class GraceTime {
     let named: ReadonlySet<string> | undefined;
     let released = 0;
     for (const [oid, file] of pinned.entriesOf('grace')) {
-      const isOver = file.touchedMs + graceMs <= clock.nowMs();
+      const isOver = file.touchedMs + graceMs <= clock.steadyMs();
       // Oldest first: the next ones are younger still.
       if (this.#closed || (!isOver && !this.#isTooMuch())) break;
       named ??= await this.#namedNow(this.#named);
@@ -90,7 +90,7 @@ export class GraceTime {
       released += 1;
     }
     // All that is left is named, or of other buckets: not looked at again with every change.
-    if (this.#isTooMuch()) this.#stuckMs = clock.nowMs();
+    if (this.#isTooMuch()) this.#stuckMs = clock.steadyMs();
     return released;
   }
 
@@ -100,8 +100,8 @@ export class GraceTime {
   }
 
   async #namedNow(named: NamedChunks): Promise<ReadonlySet<string>> {
-    const nowMs = this.options.clock.nowMs();
-    if (!this.#known || nowMs - this.#known.atMs >= NAMED_KEPT_MS || nowMs < this.#known.atMs)
+    const nowMs = this.options.clock.steadyMs();
+    if (!this.#known || nowMs - this.#known.atMs >= NAMED_KEPT_MS)
       this.#known = { oids: await named(), atMs: nowMs };
     return this.#known.oids;
   }

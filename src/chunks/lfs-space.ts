@@ -61,7 +61,7 @@ export class LfsSpace {
     const { action, clock, log, quotaBytes } = this.options;
     const { usedBytes, unsentBytes } = this.status();
     if (quotaBytes === undefined || usedBytes + unsentBytes + bytes <= quotaBytes) return;
-    const nowMs = clock.nowMs();
+    const nowMs = clock.steadyMs();
     if (nowMs - this.#warnedMs >= WARN_INTERVAL_MS) {
       this.#warnedMs = nowMs;
       log.warn('the LFS quota has no room for what is written', {

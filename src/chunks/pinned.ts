@@ -8,7 +8,7 @@
  * Invariant 5. Memory is bounded: one entry per pinned file, and pinned bytes are bounded by spool_hard.
  */
 import { open, rename, unlink, utimes, type FileHandle } from 'node:fs/promises';
-import type { Clock } from '../async/clock.js';
+import { steadyTime, type Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import { KeyLock } from '../async/key-lock.js';
 import type { Chunk } from '../format/extent.js';
@@ -78,7 +78,10 @@ export class PinnedChunks {
     await makeDurableDirectory(paths.grace);
     await resetDirectory(paths.temporary);
     for await (const file of scanChunkFiles(paths.unsent)) {
-      this.#set('unsent', file.oid, { sizeBytes: file.sizeBytes, touchedMs: file.modifiedMs });
+      this.#set('unsent', file.oid, {
+        sizeBytes: file.sizeBytes,
+        touchedMs: steadyTime(this.options.clock, file.modifiedMs),
+      });
     }
     const grace: FoundFile[] = [];
     for await (const file of scanChunkFiles(paths.grace)) {
@@ -88,7 +91,10 @@ export class PinnedChunks {
     }
     grace.sort((a, b) => a.modifiedMs - b.modifiedMs);
     for (const file of grace)
-      this.#set('grace', file.oid, { sizeBytes: file.sizeBytes, touchedMs: file.modifiedMs });
+      this.#set('grace', file.oid, {
+        sizeBytes: file.sizeBytes,
+        touchedMs: steadyTime(this.options.clock, file.modifiedMs),
+      });
     this.options.onChange();
   }
 
@@ -127,6 +133,7 @@ export class PinnedChunks {
    */
   async publish(file: UnnamedChunk, oid: Oid): Promise<Chunk> {
     const sizeBytes = file.sizeBytes;
+    // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
     const nowMs = this.options.clock.nowMs();
     try {
       if (sizeBytes === 0) throw new RangeError('an empty body has no chunk');
@@ -135,7 +142,7 @@ export class PinnedChunks {
         const home: PinnedHome = this.#grace.has(oid) ? 'grace' : 'unsent';
         const directory = await this.#shards[home].of(oid);
         await rename(file.path, this.pathOf(oid, home));
-        this.#set(home, oid, { sizeBytes, touchedMs: nowMs });
+        this.#set(home, oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
         await this.options.failpoints.hit('chunks.afterRename');
         await syncDirectory(directory);
       });
@@ -168,13 +175,14 @@ export class PinnedChunks {
     await this.#locks.run(oid, async () => {
       const file = this.#unsent.get(oid);
       if (!file) return;
+      // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
       const nowMs = this.options.clock.nowMs();
       await this.#shards.grace.of(oid);
       // The time first: a file in grace/ with an old time would be released at once after a crash.
       await utimes(this.pathOf(oid, 'unsent'), nowMs / 1000, nowMs / 1000);
       await rename(this.pathOf(oid, 'unsent'), this.pathOf(oid, 'grace'));
       this.#remove('unsent', oid);
-      this.#set('grace', oid, { sizeBytes: file.sizeBytes, touchedMs: nowMs });
+      this.#set('grace', oid, { sizeBytes: file.sizeBytes, touchedMs: this.options.clock.steadyMs() });
     });
     this.options.onChange();
   }
@@ -192,7 +200,7 @@ export class PinnedChunks {
         await rename(this.pathOf(oid, 'grace'), path);
         this.#remove('grace', oid);
       } else if (!(await this.options.cache.giveTo(oid, path))) return false;
-      this.#set('unsent', oid, { sizeBytes, touchedMs: this.options.clock.nowMs() });
+      this.#set('unsent', oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
       await syncDirectory(directory);
       return true;
     });

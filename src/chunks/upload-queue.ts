@@ -117,7 +117,7 @@ export class UploadQueue {
     return this.options.line.scheduler.crossedBytes(this.#source);
   }
 
-  /** When an upload succeeded last. */
+  /** When an upload succeeded last, steady milliseconds. */
   get storedMs(): number | undefined {
     return this.#storedMs;
   }
@@ -272,7 +272,7 @@ export class UploadQueue {
   async #run(task: Task, turn: LineTurn): Promise<void> {
     const { clock, pinned, remote } = this.options;
     const { chunk } = task;
-    const startedMs = clock.nowMs();
+    const startedMs = clock.steadyMs();
     let hasArrived = false;
     const upload = new AbortController();
     this.#uploads.add(upload);
@@ -289,7 +289,7 @@ export class UploadQueue {
         this.#pausedBy = undefined;
         this.#failedRounds = 0;
         this.#stored += 1;
-        this.#storedMs = clock.nowMs();
+        this.#storedMs = clock.steadyMs();
       }
       task.running = false;
       task.turn = undefined;
@@ -412,7 +412,7 @@ export class UploadQueue {
     const onClose = () => resting.abort(this.#closed.signal.reason);
     this.#closed.signal.addEventListener('abort', onClose, { once: true });
     this.#resting = resting;
-    this.#restBegunMs = clock.nowMs();
+    this.#restBegunMs = clock.steadyMs();
     const over = () => {
       this.#closed.signal.removeEventListener('abort', onClose);
       this.#resting = undefined;

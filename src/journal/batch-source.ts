@@ -87,7 +87,7 @@ export class ReadySets implements BatchSource {
   }
 
   get hasNews(): boolean {
-    if (this.deps.clock.nowMs() - this.#lookedMs >= LOOK_EVERY_MS) return true;
+    if (this.deps.clock.steadyMs() - this.#lookedMs >= LOOK_EVERY_MS) return true;
     for (const seq of this.deps.landings.wanted) if (!this.#looked.has(seq)) return true;
     return false;
   }
@@ -101,7 +101,7 @@ export class ReadySets implements BatchSource {
     const isDue = isAsked || this.#isOverdueSent || landings.isAllWanted;
     this.#isReady = false;
     this.#isOverdueSent = false;
-    this.#lookedMs = clock.nowMs();
+    this.#lookedMs = clock.steadyMs();
     const wanted = [...landings.wanted];
     const selection = await Selection.of(this.deps, maxEntries);
     const { batch, doomed, heldSeqs } = selection;

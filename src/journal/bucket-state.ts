@@ -23,7 +23,7 @@ export interface AppendOptions {
 /** How far a key's newest change has come. */
 export interface ChangeState {
   readonly seq: number;
-  /** When the newest change of this key was first appended. */
+  /** When the newest change of this key was first appended, steady milliseconds of the clock. */
   readonly appendedMs: number;
   readonly state: 'pending' | 'landed' | 'quarantined' | 'local';
 }
@@ -37,6 +37,7 @@ export interface BucketStatus {
   readonly branch: string;
   readonly head: string | null;
   readonly pendingChanges: number;
+  /** For people: by the wall clock as it is now. */
   readonly oldestPendingMs: number | undefined;
   readonly quarantinedChanges: number;
   readonly lastLandedMs: number | undefined;

@@ -10,7 +10,7 @@
  * is sent again as it was, before any other: until it is decided, its push may land at any time (claims.ts).
  */
 import type { ChunksApi } from '../chunks/api.js';
-import type { Clock } from '../async/clock.js';
+import { wallTime, type Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
@@ -102,8 +102,9 @@ export class Committer {
     this.#source = deps.rules.preset === 'registry' ? this.#readySets() : new LogOrder(deps.journal);
   }
 
+  /** When a commit landed last, for people. */
   get lastLandedMs(): number | undefined {
-    return this.#lastLandedMs;
+    return this.#lastLandedMs === undefined ? undefined : wallTime(this.deps.clock, this.#lastLandedMs);
   }
 
   start(): void {
@@ -152,20 +153,20 @@ export class Committer {
   #isOverdue(): boolean {
     const { journal, clock, timings } = this.deps;
     if (journal.pendingCount - this.#source.heldCount >= timings.maxChanges) return true;
-    return clock.nowMs() >= this.#dueMs();
+    return clock.steadyMs() >= this.#dueMs();
   }
 
   /** When the oldest change has waited long enough. Where some can't land yet, the others wait as long again. */
   #dueMs(): number {
     const { journal, timings } = this.deps;
-    const oldestMs = journal.oldestPendingMs ?? Infinity;
+    const oldestMs = journal.oldestPendingSteadyMs ?? Infinity;
     return (this.#source.heldCount > 0 ? Math.max(oldestMs, this.#takenMs) : oldestMs) + timings.maxAgeMs;
   }
 
   #idleMs(): number {
     const { clock, journal, landings, timings } = this.deps;
-    if (journal.oldestPendingMs === undefined) return timings.maxAgeMs;
-    const dueInMs = Math.max(1, this.#dueMs() - clock.nowMs());
+    if (journal.oldestPendingSteadyMs === undefined) return timings.maxAgeMs;
+    const dueInMs = Math.max(1, this.#dueMs() - clock.steadyMs());
     return this.#isUrgent || landings.isWanted ? Math.min(dueInMs, LOOK_MS) : dueInMs;
   }
 
@@ -193,7 +194,7 @@ export class Committer {
    */
   async round(signal: AbortSignal): Promise<void> {
     const { bucket, clock, observer } = this.deps;
-    const startedMs = clock.nowMs();
+    const startedMs = clock.steadyMs();
     let batch: Batch | undefined;
     try {
       await this.#decide(signal);
@@ -205,7 +206,7 @@ export class Committer {
       const isDue = this.#isUrgent || this.#isOverdue();
       batch = await this.#nextBatch(isDue);
       if (batch && !(await this.#land(batch, signal))) return;
-      if (isDue) this.#takenMs = clock.nowMs();
+      if (isDue) this.#takenMs = clock.steadyMs();
       if (!batch) {
         // What is pending stands behind an append that is being written, whose end rings, or can't land yet. An
         // undecided claim of which nothing is left to send makes a round due: it must not ask Gitee without a pause.
@@ -215,9 +216,9 @@ export class Committer {
         return;
       }
       this.#recovery.succeeded();
-      this.#lastLandedMs = clock.nowMs();
+      this.#lastLandedMs = clock.steadyMs();
       observer.observe('gateway_commit_changes', batch.entries, { bucket });
-      observer.observe('gateway_commit_duration_seconds', (clock.nowMs() - startedMs) / 1000, { bucket });
+      observer.observe('gateway_commit_duration_seconds', (clock.steadyMs() - startedMs) / 1000, { bucket });
     } catch (error) {
       if (signal.aborted) throw error;
       const verdict = await this.#recovery.judge(error, batch);

@@ -6,6 +6,7 @@
  * `closableSeq` is durable or was never acknowledged, so that a batch that ends there misses none.
  * Who owns a body: its journal entry while it has one, then the newest row (local and quarantined changes).
  */
+import { AppendTimes } from './append-times.js';
 import type { AppendOptions, Change, SetAside } from './bucket-state.js';
 import { LRUCache } from 'lru-cache';
 import { StorageError } from '../index/errors.js';
@@ -45,13 +46,14 @@ export class Journal {
   #floorSeq = 0;
   #pending = 0;
   #quarantined = 0;
-  #oldestMs: number | undefined;
+  #oldest: { readonly seq: number; readonly appendedMs: number } | undefined;
   #lastPendingSeq = 0;
   /** Told of changes that are no longer pending; everything up to `floorSeq` is not. Must not throw. */
   onSettled: (seqs: SeqSet, floorSeq: number) => void = () => {};
   readonly #setAside = new LRUCache<number, SetAside>({ max: SET_ASIDE_MAX });
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
+  readonly #times: AppendTimes;
 
   private constructor(
     readonly store: KeyValueStore,
@@ -60,6 +62,7 @@ export class Journal {
   ) {
     this.keys = Keyspace.overlay(bucket);
     this.bodies = new BodyStore(store, this.keys, deps.clock, 'o');
+    this.#times = new AppendTimes(deps.clock);
   }
 
   /** Opens the journal of a bucket in the overlay store. */
@@ -74,7 +77,7 @@ export class Journal {
     journal.#floorSeq = journal.#lastSeq;
     for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
       if (journal.#pending === 0) journal.#floorSeq = entry.seq - 1;
-      journal.#oldestMs ??= entry.appendedMs;
+      journal.#oldest ??= { seq: entry.seq, appendedMs: entry.appendedMs };
       journal.#pending += 1;
       journal.#lastPendingSeq = entry.seq;
     }
@@ -110,9 +113,14 @@ export class Journal {
     return this.#quarantined;
   }
 
-  /** When the oldest pending change was appended. */
-  get oldestPendingMs(): number | undefined {
-    return this.#oldestMs;
+  /** When the oldest pending change was appended, steady milliseconds. */
+  get oldestPendingSteadyMs(): number | undefined {
+    return this.#oldest && this.#times.steadyMsOf(this.#oldest);
+  }
+
+  /** When the change of this row was appended, steady milliseconds. */
+  steadyMsOf(row: { readonly seq: number; readonly appendedMs: number }): number {
+    return this.#times.steadyMsOf(row);
   }
 
   /**
@@ -320,7 +328,7 @@ export class Journal {
     // From here to commit() nothing is awaited: the store takes commits in the order of the calls, so that the
     // order of seqs is the order in which changes become durable.
     const firstSeq = this.#lastSeq + 1;
-    const appendedMs = this.deps.clock.nowMs();
+    const appendedMs = this.#times.stamp(firstSeq);
     const writes: Write[] = [...(options.writes ?? [])];
     const released = new Set<string>();
     changes.forEach((change, i) => {
@@ -356,21 +364,21 @@ export class Journal {
     } catch (error) {
       // A commit whose fsync failed may be visible: nobody was told, but it is pending all the same.
       if (!options.local && (await this.entry(lastSeq).catch(() => undefined)))
-        this.#noteAppended(changes.length, lastSeq, appendedMs);
+        this.#noteAppended(changes.length, firstSeq, appendedMs);
       throw error;
     } finally {
       this.#inFlight.delete(firstSeq);
     }
     this.#quarantined -= released.size;
-    if (!options.local) this.#noteAppended(changes.length, lastSeq, appendedMs);
+    if (!options.local) this.#noteAppended(changes.length, firstSeq, appendedMs);
     return lastSeq;
   }
 
-  #noteAppended(changes: number, lastSeq: number, appendedMs: number): void {
+  #noteAppended(changes: number, firstSeq: number, appendedMs: number): void {
     if (changes === 0) return;
     this.#pending += changes;
-    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, lastSeq);
-    this.#oldestMs ??= appendedMs;
+    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, firstSeq + changes - 1);
+    this.#oldest ??= { seq: firstSeq, appendedMs };
   }
 
   async #prepare(change: Change): Promise<PreparedBody | undefined> {
@@ -418,7 +426,7 @@ export class Journal {
     const closable = this.closableSeq;
     const [first] = await this.store.page(this.keys.key('journal'), prefixEnd(this.keys.key('journal')), 1);
     const oldest = first && decodeEntry(first.value);
-    this.#oldestMs = oldest?.appendedMs;
+    this.#oldest = oldest && { seq: oldest.seq, appendedMs: oldest.appendedMs };
     this.#floorSeq = Math.max(this.#floorSeq, Math.min(closable, (oldest?.seq ?? Infinity) - 1));
     this.onSettled(seqs, this.floorSeq);
   }

@@ -2,7 +2,7 @@
  * One bucket as the objects layer sees it: the overlay over the base. The overlay is always read first: a change
  * leaves it only after it is in the base, so that a reader sees the change in one or in the other.
  */
-import type { Clock } from '../async/clock.js';
+import { wallTime, type Clock } from '../async/clock.js';
 import type { Observer } from '../async/observer.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
@@ -105,7 +105,7 @@ export class JournaledBucket implements BucketState {
 
   async changeState(key: ObjectKey): Promise<ChangeState | undefined> {
     const row = await this.deps.journal.newest(key);
-    return row && { seq: row.seq, appendedMs: row.appendedMs, state: row.state };
+    return row && { seq: row.seq, appendedMs: this.deps.journal.steadyMsOf(row), state: row.state };
   }
 
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
@@ -139,13 +139,14 @@ export class JournaledBucket implements BucketState {
   status(): BucketStatus {
     const { bases, condition, journal } = this.deps;
     const { paused, frozen } = condition;
+    const oldestMs = journal.oldestPendingSteadyMs;
     return {
       bucket: this.deps.bucket,
       repository: this.deps.repository,
       branch: this.deps.branch,
       head: bases.peek?.marker?.head ?? null,
       pendingChanges: journal.pendingCount,
-      oldestPendingMs: journal.oldestPendingMs,
+      oldestPendingMs: oldestMs === undefined ? undefined : wallTime(this.deps.clock, oldestMs),
       quarantinedChanges: journal.quarantinedCount,
       lastLandedMs: this.deps.lastLandedMs(),
       paused,
@@ -157,11 +158,11 @@ export class JournaledBucket implements BucketState {
   /** Brings the gauges of the journal up to date. */
   report(): void {
     const { bucket, clock, journal, observer } = this.deps;
-    const oldestMs = journal.oldestPendingMs;
+    const oldestMs = journal.oldestPendingSteadyMs;
     observer.set('gateway_journal_pending_changes', journal.pendingCount, { bucket });
     observer.set(
       'gateway_journal_oldest_pending_seconds',
-      oldestMs === undefined ? 0 : Math.max(0, (clock.nowMs() - oldestMs) / 1000),
+      oldestMs === undefined ? 0 : (clock.steadyMs() - oldestMs) / 1000,
       { bucket },
     );
     observer.set('gateway_quarantined_changes', journal.quarantinedCount, { bucket });

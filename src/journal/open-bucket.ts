@@ -224,10 +224,10 @@ async function finishLanding(
 
 /** Runs at most once per interval. */
 function every(clock: Clock, intervalMs: number, run: () => Promise<void>): () => Promise<void> {
-  let nextMs = clock.nowMs() + intervalMs;
+  let nextMs = clock.steadyMs() + intervalMs;
   return async () => {
-    if (clock.nowMs() < nextMs) return;
-    nextMs = clock.nowMs() + intervalMs;
+    if (clock.steadyMs() < nextMs) return;
+    nextMs = clock.steadyMs() + intervalMs;
     await run();
   };
 }

@@ -108,13 +108,22 @@ export class FileLease implements Lease {
   }
 
   async #isAlive(holder: Holder | undefined): Promise<boolean> {
-    const ageMs = this.clock.nowMs() - ((await mtimeMs(this.#path)) ?? 0);
+    const beatenMs = (await mtimeMs(this.#path)) ?? 0;
+    // eslint-disable-next-line no-restricted-syntax -- a file's time, of a process that may be gone
+    const ageMs = this.clock.nowMs() - beatenMs;
+    const mayBeat = async () => ageMs < STALE_MS && (ageMs > -STALE_MS || (await this.#beats(beatenMs)));
     // Cut short while it was written: a starter that died, unless it is writing at this moment.
-    if (!holder) return ageMs < STALE_MS;
+    if (!holder) return mayBeat();
     if (holder.bootId !== (await bootId())) return false;
     if (holder.pidNamespace === (await pidNamespace()))
       return holder.startTicks === (await startTicks(holder.pid));
-    return ageMs < STALE_MS;
+    return mayBeat();
+  }
+
+  /** A heartbeat that lies far ahead tells nothing, since the clock was set back after it: is there another? */
+  async #beats(sinceMs: number): Promise<boolean> {
+    await this.clock.sleep(STALE_MS);
+    return ((await mtimeMs(this.#path)) ?? 0) !== sinceMs;
   }
 
   #beat(): void {

@@ -53,7 +53,7 @@ export interface AdmissionSource {
   isStalled(): boolean;
   /** Why nothing is sent until an operator acts, if that is so. */
   pausedBy(): Error | undefined;
-  /** When one of its uploads succeeded last; undefined: none yet. */
+  /** When one of its uploads succeeded last, steady milliseconds; undefined: none yet. */
   progressMs(): number | undefined;
 }
 
@@ -100,7 +100,7 @@ export interface AdmissionStatus {
   readonly budgetBytes: number;
   /** Bodies that wait for their next piece. */
   readonly waiting: number;
-  /** Since when the one that has waited longest does; the clock's milliseconds. */
+  /** Since when the one that has waited longest does; steady milliseconds. */
   readonly waitingSinceMs: number | undefined;
 }
 
@@ -196,7 +196,7 @@ export class LineAdmission {
         isCounted: false,
         wait: undefined,
         waitsSinceMs: undefined,
-        lastByteMs: this.options.clock.nowMs(),
+        lastByteMs: this.options.clock.steadyMs(),
       },
     };
     push.bodies.add(body);
@@ -206,7 +206,7 @@ export class LineAdmission {
       took: (bytes) => {
         body.grantedBytes = Math.max(0, body.grantedBytes - bytes);
         body.heldBytes += bytes;
-        body.lastByteMs = this.options.clock.nowMs();
+        body.lastByteMs = this.options.clock.steadyMs();
         body.isStalled = false;
       },
       whole: (bytes) => {
@@ -249,7 +249,7 @@ export class LineAdmission {
     signal.throwIfAborted();
     this.#closed.signal.throwIfAborted();
     if (body.grantedBytes > 0) return;
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.steadyMs();
     let onAbort = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
@@ -291,7 +291,7 @@ export class LineAdmission {
   }
 
   #grantedBytes(own: AdmissionSource | undefined): number {
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.steadyMs();
     let sum = 0;
     for (const { push, isStalled, grantedBytes, grantedMs, heldBytes, wait } of this.#bodies) {
       // What came by trickle waits with its body: it must not keep all of them from going on.
@@ -302,7 +302,7 @@ export class LineAdmission {
   }
 
   #noticeStalled(): void {
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.steadyMs();
     for (const body of this.#bodies) {
       if (body.wait || nowMs - body.lastByteMs < STALLED_AFTER_MS) continue;
       if (nowMs - body.grantedMs < STALLED_AFTER_MS) continue;
@@ -341,7 +341,7 @@ export class LineAdmission {
 
   #grant(push: Push, body: Body): void {
     const { needBytes, done } = body.wait!;
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.steadyMs();
     this.#share.serve(push, needBytes);
     body.grantedBytes = needBytes;
     body.grantedMs = body.lastByteMs = nowMs;
@@ -357,7 +357,7 @@ export class LineAdmission {
   /** A run for each that has been silent for long, and an end for those without hope. */
   #endWaits(): void {
     const { clock, uplink } = this.options;
-    const nowMs = clock.nowMs();
+    const nowMs = clock.steadyMs();
     const waiting = [...this.#bodies].filter(({ wait }) => wait !== undefined);
     const shareMs = (waiting.length * RUN_BYTES * 1_000) / (TRICKLE_SHARE * uplink.bytesPerSecond);
     const trickleMs = Math.min(TRICKLE_MAX_MS, Math.max(TRICKLE_MIN_MS, shareMs));

@@ -174,7 +174,7 @@ export class Downlink {
 
   #begin(waiter: Waiter): void {
     const isProbe = this.downSinceMs !== undefined;
-    if (isProbe) this.#probedMs = this.options.clock.nowMs();
+    if (isProbe) this.#probedMs = this.options.clock.steadyMs();
     const running: Running = {
       claim: waiter.claim,
       isProbe,
@@ -216,7 +216,7 @@ export class Downlink {
 
   #mayProbe(): boolean {
     for (const running of this.#running) if (running.isProbe) return false;
-    const waitMs = this.#probedMs + PROBE_GAP_MS - this.options.clock.nowMs();
+    const waitMs = this.#probedMs + PROBE_GAP_MS - this.options.clock.steadyMs();
     if (waitMs <= 0) return true;
     if (!this.#pumpPlanned) {
       this.#pumpPlanned = true;
@@ -241,7 +241,7 @@ class Pace {
   constructor(private readonly clock: Clock) {}
 
   add(bytes: number): void {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     // After a pause there is nothing to measure yet: the window begins with this piece.
     if (nowMs - this.#lastMs > PACE_WINDOW_MS) {
       this.#windowMs = nowMs;

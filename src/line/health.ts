@@ -2,10 +2,11 @@
  * Whether Gitee answers, since when not, and what it says instead: one memory per line (host and account), fed by
  * whoever talks to Gitee, asked by whoever must decide whether waiting is worth it.
  *
- * Only the lack of an answer counts here (nothing came, or a fault of the server). A refusal is an answer: the
- * line is well, and what the refusal means is for whoever was refused. Memory: one row per use.
+ * A refusal is an answer: the line is well, and what the refusal means is for whoever was refused. A fault of the
+ * server (5xx) makes a use count as down, but not the line: something answers there. Only where nothing comes at all
+ * is a failure of one use one of all. Memory: one row per use.
  */
-import type { Clock } from '../async/clock.js';
+import { wallTime, type Clock } from '../async/clock.js';
 import type { RemoteCause } from '../gitee/errors.js';
 
 /** What the line is used for. `batch`: questions of the LFS protocol, before uploads and downloads. */
@@ -23,17 +24,18 @@ export interface UseState {
   readonly use: LineUse;
   /** It has failed for some seconds, and nothing good has come since. */
   readonly isDown: boolean;
-  /** When the failures began that nothing good has ended yet; undefined where there are none. */
+  /** When the failures began that nothing good has ended yet, for people; undefined where there are none. */
   readonly sinceMs: number | undefined;
   /** The last of these failures. */
   readonly failure: LineFailure | undefined;
+  /** For people. */
   readonly lastSuccessMs: number | undefined;
 }
 
 export interface LineState {
-  /** Some use is down, and no use has had a sign of life since that began. */
+  /** Nothing at all comes through: some use gets no answer, and no use has had one since that began. */
   readonly isDown: boolean;
-  /** The earliest begin of what fails now; undefined where nothing does. */
+  /** The earliest begin of what fails now, for people; undefined where nothing does. */
   readonly sinceMs: number | undefined;
   /** In LINE_USES's order. */
   readonly uses: readonly UseState[];
@@ -66,39 +68,52 @@ const NAMES: Readonly<Record<LineUse, string>> = {
   batch: 'questions to LFS',
 };
 
-/** Failures of one use, one after the other. */
+/** Failures of one use, one after the other. Moments in here are steady ones. */
 interface Run {
   readonly sinceMs: number;
   readonly lastMs: number;
   readonly failure: LineFailure;
   readonly isDown: boolean;
+  /** Of these the last ones, where they had no answer at all. */
+  readonly silence: Silence | undefined;
+}
+
+interface Silence {
+  readonly sinceMs: number;
+  /** It has lasted so long that the line may be to blame. */
+  readonly isLong: boolean;
 }
 
 interface Row {
   /** Last success, progress, or refusal. */
   heardMs: number | undefined;
+  /** Last answer of any kind. */
+  answeredMs: number | undefined;
   succeededMs: number | undefined;
   run: Run | undefined;
 }
 
 export class LineHealth {
   readonly #rows = new Map<LineUse, Row>(
-    LINE_USES.map((use) => [use, { heardMs: undefined, succeededMs: undefined, run: undefined }]),
+    LINE_USES.map((use) => [
+      use,
+      { heardMs: undefined, answeredMs: undefined, succeededMs: undefined, run: undefined },
+    ]),
   );
   readonly #listeners = new Set<() => void>();
 
-  constructor(private readonly clock: Pick<Clock, 'nowMs'>) {}
+  constructor(private readonly clock: Pick<Clock, 'nowMs' | 'steadyMs'>) {}
 
   /** A call of this use did what it should. */
   succeeded(use: LineUse): void {
-    this.#row(use).succeededMs = this.clock.nowMs();
+    this.#row(use).succeededMs = this.clock.steadyMs();
     this.progressed(use);
   }
 
   /** Bytes of this use came, or were taken by the other side (not only by a buffer of ours). Cheap: per piece. */
   progressed(use: LineUse): void {
     const row = this.#row(use);
-    row.heardMs = this.clock.nowMs();
+    row.heardMs = row.answeredMs = this.clock.steadyMs();
     if (!row.run) return;
     const wasDown = row.run.isDown;
     row.run = undefined;
@@ -112,15 +127,25 @@ export class LineHealth {
       return;
     }
     const row = this.#row(use);
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const sinceMs = row.run?.sinceMs ?? nowMs;
     // A call that timed out has seen the silence itself, from its begin on.
-    const silentSinceMs = code === 'timeout' ? (row.heardMs ?? Number.NEGATIVE_INFINITY) : sinceMs;
+    const isLong = (begunMs: number, heardMs: number | undefined) =>
+      nowMs - (code === 'timeout' ? (heardMs ?? Number.NEGATIVE_INFINITY) : begunMs) >= DOWN_AFTER_MS;
+    if (code === 'server-fault') row.answeredMs = nowMs;
+    const silentMs = row.run?.silence?.sinceMs ?? nowMs;
     row.run = {
       sinceMs,
       lastMs: nowMs,
       failure: { code, message },
-      isDown: row.run?.isDown === true || nowMs - silentSinceMs >= DOWN_AFTER_MS,
+      isDown: row.run?.isDown === true || isLong(sinceMs, row.heardMs),
+      silence:
+        code === 'server-fault'
+          ? undefined
+          : {
+              sinceMs: silentMs,
+              isLong: row.run?.silence?.isLong === true || isLong(silentMs, row.answeredMs),
+            },
     };
   }
 
@@ -132,16 +157,14 @@ export class LineHealth {
     return this.downSinceMs(use) !== undefined;
   }
 
-  /** When that began which makes isDown() true; undefined where it is false. */
+  /** When that began which makes isDown() true, steady milliseconds; undefined where it is false. */
   downSinceMs(use: LineUse): number | undefined {
     const row = this.#row(use);
     if (this.#isDown(row, KNOWN_FOR_MS)) return row.run!.sinceMs;
-    const dead = this.#dead(KNOWN_FOR_MS);
-    const isForAll = dead && dead.failure.code !== 'server-fault' && !this.#heardSince(use, dead.sinceMs);
-    return isForAll ? dead.sinceMs : undefined;
+    return this.#dead(KNOWN_FOR_MS)?.silence!.sinceMs;
   }
 
-  /** When something of these uses last came through, a refusal included; undefined: never. */
+  /** When something of these uses last came through, a refusal included, steady milliseconds; undefined: never. */
   heardMs(...uses: readonly LineUse[]): number | undefined {
     const heard = uses.flatMap((use) => this.#row(use).heardMs ?? []);
     return heard.length === 0 ? undefined : Math.max(...heard);
@@ -150,12 +173,12 @@ export class LineHealth {
   get state(): LineState {
     const uses = LINE_USES.map((use) => this.#stateOf(use));
     const failing = uses.flatMap(({ sinceMs }) => (sinceMs === undefined ? [] : [sinceMs]));
-    const isDown = this.#dead(TOLD_FOR_MS) !== undefined;
+    const dead = this.#dead(TOLD_FOR_MS);
     return {
-      isDown,
+      isDown: dead !== undefined,
       sinceMs: failing.length === 0 ? undefined : Math.min(...failing),
       uses,
-      words: this.#words(isDown, uses),
+      words: this.#words(dead, uses),
     };
   }
 
@@ -170,22 +193,23 @@ export class LineHealth {
   }
 
   #isDown({ run }: Row, freshMs: number): boolean {
-    return run !== undefined && run.isDown && this.clock.nowMs() - run.lastMs < freshMs;
+    return run !== undefined && run.isDown && this.clock.steadyMs() - run.lastMs < freshMs;
   }
 
-  /** The failures that show the whole line to be down: since they began nobody has heard anything. */
+  /** The failures that show the whole line to be down: since their silence began nobody has had any answer. */
   #dead(freshMs: number): Run | undefined {
     for (const row of this.#rows.values()) {
       const { run } = row;
-      if (!run || !this.#isDown(row, freshMs)) continue;
-      if (LINE_USES.every((other) => !this.#heardSince(other, run.sinceMs))) return run;
+      if (!run?.silence?.isLong || !this.#isDown(row, freshMs)) continue;
+      const { sinceMs } = run.silence;
+      if (LINE_USES.every((other) => !this.#answeredSince(other, sinceMs))) return run;
     }
     return undefined;
   }
 
-  #heardSince(use: LineUse, sinceMs: number): boolean {
-    const { heardMs } = this.#row(use);
-    return heardMs !== undefined && heardMs >= sinceMs;
+  #answeredSince(use: LineUse, sinceMs: number): boolean {
+    const { answeredMs } = this.#row(use);
+    return answeredMs !== undefined && answeredMs >= sinceMs;
   }
 
   #stateOf(use: LineUse): UseState {
@@ -193,25 +217,29 @@ export class LineHealth {
     return {
       use,
       isDown: this.#isDown(row, TOLD_FOR_MS),
-      sinceMs: row.run?.sinceMs,
+      sinceMs: row.run && wallTime(this.clock, row.run.sinceMs),
       failure: row.run?.failure,
-      lastSuccessMs: row.succeededMs,
+      lastSuccessMs: row.succeededMs === undefined ? undefined : wallTime(this.clock, row.succeededMs),
     };
   }
 
-  #words(isDown: boolean, uses: readonly UseState[]): string[] {
+  #words(dead: Run | undefined, uses: readonly UseState[]): string[] {
     const down = uses.filter((use) => use.isDown);
-    if (down.length === 0) return [];
-    if (!isDown) return down.map((use) => `${NAMES[use.use]} get no answer ${this.#since([use])}`);
-    const names = down.map(({ use }) => NAMES[use]).join(', ');
-    return [`no answer at all ${this.#since(down)} (tried: ${names})`];
+    if (dead) {
+      const tried = down.filter(({ failure }) => failure!.code !== 'server-fault');
+      const names = tried.map(({ use }) => NAMES[use]).join(', ');
+      return [`no answer at all ${this.#since(dead.silence!.sinceMs, dead.failure)} (tried: ${names})`];
+    }
+    return down.map(({ use }) => {
+      const { sinceMs, failure } = this.#row(use).run!;
+      const what = failure.code === 'server-fault' ? 'are answered with errors' : 'get no answer';
+      return `${NAMES[use]} ${what} ${this.#since(sinceMs, failure)}`;
+    });
   }
 
-  #since(uses: readonly UseState[]): string {
-    const sinceMs = Math.min(...uses.map((use) => use.sinceMs!));
-    const seconds = Math.round((this.clock.nowMs() - sinceMs) / 1000);
-    const { code, message } = uses.at(-1)!.failure!;
-    const at = `${new Date(sinceMs).toISOString().slice(0, 19)}Z`;
+  #since(sinceMs: number, { code, message }: LineFailure): string {
+    const seconds = Math.round((this.clock.steadyMs() - sinceMs) / 1000);
+    const at = `${new Date(wallTime(this.clock, sinceMs)).toISOString().slice(0, 19)}Z`;
     return `since ${at}, ${seconds} s ago: ${code}: ${message}`;
   }
 }

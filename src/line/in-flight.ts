@@ -87,7 +87,7 @@ export class InFlight {
   }
 
   begin(source: LineSource, level: number, { bytes, isSuspect }: QueuedJob): Body {
-    const body = new Body(source, level, bytes, isSuspect, this.clock.nowMs());
+    const body = new Body(source, level, bytes, isSuspect, this.clock.steadyMs());
     // Until something of its bucket moves again nobody has to make room for one more.
     if (this.isStuck(source)) body.movedMs = Number.NEGATIVE_INFINITY;
     this.#bodies.add(body);
@@ -97,7 +97,7 @@ export class InFlight {
   /** Its first byte may go out now. */
   sends(body: Body): void {
     if (body.sendsSinceMs !== undefined) return;
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     body.sendsSinceMs = nowMs;
     if (body.isSuspect) return;
     const askingMs = Math.max(0, Math.min(ASKING_MS_MAX, body.sendsSinceMs - body.startedMs));
@@ -117,7 +117,7 @@ export class InFlight {
     body.meter.sent(bytes);
     body.handedBytes += bytes;
     body.restBytes = Math.max(0, body.restBytes - bytes);
-    body.movedMs = this.clock.nowMs();
+    body.movedMs = this.clock.steadyMs();
     body.pausedMs = body.movedMs;
     if (body.restBytes > 0 || !this.uplink.isKernelKnown) return;
     const { bytesPerSecond, inKernelBytes } = this.uplink;
@@ -133,20 +133,20 @@ export class InFlight {
   pause(body: Body): void {
     if (body.isPaused) return;
     body.isPaused = true;
-    body.pausedMs = this.clock.nowMs();
+    body.pausedMs = this.clock.steadyMs();
   }
 
   unpause(body: Body): void {
     if (body.isPaused) {
       body.isPaused = false;
-      body.movedMs += Math.max(0, this.clock.nowMs() - body.pausedMs);
+      body.movedMs += Math.max(0, this.clock.steadyMs() - body.pausedMs);
     }
     body.resume?.();
   }
 
   /** No byte of it went on for long though nobody held it up, and no answer came. */
   isStalled(body: Body): boolean {
-    const idleMs = (body.isPaused ? body.pausedMs : this.clock.nowMs()) - body.movedMs;
+    const idleMs = (body.isPaused ? body.pausedMs : this.clock.steadyMs()) - body.movedMs;
     if (idleMs < STALLED_MS) return false;
     const { bytesPerSecond, inKernelBytes } = this.uplink;
     return idleMs >= STALLED_MS + Math.min(STALLED_KERNEL_MS_MAX, (inKernelBytes * 1_000) / bytesPerSecond);
@@ -171,7 +171,7 @@ export class InFlight {
   takesLine(body: Body): boolean {
     if (this.isStalled(body)) return false;
     if (!this.isFar) return true;
-    return body.sendsSinceMs !== undefined && this.clock.nowMs() < body.drainedMs;
+    return body.sendsSinceMs !== undefined && this.clock.steadyMs() < body.drainedMs;
   }
 
   /** Something of this class or a higher one takes the line. */
@@ -211,7 +211,7 @@ export class InFlight {
    * or whose connection is too young to have found its pace: then it is us who are slow, and not the line.
    */
   standingBytes(): number {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const rampMs = Math.min(RAMP_MS_MAX, RAMP_ROUND_TRIPS * this.askingMs);
     let restBytes = 0;
     let handedBytes = 0;

@@ -100,7 +100,7 @@ export class LineScheduler {
   /** Takes its place in line; `start` is called when its turn has come, never before this returns. */
   add(source: LineSource, cls: LineClass, group: string, job: LineJob): Ticket {
     const leave = this.#classes[LINE_CLASSES.indexOf(cls)]!.add(
-      ...([source, group, job, this.options.clock.nowMs()] as const),
+      ...([source, group, job, this.options.clock.steadyMs()] as const),
     );
     queueMicrotask(() => this.pump());
     return {
@@ -195,7 +195,7 @@ export class LineScheduler {
   #isStarved(level: number): boolean {
     for (const body of this.#flight) if (body.level === level && !this.#flight.isStalled(body)) return false;
     const sinceMs = this.#classes[level]!.oldestMs((source) => this.#moves(source));
-    return sinceMs !== undefined && this.options.clock.nowMs() - sinceMs >= STARVED_MS;
+    return sinceMs !== undefined && this.options.clock.steadyMs() - sinceMs >= STARVED_MS;
   }
 
   /** Something would go out here if it had room. */

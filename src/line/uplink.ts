@@ -79,7 +79,7 @@ export class UplinkMeter {
   ) {
     this.#isMeasured = wasMeasured;
     this.#estimate = initialBytesPerSecond;
-    this.#lastMs = this.#progressMs = clock.nowMs();
+    this.#lastMs = this.#progressMs = clock.steadyMs();
   }
 
   get bytesPerSecond(): number {
@@ -118,7 +118,7 @@ export class UplinkMeter {
     return this.#leftBytes !== undefined && !Number.isNaN(this.#leftBytes);
   }
 
-  /** When bytes crossed the line last, or this began; the clock's milliseconds. */
+  /** When bytes crossed the line last, or this began; steady milliseconds. */
   get progressMs(): number {
     return this.#progressMs;
   }
@@ -133,7 +133,7 @@ export class UplinkMeter {
   /** A body begins: from now on the line is busy. */
   begin(): UplinkRun {
     this.#advance();
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const run: Run = { startMs: nowMs, creditedMs: nowMs, handedBytes: 0, creditedBytes: 0 };
     // Nothing was under way, so the kernel has nothing.
     if (this.kernelQueues && this.#runs.size === 0 && !this.#isSampling) {
@@ -151,7 +151,8 @@ export class UplinkMeter {
       end: (arrived) => {
         if (!this.#runs.has(run)) return;
         this.#advance();
-        if (arrived && this.#leftBytes === undefined) this.#credit(run, run.handedBytes, this.clock.nowMs());
+        if (arrived && this.#leftBytes === undefined)
+          this.#credit(run, run.handedBytes, this.clock.steadyMs());
         this.#runs.delete(run);
         // The last one's answer says that the kernel has nothing more.
         if (this.#leftBytes !== undefined && this.#runs.size === 0 && arrived)
@@ -164,9 +165,8 @@ export class UplinkMeter {
   }
 
   #advance(): void {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const elapsedMs = nowMs - this.#lastMs;
-    // A clock that was set back measures nothing until it has caught up.
     if (elapsedMs > 0 && this.#runs.size > 0) this.#addTime(this.#lastMs, nowMs);
     this.#lastMs = nowMs;
     if (this.#leftBytes === undefined)
@@ -210,7 +210,7 @@ export class UplinkMeter {
   }
 
   #creditLeft(leftBytes: number): void {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.steadyMs();
     const bytes = leftBytes - (this.#leftBytes ?? Number.NaN);
     if (bytes > 0) {
       this.#spread(bytes, this.#sampledMs, nowMs);

@@ -68,7 +68,7 @@ export class UploadLine {
       pendingBytes: unsentBytes + grantedBytes,
       budgetBytes,
       waitingBodies: waiting,
-      oldestWaitMs: waitingSinceMs === undefined ? 0 : this.options.clock.nowMs() - waitingSinceMs,
+      oldestWaitMs: waitingSinceMs === undefined ? 0 : this.options.clock.steadyMs() - waitingSinceMs,
     };
   }
 

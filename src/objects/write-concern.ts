@@ -122,7 +122,7 @@ export class WriteConcern {
 
   async #since(bucket: Bucket, key: ObjectKey, seq: number): Promise<{ seq: number; appendedMs: number }> {
     const change = await bucket.state.changeState(key);
-    return { seq, appendedMs: change?.appendedMs ?? this.deps.clock.nowMs() };
+    return { seq, appendedMs: change?.appendedMs ?? this.deps.clock.steadyMs() };
   }
 
   /** Acknowledges at risk where that is asked for. */
@@ -136,7 +136,7 @@ export class WriteConcern {
       return;
     }
     this.#count(bucket, 'timeout');
-    this.#attempts.set(id, { etag, seq, firstMs: firstMs ?? 0, refusedMs: this.deps.clock.nowMs() });
+    this.#attempts.set(id, { etag, seq, firstMs: firstMs ?? 0, refusedMs: this.deps.clock.steadyMs() });
     const paused = bucket.state.status().paused;
     throw new ObjectError(
       'not-yet-remote',
@@ -156,7 +156,7 @@ export class WriteConcern {
     const { holdMs, holdMaxMs, lineHeardMs } = bucket.concern;
     const { begunMs, firstMs } = hold;
     for (;;) {
-      const nowMs = clock.nowMs();
+      const nowMs = clock.steadyMs();
       const { paused, frozen } = bucket.state.status();
       const movedMs = Math.max(firstMs ?? 0, lineHeardMs?.() ?? 0);
       const untilMs =
@@ -181,7 +181,7 @@ export class WriteConcern {
     { seq, appendedMs }: { seq: number; appendedMs: number },
     signal: AbortSignal,
   ): Promise<Hold> {
-    const now = this.deps.clock.nowMs();
+    const now = this.deps.clock.steadyMs();
     const known = this.#attempts.get(id);
     const isSame = known?.etag === etag;
     const isRefused = isSame && known.refusedMs !== undefined;

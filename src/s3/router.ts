@@ -121,7 +121,7 @@ class S3Endpoint {
   /** Never rejects. */
   async handle(req: Request, res: ServerResponse): Promise<void> {
     const { clock } = this.deps;
-    const startedMs = clock.nowMs();
+    const startedMs = clock.steadyMs();
     const requestId = newRequestId();
     const progress: Progress = { bytesIn: 0, bytesOut: 0 };
     const gone = new AbortController();
@@ -275,7 +275,7 @@ class S3Endpoint {
       code: progress.error?.code,
       bytesIn: progress.bytesIn,
       bytesOut: progress.bytesOut,
-      durationMs: clock.nowMs() - startedMs,
+      durationMs: clock.steadyMs() - startedMs,
       remoteAddress: req.socket.remoteAddress,
       clientAddress: req.ip,
       userAgent: req.headers['user-agent'],

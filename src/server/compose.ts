@@ -351,11 +351,11 @@ class ComposedGateway implements Gateway {
   async rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }> {
     const [{ open }] = this.#chosen(bucket) as [BucketParts];
     const { clock } = this.shared.parts;
-    const startedMs = clock.nowMs();
+    const startedMs = clock.steadyMs();
     await byOperator(this.shared.audit.log, 'bucket.rebuild', bucket, () => open.rebuild());
     return {
       keys: open.keyCount(),
-      seconds: (clock.nowMs() - startedMs) / 1000,
+      seconds: (clock.steadyMs() - startedMs) / 1000,
       head: open.state.status().head,
     };
   }

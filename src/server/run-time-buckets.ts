@@ -252,12 +252,12 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   #mustLook(): boolean {
-    const isDue = this.#lookAgainMs !== undefined && this.#lookAgainMs <= this.shared.parts.clock.nowMs();
+    const isDue = this.#lookAgainMs !== undefined && this.#lookAgainMs <= this.shared.parts.clock.steadyMs();
     return isDue || this.#catalogue.head !== this.#seenHead;
   }
 
   #lookAgain(afterMs: number): void {
-    this.#lookAgainMs = Math.min(this.#lookAgainMs ?? Infinity, this.shared.parts.clock.nowMs() + afterMs);
+    this.#lookAgainMs = Math.min(this.#lookAgainMs ?? Infinity, this.shared.parts.clock.steadyMs() + afterMs);
   }
 
   /** Opens what the catalogue has, and removes what it does not have any more. */

@@ -19,13 +19,13 @@ export function webAccessLog(parts: {
   readonly observer: Observer;
 }): RequestHandler {
   return (request, response, next) => {
-    const startedMs = parts.clock.nowMs();
+    const startedMs = parts.clock.steadyMs();
     const requestId = trustedRequestId(request) ?? randomBytes(16).toString('hex');
     request.headers['x-request-id'] = requestId;
     response.locals.requestId = requestId;
     response.set('X-Request-Id', requestId);
     response.on('close', () => {
-      const durationMs = parts.clock.nowMs() - startedMs;
+      const durationMs = parts.clock.steadyMs() - startedMs;
       // 499, as Nginx writes it: the client went away before there was an answer.
       const status = response.headersSent ? response.statusCode : 499;
       parts.observer.count('gateway_web_requests_total', { status: String(status) });

@@ -111,7 +111,7 @@ class Debounce {
 
   call(): void {
     if (this.#timer) return;
-    const waitMs = this.#nextMs - this.clock.nowMs();
+    const waitMs = this.#nextMs - this.clock.steadyMs();
     if (waitMs <= 0) return this.#now();
     this.#timer = setTimeout(() => this.#now(), waitMs);
     this.#timer.unref();
@@ -119,7 +119,7 @@ class Debounce {
 
   #now(): void {
     this.#timer = undefined;
-    this.#nextMs = this.clock.nowMs() + HINT_EVERY_MS;
+    this.#nextMs = this.clock.steadyMs() + HINT_EVERY_MS;
     this.run();
   }
 }

@@ -20,11 +20,22 @@ import { CONDITION_LIMIT_MS } from './time-limits.js';
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock implements Clock {
-  #nowMs = Date.UTC(2026, 0, 1);
+  /** Far from the wall clock's figures, so that mixing them shows. */
+  #steadyMs = 5_000;
+  #wallAheadMs = Date.UTC(2026, 0, 1) - this.#steadyMs;
   readonly #sleepers = new Set<{ untilMs: number; wake: () => void }>();
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#steadyMs + this.#wallAheadMs;
+  }
+
+  steadyMs(): number {
+    return this.#steadyMs;
+  }
+
+  /** Somebody sets the wall clock; no time passes. */
+  stepWall(byMs: number): void {
+    this.#wallAheadMs += byMs;
   }
 
   get sleepers(): number {
@@ -38,7 +49,7 @@ export class ManualClock implements Clock {
         return;
       }
       const sleeper = {
-        untilMs: this.#nowMs + ms,
+        untilMs: this.#steadyMs + ms,
         wake: () => {
           this.#sleepers.delete(sleeper);
           signal?.removeEventListener('abort', onAbort);
@@ -55,8 +66,8 @@ export class ManualClock implements Clock {
   }
 
   advance(ms: number): void {
-    this.#nowMs += ms;
-    for (const sleeper of [...this.#sleepers]) if (sleeper.untilMs <= this.#nowMs) sleeper.wake();
+    this.#steadyMs += ms;
+    for (const sleeper of [...this.#sleepers]) if (sleeper.untilMs <= this.#steadyMs) sleeper.wake();
   }
 }
 

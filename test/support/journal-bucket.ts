@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../src/async/clock.js';
+import { systemClock, type Clock } from '../../src/async/clock.js';
 import { noFailpoints, type Failpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
 import { silentObserver } from '../../src/async/observer.js';
@@ -34,6 +34,7 @@ export interface HarnessOptions {
   readonly timings?: Partial<BucketTimings>;
   readonly repositoryId?: number | (() => Promise<number>);
   readonly branch?: string;
+  readonly clock?: Clock;
 }
 
 export class JournalBucket {
@@ -89,7 +90,7 @@ export class JournalBucket {
       overlay: this.overlay,
       chunks: this.chunks,
       head: this.remote,
-      clock: systemClock,
+      clock: this.options.clock ?? systemClock,
       log: silentLog,
       observer: silentObserver,
       failpoints: { hit: (name) => this.failpoints.hit(name) },

@@ -250,7 +250,7 @@ export class GitHeadRemote implements HeadRemote {
 
   async #measured<T>(operation: string, run: () => Promise<T>): Promise<T> {
     const { clock, observer } = this.settings;
-    const startMs = clock.nowMs();
+    const startMs = clock.steadyMs();
     let result = 'ok';
     try {
       const value = await run();
@@ -263,7 +263,7 @@ export class GitHeadRemote implements HeadRemote {
       throw e;
     } finally {
       observer.count('gateway_git_operations_total', { operation, result });
-      observer.observe('gateway_git_operation_duration_seconds', (clock.nowMs() - startMs) / 1000, {
+      observer.observe('gateway_git_operation_duration_seconds', (clock.steadyMs() - startMs) / 1000, {
         operation,
       });
     }

@@ -47,22 +47,22 @@ export class Maintenance {
   }
 
   async #measured(signal: AbortSignal): Promise<void> {
-    if (this.settings.clock.nowMs() < this.#notBeforeMs) return;
+    if (this.settings.clock.steadyMs() < this.#notBeforeMs) return;
     await this.#settlePending();
     const before = await this.#count();
     const { joinFromPacks = JOIN_FROM_PACKS, packFromLooseObjects = PACK_FROM_LOOSE } = this.settings;
     if (before.loose < packFromLooseObjects && before.packs < joinFromPacks) return;
     const { clock, log, observer } = this.settings;
-    const startMs = clock.nowMs();
+    const startMs = clock.steadyMs();
     let result = 'ok';
     try {
       await this.#pack(before.loose >= packFromLooseObjects, signal);
     } catch (e) {
       result = 'error';
-      this.#notBeforeMs = clock.nowMs() + RETRY_MS;
+      this.#notBeforeMs = clock.steadyMs() + RETRY_MS;
       throw e;
     } finally {
-      const ms = clock.nowMs() - startMs;
+      const ms = clock.steadyMs() - startMs;
       observer.count('gateway_git_packing_runs_total', { result });
       observer.observe('gateway_git_packing_duration_seconds', ms / 1000);
       if (ms >= SLOW_MS && !signal.aborted)

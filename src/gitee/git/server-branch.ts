@@ -50,11 +50,11 @@ export class ServerBranch {
   /** The head on the server, null where the branch does not exist. Moves no objects. */
   async readHead(signal: AbortSignal | undefined): Promise<CommitId | null> {
     const { clock, log } = this.settings;
-    if (!this.#wire || clock.nowMs() < this.#programReadsUntilMs) return this.#readHeadByProgram(signal);
+    if (!this.#wire || clock.steadyMs() < this.#programReadsUntilMs) return this.#readHeadByProgram(signal);
     const head = await this.#wire.readHead(this.timeouts.readHeadMs, signal);
     if (head !== undefined) return head;
     const byProgram = await this.#readHeadByProgram(signal);
-    this.#programReadsUntilMs = clock.nowMs() + PROGRAM_READS_MS;
+    this.#programReadsUntilMs = clock.steadyMs() + PROGRAM_READS_MS;
     log.info('git: the server speaks no protocol v2, the branch is read with the git program');
     return byProgram;
   }

@@ -192,17 +192,16 @@ export class LfsChunkRemote implements ChunkRemote {
 
   async #uploadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer | 'present'> {
     const { clock, endpointUrl, token } = this.options;
-    const known = this.#links.get('upload', chunk.oid, clock.nowMs());
+    const known = this.#links.get('upload', chunk.oid, clock.steadyMs());
     if (known) return known;
     const object = await this.#questions.ask(chunk, signal);
     if (object.error) throw objectFailure(object.error, chunk.oid, 'upload', token.current());
     const { upload, verify } = object.actions ?? {};
     // No upload link: the server has it. Gitea then still gives a download link.
     if (!upload) return 'present';
-    const nowMs = clock.nowMs();
     const offer: Offer = {
-      transfer: toLink(upload, endpointUrl, nowMs),
-      ...(verify ? { verify: toLink(verify, endpointUrl, nowMs) } : {}),
+      transfer: toLink(upload, endpointUrl, clock),
+      ...(verify ? { verify: toLink(verify, endpointUrl, clock) } : {}),
     };
     this.#links.keep('upload', chunk.oid, offer);
     return offer;
@@ -210,7 +209,7 @@ export class LfsChunkRemote implements ChunkRemote {
 
   async #downloadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer> {
     const { clock, endpointUrl } = this.options;
-    const known = this.#links.get('download', chunk.oid, clock.nowMs());
+    const known = this.#links.get('download', chunk.oid, clock.steadyMs());
     if (known) return known;
     // Once and not for long: whoever wants the chunk has a patience of its own.
     const [object] = await this.#batch.ask('download', [chunk], signal, {
@@ -223,7 +222,7 @@ export class LfsChunkRemote implements ChunkRemote {
         oids: [chunk.oid],
         status: object!.error?.code,
       });
-    const offer: Offer = { transfer: toLink(download, endpointUrl, clock.nowMs()) };
+    const offer: Offer = { transfer: toLink(download, endpointUrl, clock) };
     this.#links.keep('download', chunk.oid, offer);
     return offer;
   }

@@ -12,10 +12,10 @@ export interface Offer {
 export class LinkCache {
   readonly #offers = new LRUCache<string, Offer>({ max: 256 });
 
-  get(operation: 'upload' | 'download', oid: string, nowMs: number): Offer | undefined {
+  get(operation: 'upload' | 'download', oid: string, steadyMs: number): Offer | undefined {
     const offer = this.#offers.get(`${operation} ${oid}`);
     if (!offer) return undefined;
-    if (!isExpired(offer.transfer, nowMs)) return offer;
+    if (!isExpired(offer.transfer, steadyMs)) return offer;
     this.forget(operation, oid);
     return undefined;
   }

@@ -2,6 +2,7 @@
  * Invariant 7 (this file's share). The Gitee token goes to Gitee's own origin only: a link elsewhere gets the
  * header map of the batch answer and nothing else.
  */
+import type { Clock } from '../../async/clock.js';
 import { RemoteError } from '../errors.js';
 import type { BatchAction } from './batch-schema.js';
 
@@ -10,11 +11,14 @@ const DEFAULT_LIFE_MS = 5 * 60_000;
 /** A link about to expire would do so on its way. */
 const MARGIN_MS = 10_000;
 
+type TwoReadings = Pick<Clock, 'nowMs' | 'steadyMs'>;
+
 /** Where one transfer goes, and with which headers. */
 export interface Link {
   readonly url: URL;
   /** To be sent exactly as it is. Lower-case names: the same name in another case would be sent twice. */
   readonly header: Readonly<Record<string, string>>;
+  /** Steady milliseconds of the clock. */
   readonly expiresAtMs: number;
 }
 
@@ -23,7 +27,7 @@ export interface Link {
  * @throws RemoteError `refused` for anything but http(s), and for http where Gitee itself is asked by https:
  * images would cross the network in clear
  */
-export function toLink(action: BatchAction, endpointUrl: string, nowMs: number): Link {
+export function toLink(action: BatchAction, endpointUrl: string, clock: TwoReadings): Link {
   const endpoint = new URL(endpointUrl);
   const base = `${endpointUrl}/`;
   if (!URL.canParse(action.href, base))
@@ -38,21 +42,21 @@ export function toLink(action: BatchAction, endpointUrl: string, nowMs: number):
     );
   const header: Record<string, string> = {};
   for (const [name, value] of Object.entries(action.header ?? {})) header[name.toLowerCase()] = value;
-  return { url, header, expiresAtMs: expiryOf(action, nowMs) };
+  return { url, header, expiresAtMs: expiryOf(action, clock) };
 }
 
 /** batch.md: expires_in (seconds) wins over expires_at. Zero of either kind is how Gitea says "never". */
-function expiryOf(action: BatchAction, nowMs: number): number {
+function expiryOf(action: BatchAction, clock: TwoReadings): number {
   const { expires_in: inSeconds, expires_at: at } = action;
-  if (typeof inSeconds === 'number' && inSeconds !== 0) return nowMs + inSeconds * 1000;
+  if (typeof inSeconds === 'number' && inSeconds !== 0) return clock.steadyMs() + inSeconds * 1000;
   const atMs = at ? Date.parse(at) : Number.NaN;
-  if (Number.isNaN(atMs) || atMs <= 0) return nowMs + DEFAULT_LIFE_MS;
-  return atMs;
+  if (Number.isNaN(atMs) || atMs <= 0) return clock.steadyMs() + DEFAULT_LIFE_MS;
+  return clock.steadyMs() + (atMs - clock.nowMs());
 }
 
 /** True where the link should be asked for anew before it is used. */
-export function isExpired(link: Link, nowMs: number): boolean {
-  return link.expiresAtMs - MARGIN_MS <= nowMs;
+export function isExpired(link: Link, steadyMs: number): boolean {
+  return link.expiresAtMs - MARGIN_MS <= steadyMs;
 }
 
 /** The headers for a link: its own map, and our login only where it leads to the endpoint's own origin. */

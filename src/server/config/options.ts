@@ -168,7 +168,7 @@ export const OPTIONS = {
   uplink_initial: rate({
     default: '1MiB',
     about:
-      'Line speed to Gitee (bytes per second) that is assumed until one was measured; what was measured is kept over a restart.',
+      'Line speed to Gitee (bytes per second) that is assumed until one was measured; what was measured is kept over a restart (as at least 64 KiB and at most 125 MB per second).',
   }),
   commit: group('When waiting changes become a commit on Gitee (a barrier does it at once).', {
     interval: duration({

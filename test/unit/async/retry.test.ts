@@ -5,6 +5,7 @@ import { retry, type RetryOptions } from '../../../src/async/retry.js';
 class RecordingClock implements Clock {
   readonly waitsMs: number[] = [];
   nowMs = () => 0;
+  steadyMs = () => 0;
   sleep = async (ms: number, signal?: AbortSignal) => {
     signal?.throwIfAborted();
     this.waitsMs.push(ms);

@@ -17,6 +17,10 @@ export class TestClock implements Clock {
     return this.ms;
   }
 
+  steadyMs(): number {
+    return this.ms;
+  }
+
   async sleep(_ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     await new Promise((resolve) => setImmediate(resolve));

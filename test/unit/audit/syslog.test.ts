@@ -15,7 +15,7 @@ import { event } from './directory.js';
 
 const record = (action: string, result: 'ok' | 'refused' = 'ok') =>
   chain(cleanEvent(event(action, { result, subject: '镜像' }), 0), { seq: 0, hash: GENESIS });
-const quick = { nowMs: () => Date.now(), sleep: () => systemClock.sleep(5) };
+const quick = { ...systemClock, sleep: () => systemClock.sleep(5) };
 
 function sender(url: string, options: Partial<SyslogOptions> = {}): SyslogSender {
   return new SyslogSender({ url, clock: quick, log: silentLog, observer: silentObserver, ...options });

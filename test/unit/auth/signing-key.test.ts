@@ -39,7 +39,7 @@ const tokens = (name: Name) =>
   new RegistryTokens({
     key: SigningKey.read(pems[name].key, pems[name].certificate, nowMs),
     ...{ issuer: 'gitee-s3', service: 'registry', ttlPullMs: 600_000, ttlPushMs: 3600_000 },
-    clock: { nowMs: () => nowMs, sleep: () => Promise.resolve() },
+    clock: { nowMs: () => nowMs, steadyMs: () => 0, sleep: () => Promise.resolve() },
   });
 
 function mistake(key: string, certificate: string, atMs = nowMs): string {

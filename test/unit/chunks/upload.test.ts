@@ -5,6 +5,8 @@ import type { UploadFlow } from '../../../src/gitee/remote.js';
 import type { LineTurn } from '../../../src/line/scheduler.js';
 import { bytesOf, ChunkBench, listOfChunks, until } from '../../support/chunk-bench.js';
 
+const DAY_MS = 86_400_000;
+
 function chunkOf(extent: Extent): Chunk {
   return { oid: extent.oid, sizeBytes: extent.chunkLengthBytes, volume: 0 };
 }
@@ -358,6 +360,42 @@ describe('uploading chunks', () => {
     expect(await bench.chunks.releaseGrace()).toBe(1);
     expect(bench.chunks.stats()).toMatchObject({ graceBytes: 0, cacheBytes: 700 });
     expect((await readFile(bench.path('cache', chunk.oid))).equals(bytesOf(1, 700))).toBe(true);
+  });
+
+  describe.each([
+    ['back', -DAY_MS],
+    ['forward', DAY_MS],
+  ])('where the wall clock is set %s by a day', (_name, byMs) => {
+    test('a grace time is as long as before', async () => {
+      const chunk = await write(1, 700);
+      await bench.chunks.ensureRemote([chunk]);
+      bench.clock.advance(3_600_000);
+      bench.clock.stepWall(byMs);
+      bench.clock.advance(DAY_MS - 3_600_001);
+      expect(await bench.chunks.releaseGrace()).toBe(0);
+      bench.clock.advance(1);
+      expect(await bench.chunks.releaseGrace()).toBe(1);
+    });
+
+    test('failures in a row are seen as what they are, the figures are told, and it goes on when they end', async () => {
+      bench.remote.fail('put', () => new RemoteError('unreachable', 'down'));
+      await write(1, 700);
+      await until(() => bench.remote.count('put') >= 1);
+      bench.clock.stepWall(byMs);
+      await until(() => {
+        bench.clock.advance(1_000);
+        return bench.remote.count('put') >= 5;
+      });
+      await until(() => {
+        bench.clock.advance(1_000);
+        return bench.observer.gauges.get('gateway_spool_bytes_at_risk') === 700;
+      });
+      bench.remote.heal();
+      await until(() => {
+        bench.clock.advance(10_000);
+        return bench.chunks.stats().unsentBytes === 0;
+      });
+    });
   });
 
   test('pinned chunks beyond spool_hard leave their grace time early, the oldest first', async () => {

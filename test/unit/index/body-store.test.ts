@@ -17,7 +17,7 @@ let store: LmdbStore;
 let bodies: BodyStore;
 let nowMs: number;
 const keys = Keyspace.overlay('b');
-const clock: Clock = { nowMs: () => nowMs, sleep: async () => {} };
+const clock: Clock = { nowMs: () => nowMs, steadyMs: () => 0, sleep: async () => {} };
 
 beforeEach(async () => {
   nowMs = 1_000_000;

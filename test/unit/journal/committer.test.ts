@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '../../../src/async/clock.js';
 import { wholeExtent } from '../../../src/format/extent.js';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
 import { decodeMeta } from '../../../src/format/meta.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 
+const DAY_MS = 86_400_000;
 const long = (letter: string, sizeBytes: number) => letter.repeat(sizeBytes);
 const BLOB = 'docker/registry/v2/blobs/sha256/aa/aabb/data';
 
@@ -338,6 +340,46 @@ describe('what starts a commit', () => {
       b.remote.beforePush = async () => resolve();
     });
     await b.put('a', '1');
+    await landed;
+    await b.remove();
+  });
+
+  test.each([
+    ['back', -DAY_MS],
+    ['forward', DAY_MS],
+  ])(
+    'the age of the oldest change, whatever a wall clock that is set %s by a day says',
+    async (_name, byMs) => {
+      let aheadMs = 0;
+      const clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
+      const b = await JournalBucket.open({ clock, timings: { maxAgeMs: 300 } });
+      await b.start();
+      const landed = new Promise<void>((resolve) => {
+        b.remote.beforePush = async () => resolve();
+      });
+      await b.put('a', '1');
+      aheadMs = byMs;
+      // Told by the clock as it is now, so that its age is right.
+      const ageMs = clock.nowMs() - b.state.status().oldestPendingMs!;
+      expect(Math.abs(ageMs)).toBeLessThan(DAY_MS / 2);
+      await landed;
+      await b.remove();
+    },
+  );
+
+  test('the age of a change that an earlier run left, after the clock was set back', async () => {
+    let aheadMs = 0;
+    const clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
+    const b = await JournalBucket.open({ clock, timings: { maxAgeMs: 300 } });
+    await b.bucket.follower.followOnce(signal);
+    await b.put('a', '1');
+    aheadMs = -DAY_MS;
+    await b.kill();
+    await b.reopen();
+    const landed = new Promise<void>((resolve) => {
+      b.remote.beforePush = async () => resolve();
+    });
+    await b.start();
     await landed;
     await b.remove();
   });

@@ -104,3 +104,21 @@ test('of many starters at once exactly one gets it', () =>
     expect(results.filter((r) => r.status === 'fulfilled')).toHaveLength(1);
     await Promise.all(leases.map((l) => l.release()));
   }));
+
+test('the lock of a container that is gone is taken over also where the clock was set back since', () =>
+  inDirectory(async (directory) => {
+    const dead = lease(directory);
+    await dead.acquire();
+    await rewrite(directory, { pidNamespace: 'pid:[1]', token: 'other' });
+    const tomorrow = new Date(Date.now() + 86_400_000);
+    const lock = join(directory, 'lock');
+    await utimes(lock, tomorrow, tomorrow);
+    // Its next heartbeat comes while it is watched for one.
+    const beating = { ...systemClock, sleep: () => utimes(lock, new Date(), new Date()) };
+    await expect(new FileLease(directory, beating).acquire()).rejects.toBeInstanceOf(LeaseHeldError);
+    await utimes(lock, tomorrow, tomorrow);
+    const next = new FileLease(directory, { ...systemClock, sleep: async () => {} });
+    await next.acquire();
+    await next.check();
+    await next.release();
+  }));

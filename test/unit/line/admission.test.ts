@@ -10,6 +10,7 @@ import { ManualClock, RecordingObserver } from '../../support/chunk-bench.js';
 
 const MIB = 1024 * 1024;
 const RUN_BYTES = 64 * 1024;
+const DAY_MS = 86_400_000;
 
 class Bucket implements AdmissionSource {
   unsent = 0;
@@ -55,15 +56,15 @@ class Client {
     isTail = false,
   ) {
     this.#body = bench.admission.body(bucket, { push, isTail, signal: bench.stop.signal });
-    this.#lastMs = bench.clock.nowMs();
+    this.#lastMs = bench.clock.steadyMs();
   }
 
   /** Reads one run if its turn has come. */
   step(): void {
     const { admission, clock } = this.bench;
     if (this.isDone) return;
-    this.longestSilenceMs = Math.max(this.longestSilenceMs, clock.nowMs() - this.#lastMs);
-    if (this.#isWaiting || clock.nowMs() < this.stallsUntilMs) return;
+    this.longestSilenceMs = Math.max(this.longestSilenceMs, clock.steadyMs() - this.#lastMs);
+    if (this.#isWaiting || clock.steadyMs() < this.stallsUntilMs) return;
     if (this.#inPiece === 0) this.#pieceBytes = this.isLarge ? admission.pieceBytes() : this.sizeBytes;
     const left = this.sizeBytes - this.readBytes;
     this.#isWaiting = true;
@@ -80,7 +81,7 @@ class Client {
   }
 
   #read(bytes: number): void {
-    this.#lastMs = this.bench.clock.nowMs();
+    this.#lastMs = this.bench.clock.steadyMs();
     this.readBytes += bytes;
     this.#inPiece += bytes;
     this.#body.took(bytes);
@@ -101,7 +102,7 @@ class Bench {
   readonly clock = new ManualClock();
   readonly observer = new RecordingObserver();
   readonly stop = new AbortController();
-  readonly uplink = { bytesPerSecond: MIB, progressMs: this.clock.nowMs(), isMeasured: true };
+  readonly uplink = { bytesPerSecond: MIB, progressMs: this.clock.steadyMs(), isMeasured: true };
   readonly admission = new LineAdmission({
     ...{ chunkSizeBytes: 8 * MIB, uplink: this.uplink, clock: this.clock, observer: this.observer },
   });
@@ -136,7 +137,7 @@ class Bench {
       const sent = Math.min(left, bucket.unsent);
       bucket.unsent -= sent;
       left -= sent;
-      if (sent > 0) this.uplink.progressMs = this.clock.nowMs();
+      if (sent > 0) this.uplink.progressMs = this.clock.steadyMs();
     }
     this.admission.look();
   }
@@ -209,7 +210,7 @@ describe('taking bodies at the pace of the line', () => {
     const bucket = bench.bucket('a');
     const stalled = [1, 2, 3].map(() => new Client(bench, bucket, 'stalled', 8 * MIB, false));
     await bench.run(0.3, stalled);
-    for (const client of stalled) client.stallsUntilMs = bench.clock.nowMs() + 3_600_000;
+    for (const client of stalled) client.stallsUntilMs = bench.clock.steadyMs() + 3_600_000;
     const good = new Client(bench, bucket, 'good', 4 * MIB);
     await bench.run(60, [...stalled, good]);
     expect(good.isDone).toBe(true);
@@ -238,6 +239,25 @@ describe('taking bodies at the pace of the line', () => {
     for (const { error } of clients) expect(error).toBeInstanceOf(StandstillError);
     expect(bench.observer.counters.get('gateway_admission_waits_total refused')).toBe(3);
   });
+
+  test.each([
+    ['back', -DAY_MS],
+    ['forward', DAY_MS],
+  ])(
+    'a wall clock that is set %s by a day changes neither the trickle nor the refusal',
+    async (_name, byMs) => {
+      const bucket = bench.bucket('a');
+      bench.uplink.bytesPerSecond = MIB / 4;
+      const clients = [1, 2, 3].map(() => new Client(bench, bucket, 'image', 20 * MIB));
+      await bench.run(30, clients, false);
+      bench.clock.stepWall(byMs);
+      await bench.run(560, clients, false);
+      expect(clients.every(({ isDone }) => !isDone)).toBe(true);
+      expect(clients.every(({ longestSilenceMs }) => longestSilenceMs <= 61_000)).toBe(true);
+      await bench.run(30, clients, false);
+      for (const { error } of clients) expect(error).toBeInstanceOf(StandstillError);
+    },
+  );
 
   test('a refusal that only an operator can lift is told sooner', async () => {
     const bucket = bench.bucket('a');
@@ -293,7 +313,7 @@ describe('taking bodies at the pace of the line', () => {
           let second = 0;
           const runSecond = async () => {
             streams.forEach(({ stallsAtSecond }, i) => {
-              if (stallsAtSecond === second) clients[i]!.stallsUntilMs = own.clock.nowMs() + 40_000;
+              if (stallsAtSecond === second) clients[i]!.stallsUntilMs = own.clock.steadyMs() + 40_000;
             });
             const before = own.buckets.reduce((sum, { unsent }) => sum + unsent, 0);
             await own.run(1, clients);

@@ -182,4 +182,25 @@ describe('Downlink', () => {
     downlink.leave(claims[0]!);
     expect(downlink.keepAsProbe(claims[1]!)).toBe(true);
   });
+
+  test.each([
+    ['back', -86_400_000],
+    ['forward', 86_400_000],
+  ])(
+    'a wall clock that is set %s by a day: the line is still looked after twice a second',
+    async (_name, byMs) => {
+      const { ask, begun, clock, goDown } = setup();
+      goDown();
+      const first = ask('first');
+      await turns();
+      clock.stepWall(byMs);
+      const second = ask('first');
+      first.end();
+      await turns();
+      expect(begun).toEqual([first]);
+      clock.advance(500);
+      await turns();
+      expect(begun).toEqual([first, second]);
+    },
+  );
 });

@@ -54,6 +54,9 @@ class QuickClock implements Clock {
   nowMs(): number {
     return 1_700_000_000_000;
   }
+  steadyMs(): number {
+    return 0;
+  }
   sleep(ms: number): Promise<void> {
     this.waitsMs.push(ms);
     return Promise.resolve();

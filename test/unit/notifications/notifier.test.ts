@@ -26,6 +26,10 @@ class SkippingClock {
     return this.ms;
   }
 
+  steadyMs(): number {
+    return this.ms;
+  }
+
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     this.sleeps.push(ms);

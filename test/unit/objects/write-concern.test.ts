@@ -25,7 +25,8 @@ class StalledBucket {
 
   newConcern(): WriteConcern {
     return new WriteConcern({
-      clock: { nowMs: () => this.nowMs, sleep: async () => {} },
+      // The wall clock has no part in it.
+      clock: { nowMs: () => Number.NaN, steadyMs: () => this.nowMs, sleep: async () => {} },
       log: silentLog,
       observer: {
         count: (_name, labels) => this.counted.push(labels!['result']!),

@@ -32,7 +32,7 @@ beforeEach(async () => {
         refused.push(event);
       },
     },
-    clock: { nowMs: () => nowMs, sleep: async () => {} },
+    clock: { nowMs: () => nowMs, steadyMs: () => nowMs, sleep: async () => {} },
     log: silentLog,
     observer: { ...silentObserver, count: (_name, labels) => void results.push(labels!.result!) },
   });

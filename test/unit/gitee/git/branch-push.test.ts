@@ -31,7 +31,7 @@ async function send(attempts: readonly PushAttempt[], heads: readonly CommitId[]
   const push = new BranchPush(
     server,
     { fetch: head, isAncestor: async () => false, setKnown: async () => {} },
-    { nowMs: () => 0, sleep: async () => {} },
+    { nowMs: () => 0, steadyMs: () => 0, sleep: async () => {} },
     noFailpoints,
   );
   const result = await push.send(OLD, OURS, {} as StoredPack, undefined).then(

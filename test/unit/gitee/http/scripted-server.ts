@@ -76,11 +76,23 @@ export function testClient(options: Partial<HttpClientOptions> = {}): HttpClient
 /** A clock that does not wait: sleeps are kept, and move the time. */
 export class SkippingClock implements Clock {
   readonly sleptMs: number[] = [];
+  #steppedMs = 0;
 
   constructor(private timeMs = 1_800_000_000_000) {}
 
   nowMs(): number {
     return this.timeMs;
+  }
+
+  /** Far from the wall clock's figures, so that mixing them shows. */
+  steadyMs(): number {
+    return this.timeMs - 1_500_000_000_000 - this.#steppedMs;
+  }
+
+  /** Somebody sets the wall clock; no time passes. */
+  stepWall(byMs: number): void {
+    this.timeMs += byMs;
+    this.#steppedMs += byMs;
   }
 
   async sleep(ms: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { systemClock } from '../../../../src/async/clock.js';
 import { RemoteError } from '../../../../src/gitee/errors.js';
 import { linkHeaders, toLink } from '../../../../src/gitee/lfs/link.js';
 
@@ -5,13 +6,15 @@ const ENDPOINT = 'https://gitee.example/acme/images.git/info/lfs';
 const login = () => 'Basic c2VjcmV0';
 
 test('where Gitee is asked by https, a link by http is refused', () => {
-  expect(() => toLink({ href: 'http://lfs.gitee.example/x' }, ENDPOINT, 0)).toThrow(RemoteError);
-  expect(() => toLink({ href: 'http://lfs.example/x' }, ENDPOINT.replace('https', 'http'), 0)).not.toThrow();
+  expect(() => toLink({ href: 'http://lfs.gitee.example/x' }, ENDPOINT, systemClock)).toThrow(RemoteError);
+  expect(() =>
+    toLink({ href: 'http://lfs.example/x' }, ENDPOINT.replace('https', 'http'), systemClock),
+  ).not.toThrow();
 });
 
 test('a relative link is taken from the endpoint', () => {
-  expect(toLink({ href: 'objects/7' }, ENDPOINT, 0).url.href).toBe(`${ENDPOINT}/objects/7`);
-  expect(toLink({ href: '/lfs/7' }, ENDPOINT, 0).url.href).toBe('https://gitee.example/lfs/7');
+  expect(toLink({ href: 'objects/7' }, ENDPOINT, systemClock).url.href).toBe(`${ENDPOINT}/objects/7`);
+  expect(toLink({ href: '/lfs/7' }, ENDPOINT, systemClock).url.href).toBe('https://gitee.example/lfs/7');
 });
 
 test.each([
@@ -20,6 +23,6 @@ test.each([
   ['https://lfs.gitee.example/7', false],
   ['https://gitee.example.evil.test/7', false],
 ])('invariant 7: a link to %s gets the login: %s', (href, gets) => {
-  const headers = linkHeaders(toLink({ href }, ENDPOINT, 0), ENDPOINT, login);
+  const headers = linkHeaders(toLink({ href }, ENDPOINT, systemClock), ENDPOINT, login);
   expect(headers['authorization']).toBe(gets ? login() : undefined);
 });
