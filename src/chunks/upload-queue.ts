@@ -290,6 +290,9 @@ export class UploadQueue {
         this.#failedRounds = 0;
         this.#stored += 1;
         this.#storedMs = clock.steadyMs();
+      } else if (this.#pausedBy !== undefined) {
+        // It was deleted meanwhile, so that Gitee was asked nothing: the next one finds out in its place.
+        this.#probing = true;
       }
       task.running = false;
       task.turn = undefined;

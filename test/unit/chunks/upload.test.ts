@@ -196,6 +196,27 @@ describe('uploading chunks', () => {
     expect(bench.chunks.uploadsPausedBy).toBeUndefined();
   });
 
+  test.each([0, 1, 2])(
+    'a pause ends by itself also where chunks that would have found out were deleted meanwhile (all but %i)',
+    async (kept) => {
+      await bench.remove();
+      bench = await ChunkBench.start({ limits: { graceMs: 0 } });
+      bench.remote.fail('put', () => new RemoteError('quota-full', 'LFS space is used up'));
+      const chunks: Chunk[] = [];
+      for (let seed = 1; seed <= 3; seed += 1) chunks.push(await write(seed, 700));
+      // Nothing is under way: the next one is the one that finds out.
+      await until(
+        () => bench.chunks.uploadsPausedBy?.code === 'quota-full' && bench.line.scheduler.running === 0,
+      );
+      const { removedChunks } = await bench.chunks.collect(async (oid) => oid === chunks[kept]!.oid);
+      expect(removedChunks).toBe(2);
+      bench.remote.heal();
+      bench.clock.advance(30_000);
+      await until(() => bench.chunks.stats().unsentBytes === 0);
+      expect(bench.chunks.uploadsPausedBy).toBeUndefined();
+    },
+  );
+
   test('who waits during a pause is told at once why, and kick() tries again at once', async () => {
     bench.remote.fail('put', () => new RemoteError('unauthorized', 'token expired'));
     const chunk = await write(1, 700);
