@@ -50,6 +50,10 @@ export class ByteCache {
     this.#entries.set(key, ownBytes(bytes));
   }
 
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
   clear(): void {
     this.#entries.clear();
   }

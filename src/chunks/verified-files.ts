@@ -56,7 +56,10 @@ export class VerifiedFiles {
     const s = await handle.stat({ bigint: true });
     // In milliseconds: setting an access time writes the modification time back at no finer grain.
     const modifiedMs = (s.mtimeNs + 500_000n) / 1_000_000n;
-    const key = `${oid} ${s.dev} ${s.ino} ${modifiedMs} ${s.size}`;
+    // As a digest: it is kept for long, and a text that was put together of pieces keeps all of them.
+    const key = createHash('sha256')
+      .update(`${oid} ${s.dev} ${s.ino} ${modifiedMs} ${s.size}`)
+      .digest('base64url');
     const found = { sizeBytes: Number(s.size), inode: s.ino };
     if (this.#good.get(key)) return { good: true, ...found };
     const good = await this.#flights.run(key, () =>

@@ -200,6 +200,7 @@ export class GitHeadRemote implements HeadRemote {
       const result = await this.#branchPush.send(expectedHead, commit, pack, signal);
       if (result.kind === 'landed') {
         isKept = true;
+        store.forgetTrees(built.replaced);
         await landedPack(pack);
       }
       return result;

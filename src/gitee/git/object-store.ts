@@ -4,8 +4,8 @@ import { LocalDamageError } from './failures.js';
 import { EMPTY_TREE, parseTree, treeOfCommit, type Tree } from './git-object.js';
 
 /**
- * Objects of the local repository, read through cat-file (what is new comes with commit-pack.ts). Trees are cached,
- * since pushes touch the same ones again and again.
+ * Objects of the local repository, read through cat-file (what is new comes with commit-pack.ts). Trees that pushes
+ * touch again and again are cached in their newest state, so that the cache grows with these and not with every push.
  */
 export class ObjectStore {
   /** Tree id to its bytes; parsed at each use, so that the bound in bytes is exact. */
@@ -34,9 +34,19 @@ export class ObjectStore {
     return object.body;
   }
 
-  /** A tree that was made here: the next push likely builds on it. */
+  /** The new state of a tree that was there: a later push likely builds on it. */
   keepTree(id: string, body: Buffer): void {
     this.#trees.set(id, body);
+  }
+
+  /** States that nothing builds on any more: they need not wait until they are the oldest. */
+  forgetTrees(ids: Iterable<string>): void {
+    for (const id of ids) this.#trees.delete(id);
+  }
+
+  /** Trees that are cached now. */
+  get keptTrees(): number {
+    return this.#trees.size;
   }
 
   /** The root tree of a commit. */

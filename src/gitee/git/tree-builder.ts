@@ -20,6 +20,8 @@ export interface BuiltTree {
   readonly tree: string;
   /** Every path that differs (one character per byte) to the id of its new blob; undefined: removed. */
   readonly changes: ReadonlyMap<string, string | undefined>;
+  /** Trees of the old head in whose place others stand now, or none. */
+  readonly replaced: ReadonlySet<string>;
 }
 
 /** Where new objects go (CommitPack). */
@@ -37,6 +39,8 @@ export interface ObjectSink {
  * one path of the tree in memory at a time.
  */
 export class TreeBuilder {
+  readonly #replaced = new Set<string>();
+
   constructor(
     readonly store: ObjectStore,
     readonly sink: ObjectSink,
@@ -50,7 +54,7 @@ export class TreeBuilder {
     await this.#writeContents(plan);
     const changes = new Map<string, string | undefined>();
     const tree = await this.#directory(plan, base ?? undefined, false, '', changes);
-    return { tree: tree ?? (await this.#writeTree(new Map(), undefined)), changes };
+    return { tree: tree ?? (await this.#writeTree(new Map(), undefined)), changes, replaced: this.#replaced };
   }
 
   async #writeContents(plan: EditNode): Promise<void> {
@@ -89,6 +93,7 @@ export class TreeBuilder {
       else tree.delete(name);
     }
     if (!changed) return old;
+    if (old !== undefined) this.#replaced.add(old);
     return tree.size === 0 ? undefined : this.#writeTree(tree, old);
   }
 
@@ -99,7 +104,8 @@ export class TreeBuilder {
         ? undefined
         : { id: old, body: await this.store.treeBytes(old) };
     const id = await this.sink.add('tree', body, base);
-    this.store.keepTree(id, body);
+    // One that is new here is most often the last directory before a file, and never touched again.
+    if (base) this.store.keepTree(id, body);
     return id;
   }
 
