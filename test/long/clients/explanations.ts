@@ -17,6 +17,11 @@ const EXPLANATIONS: readonly Explanation[] = [
     zh: 'docker 会自行重传该层(约一分钟内):请等待。',
   },
   {
+    words: /not yet on Gitee/,
+    en: `Gitee did not answer for as long as the push was held. What arrived is kept and goes there by itself; ${AGAIN.en}.`,
+    zh: `等待期间 Gitee 一直没有应答。已到达的内容会保留并自动上传;${AGAIN.zh}。`,
+  },
+  {
     words: /quota|space/i,
     en: 'The LFS space at Gitee is full. The operator makes room (operations.md, Space); then push again.',
     zh: 'Gitee 的 LFS 空间已满。管理员腾出空间后再推送。',
@@ -30,6 +35,11 @@ const EXPLANATIONS: readonly Explanation[] = [
     words: /denied/,
     en: 'The account may not do this, or the operator must act first: the sentence says which.',
     zh: '没有权限,或需管理员先处理:以提示文字为准。',
+  },
+  {
+    words: /403/,
+    en: 'The operator must act first, since Gitee refuses (quota, token); this client shows no more: `gitee-s3 status`.',
+    zh: 'Gitee 拒绝(空间或令牌),需管理员先处理;此客户端不显示详情,请看 `gitee-s3 status`。',
   },
   {
     words: /toomanyrequests|too many requests|after \d retries/i,

@@ -93,9 +93,11 @@ export function wordsOf({ shown }: StopOutcome): string {
   return (known ?? last)
     .replace(/ 198\.51\.100\.1(->198\.51\.100\.1)?/, '')
     .replaceAll(/[0-9a-f]{12,64}/g, 'ID')
+    .replaceAll(/\d\d:\d\d UTC/g, 'HH:MM UTC')
+    .replaceAll(/(?<=[(（])\d+(?= (min|分钟))/g, 'N')
     .replaceAll('|', '\\|')
     .replace(/"$/, '')
-    .slice(0, 300);
+    .replace(/^(.{300}).+$/, '$1…');
 }
 
 /** From the words that say what happened to the end of the line. */
