@@ -101,8 +101,11 @@ export function registryFailure(task: RegistryTask, conditions: RegistryConditio
       });
     if (pausedBy) return lasting('paused', PAUSES[pausedBy] ?? OTHER_PAUSE);
   }
-  if (line.isDown || line.uses.some((use) => use.isDown && use.use !== 'fetch'))
-    return passing('no-answer', task, noAnswer(line.sinceMs, conditions.nowMs));
+  const down = line.uses.filter((use) => use.isDown && use.use !== 'fetch');
+  if (line.isDown || down.length > 0) {
+    const answersErrors = !line.isDown && down.every((use) => use.failure?.code === 'server-fault');
+    return passing('no-answer', task, noAnswer(answersErrors, line.sinceMs, conditions.nowMs));
+  }
   // With its token refused, or its traffic used up, nothing can be read that is not here.
   if (pausedBy) return passing('paused', task, PAUSES[pausedBy] ?? OTHER_PAUSE);
   if (buckets.some((bucket) => !bucket.isReady))
@@ -113,10 +116,15 @@ export function registryFailure(task: RegistryTask, conditions: RegistryConditio
   return passing('waiting', task, undefined);
 }
 
-function noAnswer(sinceMs: number | undefined, nowMs: number): Sentence {
+function noAnswer(answersErrors: boolean, sinceMs: number | undefined, nowMs: number): Sentence {
   if (sinceMs === undefined) return { en: 'Gitee does not answer', zh: 'Gitee 没有应答' };
   const since = `${new Date(sinceMs).toISOString().slice(11, 16)} UTC`;
   const minutes = Math.floor((nowMs - sinceMs) / 60_000);
+  if (answersErrors)
+    return {
+      en: `Gitee has answered with errors since ${since} (${minutes} min)`,
+      zh: `Gitee 自 ${since} 起返回错误(${minutes} 分钟)`,
+    };
   return {
     en: `Gitee has not answered since ${since} (${minutes} min)`,
     zh: `Gitee 自 ${since} 起没有应答(${minutes} 分钟)`,

@@ -26,6 +26,23 @@ const GONE: RegistryConditions = {
   ...WELL,
   line: { isDown: true, sinceMs: Date.parse('2026-11-29T13:05:00Z'), uses: [] },
 };
+/** Something answers, though nothing good. */
+const ERRORS: RegistryConditions = {
+  ...WELL,
+  line: {
+    isDown: false,
+    sinceMs: Date.parse('2026-11-29T13:05:00Z'),
+    uses: [
+      {
+        use: 'batch',
+        isDown: true,
+        sinceMs: Date.parse('2026-11-29T13:05:00Z'),
+        failure: { code: 'server-fault', message: '502' },
+        lastSuccessMs: undefined,
+      },
+    ],
+  },
+};
 const TASKS: readonly RegistryTask[] = ['tag', 'layer', 'read'];
 
 it.each([
@@ -68,6 +85,7 @@ it('known causes are named, and the causes with words of their own all pause', (
 it.each([
   ['stopping', { ...WELL, isStopping: true }, /restarts.*正在重启/],
   ['no-answer', GONE, /since 13:05 UTC \(4 min\).*自 13:05 UTC 起没有应答.4 分钟/],
+  ['no-answer', ERRORS, /answered with errors since 13:05 UTC \(4 min\).*自 13:05 UTC 起返回错误.4 分钟/],
   ['starting', bucket({ isReady: false }), /reading the branch.*读取分支/],
   ['waiting', WELL, /try again|push again/],
 ] as const)('%s passes: it is told, with what to do', (reason, conditions, message) => {
