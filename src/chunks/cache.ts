@@ -7,7 +7,7 @@
  */
 import { open, rename, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../async/clock.js';
+import { steadyTime, type Clock } from '../async/clock.js';
 import { KeyLock } from '../async/key-lock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
@@ -142,7 +142,8 @@ export class ChunkCache {
       else await unlink(file.path);
     }
     found.sort((a, b) => a.accessedMs - b.accessedMs);
-    for (const file of found) this.#enter(file.oid, file.sizeBytes, file.accessedMs);
+    for (const file of found)
+      this.#enter(file.oid, file.sizeBytes, steadyTime(this.options.clock, file.accessedMs));
     this.gauges.changed();
   }
 
