@@ -20,6 +20,8 @@ const PROBE_SECONDS = 10;
 /** From then on the line is known to be gone: the idle time-out of calls to Gitee. */
 const KNOWN_AFTER_SECONDS = 15;
 const PROBES = 12;
+/** What a refused pull is told by Retry-After. */
+const ASK_AGAIN_AFTER_SECONDS = 10;
 const GIVE_UP_SECONDS = 900;
 const FAST_MBIT = 1000;
 
@@ -119,6 +121,7 @@ class PullRun {
     // A pull that begins while the line is gone may be refused in plain words; later it must succeed.
     if ((this.cell.event?.share ?? 0) < 0 && /answered 503/.test(answer.error ?? '')) {
       await event;
+      await sleep(ASK_AGAIN_AFTER_SECONDS * 1000);
       answer = await ask();
     }
     this.#answers.push(answer);

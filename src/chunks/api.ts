@@ -91,7 +91,15 @@ export interface ChunksApi {
 }
 
 export type ChunkErrorCode =
-  'spool-full' | 'disk-full' | 'quota-full' | 'corrupt' | 'missing' | 'remote-unavailable' | 'aborted';
+  | 'spool-full'
+  | 'disk-full'
+  | 'quota-full'
+  | 'corrupt'
+  | 'missing'
+  | 'remote-unavailable'
+  /** The same, and another try would be in vain: nothing at all comes through, or it has failed for half a minute. */
+  | 'remote-down'
+  | 'aborted';
 
 /** A failure of the chunk store; `retryAfterMs` with spool-full. */
 export class ChunkError extends Error {

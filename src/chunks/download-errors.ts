@@ -8,7 +8,9 @@ import type { ReadRequest } from './read-request.js';
 
 /** A fault shorter than that is waited out; longer than that nobody waits who has no byte yet. */
 const WAIT_WHILE_DOWN_MS = 8_000;
-/** Registry 2.7.1 waits so long, and up to 2 s of its own, three times over: its client has the answer within 10 s. */
+/** A server that answers with errors may be well again soon; after so long it is told like a line that is gone. */
+const LASTING_MS = 30_000;
+/** For clients that repeat by themselves; the registry's driver is told not to (src/s3/registry-driver.ts). */
 const RETRY_AFTER_MS = 1_000;
 
 /** What a reader is told where its chunk did not come. */
@@ -39,8 +41,9 @@ export function refusalWhileDown(
   const sinceMs = downlink.downSinceMs;
   if (sinceMs === undefined || nowMs - Math.min(sinceMs, request.startedMs) < WAIT_WHILE_DOWN_MS)
     return undefined;
-  const words = downlink.health.state.words.join('; ');
-  return new ChunkError('remote-unavailable', `not fetched while Gitee fails: ${words}`, {
+  const { isDown, words } = downlink.health.state;
+  const code = isDown || nowMs - sinceMs >= LASTING_MS ? 'remote-down' : 'remote-unavailable';
+  return new ChunkError(code, `not fetched while Gitee fails: ${words.join('; ')}`, {
     retryAfterMs: RETRY_AFTER_MS,
   });
 }

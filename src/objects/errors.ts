@@ -42,6 +42,8 @@ export type ObjectErrorCode =
   | 'unavailable'
   /** Gitee does not answer and the bytes are not in the cache. */
   | 'remote-unavailable'
+  /** The same, and known to last: the same request again would get the same answer. */
+  | 'remote-down'
   /** The bytes on Gitee or on disk do not hash to what the index says, or are gone. */
   | 'corrupt'
   | 'bucket-already-exists'

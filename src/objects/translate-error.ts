@@ -21,7 +21,8 @@ export function toObjectError(error: unknown): unknown {
       case 'missing':
         return new ObjectError('corrupt', error.message, { cause: error });
       case 'remote-unavailable':
-        return new ObjectError('remote-unavailable', error.message, {
+      case 'remote-down':
+        return new ObjectError(error.code, error.message, {
           cause: error,
           // Gitee may ask for an hour: clients that obey would look as if they hung.
           retryAfterMs: Math.min(error.retryAfterMs ?? 1_000, RETRY_AFTER_MAX_MS),

@@ -71,6 +71,7 @@ function targetOf(error: ObjectError): Target {
     case 'read-only':
     case 'unavailable':
     case 'remote-unavailable':
+    case 'remote-down':
     case 'aborted':
       return { code: 'ServiceUnavailable', headers: retryAfter(error, 1000), tellsMessage: true };
     case 'corrupt':

@@ -309,18 +309,22 @@ export class S3Error extends Error {
   readonly fields: Readonly<Record<string, string>>;
   /** Headers of the answer, such as Retry-After. */
   readonly headers: Readonly<Record<string, string>>;
+  readonly status: number;
 
   constructor(
     readonly code: S3ErrorCode,
     message?: string,
-    extra: { fields?: Record<string, string>; headers?: Record<string, string>; cause?: unknown } = {},
+    extra: {
+      fields?: Record<string, string>;
+      headers?: Record<string, string>;
+      /** Where it is not that of the code. */
+      status?: number;
+      cause?: unknown;
+    } = {},
   ) {
     super(message ?? S3_ERRORS[code].message, extra.cause === undefined ? undefined : { cause: extra.cause });
     this.fields = extra.fields ?? {};
     this.headers = extra.headers ?? {};
-  }
-
-  get status(): number {
-    return S3_ERRORS[this.code].status;
+    this.status = extra.status ?? S3_ERRORS[code].status;
   }
 }

@@ -24,6 +24,7 @@ import { RequestHeaders } from './headers.js';
 import type { Operation, OperationAnswer } from './operation.js';
 import type { FormFields } from './post-form/fields.js';
 import { verifyForm } from './post-form/verify.js';
+import { errorFor } from './registry-driver.js';
 import { openBody } from './request-body.js';
 import { checkKey, parseRequestTarget, type RequestTarget } from './request-target.js';
 import { allows, type CredentialStore } from './sigv4/credentials.js';
@@ -149,12 +150,18 @@ class S3Endpoint {
     } catch (thrown) {
       const error = (progress.error = toS3Error(thrown));
       this.#logFailure(error, requestId.id, gone.signal.aborted);
-      const { target } = progress;
+      const { target, operation } = progress;
+      const answered = errorFor(error, {
+        operation: operation?.name,
+        isRegistryBucket: target !== undefined && this.#settings.isRegistry(target.bucket),
+        userAgent: req.headers['user-agent'],
+        authorization: req.headers.authorization,
+      });
       const subject = target
         ? { resource: target.rawPath, bucket: target.bucket, key: target.keyText }
         : { ...NO_SUBJECT, resource: (req.url ?? '').split('?')[0]! };
       // Where the client is gone nobody reads it, and waiting for the rest of its body would only hold a timer.
-      if (!gone.signal.aborted) writeError(error, subject, context);
+      if (!gone.signal.aborted) writeError(answered, subject, context);
     }
   }
 

@@ -200,6 +200,14 @@ describe('reading chunks', () => {
     expect(error).toMatchObject({ code: 'remote-unavailable', retryAfterMs: 1_000 });
     expect((error as Error).message).toContain('downloads from LFS are answered with errors');
     expect(bench.clock.nowMs() - startMs).toBeLessThan(15_000);
+    // Something answers there: only when it has lasted nobody is to try again by himself.
+    while (bench.clock.nowMs() - startMs < 32_000) {
+      const later = await bench.stepped(drain(bench.chunks.read(listOfChunks(chunk), 0, 1_000)));
+      expect(later.error).toBeInstanceOf(ChunkError);
+      bench.clock.advance(500);
+    }
+    const lasting = await bench.stepped(drain(bench.chunks.read(listOfChunks(chunk), 0, 1_000)));
+    expect(lasting.error).toMatchObject({ code: 'remote-down', retryAfterMs: 1_000 });
   });
 
   test('a new answer waits out a fault of a few seconds', async () => {
@@ -232,7 +240,7 @@ describe('reading chunks', () => {
     // Nothing moves the clock from here on: who waited for anything would wait for ever.
     for (const chunk of [other!, third!, known!]) {
       const { error } = await drain(bench.chunks.read(listOfChunks(chunk), 0, 1_000));
-      expect(error).toMatchObject({ code: 'remote-unavailable', retryAfterMs: 1_000 });
+      expect(error).toMatchObject({ code: 'remote-down', retryAfterMs: 1_000 });
     }
     bench.remote.gates.get.shut();
     bench.clock.advance(6_000);

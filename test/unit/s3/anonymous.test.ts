@@ -12,7 +12,11 @@ describe('a request without a signature', () => {
   const get = (path: string, headers: Record<string, string> = {}) => app.client.raw('GET', path, headers);
   beforeAll(async () => {
     app = await startTestApp({
-      settings: { isPublicRead: (bucket) => bucket === 'images', corsRules: () => [] },
+      settings: {
+        isPublicRead: (bucket) => bucket === 'images',
+        isRegistry: () => false,
+        corsRules: () => [],
+      },
     });
     await app.client.send({
       method: 'PUT',
@@ -112,7 +116,11 @@ describe('what a public bucket says of itself', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp({
-      settings: { isPublicRead: (bucket) => bucket === 'images', corsRules: () => [] },
+      settings: {
+        isPublicRead: (bucket) => bucket === 'images',
+        isRegistry: () => false,
+        corsRules: () => [],
+      },
     });
     await app.client.send({ method: 'PUT', path: '/images/k', body: 'hello' });
   });

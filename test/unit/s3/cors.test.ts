@@ -70,7 +70,11 @@ describe('CORS over the wire', () => {
   beforeAll(async () => {
     app = await startTestApp({
       domain: 's3.test',
-      settings: { isPublicRead: () => false, corsRules: (bucket) => (bucket === 'images' ? rules : []) },
+      settings: {
+        isPublicRead: () => false,
+        isRegistry: () => false,
+        corsRules: (bucket) => (bucket === 'images' ? rules : []),
+      },
     });
   });
   afterAll(() => app.close());

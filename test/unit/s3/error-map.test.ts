@@ -29,6 +29,7 @@ const EXPECTED: Record<ObjectErrorCode, readonly [S3ErrorCode, number]> = {
   'read-only': ['ServiceUnavailable', 503],
   unavailable: ['ServiceUnavailable', 503],
   'remote-unavailable': ['ServiceUnavailable', 503],
+  'remote-down': ['ServiceUnavailable', 503],
   corrupt: ['InternalError', 500],
   'bucket-already-exists': ['BucketAlreadyExists', 409],
   'too-many-buckets': ['TooManyBuckets', 400],

@@ -25,7 +25,7 @@ describe('a form', () => {
     records = [];
     app = await startTestApp({
       domain: 's3.test',
-      settings: { isPublicRead: () => true, corsRules: () => [] },
+      settings: { isPublicRead: () => true, isRegistry: () => false, corsRules: () => [] },
       onAccess: (record) => records.push(record),
     });
   });

@@ -12,6 +12,7 @@ access_keys: [{ access_key_id: ops, secret_access_key: 0123456789012345 }]
 buckets:
   - { name: open, repository: acme/open, public_read: true }
   - { name: files, repository: acme/files }
+  - { name: images, repository: acme/images, preset: registry }
 `;
 
 describe('what the configuration says of buckets', () => {
@@ -35,6 +36,11 @@ describe('what the configuration says of buckets', () => {
       false,
       false,
     ]);
+  });
+
+  it('the registry stores in buckets of its preset', async () => {
+    const buckets = await load();
+    expect(['images', 'files', 'none'].map((name) => buckets.isRegistry(name))).toEqual([true, false, false]);
   });
 
   it('a bucket has the CORS rules that name it and those of every bucket, in their order', async () => {
