@@ -14,6 +14,8 @@ const common = {
 };
 
 export default {
+  // Tests of one file that run side by side wait, each for its own servers: none for a place.
+  maxConcurrency: 16,
   projects: [
     {
       ...common,

@@ -3,8 +3,15 @@ import TestSequencer from '@jest/test-sequencer';
 /** Files that wait for clocks and starting programs more than others, so that no worker ends up alone with one. */
 const LONG = [
   'integration/gitee/git-contract',
+  'faults/kill',
+  'faults/barrier',
   'integration/deploy/nginx-backpressure',
+  'integration/server/gitee-away',
+  'integration/deploy/compose',
+  'integration/gitee/git-head-remote',
   'faults',
+  'integration/server/nginx-timeouts',
+  'integration/s3/delete-bucket',
   'integration/deploy',
   'integration/gitee',
   'integration/registry',

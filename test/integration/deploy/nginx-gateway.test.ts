@@ -1,91 +1,35 @@
 /** The shipped Nginx and registry files with the real registry and gateway: restarts, redirects, signatures. */
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { run, until, type RunResult } from '../../support/child.js';
-import { makeImage, push as pushPlain, type TestImage } from '../../support/image.js';
-import { TestNginx } from '../../support/nginx.js';
-import { ShippedRegistry } from '../../support/shipped-registry.js';
+import { run, until } from '../../support/child.js';
+import { Front } from '../../support/front.js';
+import { makeImage, push as pushPlain } from '../../support/image.js';
+import type { TestNginx } from '../../support/nginx.js';
+import type { ShippedRegistry } from '../../support/shipped-registry.js';
 import { encodeQuery, WireClient } from '../../support/s3-client.js';
-import { startStack, type Stack } from '../../support/stack.js';
+import type { Stack } from '../../support/stack.js';
 
+let front: Front;
 let directory: string;
 let stack: Stack;
 let nginx: TestNginx;
 let relaying: ShippedRegistry;
-let trust: string;
-const env = { ...process.env, no_proxy: '127.0.0.1,localhost', NO_PROXY: '127.0.0.1,localhost' };
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'nginx-gateway-'));
-  stack = await startStack();
-  // Ports first: the registry is told Nginx's S3 listener, and Nginx the registry.
-  nginx = await TestNginx.prepare({ directory: join(directory, 'nginx') });
-  relaying = await startRegistry('relaying', `http://127.0.0.1:${nginx.ports.s3}`);
-  await useRegistry(relaying);
-  await nginx.start();
-  trust = join(directory, 'trust');
-  await mkdir(trust);
-  await copyFile(nginx.certificateFile, join(trust, 'ca.crt'));
+  front = await Front.start();
+  ({ directory, stack, nginx, registry: relaying } = front);
 });
 
-afterAll(async () => {
-  await nginx.stop();
-  await relaying.stop();
-  await stack.close();
-  await rm(directory, { recursive: true });
-});
-
-function startRegistry(
-  name: string,
-  s3Endpoint: string,
-  more: NodeJS.ProcessEnv = {},
-): Promise<ShippedRegistry> {
-  return ShippedRegistry.start({
-    directory: join(directory, name),
-    s3Endpoint,
-    accessKeyId: stack.gateway.accessKeyId,
-    secretAccessKey: stack.gateway.secretAccessKey,
-    httpSecret: 'a secret of the test',
-    env: more,
-  });
-}
-
-/** Writes the upstreams again, as an operator who edits that file. */
-function useRegistry(registry: ShippedRegistry): Promise<void> {
-  return nginx.setUpstreams({
-    registries: [registry.address],
-    gatewayS3: new URL(stack.gateway.endpoint).host,
-  });
-}
-
-function push(image: TestImage, name: string): Promise<RunResult> {
-  return run(
-    'skopeo',
-    [
-      ...['copy', '--insecure-policy', '--dest-cert-dir', trust],
-      ...[`oci:${image.directory}:latest`, `docker://${nginx.registry}/${name}`],
-    ],
-    { env },
-  );
-}
-
-function pull(name: string, to: string): Promise<RunResult> {
-  return run(
-    'skopeo',
-    ['copy', '--insecure-policy', '--src-cert-dir', trust, `docker://${nginx.registry}/${name}`, `dir:${to}`],
-    { env },
-  );
-}
+afterAll(() => front.close());
 
 test('a push goes through a restart of the gateway: the driver waits out the 503s of Nginx', async () => {
   const image = await makeImage(join(directory, 'restart'), [20 << 20, 4096]);
-  const pushed = push(image, 'restart/app');
+  const pushed = front.push(image, 'restart/app');
   await until('layers are on their way', async () =>
     (await nginx.accessLog('s3')).some(
       (line) => line['method'] === 'PUT' && String(line['path']).includes('_uploads'),
@@ -98,7 +42,7 @@ test('a push goes through a restart of the gateway: the driver waits out the 503
   await stack.gateway.start();
   expect(await pushed).toMatchObject({ code: 0 });
   const to = join(directory, 'restart-pulled');
-  expect(await pull('restart/app', to)).toMatchObject({ code: 0 });
+  expect(await front.pull('restart/app', to)).toMatchObject({ code: 0 });
 });
 
 test('a request that the registry failed stands in its log with the request id that the client got', async () => {
@@ -179,13 +123,13 @@ describe.each(['inside', 'public'] as const)('a signature holds through the %s S
 
 test('with redirect on, skopeo follows presigned links to the public S3 name', async () => {
   const image = await makeImage(join(directory, 'redirect'), [3 << 20, 4096]);
-  const redirecting = await startRegistry('redirecting', nginx.publicS3, {
+  const redirecting = await front.startRegistry('redirecting', nginx.publicS3, {
     REGISTRY_STORAGE_REDIRECT_DISABLE: 'false',
     REGISTRY_STORAGE_S3_SECURE: 'true',
     SSL_CERT_FILE: nginx.certificateFile,
   });
   try {
-    await useRegistry(redirecting);
+    await front.useRegistry(redirecting);
     await nginx.reload();
     await until('Nginx asks the new registry', async () => {
       const sent = httpsRequest({
@@ -201,13 +145,13 @@ test('with redirect on, skopeo follows presigned links to the public S3 name', a
       const line = (await nginx.accessLog('registry')).find((entry) => entry['request_id'] === id);
       return line?.['upstream'] === redirecting.address;
     });
-    expect(await push(image, 'redirect/app')).toMatchObject({ code: 0 });
+    expect(await front.push(image, 'redirect/app')).toMatchObject({ code: 0 });
     const to = join(directory, 'redirect-pulled');
     // Not the certificate directory: the links lead to another name, which has to be trusted by itself.
     const pulled = await run(
       'skopeo',
       ['copy', '--insecure-policy', `docker://${nginx.registry}/redirect/app`, `dir:${to}`],
-      { env: { ...env, SSL_CERT_FILE: nginx.certificateFile } },
+      { env: { ...front.env, SSL_CERT_FILE: nginx.certificateFile } },
     );
     expect(pulled).toMatchObject({ code: 0 });
     for (const digest of image.blobDigests) {
@@ -224,7 +168,7 @@ test('with redirect on, skopeo follows presigned links to the public S3 name', a
       expect(relayed.some((line) => String(line['path']).endsWith(`/${hex}/data`))).toBe(true);
     }
   } finally {
-    await useRegistry(relaying);
+    await front.useRegistry(relaying);
     await nginx.reload();
     await redirecting.stop();
   }
@@ -241,7 +185,7 @@ test('a push is told to the web port (a server that stands in for it), with the 
   await once(receiver, 'listening');
   const { port } = receiver.address() as AddressInfo;
   // One line, as in the comment of registry-config/config.yml.
-  const notifying = await startRegistry('notifying', `http://127.0.0.1:${nginx.ports.s3}`, {
+  const notifying = await front.startRegistry('notifying', `http://127.0.0.1:${nginx.ports.s3}`, {
     REGISTRY_NOTIFICATIONS_ENDPOINTS: `[{"name":"gateway","url":"http://127.0.0.1:${port}/notifications","headers":{"Authorization":["Bearer SECRET"]},"timeout":"2s","threshold":5,"backoff":"5s","ignore":{"mediatypes":["application/octet-stream"]}}]`,
   });
   try {

@@ -1,78 +1,59 @@
 /** The whole front: skopeo over TLS through the shipped Nginx files, config.token.yml, the gateway's token service. */
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeAuthFiles } from '../../support/auth-files.js';
-import { freePort, run, until, type RunResult } from '../../support/child.js';
+import { run, until, type RunResult } from '../../support/child.js';
+import { Front } from '../../support/front.js';
 import { makeImage } from '../../support/image.js';
-import { TestNginx } from '../../support/nginx.js';
-import { ShippedRegistry } from '../../support/shipped-registry.js';
-import { startStack, type Stack } from '../../support/stack.js';
+import type { TestNginx } from '../../support/nginx.js';
+import type { ShippedRegistry } from '../../support/shipped-registry.js';
+import type { Stack } from '../../support/stack.js';
 
 const NOTIFICATIONS_TOKEN = 'token-of-the-notifications';
 const LOCKOUT_FAILURES = 3;
 
+let front: Front;
 let directory: string;
 let stack: Stack;
 let nginx: TestNginx;
 let registry: ShippedRegistry;
 let trust: string;
-const env = { ...process.env, no_proxy: '127.0.0.1,localhost', NO_PROXY: '127.0.0.1,localhost' };
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'nginx-token-'));
-  const webPort = await freePort();
-  const files = await makeAuthFiles(directory, { lockout: { failures: LOCKOUT_FAILURES } });
-  stack = await startStack({
-    config: {
+  const authDirectory = await mkdtemp(join(tmpdir(), 'nginx-token-'));
+  const files = await makeAuthFiles(authDirectory, { lockout: { failures: LOCKOUT_FAILURES } });
+  front = await Front.start({
+    config: ({ webPort }) => ({
       ...files.config,
       web: { host: '127.0.0.1', port: webPort },
       webhook: { secret: 'secret-of-the-webhook' },
       notifications: { token: NOTIFICATIONS_TOKEN },
-    },
+    }),
+    registry: ({ nginx: { registry: name }, webPort }) => ({
+      variant: 'config.token.yml',
+      env: {
+        REGISTRY_AUTH_TOKEN_REALM: `https://${name}/token`,
+        REGISTRY_AUTH_TOKEN_SERVICE: 'registry',
+        REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE: files.certificateFile,
+        REGISTRY_NOTIFICATIONS_ENDPOINTS: JSON.stringify([
+          {
+            name: 'gateway',
+            url: `http://127.0.0.1:${webPort}/notifications`,
+            headers: { Authorization: [`Bearer ${NOTIFICATIONS_TOKEN}`] },
+            timeout: '2s',
+            threshold: 5,
+            backoff: '1s',
+            ignore: { mediatypes: ['application/octet-stream'] },
+          },
+        ]),
+      },
+    }),
   });
-  nginx = await TestNginx.prepare({ directory: join(directory, 'nginx') });
-  registry = await ShippedRegistry.start({
-    directory: join(directory, 'registry'),
-    variant: 'config.token.yml',
-    s3Endpoint: `http://127.0.0.1:${nginx.ports.s3}`,
-    accessKeyId: stack.gateway.accessKeyId,
-    secretAccessKey: stack.gateway.secretAccessKey,
-    httpSecret: 'a secret of the test',
-    env: {
-      REGISTRY_AUTH_TOKEN_REALM: `https://${nginx.registry}/token`,
-      REGISTRY_AUTH_TOKEN_SERVICE: 'registry',
-      REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE: files.certificateFile,
-      REGISTRY_NOTIFICATIONS_ENDPOINTS: JSON.stringify([
-        {
-          name: 'gateway',
-          url: `http://127.0.0.1:${webPort}/notifications`,
-          headers: { Authorization: [`Bearer ${NOTIFICATIONS_TOKEN}`] },
-          timeout: '2s',
-          threshold: 5,
-          backoff: '1s',
-          ignore: { mediatypes: ['application/octet-stream'] },
-        },
-      ]),
-    },
-  });
-  await nginx.setUpstreams({
-    registries: [registry.address],
-    gatewayS3: new URL(stack.gateway.endpoint).host,
-    gatewayWeb: `127.0.0.1:${webPort}`,
-  });
-  await nginx.start();
-  trust = join(directory, 'trust');
-  await mkdir(trust);
-  await copyFile(nginx.certificateFile, join(trust, 'ca.crt'));
+  ({ directory, stack, nginx, registry, trust } = front);
 });
 
-afterAll(async () => {
-  await nginx.stop();
-  await registry.stop();
-  await stack.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => front.close());
 
 const authFile = () => join(directory, 'auth.json');
 
@@ -83,7 +64,7 @@ function login(password: string): Promise<RunResult> {
       ...['login', '--cert-dir', trust, '--authfile', authFile(), '--username', 'gateway'],
       ...['--password-stdin', nginx.registry],
     ],
-    { env, input: password },
+    { env: front.env, input: password },
   );
 }
 
@@ -95,7 +76,7 @@ async function curl(
   const result = await run(
     'curl',
     ['-sS', '-i', '--http2', '--cacert', nginx.certificateFile, ...more, `https://${nginx.registry}${path}`],
-    { env },
+    { env: front.env },
   );
   expect(result.code).toBe(0);
   const end = result.stdout.indexOf('\r\n\r\n');
@@ -105,20 +86,14 @@ async function curl(
 
 test('a Gitee token logs in, pushes and pulls; without one, and with a wrong one, nobody does', async () => {
   const image = await makeImage(join(directory, 'image'), [3 << 20, 4096]);
-  const copy = (from: string[], to: string[]) =>
-    run('skopeo', ['copy', '--insecure-policy', ...from, ...to], { env });
-  const remote = `docker://${nginx.registry}/team/app`;
-  const push = (...credentials: string[]) =>
-    copy(['--dest-cert-dir', trust, ...credentials], [`oci:${image.directory}:latest`, remote]);
+  const push = (...credentials: string[]) => front.push(image, 'team/app', credentials);
 
   expect((await push('--dest-no-creds')).code).not.toBe(0);
   expect((await login('not-a-token')).code).not.toBe(0);
   expect(await login(stack.gitee.token)).toMatchObject({ code: 0 });
   expect(await push('--authfile', authFile())).toMatchObject({ code: 0 });
-  const to = `dir:${join(directory, 'pulled')}`;
-  expect(await copy(['--src-cert-dir', trust, '--authfile', authFile()], [remote, to])).toMatchObject({
-    code: 0,
-  });
+  const pulled = join(directory, 'pulled');
+  expect(await front.pull('team/app', pulled, ['--authfile', authFile()])).toMatchObject({ code: 0 });
 });
 
 test('the registry tells the gateway of the push, with the secret that stands in its environment alone', async () => {
@@ -156,7 +131,7 @@ test('claiming other addresses does not save a guesser from the lock', async () 
         ...['-H', `X-Forwarded-For: ${from}`, '-H', `X-Real-IP: ${from}`, '-H', `Forwarded: for=${from}`],
         ...['-K', '-', `https://${nginx.registry}/token?service=registry&account=maintainer`],
       ],
-      { env, input: `user = "maintainer:${password}"\n` },
+      { env: front.env, input: `user = "maintainer:${password}"\n` },
     );
     return Number(stdout);
   };
