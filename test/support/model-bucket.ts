@@ -126,7 +126,8 @@ export class ModelBucket {
       if (!key.startsWith(prefix) || byBytes(key, after) <= 0) continue;
       const rolled = rollUp(key, prefix, delimiter);
       if (rolled === undefined) keys.push(key);
-      else if (rolled !== after) prefixes.add(rolled);
+      // One that the marker lies in sorts before it, and was seen.
+      else if (byBytes(rolled, after) > 0) prefixes.add(rolled);
     }
     return { keys, prefixes: [...prefixes] };
   }

@@ -154,7 +154,7 @@ test('a gateway that is killed in the middle of a push comes back by itself, and
   await pushed;
   await until('the gateway runs again', async () => {
     const { RestartCount: count, State: state } = await stack.inspect('gateway');
-    return count === before.RestartCount + 1 && state.Pid > 0;
+    return count > before.RestartCount && state.Pid > 0;
   });
   await untilServing();
   expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });
