@@ -11,6 +11,7 @@
 import type { Clock } from '../async/clock.js';
 import type { Observer } from '../async/observer.js';
 import { FairShare, type Claim } from './fair-queue.js';
+import { SenderPace } from './sender-pace.js';
 
 /** Seconds of line that may lie unsent: well below the 20 s for which a barrier holds. */
 const BUDGET_SECONDS = 8;
@@ -30,8 +31,6 @@ const TRICKLE_SHARE = 0.1;
 const TRICKLE_MIN_MS = 5_000;
 /** Far below every idle time-out on the way: 300 s and more with the shipped Nginx. */
 const TRICKLE_MAX_MS = 60_000;
-/** A sender that is so slow holds no room for what it has not sent yet. */
-const SLOW_AFTER_MS = 5_000;
 /** One that sends nothing for so long holds no room at all, and asks again. */
 const STALLED_AFTER_MS = 20_000;
 /** So long without any progress of the line is without hope. */
@@ -118,6 +117,10 @@ interface Body {
   grantedMs: number;
   /** Read of pieces that are not whole. */
   heldBytes: number;
+  /** What its piece lacks, as far as that is known. */
+  restBytes: number;
+  /** Of its client. */
+  readonly pace: SenderPace;
   lastByteMs: number;
   /** It sent nothing for long: what it holds counts no more. */
   isStalled: boolean;
@@ -190,12 +193,13 @@ export class LineAdmission {
       this.#pushes.set(key, push);
     }
     const body: Body = {
-      ...{ push, isTail, grantedBytes: 0, grantedMs: 0, heldBytes: 0, isStalled: false },
+      ...{ push, isTail, grantedBytes: 0, grantedMs: 0, heldBytes: 0, restBytes: 0, isStalled: false },
       ...{
         hasWaited: false,
         isCounted: false,
         wait: undefined,
         waitsSinceMs: undefined,
+        pace: new SenderPace(this.options.clock),
         lastByteMs: this.options.clock.steadyMs(),
       },
     };
@@ -206,6 +210,8 @@ export class LineAdmission {
       took: (bytes) => {
         body.grantedBytes = Math.max(0, body.grantedBytes - bytes);
         body.heldBytes += bytes;
+        body.restBytes = Math.max(0, body.restBytes - bytes);
+        body.pace.sent(bytes);
         body.lastByteMs = this.options.clock.steadyMs();
         body.isStalled = false;
       },
@@ -255,6 +261,7 @@ export class LineAdmission {
       await new Promise<void>((resolve, reject) => {
         const done = (error?: Error) => {
           body.wait = undefined;
+          body.pace.release();
           if (error) reject(error);
           else resolve();
         };
@@ -262,7 +269,9 @@ export class LineAdmission {
         signal.addEventListener('abort', onAbort, { once: true });
         // What came by trickle does not end the wait: the wait for one piece is one wait.
         const sinceMs = (body.waitsSinceMs ??= nowMs);
-        body.wait = { needBytes: Math.max(1, needBytes), sinceMs, beginMs: nowMs, done };
+        body.restBytes = Math.max(1, needBytes);
+        body.pace.hold();
+        body.wait = { needBytes: body.restBytes, sinceMs, beginMs: nowMs, done };
         this.look();
         body.hasWaited ||= body.wait !== undefined;
       });
@@ -291,12 +300,12 @@ export class LineAdmission {
   }
 
   #grantedBytes(own: AdmissionSource | undefined): number {
-    const nowMs = this.options.clock.steadyMs();
     let sum = 0;
-    for (const { push, isStalled, grantedBytes, grantedMs, heldBytes, wait } of this.#bodies) {
+    for (const body of this.#bodies) {
+      const { push, isStalled, wait } = body;
       // What came by trickle waits with its body: it must not keep all of them from going on.
       if (isStalled || wait || (push.source !== own && push.source.isStalled())) continue;
-      sum += heldBytes + (nowMs - grantedMs < SLOW_AFTER_MS ? grantedBytes : 0);
+      sum += roomOf(body);
     }
     return sum;
   }
@@ -406,4 +415,17 @@ function nextOf({ bodies }: Push): Body | undefined {
     else if (body.isTail === best.isTail && body.wait.sinceMs < best.wait!.sinceMs) best = body;
   }
   return best;
+}
+
+/**
+ * What a body under way takes of the budget. A piece that its client will not complete in these seconds will not be
+ * unsent in them either: of it counts what comes. So whoever drips holds up nobody, however much he has sent before.
+ */
+function roomOf({ grantedBytes, heldBytes, pace, restBytes }: Body): number {
+  const { bytesPerSecond } = pace;
+  if (bytesPerSecond === undefined) return heldBytes + grantedBytes;
+  const comingBytes = BUDGET_SECONDS * bytesPerSecond;
+  // The first runs of a body come before it asks: how much is still to come is not known.
+  const isSoonWhole = (restBytes > 0 ? restBytes : RUN_BYTES) <= comingBytes;
+  return isSoonWhole ? heldBytes + grantedBytes : Math.min(grantedBytes, comingBytes);
 }

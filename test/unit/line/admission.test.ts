@@ -1,4 +1,5 @@
 // Attacks the bound on what lies unsent, and that every body goes on: at any speed of the line, with clients that stall.
+import { setMaxListeners } from 'node:events';
 import * as fc from 'fast-check';
 import {
   LineAdmission,
@@ -41,6 +42,8 @@ class Client {
   longestSilenceMs = 0;
   /** Until then it sends nothing. */
   stallsUntilMs = 0;
+  /** Once so many bytes were sent, it sends so few, so seldom. */
+  drips: { readonly afterBytes: number; readonly bytes: number; readonly everyMs: number } | undefined;
   readonly #body: PacedBody;
   #inPiece = 0;
   #pieceBytes = 0;
@@ -71,13 +74,19 @@ class Client {
     this.#body.turn(Math.min(left, this.#pieceBytes - this.#inPiece)).then(
       () => {
         this.#isWaiting = false;
-        this.#read(Math.min(RUN_BYTES, this.#pieceBytes - this.#inPiece, left));
+        this.#read(Math.min(this.#runBytes(), this.#pieceBytes - this.#inPiece, left));
       },
       (error: unknown) => {
         this.error = error;
         this.#end();
       },
     );
+  }
+
+  #runBytes(): number {
+    if (!this.drips || this.readBytes < this.drips.afterBytes) return RUN_BYTES;
+    this.stallsUntilMs = this.bench.clock.steadyMs() + this.drips.everyMs;
+    return this.drips.bytes;
   }
 
   #read(bytes: number): void {
@@ -107,6 +116,11 @@ class Bench {
     ...{ chunkSizeBytes: 8 * MIB, uplink: this.uplink, clock: this.clock, observer: this.observer },
   });
   readonly buckets: Bucket[] = [];
+
+  constructor() {
+    // Each client that waits listens to it.
+    setMaxListeners(0, this.stop.signal);
+  }
 
   bucket(name: string): Bucket {
     const bucket = new Bucket(name);
@@ -216,6 +230,54 @@ describe('taking bodies at the pace of the line', () => {
     expect(good.isDone).toBe(true);
   });
 
+  test.each([
+    ['a byte every 10 s of pieces that are nearly whole', 8, 31, 1, 10_000, 0],
+    ['a byte every 19 s from the beginning', 30, 0, 1, 19_000, 0],
+    ['a byte a second after half a piece', 16, 16, 1, 1_000, 0],
+    ['20 kB a second', 20, 1, 20_000, 1_000, 400_000],
+  ])(
+    'clients that drip leave the line to the one beside them: %s',
+    async (_name, drippers, afterRuns, bytes, everyMs, theirsPerSecond) => {
+      const bucket = bench.bucket('a');
+      const slow = Array.from({ length: drippers }, (_, i) => {
+        const client = new Client(bench, bucket, `slow ${i}`, 100 * MIB);
+        // Not all of them at the same point of their pieces.
+        const runs = bytes > 1 ? i * afterRuns : afterRuns;
+        client.drips = { afterBytes: runs * RUN_BYTES, bytes, everyMs };
+        return client;
+      });
+      await bench.run(30, slow);
+      const fast = new Client(bench, bucket, 'fast', 500 * MIB);
+      let most = 0;
+      for (let second = 0; second < 120; second += 1) {
+        await bench.run(1, [...slow, fast]);
+        most = Math.max(most, bucket.unsent);
+      }
+      expect(fast.readBytes).toBeGreaterThan(0.9 * 120 * (MIB - theirsPerSecond));
+      // And they are served as before.
+      const before = slow.map(({ readBytes }) => readBytes);
+      await bench.run(60, [...slow, fast]);
+      const sent = slow.map(({ readBytes }, i) => readBytes - before[i]!);
+      expect(Math.min(...sent)).toBeGreaterThanOrEqual(0.8 * ((60_000 / everyMs) * bytes) - 1);
+      // On top of the budget come pieces that they complete at the same time.
+      expect(most).toBeLessThanOrEqual(2 * 8 * MIB);
+    },
+  );
+
+  test('a client that dripped and sends fast again has its fair share at once', async () => {
+    const bucket = bench.bucket('a');
+    const slow = new Client(bench, bucket, 'slow', 300 * MIB);
+    slow.drips = { afterBytes: 8 * RUN_BYTES, bytes: 1, everyMs: 10_000 };
+    const fast = new Client(bench, bucket, 'fast', 500 * MIB);
+    await bench.run(90, [slow, fast]);
+    slow.drips = undefined;
+    slow.stallsUntilMs = 0;
+    const before = slow.readBytes;
+    await bench.run(60, [slow, fast]);
+    expect(slow.readBytes - before).toBeGreaterThan(0.45 * 60 * MIB);
+    expect(bucket.unsent).toBeLessThanOrEqual(8 * MIB + 2 * MIB);
+  });
+
   test('a bucket whose uploads do not get through holds up no other', async () => {
     const [bad, good] = [bench.bucket('bad'), bench.bucket('good')];
     bad.unsent = 500 * MIB;
@@ -293,6 +355,14 @@ describe('taking bodies at the pace of the line', () => {
       bucket: fc.nat({ max: 1 }),
       isLarge: fc.boolean(),
       stallsAtSecond: fc.option(fc.nat({ max: 30 }), { freq: 4 }),
+      drips: fc.option(
+        fc.record({
+          afterBytes: fc.nat({ max: 12 * MIB }),
+          bytes: fc.constantFrom(1, 2_000, 40_000),
+          everyMs: fc.constantFrom(200, 2_000, 15_000),
+        }),
+        { freq: 3 },
+      ),
     });
     const speed = fc.constantFrom(30_000, 250_000, 1_250_000, 12_500_000);
     await fc.assert(
@@ -305,10 +375,12 @@ describe('taking bodies at the pace of the line', () => {
         async (streams, changes) => {
           const own = new Bench();
           const buckets = [own.bucket('x'), own.bucket('y')];
-          const clients = streams.map(({ bucket, isLarge, push, sizeBytes }) => {
+          const clients = streams.map(({ bucket, drips, isLarge, push, sizeBytes }) => {
             // What is not known to be large is one piece.
             const bytes = isLarge ? sizeBytes : Math.min(sizeBytes, 8 * MIB);
-            return new Client(own, buckets[bucket]!, push, bytes, isLarge);
+            const client = new Client(own, buckets[bucket]!, push, bytes, isLarge);
+            client.drips = drips ?? undefined;
+            return client;
           });
           let second = 0;
           const runSecond = async () => {
@@ -319,8 +391,9 @@ describe('taking bodies at the pace of the line', () => {
             await own.run(1, clients);
             second += 1;
             const after = own.buckets.reduce((sum, { unsent }) => sum + unsent, 0);
-            // Pieces that stalled come on top, each once, and the trickle.
-            const extra = streams.filter(({ stallsAtSecond }) => stallsAtSecond !== null).length * 8 * MIB;
+            // Pieces that stalled or dripped come on top, each once, and the trickle.
+            const slow = streams.filter(({ drips, stallsAtSecond }) => drips ?? stallsAtSecond !== null);
+            const extra = slow.length * 8 * MIB;
             const bound = own.admission.budgetBytes() + 8 * MIB + clients.length * RUN_BYTES + extra;
             if (after > before) expect(after).toBeLessThanOrEqual(bound);
           };
@@ -328,6 +401,7 @@ describe('taking bodies at the pace of the line', () => {
             own.uplink.bytesPerSecond = bytesPerSecond;
             for (let i = 0; i < seconds; i += 1) await runSecond();
           }
+          for (const client of clients) client.drips = undefined;
           own.uplink.bytesPerSecond = 5_000_000;
           for (let i = 0; i < 120; i += 1) await runSecond();
           for (const { error, isDone, longestSilenceMs } of clients) {
