@@ -3,7 +3,8 @@
  * layer: an acknowledged write is never lost): temporary file in the same file system, all bytes, fsync of the
  * file, rename to the hash, fsync of the directory. Only then may anybody be told.
  *
- * Invariant 5. Memory is bounded: a file in writing holds at most one batch of bytes.
+ * Invariant 5. Memory is bounded: a file in writing holds at most one batch of bytes, and all of them together
+ * hold no more than a share for all, however many senders stand still.
  */
 import { randomUUID } from 'node:crypto';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
@@ -13,9 +14,14 @@ import { explainDiskError, writeAll } from './durable-files.js';
 
 /** Small pieces are written together: a system call per 64 KiB piece costs more than the copy. */
 const BATCH_BYTES = 512 * 1024;
+/** Of all files in writing of this process. Above it each piece is written as it comes. */
+const ALL_BATCHES_BYTES = 32 * 1024 * 1024;
 
 /** A chunk file that has no name yet. Ends with `seal` and a rename by its keeper, or with `discard`. */
 export class UnnamedChunk {
+  /** Bytes that all files in writing hold. */
+  static #allBatchesBytes = 0;
+
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
   #sizeBytes = 0;
@@ -37,6 +43,11 @@ export class UnnamedChunk {
     }
   }
 
+  /** Bytes that all files in writing hold in memory. */
+  static get heldBytes(): number {
+    return UnnamedChunk.#allBatchesBytes;
+  }
+
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
@@ -45,8 +56,10 @@ export class UnnamedChunk {
   async write(bytes: Uint8Array): Promise<void> {
     this.#batch.push(bytes);
     this.#batchBytes += bytes.length;
+    UnnamedChunk.#allBatchesBytes += bytes.length;
     this.#sizeBytes += bytes.length;
-    if (this.#batchBytes >= BATCH_BYTES) await this.#orDiscard(() => this.#flush());
+    if (this.#batchBytes >= BATCH_BYTES || UnnamedChunk.#allBatchesBytes > ALL_BATCHES_BYTES)
+      await this.#orDiscard(() => this.#flush());
   }
 
   /**
@@ -67,7 +80,7 @@ export class UnnamedChunk {
 
   /** Removes the file. May be called at any time, twice, and after the rename (it then does nothing). */
   async discard(): Promise<void> {
-    this.#batch = [];
+    this.#takeBatch();
     if (this.#open) {
       this.#open = false;
       // Nothing is lost with a file that nobody was told of.
@@ -77,11 +90,17 @@ export class UnnamedChunk {
   }
 
   async #flush(): Promise<void> {
-    const batch = this.#batch;
-    this.#batch = [];
-    this.#batchBytes = 0;
+    const batch = this.#takeBatch();
     if (batch.length === 0) return;
     await writeAll(this.handle, batch.length === 1 ? batch[0]! : Buffer.concat(batch));
+  }
+
+  #takeBatch(): Uint8Array[] {
+    const batch = this.#batch;
+    UnnamedChunk.#allBatchesBytes -= this.#batchBytes;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    return batch;
   }
 
   async #orDiscard(step: () => Promise<void>): Promise<void> {

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { endWhileSending, mustClose, type DrainLimits } from './connection.js';
+import { cutStalledReader, endWhileSending, mustClose, type DrainLimits } from './connection.js';
 import { errorDocument, type ErrorSubject, type RequestId } from './error-document.js';
 import type { S3Error } from './errors.js';
 import type { OperationAnswer } from './operation.js';
@@ -17,6 +17,8 @@ export interface AnswerContext {
   readonly requestId: RequestId;
   readonly signal: AbortSignal;
   readonly drain: DrainLimits;
+  /** A client that takes nothing of its answer for longer is cut off. */
+  readonly answerIdleTimeoutMs: number;
   /** Called with the size of every piece of a streamed body. */
   onBytes(sizeBytes: number): void;
 }
@@ -41,6 +43,7 @@ export async function writeAnswer(answer: OperationAnswer, context: AnswerContex
   }
   const { res } = context;
   closeIfUnread(context);
+  cutStalledReader(res, context.answerIdleTimeoutMs);
   res.writeHead(answer.status, answer.headers as Record<string, string>);
   // A failure from here on destroys the response and so its socket; pipeline sees to that.
   await pipeline(
@@ -90,6 +93,7 @@ function writeWhole(
   // 204 and 304 carry no Content-Length (RFC 9110 §8.6); what an answer says of itself goes first (HEAD).
   if (status !== 204 && status !== 304) all['Content-Length'] ??= String(Buffer.byteLength(body));
   const closes = closeIfUnread(context);
+  cutStalledReader(res, context.answerIdleTimeoutMs);
   res.writeHead(status, all);
   if (closes) {
     endWhileSending(req, res, body, context.drain);

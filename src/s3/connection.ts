@@ -93,6 +93,19 @@ export function prepareS3Server(server: Server): void {
   server.keepAliveTimeout = 120_000;
 }
 
+/**
+ * Cuts the connection where its client takes no byte of the answer for so long; until then it would hold what is
+ * read ahead and the chunks that are open. To be called before the answer is begun; Node ends it with the answer.
+ */
+export function cutStalledReader(res: ServerResponse, idleTimeoutMs: number): void {
+  res.setTimeout(idleTimeoutMs, () => {
+    const { socket } = res;
+    // Nothing waits for the client: it is Gitee that is slow, and that has its own limits.
+    if (socket && socket.writableLength === 0 && res.writableLength === 0) socket.setTimeout(idleTimeoutMs);
+    else res.destroy();
+  });
+}
+
 export interface DrainLimits {
   /** A rest of this size is read and the connection kept. */
   readonly keepAliveBytes: number;

@@ -51,6 +51,8 @@ export interface S3AppDeps {
   readonly domain?: string;
   /** A body that stands still for longer is answered RequestTimeout. Default 30 s. */
   readonly bodyIdleTimeoutMs?: number;
+  /** A client that takes nothing of its answer for longer is cut off. Default 15 min. */
+  readonly answerIdleTimeoutMs?: number;
   /** What is read of a refused body. */
   readonly drain?: Partial<DrainLimits>;
   /** Proxies whose X-Forwarded-For and X-Request-Id are believed, as Express takes them. Default: none. */
@@ -65,6 +67,8 @@ const DRAIN_DEFAULTS: DrainLimits = {
   timeoutMs: 5000,
 };
 const BODY_IDLE_TIMEOUT_MS = 30_000;
+/** Nginx waits 5 min for its own clients, and what it buffers for a slow one lasts some minutes more. */
+const ANSWER_IDLE_TIMEOUT_MS = 15 * 60_000;
 
 /** What is known of a request so far, for the log and for errors. */
 interface Progress {
@@ -139,6 +143,7 @@ class S3Endpoint {
       requestId,
       signal: gone.signal,
       drain: this.#drain,
+      answerIdleTimeoutMs: this.deps.answerIdleTimeoutMs ?? ANSWER_IDLE_TIMEOUT_MS,
       onBytes: (sizeBytes) => {
         progress.bytesOut += sizeBytes;
       },

@@ -162,6 +162,8 @@ class ComposedGateway implements Gateway {
           guarded: shared.audit.guarded,
           registryBuckets: new Set(config.buckets.filter((b) => b.preset === 'registry').map((b) => b.name)),
         }),
+        bodyIdleTimeoutMs: config.s3.bodyIdleMs,
+        answerIdleTimeoutMs: config.s3.answerIdleMs,
         ...(config.s3.domain === undefined ? {} : { domain: config.s3.domain }),
       }),
       { host: config.s3.host, port: config.s3.port },

@@ -40,7 +40,12 @@ export interface TestApp {
 }
 
 export async function startTestApp(
-  options: Partial<Pick<S3AppDeps, 'domain' | 'bodyIdleTimeoutMs' | 'drain' | 'settings' | 'onAccess'>> & {
+  options: Partial<
+    Pick<
+      S3AppDeps,
+      'domain' | 'bodyIdleTimeoutMs' | 'answerIdleTimeoutMs' | 'drain' | 'settings' | 'onAccess'
+    >
+  > & {
     clock?: Clock;
     log?: Log;
     observer?: Observer;
@@ -50,7 +55,7 @@ export async function startTestApp(
 ): Promise<TestApp> {
   const { clock = systemClock, log = silentLog, observer = silentObserver, region = 'us-east-1' } = options;
   const objects = options.objects ?? new MemoryObjects(['images', 'shared', 'secret'], () => clock.nowMs());
-  const { domain, bodyIdleTimeoutMs, drain, settings, onAccess } = options;
+  const { domain, bodyIdleTimeoutMs, answerIdleTimeoutMs, drain, settings, onAccess } = options;
   const app = createS3App({
     objects,
     credentials: testCredentials,
@@ -62,6 +67,7 @@ export async function startTestApp(
     ...(onAccess === undefined ? {} : { onAccess }),
     ...(domain === undefined ? {} : { domain }),
     ...(bodyIdleTimeoutMs === undefined ? {} : { bodyIdleTimeoutMs }),
+    ...(answerIdleTimeoutMs === undefined ? {} : { answerIdleTimeoutMs }),
     ...(drain === undefined ? {} : { drain }),
   });
   const server = http.createServer(app);

@@ -38,6 +38,18 @@ export const OPTIONS = {
       about:
         'Also answer virtual-host style requests: with s3.example.com, requests to registry.s3.example.com are for bucket registry. Unset: path style only.',
     }),
+    body_idle: duration({
+      default: '30s',
+      minMs: 1,
+      about:
+        'How long a body may stand still while the gateway waits for it: then 400 RequestTimeout, and nothing of it is kept.',
+    }),
+    answer_idle: duration({
+      default: '15m',
+      minMs: 1,
+      about:
+        'How long a client may take nothing of its answer: then the connection is cut. Longer than Nginx waits for its clients.',
+    }),
   }),
   metrics: group('Metrics and health, on an address of their own and without a login: keep it inside.', {
     host: text({ default: '127.0.0.1', about: 'Address of /metrics, /healthz and /readyz.' }),

@@ -36,7 +36,8 @@ beforeAll(async () => {
   gateway = await TestGateway.start({
     directory: path.join(directory, 'gateway'),
     gitee: { url: lines[0].url, token: gitee.token },
-    config: { commit: { interval: '200ms' } },
+    // No silence of Gitee is the client's fault.
+    config: { commit: { interval: '200ms' }, s3: { answer_idle: '5s' } },
   });
   s3 = gateway.s3Client();
   for (const [key, sizeBytes] of [

@@ -16,6 +16,7 @@ test('a client that goes away before the first byte ends the reading, not the pr
       res: {} as ServerResponse,
       requestId: { id: 'R', hostId: 'H' },
       signal: gone.signal,
+      answerIdleTimeoutMs: 0,
       drain: { keepAliveBytes: 0, maxBytes: 0, timeoutMs: 0 },
       onBytes: () => {},
     },

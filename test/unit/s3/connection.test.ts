@@ -129,6 +129,22 @@ describe('the connection around a request', () => {
     expect(app.objects.keys()).toEqual([]);
   });
 
+  it('cuts a reader that takes nothing, and no other', async () => {
+    await app.close();
+    app = await startTestApp({ answerIdleTimeoutMs: 300 });
+    await app.client.send({ method: 'PUT', path: '/images/k', body: Buffer.alloc(32 * MIB, 'k') });
+    app.objects.signals.length = 0;
+    const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/k' });
+    const { socket } = await connect();
+    socket.pause();
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`GET /images/k HTTP/1.1\r\n${lines.join('')}\r\n`);
+    await until(() => app.objects.signals[0]?.aborted === true);
+    const whole = await app.client.send({ method: 'GET', path: '/images/k' });
+    expect([whole.status, whole.body.length]).toEqual([200, 32 * MIB]);
+    socket.destroy();
+  });
+
   it('answers 1 MiB of headers with an S3 document', async () => {
     const { socket, text } = await connect();
     socket.write(`GET /images HTTP/1.1\r\nhost: x\r\nx-amz-meta-big: ${'m'.repeat(MIB)}\r\n\r\n`);
