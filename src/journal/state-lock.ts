@@ -1,7 +1,7 @@
 /**
  * A lease on a directory as a lock file, made with O_EXCL. A holder that died without release is recognised: in the
- * same pid namespace by its pid and start time, in another one (a container that was killed) by a heartbeat that
- * has stopped.
+ * same pid namespace by its pid and start time; in another one (a container that was killed) by its socket, which
+ * nobody listens on any more, or by a heartbeat that has stopped where there is no socket.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, readlink, rm, stat, utimes } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../async/clock.js';
 import type { Lease } from './lease.js';
+import { isListenedOn, listenForLife, type LeaseSocket } from './lease-socket.js';
 
 /** Somebody else has the directory. `holder` says who. */
 export class LeaseHeldError extends Error {
@@ -29,9 +30,12 @@ interface Holder {
   readonly bootId: string;
   readonly pidNamespace: string;
   readonly host: string;
+  /** In the same directory; none where its file system knows no sockets. */
+  readonly socket?: string;
 }
 
 const FILE = 'lock';
+const SOCKET = /^lock\.[0-9a-f]{8}\.sock$/;
 const HEARTBEAT_MS = 5_000;
 /** A heartbeat older than this has stopped. */
 const STALE_MS = 30_000;
@@ -41,6 +45,7 @@ export class FileLease implements Lease {
   readonly #path: string;
   #token: string | undefined;
   #heartbeat: AbortController | undefined;
+  #socket: LeaseSocket | undefined;
 
   constructor(
     private readonly directory: string,
@@ -62,7 +67,10 @@ export class FileLease implements Lease {
       const holder = parseHolder(text);
       if (await this.#isAlive(holder)) throw new LeaseHeldError(this.#path, describe(holder));
       // Somebody else may take over at the same time: only the file that was judged is removed.
-      if ((await readOptional(this.#path)) === text) await rm(this.#path, { force: true });
+      if ((await readOptional(this.#path)) === text) {
+        await rm(this.#path, { force: true });
+        if (holder?.socket !== undefined) await rm(join(this.directory, holder.socket), { force: true });
+      }
     }
     throw new LeaseHeldError(this.#path, 'several starters at once');
   }
@@ -76,20 +84,29 @@ export class FileLease implements Lease {
 
   async release(): Promise<void> {
     this.#heartbeat?.abort(new Error('the lease is released'));
+    const socket = this.#socket;
+    this.#socket = undefined;
     const token = this.#token;
     this.#token = undefined;
     const text = token === undefined ? undefined : await readOptional(this.#path);
     if (text !== undefined && parseHolder(text)?.token === token) await rm(this.#path, { force: true });
+    await socket?.close();
   }
 
   async #create(): Promise<boolean> {
+    if ((await readOptional(this.#path)) !== undefined) return false;
+    const token = randomUUID();
+    // Before the file, so that whoever reads that finds it listened on.
+    const name = `${FILE}.${token.slice(0, 8)}.sock`;
+    const socket = await listenForLife(this.directory, name);
     const holder: Holder = {
-      token: randomUUID(),
+      token,
       pid: process.pid,
       startTicks: (await startTicks(process.pid)) ?? '',
       bootId: await bootId(),
       pidNamespace: await pidNamespace(),
       host: hostname(),
+      ...(socket ? { socket: name } : {}),
     };
     try {
       const file = await open(this.#path, 'wx', 0o600);
@@ -100,10 +117,12 @@ export class FileLease implements Lease {
         await file.close();
       }
     } catch (e) {
+      await socket?.close();
       if ((e as NodeJS.ErrnoException).code === 'EEXIST') return false;
       throw e;
     }
-    this.#token = holder.token;
+    this.#token = token;
+    this.#socket = socket;
     return true;
   }
 
@@ -117,7 +136,10 @@ export class FileLease implements Lease {
     if (holder.bootId !== (await bootId())) return false;
     if (holder.pidNamespace === (await pidNamespace()))
       return holder.startTicks === (await startTicks(holder.pid));
-    return mayBeat();
+    // The same kernel (boot): it knows. One that stands still is alive too, and would go on where it stopped.
+    const isAlive =
+      holder.socket === undefined ? undefined : await isListenedOn(this.directory, holder.socket);
+    return isAlive ?? mayBeat();
   }
 
   /** A heartbeat that lies far ahead tells nothing, since the clock was set back after it: is there another? */
@@ -148,7 +170,9 @@ function describe(holder: Holder | undefined): string {
 function parseHolder(text: string): Holder | undefined {
   try {
     const holder = JSON.parse(text) as Holder;
-    return typeof holder.token === 'string' ? holder : undefined;
+    if (typeof holder.token !== 'string') return undefined;
+    const { socket, ...rest } = holder;
+    return typeof socket === 'string' && SOCKET.test(socket) ? { ...rest, socket } : rest;
   } catch {
     return undefined; // half written
   }

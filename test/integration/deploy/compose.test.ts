@@ -157,6 +157,8 @@ test('a gateway that is killed in the middle of a push comes back by itself, and
     return count > before.RestartCount && state.Pid > 0;
   });
   await untilServing();
+  // At the first try: nobody waits until the lease of a container that is gone has grown old.
+  expect((await stack.inspect('gateway')).RestartCount).toBe(before.RestartCount + 1);
   expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });
   await pullsBack(image);
 });

@@ -1,12 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/async/clock.js';
 import { FileLease, LeaseHeldError } from '../../../src/journal/state-lock.js';
 import { leaseContract } from '../../contract/lease.js';
+import { spawnTied } from '../../support/tied.js';
 
 const inDirectory = async (run: (directory: string) => Promise<void>) => {
   const directory = await mkdtemp(join(tmpdir(), 'state-lock-'));
@@ -74,11 +75,53 @@ test('a pid that another process has by now, or a machine that was started anew,
     }
   }));
 
-test('a holder in another container lives as long as its heartbeat', () =>
+/** A process of its own that holds the lease, as if in another container. */
+async function otherContainer(directory: string): Promise<ChildProcess> {
+  const child = spawnTied(process.execPath, ['--import', 'tsx', 'test/support/hold-lease.ts', directory], {
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  await rewrite(directory, { pidNamespace: 'pid:[1]' });
+  return child;
+}
+
+test.each([
+  ['', 'state'],
+  [', however long its path is', join('s'.repeat(60), 't'.repeat(60))],
+])('a container that was killed holds nothing from that moment on%s', (_, below) =>
+  inDirectory(async (parent) => {
+    const directory = join(parent, below);
+    const child = await otherContainer(directory);
+    await expect(lease(directory).acquire()).rejects.toThrow(`pid ${child.pid}`);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const next = lease(directory);
+    await next.acquire();
+    await next.check();
+    await next.release();
+    expect(await readdir(directory)).toEqual([]);
+  }),
+);
+
+test('a container that stands still holds it, however old its heartbeat is: it may go on', () =>
+  inDirectory(async (directory) => {
+    const child = await otherContainer(directory);
+    child.kill('SIGSTOP');
+    await utimes(join(directory, 'lock'), new Date(0), new Date(0));
+    await expect(lease(directory).acquire()).rejects.toBeInstanceOf(LeaseHeldError);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const next = lease(directory);
+    await next.acquire();
+    await next.release();
+  }));
+
+test('a holder in another container without a socket lives as long as its heartbeat', () =>
   inDirectory(async (directory) => {
     const other = lease(directory);
     await other.acquire();
-    await rewrite(directory, { pidNamespace: 'pid:[1]', token: 'x' });
+    await rewrite(directory, { pidNamespace: 'pid:[1]', token: 'x', socket: undefined });
     await expect(lease(directory).acquire()).rejects.toBeInstanceOf(LeaseHeldError);
     await utimes(join(directory, 'lock'), new Date(0), new Date(0));
     const next = lease(directory);
@@ -109,7 +152,7 @@ test('the lock of a container that is gone is taken over also where the clock wa
   inDirectory(async (directory) => {
     const dead = lease(directory);
     await dead.acquire();
-    await rewrite(directory, { pidNamespace: 'pid:[1]', token: 'other' });
+    await rewrite(directory, { pidNamespace: 'pid:[1]', token: 'other', socket: undefined });
     const tomorrow = new Date(Date.now() + 86_400_000);
     const lock = join(directory, 'lock');
     await utimes(lock, tomorrow, tomorrow);
@@ -117,8 +160,13 @@ test('the lock of a container that is gone is taken over also where the clock wa
     const beating = { ...systemClock, sleep: () => utimes(lock, new Date(), new Date()) };
     await expect(new FileLease(directory, beating).acquire()).rejects.toBeInstanceOf(LeaseHeldError);
     await utimes(lock, tomorrow, tomorrow);
-    const next = new FileLease(directory, { ...systemClock, sleep: async () => {} });
+    const next = new FileLease(directory, {
+      ...systemClock,
+      // Heartbeats of its own end with it; what it watches for is over at once.
+      sleep: (ms, signal) => (signal ? systemClock.sleep(ms, signal) : Promise.resolve()),
+    });
     await next.acquire();
     await next.check();
     await next.release();
+    await dead.release();
   }));
