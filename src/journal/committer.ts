@@ -48,6 +48,8 @@ export interface CommitterTimings {
   readonly retryMaxMs: number;
   /** How often a paused bucket tries again by itself. */
   readonly pausedRetryMs: number;
+  /** See SelectionSource. */
+  readonly lookedAtMax?: number;
 }
 
 export interface CommitterDeps {
@@ -266,6 +268,7 @@ export class Committer {
     };
     return new ReadySets({
       ...{ journal, chunks, landings, clock, base },
+      lookedAtMax: timings.lookedAtMax,
       closure: new Closure(journal, chunks, base, rules.registryRoot),
       onNews: () => this.#work.ring(),
       errands: {

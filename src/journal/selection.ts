@@ -12,7 +12,7 @@ import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Base, Closure } from './rests-on.js';
 
-/** Pending changes that are looked at in one go; what is behind them waits until some of these have landed. */
+/** See SelectionSource. */
 const LOOKED_AT_MAX = 20_000;
 
 /** Why a change can't land yet. */
@@ -35,6 +35,8 @@ export interface SelectionSource {
   readonly closure: Closure;
   /** The branch as we know it. */
   readonly base: Base;
+  /** Pending changes that are looked at in one go (20,000); what is behind them waits until some of these landed. */
+  readonly lookedAtMax?: number | undefined;
 }
 
 export class Selection {
@@ -49,7 +51,7 @@ export class Selection {
   ) {}
 
   static async of(source: SelectionSource, maxEntries: number): Promise<Selection> {
-    const { journal, closure } = source;
+    const { journal, closure, lookedAtMax = LOOKED_AT_MAX } = source;
     const closable = journal.closableSeq;
     const batch = new BatchBuilder();
     const held = new Map<number, Held>();
@@ -61,7 +63,7 @@ export class Selection {
     let isFull = false;
     for await (const entry of journal.entries(closable)) {
       lookedAt += 1;
-      if (lookedAt > LOOKED_AT_MAX) {
+      if (lookedAt > lookedAtMax) {
         floorSeq ??= entry.seq - 1;
         break;
       }

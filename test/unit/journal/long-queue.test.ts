@@ -5,12 +5,14 @@ import { until } from '../../support/child.js';
 import { wholeExtent } from '../../../src/format/extent.js';
 import { bytesOf, JournalBucket, key, REGISTRY } from '../../support/journal-bucket.js';
 
-const CHANGES = 21_000;
+/** Looked at in one go, and so many changes. */
+const LOOKED_AT = 2_000;
+const CHANGES = 2_100;
 
 describe('a registry whose line is gone for long', () => {
   let b: JournalBucket;
   beforeEach(async () => {
-    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 50 } });
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 50, lookedAtMax: LOOKED_AT } });
     await b.start();
   });
   afterEach(async () => {
@@ -34,14 +36,14 @@ describe('a registry whose line is gone for long', () => {
       ...{ sizeBytes: 90, etag: 'e', lastModifiedMs: 1, meta: {} },
       body: { kind: 'extents' as const, extents: [wholeExtent(chunk)] },
     };
-    for (let at = 0; at < CHANGES; at += 1000)
+    for (let at = 0; at < CHANGES; at += 100)
       await b.state.append(
-        Array.from({ length: 1000 }, (_, i) => ({ kind: 'put' as const, key: key(`k${at + i}`), object })),
+        Array.from({ length: 100 }, (_, i) => ({ kind: 'put' as const, key: key(`k${at + i}`), object })),
       );
     b.bucket.committer.flush();
-    await until('some looks', () => asked > 30_000);
+    await until('some looks', () => asked > 1.5 * LOOKED_AT);
     const before = asked;
-    const looks = () => Math.ceil((asked - before) / 20_000);
+    const looks = () => Math.ceil((asked - before) / LOOKED_AT);
     expect(b.tree().size).toBe(0);
     isGone = false;
     b.bucket.kick();
