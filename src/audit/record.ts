@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { AuditEvent } from '../async/audit.js';
+import { maskQuerySecrets } from '../async/secret-query.js';
 
 /** What the first line of all names as the hash of the line before. */
 export const GENESIS = '0'.repeat(64);
@@ -100,7 +101,7 @@ function safeHash(record: AuditRecord): string | undefined {
 
 function cleanText(text: string): string {
   // A lone surrogate has no UTF-8 form, and a hash over bytes must have one.
-  const wellFormed = text.replace(
+  const wellFormed = maskQuerySecrets(text).replace(
     /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g,
     '\uFFFD',
   );

@@ -1,10 +1,7 @@
 /** One line and a few figures per request. No signature, no Authorization header, no secret gets in. */
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
-
-/** Query parameters whose values let somebody in. Old (SigV2) names too, since such requests are logged as well. */
-const SECRET_PARAMETERS =
-  /^(x-amz-signature|x-amz-security-token|x-amz-credential|signature|awsaccesskeyid)$/i;
+import { maskQuerySecrets } from '../async/secret-query.js';
 
 export interface AccessRecord {
   readonly requestId: string;
@@ -33,21 +30,6 @@ export interface AccessRecord {
   readonly isWhole: boolean;
 }
 
-/** The request target with the values of secret parameters struck out. */
-export function redactUrl(url: string): string {
-  const question = url.indexOf('?');
-  if (question < 0) return url;
-  const pairs = url
-    .slice(question + 1)
-    .split('&')
-    .map((pair) => {
-      const equals = pair.indexOf('=');
-      const name = equals < 0 ? pair : pair.slice(0, equals);
-      return SECRET_PARAMETERS.test(name.replaceAll(/%2d/gi, '-')) ? `${name}=***` : pair;
-    });
-  return `${url.slice(0, question)}?${pairs.join('&')}`;
-}
-
 export function recordAccess(record: AccessRecord, log: Log, observer: Observer): void {
   const { operation } = record;
   observer.count('gateway_http_requests_total', { operation, status: String(record.status) });
@@ -58,7 +40,7 @@ export function recordAccess(record: AccessRecord, log: Log, observer: Observer)
     requestId: record.requestId,
     upstreamRequestId: record.upstreamRequestId,
     method: record.method,
-    url: redactUrl(record.url),
+    url: maskQuerySecrets(record.url),
     operation,
     bucket: record.bucket,
     accessKeyId: record.accessKeyId,

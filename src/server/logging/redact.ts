@@ -3,6 +3,7 @@
  * registered once and masked wherever it turns up: as it is, URL-encoded, and in base64 at any alignment (as in a
  * Basic header after `user:`).
  */
+import { maskQuerySecrets } from '../../async/secret-query.js';
 
 const MASK = '***';
 /** Shorter texts are no secrets, and masking them would hit ordinary words. */
@@ -25,12 +26,9 @@ export class Redactor {
   /** The text with every registered secret replaced by `***`. */
   mask(text: string): string {
     const known = this.#pattern ? text.replace(this.#pattern, MASK) : text;
-    return known
+    return maskQuerySecrets(known)
       .replace(/\b(Bearer|Basic|token)\s+[\w+/=.~-]{8,}/gi, `$1 ${MASK}`)
-      .replace(
-        /([?&](?:access_token|X-Amz-Signature|X-Amz-Credential|Signature|private_token)=)[^&\s"']+/gi,
-        `$1${MASK}`,
-      )
+      .replace(/\b(Signature=)[0-9a-f]{16,}/gi, `$1${MASK}`) // of an Authorization header of SigV4
       .replace(/(:\/\/[^/\s:@]*:)[^/\s@]+@/g, `$1${MASK}@`);
   }
 
