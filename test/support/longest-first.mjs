@@ -6,6 +6,7 @@ const LONG = [
   'faults/kill',
   'faults/barrier',
   'integration/deploy/nginx-backpressure',
+  'integration/s3/stalled-clients',
   'integration/server/gitee-away',
   'integration/deploy/compose',
   'integration/gitee/git-head-remote',

@@ -10,7 +10,7 @@ import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.j
 
 const MIB = 1024 * 1024;
 const SENDERS = 500;
-const READERS = 200;
+const READERS = 100;
 const HELD = 100;
 const BODY_BYTES = MIB;
 const UPLOAD = 'docker/registry/v2/repositories/stalled/_uploads/1/data';
