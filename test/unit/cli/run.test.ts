@@ -168,7 +168,17 @@ describe('commands on a running gateway', () => {
     await whileRunning(async () => {
       expect((await cli(['rebuild'])).out).toContain('7 keys');
       expect(JSON.parse((await cli(['accept-remote', '--json'])).out)).toMatchObject({ bucket: 'registry' });
-      expect(gateway.calls).toEqual(['rebuild registry', 'accept-remote registry']);
+      const fsck = 'fsck {"deep":false,"bucket":"registry"}';
+      expect(gateway.calls).toEqual(['rebuild registry', 'accept-remote registry', fsck]);
+    });
+  });
+
+  test('accept-remote says what the branch lacks that it now goes by', async () => {
+    gateway.steps = [{ step: 'remote', figures: {}, problems: ['chunk abc is not on Gitee'] }];
+    await whileRunning(async () => {
+      const result = await cli(['accept-remote']);
+      expect(result).toMatchObject({ code: EXIT.found });
+      expect(result.out).toContain('! chunk abc is not on Gitee\n1 problems');
     });
   });
 
