@@ -107,7 +107,7 @@ jest_step() {
 install_packages() {
   local missing=() package
   for package in docker-registry skopeo nginx git git-lfs awscli s3cmd rclone restic python3-boto3 prometheus jq curl openssl \
-    busybox apache2-utils iproute2 util-linux mount procps ca-certificates gcc libc6-dev docker.io docker-compose podman buildah tini systemd \
+    busybox dash apache2-utils iproute2 util-linux mount procps ca-certificates gcc libc6-dev docker.io docker-compose podman buildah tini systemd \
     chromium pebble certbot prometheus-alertmanager prometheus-nginx-exporter prometheus-node-exporter \
     prometheus-blackbox-exporter; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -7,6 +7,7 @@ import { fsckCommand } from './commands/fsck.js';
 import { localGiteeCommand } from './commands/local-gitee.js';
 import { notificationsCommand } from './commands/notifications.js';
 import { rebuildCommand } from './commands/rebuild.js';
+import { restoreScriptCommand } from './commands/restore-script.js';
 import { robotCommand } from './commands/robot.js';
 import { serveCommand } from './commands/serve.js';
 import { sessionCommand } from './commands/session.js';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   rebuildCommand,
   acceptRemoteCommand,
   verifyCloneCommand,
+  restoreScriptCommand,
   robotCommand,
   sessionCommand,
   auditCommand,

@@ -74,7 +74,7 @@ export class OperatorDocker {
       case 'pull':
         return this.#pull(rest[0]!);
       case 'run':
-        return this.#runRegistry(rest);
+        return rest.includes('gitee-s3-gateway') ? this.#runGateway(rest) : this.#runRegistry(rest);
       case 'rm':
         await this.#stop(rest.at(-1)!);
         return done();
@@ -322,6 +322,12 @@ export class OperatorDocker {
     if (digest !== this.image.manifestDigest)
       throw new Error(`pulled ${digest}, pushed ${this.image.manifestDigest}`);
     return done(`Digest: ${digest}\n`);
+  }
+
+  /** `docker run --rm [-u USER] [-v DIR:DIR:ro] gitee-s3-gateway COMMAND`: needs no configuration. */
+  #runGateway(args: string[]): Promise<Output> {
+    if (args[0] !== '--rm') throw new Error(`docker run ${args.join(' ')}: not known here`);
+    return giteeS3(args.slice(args.indexOf('gitee-s3-gateway') + 1), this.env);
   }
 
   /** `docker run -d --name N -p HOST:5000 -v DIR:/var/lib/registry registry:X`. */

@@ -85,12 +85,16 @@ export const PLAN: readonly Step[] = [
   { page: 'backup-restore', has: 'remote update' },
   { page: 'backup-restore', has: 'gitee-s3 rebuild' },
   { page: 'backup-restore', has: 'gitee-s3 fsck\ndocker login', shows: digest },
-  { page: 'backup-restore', has: 'restore.sh' },
+  {
+    page: 'backup-restore',
+    has: 'git clone https://gitee.com/acme/images.git images\n',
+    shows: /^complete$/m,
+  },
   {
     page: 'backup-restore',
     has: 'docker run -d --name restored',
     shows: /team\/nginx[\s\S]*Digest: sha256:/,
   },
-  { page: 'backup-restore', has: 'lfs push --all', before: 'new-repository' },
-  { page: 'backup-restore', has: 'accept-remote', shows: digest },
+  { page: 'backup-restore', has: 'lfs push --all', before: 'new-repository', shows: /^complete$/m },
+  { page: 'backup-restore', has: 'accept-remote', shows: /^clean\n[\s\S]*Digest: sha256:[0-9a-f]{64}$/m },
 ];

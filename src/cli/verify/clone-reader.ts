@@ -1,4 +1,5 @@
 /** Reads a clone with the git program: what its HEAD names, whatever is checked out. */
+import { isUtf8 } from 'node:buffer';
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -12,6 +13,10 @@ const run = promisify(execFile);
 export interface CloneFile {
   /** Path from the clone's root. */
   readonly path: string;
+  /** False where the path is not UTF-8: `path` then has replacement characters. */
+  readonly utf8: boolean;
+  /** 'file', or what no object can be. */
+  readonly kind: 'file' | 'link' | 'submodule' | 'other';
   readonly blobId: string;
   readonly sizeBytes: number;
 }
@@ -41,19 +46,27 @@ export class CloneReader {
     );
   }
 
-  /** All files of HEAD, in git's order. */
+  /** All entries of HEAD but directories, in the tree's order. */
   async *files(): AsyncIterable<CloneFile> {
     const child = spawn('git', ['-C', this.directory, 'ls-tree', '-r', '-z', '-l', '--full-tree', 'HEAD'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let rest = '';
-    child.stdout.setEncoding('utf8');
+    child.stdout.setEncoding('latin1');
     for await (const piece of child.stdout) {
       const entries = (rest + String(piece)).split('\0');
       rest = entries.pop() ?? '';
       for (const entry of entries) {
-        const m = /^\d+ blob ([0-9a-f]+) +(\d+)\t(.*)$/s.exec(entry);
-        if (m) yield { path: m[3]!, blobId: m[1]!, sizeBytes: Number(m[2]) };
+        const m = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-)\t(.*)$/s.exec(entry);
+        if (!m) continue;
+        const bytes = Buffer.from(m[5]!, 'latin1');
+        yield {
+          path: bytes.toString('utf8'),
+          utf8: isUtf8(bytes),
+          kind: kindOf(m[1]!, m[2]!),
+          blobId: m[3]!,
+          sizeBytes: m[4] === '-' ? 0 : Number(m[4]),
+        };
       }
     }
   }
@@ -110,4 +123,10 @@ export class CloneReader {
     }
     return hash.digest('hex');
   }
+}
+
+function kindOf(mode: string, type: string): CloneFile['kind'] {
+  if (type === 'commit') return 'submodule';
+  if (mode === '120000') return 'link';
+  return type === 'blob' && mode.startsWith('100') ? 'file' : 'other';
 }

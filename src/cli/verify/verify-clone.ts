@@ -4,10 +4,11 @@
  */
 import type { Chunk } from '../../format/extent.js';
 import type { TreePath } from '../../format/ids.js';
-import { POINTER_BYTES_MAX, parsePointer } from '../../format/lfs-pointer.js';
+import { POINTER_BYTES_MAX, looksLikePointer, parsePointer } from '../../format/lfs-pointer.js';
 import { classifyPath } from '../../format/tree-layout.js';
 import { CloneReader, type CloneFile } from './clone-reader.js';
 import { RegistryLinks } from './registry-links.js';
+import { entryProblem, KeyForms, printable } from './tree-entries.js';
 
 export interface CloneReport {
   readonly directory: string;
@@ -28,7 +29,8 @@ const BATCH_FILES = 2000;
 export async function verifyClone(directory: string): Promise<CloneReport> {
   const clone = await CloneReader.open(directory);
   const prefixes: string[] = [];
-  for await (const { path } of clone.files()) {
+  for await (const { path, kind } of clone.files()) {
+    if (kind !== 'file') continue;
     if (path === FORMAT_FILE || path.endsWith(`/${FORMAT_FILE}`))
       prefixes.push(path.slice(0, -FORMAT_FILE.length));
   }
@@ -42,8 +44,10 @@ export async function verifyClone(directory: string): Promise<CloneReport> {
 class BucketVerifier {
   readonly #problems: string[] = [];
   readonly #links = new RegistryLinks();
+  readonly #forms = new KeyForms();
   /** Chunks of `<key>%chunks/` by key, to be compared and joined. */
   readonly #chunked = new Map<string, Chunk[]>();
+  /** By oid and size: one oid may be named with a size that is not its own. */
   readonly #verified = new Map<string, string | undefined>();
   #files = 0;
   #pointers = 0;
@@ -76,22 +80,32 @@ class BucketVerifier {
         lfs_bytes: this.#bytes,
         ...links.figures,
       },
-      problems: [...this.#problems, ...links.problems],
+      problems: [...this.#problems, ...links.problems].map(printable),
     };
   }
 
   async #batch(files: readonly CloneFile[]): Promise<void> {
-    const small = files.filter((file) => file.sizeBytes <= POINTER_BYTES_MAX);
+    const small = files.filter((file) => file.kind === 'file' && file.sizeBytes <= POINTER_BYTES_MAX);
     const contents = await this.clone.contents(small.map((file) => file.blobId));
     const content = new Map(small.map((file, i) => [file.path, contents[i]!]));
     for (const file of files) await this.#file(file, content.get(file.path));
   }
 
   async #file(file: CloneFile, bytes: Buffer | undefined): Promise<void> {
-    const place = classifyPath(file.path.slice(this.prefix.length) as TreePath);
-    if (place.kind === 'gateway' || place.kind === 'foreign' || place.kind === 'meta') return;
+    const path = file.path.slice(this.prefix.length);
+    const place = classifyPath(path as TreePath);
+    const odd = entryProblem(file, path, place);
+    if (odd !== undefined) this.#problem(file.path, odd);
+    if (odd !== undefined || place.kind === 'gateway' || place.kind === 'foreign') return;
+    if (place.kind === 'meta') return;
+    const twice = this.#forms.problem(place);
+    if (twice !== undefined) {
+      this.#problem(file.path, twice);
+      return;
+    }
     const chunk = bytes && parsePointer(bytes);
     if (!chunk) {
+      if (bytes && looksLikePointer(bytes)) this.#problem(file.path, 'is an LFS pointer that names no chunk');
       if (place.kind === 'chunk')
         this.#problem(file.path, 'is no LFS pointer, but stands where only chunks may');
       else this.#links.plain(place.key, file, bytes);
@@ -112,21 +126,25 @@ class BucketVerifier {
 
   /** The digest of several chunks matters to registry blobs only: others are named by no hash. */
   async #joined(key: string, chunks: readonly Chunk[]): Promise<void> {
-    const whole = chunks.every((chunk) => this.#verified.get(chunk.oid) === undefined);
+    const whole = chunks.every((chunk) => this.#verified.get(nameOf(chunk)) === undefined);
     const hash =
       whole && RegistryLinks.isBlob(key) ? await this.clone.sha256Of(chunks.map((c) => c.oid)) : undefined;
     this.#links.lfs(key, chunks, hash);
   }
 
   async #lfs(chunk: Chunk): Promise<string | undefined> {
-    if (!this.#verified.has(chunk.oid)) {
-      this.#verified.set(chunk.oid, await this.clone.lfsProblem(chunk));
+    if (!this.#verified.has(nameOf(chunk))) {
+      this.#verified.set(nameOf(chunk), await this.clone.lfsProblem(chunk));
       this.#bytes += chunk.sizeBytes;
     }
-    return this.#verified.get(chunk.oid);
+    return this.#verified.get(nameOf(chunk));
   }
 
   #problem(path: string, text: string): void {
     this.#problems.push(`${path} ${text}`);
   }
+}
+
+function nameOf(chunk: Chunk): string {
+  return `${chunk.oid} ${chunk.sizeBytes}`;
 }

@@ -57,7 +57,7 @@ describe('the commands of the README', () => {
     });
   });
 
-  test('verify-clone and version need no gateway', async () => {
+  test('verify-clone, restore-script and version need no gateway', async () => {
     const clone = path.join(stack.directory, 'clone');
     const url = new URL(`${stack.gitee.url}/acme/images.git`);
     url.username = 'oauth2';
@@ -65,7 +65,7 @@ describe('the commands of the README', () => {
     const env = { ...process.env, HOME: stack.directory };
     await mustRun('git', ['lfs', 'install', '--skip-repo'], { env });
     await mustRun('git', ['clone', '-q', url.href, clone], { env });
-    for (const args of [['verify-clone', clone], ['version']]) {
+    for (const args of [['verify-clone', clone], ['restore-script'], ['version']]) {
       ran.add(args[0]!);
       expect(await stack.gateway.plainCli(...args)).toMatchObject({ code: 0 });
     }

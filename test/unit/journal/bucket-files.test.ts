@@ -1,0 +1,33 @@
+import type { CommitId, TreePath } from '../../../src/format/ids.js';
+import { RESTORE_PATH, RESTORE_SH, type LayoutRules } from '../../../src/format/tree-layout.js';
+import type { HeadRemote } from '../../../src/gitee/remote.js';
+import { bucketFileEdits } from '../../../src/journal/bucket-files.js';
+
+const rules: LayoutRules = { preset: 'generic', registryRoot: '', inlineLimitBytes: 1, chunkSizeBytes: 1 };
+const head = 'a'.repeat(40) as CommitId;
+
+/** A branch that has these files; nothing else of it is asked. */
+function branchWith(files: ReadonlyMap<TreePath, Uint8Array>): HeadRemote {
+  return { readFile: async (_commit: CommitId, path: TreePath) => files.get(path) } as unknown as HeadRemote;
+}
+
+async function contentsOf(files: ReadonlyMap<TreePath, Uint8Array>): Promise<Map<TreePath, Uint8Array>> {
+  const written = new Map<TreePath, Uint8Array>();
+  for (const edit of await bucketFileEdits(branchWith(files), head, rules, 1)) {
+    if (edit.kind !== 'put') throw new Error(edit.kind);
+    written.set(edit.path, await edit.content());
+  }
+  return written;
+}
+
+test('a bucket with the script of another version gets this one, and then no more', async () => {
+  const now = await contentsOf(new Map());
+  expect([...now.keys()]).toEqual(['.gitattributes', '.gateway/format.json', '.gateway/restore.sh']);
+  expect(await contentsOf(now)).toEqual(new Map());
+
+  const before = new Map(now).set(
+    RESTORE_PATH,
+    Buffer.from('#!/bin/sh\necho the script of an older gateway\n'),
+  );
+  expect(await contentsOf(before)).toEqual(new Map([[RESTORE_PATH, Buffer.from(RESTORE_SH)]]));
+});
