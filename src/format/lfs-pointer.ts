@@ -2,6 +2,7 @@
  * Git LFS pointers (git-lfs: docs/spec.md, "The Pointer"). Written in the one valid encoding; read as leniently
  * as git-lfs itself reads (lfs/pointer.go), since `git lfs pull` replaces whatever *it* takes for a pointer.
  */
+import { OBJECT_BYTES_MAX } from './bounds.js';
 import type { Chunk } from './extent.js';
 import { toOid, type Oid } from './ids.js';
 
@@ -10,6 +11,8 @@ const VERSION = 'https://git-lfs.github.com/spec/v1';
 const VERSIONS = new Set([VERSION, 'http://git-media.io/v/2', 'https://hawser.github.com/spec/v1']);
 /** git-lfs looks at no more than this (lfs.blobSizeCutoff); a larger blob is never a pointer. */
 export const POINTER_BYTES_MAX = 1024;
+
+const INT64_MAX = 2n ** 63n - 1n;
 
 const KEYS = ['version', 'oid', 'size'] as const;
 /** Go's unicode.IsSpace, which bytes.TrimSpace uses. JavaScript's trim() differs in U+0085 and U+FEFF. */
@@ -31,10 +34,18 @@ export function formatPointer(chunk: Chunk): Uint8Array {
  * lines is none to us: its oid names what an extension made of the bytes, not the bytes.
  */
 export function parsePointer(bytes: Uint8Array): Chunk | undefined {
+  const pointer = readPointer(bytes);
+  return pointer === 'out-of-bounds' ? undefined : pointer;
+}
+
+/** As parsePointer; `out-of-bounds` for a pointer to git-lfs whose size no object can have. */
+export function readPointer(bytes: Uint8Array): Chunk | 'out-of-bounds' | undefined {
   if (bytes.length > POINTER_BYTES_MAX) return undefined;
   const pointer = decode(bytes);
-  if (!pointer || pointer.extended || !Number.isSafeInteger(pointer.sizeBytes)) return undefined;
-  return { oid: pointer.oid, sizeBytes: pointer.sizeBytes, volume: 0 };
+  // Go's strconv.ParseInt refuses what int64 does not hold: to git-lfs that is no pointer.
+  if (!pointer || pointer.extended || pointer.size > INT64_MAX) return undefined;
+  if (pointer.size > OBJECT_BYTES_MAX) return 'out-of-bounds';
+  return { oid: pointer.oid, sizeBytes: Number(pointer.size), volume: 0 };
 }
 
 /**
@@ -46,7 +57,7 @@ export function looksLikePointer(bytes: Uint8Array): boolean {
 }
 
 /** lfs/pointer.go, decodeKV and decodeKVData. */
-function decode(bytes: Uint8Array): { oid: Oid; sizeBytes: number; extended: boolean } | undefined {
+function decode(bytes: Uint8Array): { oid: Oid; size: bigint; extended: boolean } | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (!/git-media|hawser|git-lfs/.test(text)) return undefined;
   const values: string[] = [];
@@ -64,5 +75,5 @@ function decode(bytes: Uint8Array): { oid: Oid; sizeBytes: number; extended: boo
   if (version === undefined || oid === undefined || size === undefined) return undefined;
   if (!VERSIONS.has(version) || !/^sha256:[0-9a-f]{64}$/.test(oid) || !/^(?:\+?[0-9]+|-0+)$/.test(size))
     return undefined;
-  return { oid: toOid(oid.slice('sha256:'.length)), sizeBytes: Math.abs(Number(size)), extended };
+  return { oid: toOid(oid.slice('sha256:'.length)), size: BigInt(size.replace(/^[+-]/, '')), extended };
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { META_FILE_BYTES_MAX, OBJECT_BYTES_MAX, TIME_MS_MAX } from './bounds.js';
 
 /** Headers and attributes of an object, as in src/index/object-record.ts (leaves import nothing of ours). */
 export interface MetaAttributes {
@@ -27,6 +28,9 @@ export interface MetaChecksum {
 
 /** With more chunks than this, a document holds a hash over the oids: its size must not follow the object's. */
 const LISTED_OIDS_MAX = 1000;
+
+/** Parts that a multipart upload may have (AWS: "Amazon S3 multipart upload limits"). */
+const PARTS_MAX = 10_000;
 
 /** The bytes that a document is about: a plain file by its git blob id, chunks by their oids in order. */
 export interface DescribedBytes {
@@ -67,13 +71,14 @@ const stringMap = z.custom<Readonly<Record<string, string>>>(
     !Array.isArray(value) &&
     Object.values(value).every((v) => typeof v === 'string'),
 );
-const sizeBytes = z.int().min(0);
+const sizeBytes = z.int().min(0).max(OBJECT_BYTES_MAX);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const text = z.string().exactOptional();
 
 const document = z.object({
-  etag: z.string().min(1),
-  lastModifiedMs: z.int().min(0),
+  // RFC 9110 §8.8.3, without what is not ASCII: it stands in a header and in documents as it is.
+  etag: z.string().regex(/^[\x21\x23-\x7e]{1,256}$/),
+  lastModifiedMs: z.int().min(0).max(TIME_MS_MAX),
   meta: z.object({
     contentType: text,
     contentEncoding: text,
@@ -89,10 +94,10 @@ const document = z.object({
     .object({
       algorithm: z.enum(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']),
       type: z.enum(['FULL_OBJECT', 'COMPOSITE']),
-      value: z.string(),
+      value: z.string().regex(/^[A-Za-z0-9+/]{1,100}={0,2}(?:-\d{1,5})?$/),
     })
     .exactOptional(),
-  partSizesBytes: z.array(sizeBytes).exactOptional(),
+  partSizesBytes: z.array(sizeBytes).max(PARTS_MAX).exactOptional(),
   describes: z.object({
     blobId: z
       .string()
@@ -129,8 +134,9 @@ export function encodeMeta(doc: MetaDocument): Uint8Array {
   return Buffer.from(`${JSON.stringify(ordered, undefined, 1)}\n`);
 }
 
-/** Reads the file; undefined where it is damaged: the object is then as if it had none. */
+/** Reads the file; undefined where it is damaged or out of bounds: the object is then as if it had none. */
 export function decodeMeta(bytes: Uint8Array): MetaDocument | undefined {
+  if (bytes.length > META_FILE_BYTES_MAX) return undefined;
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -138,7 +144,11 @@ export function decodeMeta(bytes: Uint8Array): MetaDocument | undefined {
     return undefined; // somebody's edit; the bytes of the object are whole without it
   }
   const parsed = document.safeParse(json);
-  return parsed.success ? parsed.data : undefined;
+  if (!parsed.success) return undefined;
+  const { partSizesBytes, describes } = parsed.data;
+  // Parts that are not the object would answer ranges that it does not have.
+  const isWhole = !partSizesBytes || sum(partSizesBytes) === describes.sizeBytes;
+  return isWhole ? parsed.data : undefined;
 }
 
 /** True where the document is about exactly these bytes (given with `oids` where they are chunks). */
@@ -149,6 +159,10 @@ export function describesBytes(doc: MetaDocument, bytes: DescribedBytes): boolea
   if (bytes.oids === undefined) return false;
   if (oidsSha256 !== undefined) return oidsSha256 === hashOf(bytes.oids);
   return oids?.length === bytes.oids.length && oids.every((oid, i) => oid === bytes.oids?.[i]);
+}
+
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total + size, 0);
 }
 
 function hashOf(oids: readonly string[]): string {

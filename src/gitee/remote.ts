@@ -106,8 +106,8 @@ export interface HeadRemote {
   files(head: CommitId, below?: TreePath): AsyncIterable<TreeFile>;
   /** Contents of blobs, in order; null where a blob is over `maxBytes` (it is then not read). */
   blobs(ids: AsyncIterable<string> | Iterable<string>, maxBytes: number): AsyncIterable<Uint8Array | null>;
-  /** Content of one file at a commit, or undefined. */
-  readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined>;
+  /** Content of one file at a commit, or undefined; null where it is over `maxBytes` (it is then not read). */
+  readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined>;
   /** Paths that differ between two commits. `from` null: everything. */
   diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange>;
   /** True where `ancestor` is reachable from `head`. */

@@ -4,12 +4,14 @@
  */
 import type { Log } from '../async/log.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
-import { classifyPath, isLocalKey, type LayoutRules } from '../format/tree-layout.js';
+import { classifyPath, hasMeta, isLocalKey, type LayoutRules } from '../format/tree-layout.js';
 import type { HeadRemote, PathChange } from '../gitee/remote.js';
 import type { BaseChange } from './key-index.js';
 import type { NewObject, ObjectBody, ObjectRecord } from './object-record.js';
 import {
   objectOfBody,
+  damagedChange,
+  historyOf,
   sameBody,
   TreeReader,
   withMeta,
@@ -42,7 +44,7 @@ export async function* changesBetween(
   to: CommitId,
 ): AsyncGenerator<BaseChange> {
   const times = await commitTimes(source.remote, from, to);
-  const reader = new TreeReader(source.remote, source.log);
+  const reader = new TreeReader(source.remote, source.rules);
   let group = new Map<ObjectKey, TouchedFiles>();
   for await (const change of source.remote.diff(from, to)) {
     const what = classifyPath(change.path);
@@ -114,6 +116,7 @@ async function* readGroup(
     if (isLocalKey(source.rules, key)) continue;
     const body = await reader.read(head, key, touched);
     if (!body) yield { kind: 'delete', key };
+    else if (body.kind === 'damaged') yield damagedChange(source.log, key, body);
     else yield { kind: 'put', key, object: await objectAt(source, reader, head, key, body, times) };
   }
 }
@@ -132,7 +135,11 @@ async function objectAt(
   if (described) return described;
   let newestMs = bare.lastModifiedMs;
   for await (const known of source.known(key)) {
-    if (await sameBody(known.body, body)) return { ...known.record, body };
+    // Of a key that has metadata the tree is the truth: what it no more says, a rebuild would not know.
+    if (await sameBody(known.body, body))
+      return hasMeta(source.rules, key)
+        ? { ...bare, lastModifiedMs: known.record.lastModifiedMs }
+        : { ...known.record, body };
     newestMs = Math.max(newestMs, known.record.lastModifiedMs);
   }
   return { ...bare, lastModifiedMs: newestMs };
@@ -146,7 +153,8 @@ class CommitTimes {
   add(timeMs: number, path: PathChange['path']): void {
     if (this.#byKey.size >= TIMES_MAX) return;
     const what = classifyPath(path);
-    if (what.kind === 'gateway' || what.kind === 'foreign' || this.#byKey.has(what.key)) return;
+    if (what.kind !== 'plain' && what.kind !== 'object' && what.kind !== 'chunk') return;
+    if (this.#byKey.has(what.key)) return;
     this.#byKey.set(what.key, timeMs);
   }
 
@@ -162,7 +170,7 @@ class CommitTimes {
 async function commitTimes(remote: HeadRemote, from: CommitId | null, to: CommitId): Promise<CommitTimes> {
   const times = new CommitTimes();
   let first = true;
-  for await (const { commit, timeMs, paths } of remote.history(to)) {
+  for await (const { commit, timeMs, paths } of historyOf(remote, to)) {
     if (commit === from) break;
     if (first) times.setHead(timeMs);
     first = false;

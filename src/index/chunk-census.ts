@@ -20,14 +20,22 @@ export async function* told(
   changes: AsyncIterable<BaseChange>,
   census: ChunkCensus,
 ): AsyncGenerator<BaseChange> {
-  for await (const change of changes) {
-    if (change.kind !== 'put' || change.object.body.kind !== 'extents') {
-      yield change;
-      continue;
-    }
-    const extents = tellExtents(change.object.body.extents, census);
-    yield { ...change, object: { ...change.object, body: { kind: 'extents', extents } } };
-  }
+  for await (const change of changes) yield toldChange(change, census);
+}
+
+function toldChange(change: BaseChange, census: ChunkCensus): BaseChange {
+  if (!('onDouble' in change) || !change.onDouble) return toldPut(change, census);
+  const { onDouble } = change;
+  return {
+    ...toldPut(change, census),
+    onDouble: async () => toldPut(await onDouble(), census),
+  } as BaseChange;
+}
+
+function toldPut(change: BaseChange, census: ChunkCensus): BaseChange {
+  if (change.kind !== 'put' || change.object.body.kind !== 'extents') return change;
+  const extents = tellExtents(change.object.body.extents, census);
+  return { ...change, object: { ...change.object, body: { kind: 'extents', extents } } };
 }
 
 /** For a base that was filled before anybody counted. */

@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../async/clock.js';
 import type { CommitId, ObjectKey, TreePath } from '../format/ids.js';
+import { escapeKey } from '../format/key-escape.js';
 import { BodyStore } from './body-store.js';
 import { prefixEnd, utf8 } from './key-bytes.js';
 import type { Entry, KeyValueStore, Write } from './key-value-store.js';
@@ -26,10 +27,25 @@ export interface BaseMarker {
   readonly batches?: readonly string[];
 }
 
+/** Asked instead where the key is there already, by who reads a tree file by file: a key may stand in several forms. */
+export type OnDouble = () => Promise<BaseChange>;
+
 /** What a path or key is at a commit. */
 export type BaseChange =
-  | { readonly kind: 'put'; readonly key: ObjectKey; readonly object: NewObject }
+  | {
+      readonly kind: 'put';
+      readonly key: ObjectKey;
+      readonly object: NewObject;
+      readonly onDouble?: OnDouble;
+    }
   | { readonly kind: 'delete'; readonly key: ObjectKey }
+  /** Files that stand for an object and are none; known so that no key is put in their way. */
+  | {
+      readonly kind: 'damaged';
+      readonly key: ObjectKey;
+      readonly reason: string;
+      readonly onDouble?: OnDouble;
+    }
   /** A file of the tree that is no object of ours; known so that no key is put in its way. */
   | { readonly kind: 'foreign'; readonly path: TreePath; readonly present: boolean };
 
@@ -38,30 +54,35 @@ const GROUP_CHANGES_MAX = 4_000;
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 const MARKER = utf8('marker');
 const COUNT = utf8('count');
+const DAMAGED_COUNT = utf8('damaged-count');
 
 export class KeyIndex {
   readonly keys = Keyspace.base();
   readonly bodies: BodyStore;
   #marker: BaseMarker | undefined;
   #count: number;
+  #damagedCount: number;
 
   private constructor(
     readonly store: KeyValueStore,
     clock: Clock,
-    state: { marker: BaseMarker | undefined; count: number },
+    state: { marker: BaseMarker | undefined; count: number; damagedCount: number },
   ) {
     this.bodies = new BodyStore(store, this.keys, clock, 'b');
     this.#marker = state.marker;
     this.#count = state.count;
+    this.#damagedCount = state.damagedCount;
   }
 
   static async open(store: KeyValueStore, clock: Clock): Promise<KeyIndex> {
     const keys = Keyspace.base();
     const marker = await store.get(keys.key('single', MARKER));
     const count = await store.get(keys.key('single', COUNT));
+    const damaged = await store.get(keys.key('single', DAMAGED_COUNT));
     return new KeyIndex(store, clock, {
       marker: marker && markerFromRow(unpackRow(marker)),
       count: count ? (unpackRow(count)[0] as number) : 0,
+      damagedCount: damaged ? (unpackRow(damaged)[0] as number) : 0,
     });
   }
 
@@ -73,6 +94,23 @@ export class KeyIndex {
   /** Number of objects. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Number of objects of the tree that are damaged: not shown, and not counted in `count`. */
+  get damagedCount(): number {
+    return this.#damagedCount;
+  }
+
+  /** Why the key's files are no object; undefined where they are one, or where there are none. */
+  async damage(key: ObjectKey): Promise<string | undefined> {
+    if (this.#damagedCount === 0) return undefined;
+    const row = await this.store.get(this.damagedRow(key));
+    return row && Buffer.from(row).toString('utf8');
+  }
+
+  /** Key of the row that says why a key is damaged. */
+  damagedRow(key: ObjectKey): Uint8Array {
+    return this.keys.key('damaged', utf8(escapeKey(key)));
   }
 
   async get(key: string): Promise<ObjectRecord | undefined> {
@@ -105,10 +143,13 @@ export class KeyIndex {
     return this.bodies.open(record.body, record.sizeBytes);
   }
 
-  /** True where a file that is no object stands somewhere below this path. */
+  /** True where a file that is no object, or a damaged one, stands somewhere below this path. */
   async hasForeignBelow(path: TreePath): Promise<boolean> {
-    const start = this.keys.key('foreign', utf8(`${path}/`));
-    return (await this.store.page(start, prefixEnd(start), 1)).length > 0;
+    for (const table of this.#damagedCount > 0 ? (['foreign', 'damaged'] as const) : (['foreign'] as const)) {
+      const start = this.keys.key(table, utf8(`${path}/`));
+      if ((await this.store.page(start, prefixEnd(start), 1)).length > 0) return true;
+    }
+    return false;
   }
 
   /** Makes the changes and then the marker durable. One caller at a time; safe to repeat after a failure. */
@@ -121,12 +162,12 @@ export class KeyIndex {
     changes: AsyncIterable<BaseChange> | Iterable<BaseChange>,
     marker: BaseMarker | undefined,
   ): Promise<void> {
-    let group = new ChangeGroup(this, this.#count);
+    let group = new ChangeGroup(this, this.#count, this.#damagedCount);
     for await (const change of changes) {
       await group.add(change);
       if (group.changes < GROUP_CHANGES_MAX && group.sizeBytes < GROUP_BYTES_MAX) continue;
       await this.#commit(group);
-      group = new ChangeGroup(this, this.#count);
+      group = new ChangeGroup(this, this.#count, this.#damagedCount);
     }
     if (marker)
       group.writes.push({
@@ -156,9 +197,14 @@ export class KeyIndex {
     if (group.writes.length === 0) return;
     await this.store.commit(
       [],
-      [...group.writes, { key: this.keys.key('single', COUNT), value: packRow([group.count]) }],
+      [
+        ...group.writes,
+        { key: this.keys.key('single', COUNT), value: packRow([group.count]) },
+        { key: this.keys.key('single', DAMAGED_COUNT), value: packRow([group.damagedCount]) },
+      ],
     );
     this.#count = group.count;
+    this.#damagedCount = group.damagedCount;
   }
 
   #recordOf(entry: Entry): { key: ObjectKey; record: ObjectRecord } {
@@ -174,10 +220,12 @@ class ChangeGroup {
   sizeBytes = 0;
   /** Records of this group, which a read of the store does not show yet. */
   readonly #own = new Map<string, ObjectRecord | undefined>();
+  readonly #ownDamage = new Map<string, string | undefined>();
 
   constructor(
     private readonly index: KeyIndex,
     public count: number,
+    public damagedCount: number,
   ) {}
 
   async add(change: BaseChange): Promise<void> {
@@ -189,8 +237,12 @@ class ChangeGroup {
     }
     const { key } = change;
     const old = this.#own.has(key) ? this.#own.get(key) : await this.index.get(key);
+    const oldDamage = this.#ownDamage.has(key) ? this.#ownDamage.get(key) : await this.index.damage(key);
+    if ('onDouble' in change && change.onDouble && (old || oldDamage !== undefined))
+      return this.add(await change.onDouble());
+    this.#setDamage(key, oldDamage, change.kind === 'damaged' ? change.reason : undefined);
     const at = this.index.keys.key('record', utf8(key));
-    if (change.kind === 'delete') {
+    if (change.kind !== 'put') {
       if (!old) return;
       this.#push({ key: at, value: undefined });
       this.#own.set(key, undefined);
@@ -203,6 +255,13 @@ class ChangeGroup {
       if (!old) this.count += 1;
     }
     this.#push(...this.index.bodies.condemn(old?.body));
+  }
+
+  #setDamage(key: ObjectKey, old: string | undefined, reason: string | undefined): void {
+    if (old === reason) return;
+    this.#push({ key: this.index.damagedRow(key), value: reason === undefined ? undefined : utf8(reason) });
+    this.#ownDamage.set(key, reason);
+    this.damagedCount += Number(reason !== undefined) - Number(old !== undefined);
   }
 
   #push(...writes: readonly Write[]): void {

@@ -12,6 +12,7 @@
  *   part        'p'       objects' own              their parts (overlay)
  *   record      'k'       key                       object at the last known commit (base)
  *   foreign     'x'       path                      file of the tree that is no object (base)
+ *   damaged     'w'       escaped key               object of the tree that is damaged: why (base)
  *   meta        'm'       key                       metadata file, while a base is rebuilt (base)
  *   body        'b'       id                        bytes of a plain body over 1 KiB (both)
  *   extents     'e'       id, first byte            page of an extent list (both)
@@ -29,6 +30,7 @@ const TABLES = {
   part: 'p',
   record: 'k',
   foreign: 'x',
+  damaged: 'w',
   meta: 'm',
   body: 'b',
   extents: 'e',

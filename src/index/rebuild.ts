@@ -4,18 +4,26 @@
  * tree and the history are streams, and metadata waits in the store itself.
  */
 import type { Log } from '../async/log.js';
-import type { Chunk } from '../format/extent.js';
+import { META_FILE_BYTES_MAX, PLAIN_FILE_BYTES_MAX } from '../format/bounds.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
-import { parsePointer } from '../format/lfs-pointer.js';
 import { decodeMeta } from '../format/meta.js';
-import { classifyPath, isLocalKey, type LayoutRules, type PathKind } from '../format/tree-layout.js';
+import { ChunkFiles, decodeObjectFile, type Damaged, type FileBody } from '../format/object-files.js';
+import { classifyPath, hasMeta, isLocalKey, type LayoutRules, type PathKind } from '../format/tree-layout.js';
 import type { HeadRemote, TreeFile } from '../gitee/remote.js';
 import { told, type ChunkCensus } from './chunk-census.js';
 import { utf8 } from './key-bytes.js';
 import type { BaseChange, BaseMarker, KeyIndex } from './key-index.js';
 import type { Write } from './key-value-store.js';
 import type { ObjectRecord } from './object-record.js';
-import { bodyOfChunks, bodyOfFile, objectOfBody, PLAIN_FILE_BYTES_MAX, withMeta } from './tree-object.js';
+import {
+  damagedChange,
+  historyOf,
+  objectOfBody,
+  treeBody,
+  TreeReader,
+  withMeta,
+  type TreeBody,
+} from './tree-object.js';
 import { walk } from './walk.js';
 
 export interface RebuildSource {
@@ -31,7 +39,7 @@ export interface RebuildSource {
 /** Rows of one commit: each waits for an fsync. */
 const GROUP = 2_000;
 /** Stands for "not yet known" while a base is filled. */
-const UNTIMED = 0;
+const UNTIMED = -1;
 
 /** Fills the index, which must be empty, and marks it last: a rebuild that was cut short is never taken for a base. */
 export async function fillBase(source: RebuildSource, index: KeyIndex, marker: BaseMarker): Promise<void> {
@@ -60,51 +68,40 @@ async function* treeChanges(
     }
   }
   const metas = new MetaRows(index);
-  let chunked: ChunkedObject | undefined;
+  const reader = new TreeReader(source.remote, source.rules);
+  const change = (key: ObjectKey, body: TreeBody | Damaged) =>
+    body.kind === 'damaged'
+      ? damagedChange(source.log, key, body)
+      : ({ kind: 'put', key, object: objectOfBody(body, UNTIMED) } as const);
+  // A key has one form nearly always. Which one counts of several, the reader of single keys knows.
+  const found = (key: ObjectKey, body: FileBody | Damaged): BaseChange => ({
+    ...change(key, body.kind === 'damaged' ? body : treeBody(body)),
+    onDouble: async () => {
+      const counting = await reader.read(head, key);
+      return counting ? change(key, counting) : { kind: 'delete', key };
+    },
+  });
+  let chunked: { readonly key: ObjectKey; readonly files: ChunkFiles } | undefined;
   let keys = 0;
   for await (const bytes of source.remote.blobs(ids(), PLAIN_FILE_BYTES_MAX)) {
     const { file, what } = waiting.shift()!;
-    // The chunks of one object stand next to each other in git's order.
-    if (chunked && (what.kind !== 'chunk' || what.key !== chunked.key)) {
-      yield* chunked.change(source.log);
+    // The chunks of one object stand next to each other in git's order, but for foreign files between them.
+    if (chunked && what.kind !== 'foreign' && (what.kind !== 'chunk' || what.key !== chunked.key)) {
+      yield found(chunked.key, chunked.files.body()!);
       chunked = undefined;
     }
     if (what.kind === 'chunk') {
-      chunked ??= new ChunkedObject(what.key);
-      chunked.add(bytes);
+      chunked ??= { key: what.key, files: new ChunkFiles() };
+      chunked.files.add(what.index, bytes);
     } else if (what.kind === 'foreign') yield { kind: 'foreign', path: file.path, present: true };
-    else if (what.kind === 'meta') await metas.add(what.key, bytes);
-    else if (what.kind !== 'gateway') {
-      if (bytes) yield { kind: 'put', key: what.key, object: objectOfBody(bodyOfFile(bytes), UNTIMED) };
-      else {
-        source.log.warn('a plain file is too large to be an object and is not shown', { path: file.path });
-        yield { kind: 'foreign', path: file.path, present: true };
-      }
-    }
+    else if (what.kind === 'meta') {
+      if (hasMeta(source.rules, what.key)) await metas.add(what.key, bytes);
+    } else if (what.kind !== 'gateway') yield found(what.key, decodeObjectFile(bytes));
     keys += 1;
     if (keys % 10_000 === 0) source.onProgress(index.count);
   }
-  if (chunked) yield* chunked.change(source.log);
+  if (chunked) yield found(chunked.key, chunked.files.body()!);
   await metas.flush();
-}
-
-class ChunkedObject {
-  readonly #chunks: Chunk[] = [];
-  #damaged = false;
-
-  constructor(readonly key: ObjectKey) {}
-
-  add(bytes: Uint8Array | null): void {
-    const chunk = bytes ? parsePointer(bytes) : undefined;
-    if (chunk) this.#chunks.push(chunk);
-    else this.#damaged = true;
-  }
-
-  *change(log: Log): Generator<BaseChange> {
-    if (this.#damaged)
-      log.error('an object has a chunk that is no LFS pointer and is not shown', { key: this.key });
-    else yield { kind: 'put', key: this.key, object: objectOfBody(bodyOfChunks(this.#chunks), UNTIMED) };
-  }
 }
 
 /** Metadata files come before their objects or after them: they wait in the store. */
@@ -115,7 +112,7 @@ class MetaRows {
   constructor(private readonly index: KeyIndex) {}
 
   async add(key: ObjectKey, bytes: Uint8Array | null): Promise<void> {
-    if (!bytes) return;
+    if (!bytes || bytes.length > META_FILE_BYTES_MAX) return;
     this.#writes.push({ key: this.index.keys.key('meta', utf8(key)), value: bytes });
     this.#sizeBytes += bytes.length;
     if (this.#writes.length >= GROUP || this.#sizeBytes > 4 * 1024 * 1024) await this.flush();
@@ -163,9 +160,9 @@ async function applyTimes(
 ): Promise<void> {
   let records = new Map<ObjectKey, ObjectRecord>();
   let left = untimed;
-  let oldestMs = UNTIMED;
+  let oldestMs = 0;
   if (left === 0) return;
-  for await (const { timeMs, paths } of source.remote.history(head)) {
+  for await (const { timeMs, paths } of historyOf(source.remote, head)) {
     oldestMs = timeMs;
     for (const path of paths) {
       const what = classifyPath(path);

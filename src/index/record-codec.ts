@@ -3,6 +3,7 @@
  * a key `__proto__`, which is a legal name of user metadata.
  */
 import { Packr } from 'msgpackr';
+import { boundedTimeMs, TIME_MS_MAX } from '../format/bounds.js';
 import { StorageError } from './errors.js';
 import { packExtents, unpackExtents } from './extent-codec.js';
 import type { BodyRef, ObjectMeta, ObjectRecord, StoredChecksum } from './object-record.js';
@@ -77,7 +78,8 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
   return {
     sizeBytes,
     etag,
-    lastModifiedMs,
+    // Rows of versions that believed any time are still there until the next rebuild.
+    lastModifiedMs: lastModifiedMs > TIME_MS_MAX ? boundedTimeMs(lastModifiedMs) : lastModifiedMs,
     meta: metaFromTuple(meta),
     body: bodyFromTuple(body),
     ...(checksum ? { checksum: { algorithm: checksum[0], type: checksum[1], value: checksum[2] } } : {}),

@@ -4,36 +4,26 @@
  */
 import { createHash } from 'node:crypto';
 import type { Log } from '../async/log.js';
-import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
+import { wholeExtent, type Extent } from '../format/extent.js';
 import type { CommitId, ObjectKey, TreePath } from '../format/ids.js';
-import { parsePointer } from '../format/lfs-pointer.js';
+import { boundedTimeMs, META_FILE_BYTES_MAX, PLAIN_FILE_BYTES_MAX } from '../format/bounds.js';
+import { POINTER_BYTES_MAX } from '../format/lfs-pointer.js';
 import { decodeMeta, describesBytes, type MetaDocument } from '../format/meta.js';
-import { pathsOf } from '../format/tree-layout.js';
+import { ChunkFiles, decodeObjectFile, type Damaged, type FileBody } from '../format/object-files.js';
+import { classifyPath, hasMeta, pathsOf, type LayoutRules } from '../format/tree-layout.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { gitBlobId } from './git-blob-id.js';
+import type { BaseChange } from './key-index.js';
 import type { NewObject, ObjectBody, ObjectRecord } from './object-record.js';
 import { oidEtag } from './oid-etag.js';
-
-/**
- * A plain file over this size is somebody's own commit without LFS: it is left alone and not shown, since a body
- * must fit into memory. Far above any `inline_limit`.
- */
-export const PLAIN_FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 export type TreeBody =
   | { readonly kind: 'plain'; readonly bytes: Uint8Array }
   | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
 
-/** The body that a file of the tree stands for. */
-export function bodyOfFile(bytes: Uint8Array): TreeBody {
-  const chunk = parsePointer(bytes);
-  if (!chunk) return { kind: 'plain', bytes };
-  return bodyOfChunks(chunk.sizeBytes === 0 ? [] : [chunk]);
-}
-
-export function bodyOfChunks(chunks: readonly Chunk[]): TreeBody {
-  if (chunks.length === 0) return { kind: 'plain', bytes: new Uint8Array(0) };
-  return { kind: 'extents', extents: chunks.map(wholeExtent) };
+/** The body with extents for its chunks. */
+export function treeBody(body: FileBody): TreeBody {
+  return body.kind === 'plain' ? body : { kind: 'extents', extents: body.chunks.map(wholeExtent) };
 }
 
 /** The object that follows from the bytes alone. */
@@ -83,6 +73,23 @@ export async function sameBody(stored: ObjectBody, tree: TreeBody): Promise<bool
   return i === tree.extents.length;
 }
 
+/** What the base is told of a damaged object, and the operator. */
+export function damagedChange(
+  log: Log,
+  key: ObjectKey,
+  { reason }: Damaged,
+): BaseChange & { kind: 'damaged' } {
+  log.error('an object is damaged in the repository and is not shown', { key, reason });
+  return { kind: 'damaged', key, reason };
+}
+
+type HistoryEntry = HeadRemote['history'] extends (head: CommitId) => AsyncIterable<infer E> ? E : never;
+
+/** The history with times that can be written down, whatever its commits claim. */
+export async function* historyOf(remote: HeadRemote, head: CommitId): AsyncGenerator<HistoryEntry> {
+  for await (const entry of remote.history(head)) yield { ...entry, timeMs: boundedTimeMs(entry.timeMs) };
+}
+
 /** What the difference of two commits says of a key's files; undefined: not in the difference. */
 export interface TouchedFiles {
   readonly plainBlobId?: string;
@@ -93,46 +100,58 @@ export interface TouchedFiles {
 export class TreeReader {
   constructor(
     private readonly remote: HeadRemote,
-    private readonly log: Log,
+    private readonly rules: LayoutRules,
   ) {}
 
-  /** undefined: the commit has no such object. */
-  async read(head: CommitId, key: ObjectKey, touched: TouchedFiles = {}): Promise<TreeBody | undefined> {
+  /** undefined: the commit has no such object. The first form that is there counts, be it damaged or not. */
+  async read(
+    head: CommitId,
+    key: ObjectKey,
+    touched: TouchedFiles = {},
+  ): Promise<TreeBody | Damaged | undefined> {
     const paths = pathsOf(key);
-    const file =
+    const body =
       (await this.#file(head, paths.plain, touched.plainBlobId)) ??
-      (await this.#file(head, paths.object, touched.objectBlobId));
-    return file ? bodyOfFile(file) : this.#chunks(head, key, paths.chunksDir);
+      (await this.#file(head, paths.object, touched.objectBlobId)) ??
+      (await this.#chunks(head, paths.chunksDir));
+    return body === undefined || body.kind === 'damaged' ? body : treeBody(body);
   }
 
+  /** The metadata that a reader may believe; none for keys that have none, whatever stands in the tree. */
   async meta(head: CommitId, key: ObjectKey): Promise<MetaDocument | undefined> {
-    const bytes = await this.remote.readFile(head, pathsOf(key).meta);
-    return bytes && decodeMeta(bytes);
+    if (!hasMeta(this.rules, key)) return undefined;
+    const bytes = await this.remote.readFile(head, pathsOf(key).meta, META_FILE_BYTES_MAX);
+    return bytes ? decodeMeta(bytes) : undefined;
   }
 
-  async #file(head: CommitId, path: TreePath, blobId: string | undefined): Promise<Uint8Array | undefined> {
-    if (blobId === undefined) return this.remote.readFile(head, path);
-    for await (const bytes of this.remote.blobs([blobId], PLAIN_FILE_BYTES_MAX)) {
-      if (bytes) return bytes;
-      this.log.warn('a plain file is too large to be an object and is not shown', { path });
+  async #file(
+    head: CommitId,
+    path: TreePath,
+    blobId: string | undefined,
+  ): Promise<FileBody | Damaged | undefined> {
+    if (blobId === undefined) {
+      const bytes = await this.remote.readFile(head, path, PLAIN_FILE_BYTES_MAX);
+      return bytes === undefined ? undefined : decodeObjectFile(bytes);
     }
+    for await (const bytes of this.remote.blobs([blobId], PLAIN_FILE_BYTES_MAX))
+      return decodeObjectFile(bytes);
     return undefined;
   }
 
-  async #chunks(head: CommitId, key: ObjectKey, chunksDir: TreePath): Promise<TreeBody | undefined> {
+  async #chunks(head: CommitId, chunksDir: TreePath): Promise<FileBody | Damaged | undefined> {
+    const indexes: number[] = [];
     const ids: string[] = [];
-    for await (const file of this.remote.files(head, chunksDir)) ids.push(file.blobId);
-    if (ids.length === 0) return undefined;
-    const chunks: Chunk[] = [];
-    for await (const bytes of this.remote.blobs(ids, 1024)) {
-      const chunk = bytes ? parsePointer(bytes) : undefined;
-      if (!chunk) {
-        this.log.error('an object has a chunk that is no LFS pointer and is not shown', { key });
-        return undefined;
-      }
-      chunks.push(chunk);
+    for await (const file of this.remote.files(head, chunksDir)) {
+      // Any other name is a foreign file, here as anywhere.
+      const what = classifyPath(file.path);
+      if (what.kind !== 'chunk') continue;
+      indexes.push(what.index);
+      ids.push(file.blobId);
     }
-    return bodyOfChunks(chunks);
+    const files = new ChunkFiles();
+    let at = 0;
+    for await (const bytes of this.remote.blobs(ids, POINTER_BYTES_MAX)) files.add(indexes[at++]!, bytes);
+    return files.body();
   }
 }
 

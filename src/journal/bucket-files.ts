@@ -3,6 +3,7 @@ import type { CommitId, TreePath } from '../format/ids.js';
 import {
   ATTRIBUTES_PATH,
   FORMAT_PATH,
+  GATEWAY_DIR,
   gitattributes,
   RESTORE_PATH,
   RESTORE_SH,
@@ -26,9 +27,11 @@ export async function bucketFileEdits(
   ];
   const edits: PathEdit[] = [];
   for (const [path, content] of wanted) {
-    const present = head === null ? undefined : await remote.readFile(head, path);
+    const present = head === null ? undefined : await remote.readFile(head, path, content.length);
     if (present && Buffer.compare(present, content) === 0) continue;
-    edits.push({ kind: 'put', path, content: async () => content });
+    // Nothing else may stand at these paths; what did would keep every commit off the branch.
+    if (path.startsWith(`${GATEWAY_DIR}/`)) edits.push({ kind: 'remove-file', path: GATEWAY_DIR });
+    edits.push({ kind: 'remove-tree', path }, { kind: 'put', path, content: async () => content });
   }
   return edits;
 }

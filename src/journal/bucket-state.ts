@@ -40,6 +40,8 @@ export interface BucketStatus {
   /** For people: by the wall clock as it is now. */
   readonly oldestPendingMs: number | undefined;
   readonly quarantinedChanges: number;
+  /** Objects of the branch whose files are damaged: not shown. */
+  readonly damagedObjects: number;
   readonly lastLandedMs: number | undefined;
   /** RemoteCause and message of what keeps the committer from landing changes. */
   readonly paused: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;

@@ -8,6 +8,7 @@ import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
+import { FORMAT_FILE_BYTES_MAX } from '../format/bounds.js';
 import { FORMAT_PATH, type LayoutRules } from '../format/tree-layout.js';
 import { decodeFormat, FormatError } from '../format/version.js';
 import type { HeadRemote } from '../gitee/remote.js';
@@ -132,8 +133,10 @@ export class HeadSync {
 
   async #hasOurFormat(head: CommitId | null, isAccepted: boolean): Promise<boolean> {
     const { condition, remote } = this.deps;
-    const bytes = head === null ? undefined : await remote.readFile(head, FORMAT_PATH);
+    const bytes = head === null ? undefined : await remote.readFile(head, FORMAT_PATH, FORMAT_FILE_BYTES_MAX);
     try {
+      if (bytes === null)
+        throw new FormatError('malformed', `format.json is larger than ${FORMAT_FILE_BYTES_MAX} bytes`);
       const repositoryId = bytes && decodeFormat(bytes).repositoryId;
       if (repositoryId !== undefined && repositoryId !== this.deps.repositoryId() && !isAccepted) {
         await condition.freeze(

@@ -148,6 +148,7 @@ export class JournaledBucket implements BucketState {
       pendingChanges: journal.pendingCount,
       oldestPendingMs: oldestMs === undefined ? undefined : wallTime(this.deps.clock, oldestMs),
       quarantinedChanges: journal.quarantinedCount,
+      damagedObjects: bases.peek?.damagedCount ?? 0,
       lastLandedMs: this.deps.lastLandedMs(),
       paused,
       frozen: frozen && { reason: frozen.reason, sinceMs: frozen.sinceMs },

@@ -55,11 +55,33 @@ export async function treeEdits(
 class Edits {
   readonly #removals: PathEdit[] = [];
   readonly #puts: PathEdit[] = [];
+  /** Directories that the puts need. */
+  readonly #directories = new Set<string>();
 
   constructor(private readonly source: TreeEditSource) {}
 
   inOrder(): PathEdit[] {
     return [...this.#removals, ...this.#puts];
+  }
+
+  /**
+   * Puts a file. Objects have made room for its directories by now; whatever else is a file there (damaged, a link, of
+   * nobody's key) gives way: it would keep an acknowledged write off the branch, and history keeps it.
+   */
+  #put(path: TreePath, content: () => Promise<Uint8Array>): void {
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+      const directory = path.slice(0, at) as TreePath;
+      if (this.#directories.has(directory)) break;
+      this.#directories.add(directory);
+      this.#removals.push({ kind: 'remove-file', path: directory });
+    }
+    this.#puts.push({ kind: 'put', path, content });
+  }
+
+  /** As #put, where no key has anything below the path. */
+  #putOver(path: TreePath, content: () => Promise<Uint8Array>): void {
+    this.#removals.push({ kind: 'remove-tree', path });
+    this.#put(path, content);
   }
 
   remove(key: ObjectKey): void {
@@ -90,7 +112,7 @@ class Edits {
         ...(record.partSizesBytes ? { partSizesBytes: record.partSizesBytes } : {}),
         describes: { ...describes, sizeBytes: record.sizeBytes },
       });
-    this.#puts.push({ kind: 'put', path: pathsOf(key).meta, content });
+    this.#putOver(pathsOf(key).meta, content);
   }
 
   /** An object of the head that must leave its place for a directory. Its chunks are named there already. */
@@ -115,7 +137,7 @@ class Edits {
         { kind: 'remove-file', path: otherFile },
         { kind: 'remove-tree', path: paths.chunksDir },
       );
-      this.#puts.push({ kind: 'put', path: file, content: async () => body.bytes });
+      this.#putFile(file, asObject, async () => body.bytes);
       return [];
     }
     const chunks = await wholeChunks(key, body, isConfirmed);
@@ -124,20 +146,22 @@ class Edits {
         { kind: 'remove-file', path: otherFile },
         { kind: 'remove-tree', path: paths.chunksDir },
       );
-      this.#putPointer(file, chunks[0]!);
+      const chunk = chunks[0]!;
+      this.#putFile(file, asObject, async () => formatPointer(chunk));
     } else {
       this.#removals.push(
         { kind: 'remove-file', path: paths.plain },
         { kind: 'remove-file', path: paths.object },
         { kind: 'remove-tree', path: paths.chunksDir },
       );
-      chunks.forEach((chunk, i) => this.#putPointer(chunkPath(key, i), chunk));
+      chunks.forEach((chunk, i) => this.#put(chunkPath(key, i), async () => formatPointer(chunk)));
     }
     return chunks.map((chunk) => chunk.oid);
   }
 
-  #putPointer(path: TreePath, chunk: Chunk): void {
-    this.#puts.push({ kind: 'put', path, content: async () => formatPointer(chunk) });
+  #putFile(path: TreePath, asObject: boolean, content: () => Promise<Uint8Array>): void {
+    if (asObject) this.#putOver(path, content);
+    else this.#put(path, content);
   }
 }
 

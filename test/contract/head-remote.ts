@@ -65,7 +65,7 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       });
     };
     const text = async (head: CommitId, path: string) => {
-      const bytes = await remote.readFile(head, path as TreePath);
+      const bytes = await remote.readFile(head, path as TreePath, 1 << 20);
       return bytes && new TextDecoder().decode(bytes);
     };
     const expectRefused = async (result: Promise<unknown>) => {

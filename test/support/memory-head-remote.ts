@@ -173,8 +173,9 @@ export class MemoryHeadRemote implements HeadRemote {
     }
   }
 
-  async readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined> {
-    return this.repository.commit(head).tree.get(path);
+  async readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined> {
+    const bytes = this.repository.commit(head).tree.get(path);
+    return bytes && bytes.length > maxBytes ? null : bytes;
   }
 
   async *diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange> {

@@ -31,11 +31,17 @@ export function statusLines(status: GatewayStatus, nowMs: number): string[] {
     ...(status.uploads ? [uploadsLine(status.uploads)] : []),
     ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
     ...(status.local ? [`on this disk: ${describeLocal(status.local)}`] : []),
+    ...status.buckets.filter((b) => b.damagedObjects > 0).map(damagedLine),
     ...columns([
       ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
       ...status.buckets.map((bucket) => bucketRow(bucket, nowMs)),
     ]),
   ];
+}
+
+function damagedLine({ bucket, damagedObjects }: BucketStatus): string {
+  const objects = damagedObjects === 1 ? '1 object is' : `${damagedObjects} objects are`;
+  return `bucket ${bucket}: ${objects} damaged in the repository and not shown; the log says which and why`;
 }
 
 function uploadsLine(uploads: UploadLineStatus): string {

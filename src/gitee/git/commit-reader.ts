@@ -15,9 +15,6 @@ import {
 import type { LocalRepository } from './local-repository.js';
 import { readRawDiff, readRawLog, readTreeListing, splitRecords } from './record-streams.js';
 
-/** One file is read whole into memory up to this; what is larger is nobody's metadata. */
-const READ_FILE_MAX_BYTES = 64 << 20;
-
 /**
  * Reads commits of the local repository. Paths given and returned are relative to the prefix. Left out everywhere,
  * as if they were not there: symbolic links, submodules, and paths that are not UTF-8.
@@ -54,17 +51,12 @@ export class CommitReader {
     return readBlobs(this.local.program, ids, maxBytes);
   }
 
-  async readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined> {
+  async readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined> {
     await this.require(head);
     const entry = await this.#entry(head, path);
     if (!entry || !isRegularFile(entry.mode)) return undefined;
-    for await (const bytes of this.blobs([entry.id], READ_FILE_MAX_BYTES)) {
-      if (bytes !== null) return bytes;
-    }
-    throw new RemoteError(
-      'content-refused',
-      `the file ${JSON.stringify(path)} is larger than ${READ_FILE_MAX_BYTES} bytes and is not read whole`,
-    );
+    for await (const bytes of this.blobs([entry.id], maxBytes)) return bytes;
+    throw new LocalDamageError(`the blob ${entry.id} cannot be read`);
   }
 
   async *diff(from: CommitId | null, to: CommitId): AsyncGenerator<PathChange, void, undefined> {

@@ -89,8 +89,8 @@ export class GitHeadRemote implements HeadRemote {
     return this.#readingStream(() => this.#reader.history(head));
   }
 
-  async readFile(head: CommitId, path: TreePath): Promise<Uint8Array | undefined> {
-    return this.#reading(() => this.#reader.readFile(head, path));
+  async readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined> {
+    return this.#reading(() => this.#reader.readFile(head, path, maxBytes));
   }
 
   async isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean> {

@@ -54,7 +54,7 @@ export async function* readRawDiff(
 
 /**
  * Reads `git log --raw -z --no-renames --no-abbrev --format=%H,%ct`: a commit, then its paths. A commit of many
- * paths comes in pieces, one after the other, each with the commit's id and time.
+ * paths comes in pieces, one after the other, each with the commit's id and time. The time is what the commit claims.
  */
 export async function* readRawLog(
   output: AsyncIterable<Buffer>,
@@ -73,7 +73,7 @@ export async function* readRawLog(
       raw = undefined;
       continue;
     }
-    const head = /^\n?([0-9a-f]{40}),(\d+)$/.exec(text);
+    const head = /^\n?([0-9a-f]{40}),(-?\d*)$/.exec(text);
     if (head) {
       if (entry) yield entry;
       entry = { commit: head[1]!, timeMs: Number(head[2]) * 1000, changes: [] };

@@ -164,7 +164,9 @@ describe('a push that lands', () => {
     const content = randomBytes(2 << 20);
     const edit: PathEdit = { kind: 'put', path: 'large' as TreePath, content: async () => content };
     const head = landed(await push(old, [edit]));
-    expect(Buffer.from((await remote.readFile(head, 'large' as TreePath))!).equals(content)).toBe(true);
+    expect(Buffer.from((await remote.readFile(head, 'large' as TreePath, 64 << 20))!).equals(content)).toBe(
+      true,
+    );
     await git(server.directory, ['fsck', '--strict', '--full']);
     await fault('git-refuse-push', { status: 403, text: 'Access denied' });
     expect((await failure(push(head, [{ ...edit, path: 'again' as TreePath }]))).code).toBe('forbidden');
@@ -517,9 +519,9 @@ describe('the local repository', () => {
     await reopen();
     await remote.fetch();
     await damages[0]![1]();
-    expect((await failure(remote.readFile(head, 'a' as TreePath))).isTransient).toBe(true);
+    expect((await failure(remote.readFile(head, 'a' as TreePath, 1 << 20))).isTransient).toBe(true);
     expect(await remote.fetch()).toBe(head);
-    expect(Buffer.from((await remote.readFile(head, 'a' as TreePath))!).toString()).toBe('1');
+    expect(Buffer.from((await remote.readFile(head, 'a' as TreePath, 1 << 20))!).toString()).toBe('1');
   });
 
   test('that is damaged while it runs does not stop a push', async () => {
@@ -600,7 +602,7 @@ describe('the local repository', () => {
         await until('packing has begun', () => exists('started'));
         head = landed(await push(head, [put('b', `${i}`)]));
         expect(await remote.fetch()).toBe(head);
-        expect(Buffer.from((await remote.readFile(head, 'b' as TreePath))!).toString()).toBe(`${i}`);
+        expect(Buffer.from((await remote.readFile(head, 'b' as TreePath, 1 << 20))!).toString()).toBe(`${i}`);
       }
       expect(await packs()).toHaveLength(10);
       await writeFile(join(shim, 'go'), '');
@@ -663,7 +665,7 @@ describe('what somebody else put into the tree', () => {
     await server.moveTo(theirs);
     expect(await remote.fetch()).toBe(theirs);
     expect((await collect(remote.files(theirs))).map((f) => f.path)).toEqual(['run.sh']);
-    expect(await remote.readFile(theirs, 'link' as TreePath)).toBeUndefined();
+    expect(await remote.readFile(theirs, 'link' as TreePath, 1 << 20)).toBeUndefined();
     expect((await collect(remote.diff(first, theirs))).map((c) => [c.path, c.blobId])).toEqual([
       ['a', undefined],
       ['run.sh', link],

@@ -34,6 +34,7 @@ export class GatewayInMemory implements Gateway {
         pendingChanges: 2,
         oldestPendingMs: 0,
         quarantinedChanges: 0,
+        damagedObjects: 0,
         lastLandedMs: undefined,
         paused: { code: 'unauthorized', message: 'gitee.token is refused.', sinceMs: 0 },
         frozen: undefined,

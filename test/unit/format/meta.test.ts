@@ -105,7 +105,7 @@ describe('metadata documents', () => {
 
   test('stay small for an object of many chunks, and still know its bytes', () => {
     const oids = Array.from({ length: 1001 }, (_, i) => i.toString(16).padStart(64, '0'));
-    const encoded = encodeMeta({ ...full, describes: { oids, sizeBytes: 5 } });
+    const encoded = encodeMeta({ ...full, partSizesBytes: [3, 2], describes: { oids, sizeBytes: 5 } });
     expect(encoded.length).toBeLessThan(1000);
     const doc = decodeMeta(encoded)!;
     expect(doc.describes).toEqual({
