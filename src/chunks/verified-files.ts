@@ -16,7 +16,8 @@ import { readAt } from './durable-files.js';
 const READ_BYTES = 1024 * 1024;
 /** Invariant 5: so many files are read for hashing at once, 1 MiB each. */
 const PASSES_AT_ONCE = 4;
-const REMEMBERED_FILES = 65_536;
+/** Some 200 bytes each; a file that fell out is hashed once more. */
+const REMEMBERED_FILES = 8_192;
 
 /** SHA-256 of the first `lengthBytes` of an open file, hex. */
 export async function hashOfFile(
