@@ -43,11 +43,6 @@ export class UnnamedChunk {
     }
   }
 
-  /** Bytes that all files in writing hold in memory. */
-  static get heldBytes(): number {
-    return UnnamedChunk.#allBatchesBytes;
-  }
-
   get sizeBytes(): number {
     return this.#sizeBytes;
   }

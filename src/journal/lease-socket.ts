@@ -21,7 +21,8 @@ export async function listenForLife(directory: string, name: string): Promise<Le
     join(directory, name),
     (path) =>
       new Promise<boolean>((resolve) => {
-        server.once('error', () => resolve(false));
+        // For good: an error later on (a connection that can't be accepted) is not to end the process.
+        server.on('error', () => resolve(false));
         server.listen(path, () => resolve(true));
       }),
   );
@@ -48,7 +49,7 @@ export async function isListenedOn(directory: string, name: string): Promise<boo
           socket.destroy();
           resolve(true);
         });
-        socket.once('error', ({ code }: NodeJS.ErrnoException) => {
+        socket.on('error', ({ code }: NodeJS.ErrnoException) => {
           resolve(code === 'ECONNREFUSED' || code === 'ENOENT' ? false : undefined);
         });
       }),

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { mustRun, until } from '../support/child.js';
+import { mountSmallDisk } from '../support/small-disk.js';
 import { startStack, type Stack } from '../support/stack.js';
 
 const MiB = 1024 * 1024;
@@ -10,6 +11,7 @@ const MiB = 1024 * 1024;
 /** Invariant 1: an acknowledged write is never lost, not by a full disk. The state stands on a small tmpfs. */
 describe('a full disk', () => {
   let stack: Stack;
+  let unmount: () => Promise<void>;
   let s3: S3Client;
   const acknowledged = new Map<string, Buffer>();
 
@@ -32,8 +34,7 @@ describe('a full disk', () => {
 
   beforeAll(async () => {
     stack = await startStack({ start: false, config: { disk_reserve: '24MiB', uplink_initial: '64MiB' } });
-    await mkdir(stack.gateway.stateDirectory, { recursive: true });
-    await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', stack.gateway.stateDirectory]);
+    unmount = await mountSmallDisk(stack.gateway.stateDirectory, 128 * MiB);
     await stack.gateway.start();
     s3 = stack.gateway.s3Client();
   });
@@ -41,7 +42,7 @@ describe('a full disk', () => {
   afterAll(async () => {
     s3.destroy();
     await stack.gateway.stop();
-    await mustRun('umount', [stack.gateway.stateDirectory]);
+    await unmount();
     await stack.close();
   });
 

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { mustRun, until } from '../support/child.js';
+import { until } from '../support/child.js';
 import { makeImage, pull, push } from '../support/image.js';
+import { mountSmallDisk } from '../support/small-disk.js';
 import { startStack, type Stack } from '../support/stack.js';
 
 const MIB = 1024 * 1024;
@@ -19,6 +20,7 @@ const PUSHES = 15;
  */
 describe('a disk smaller than the pushes of a day', () => {
   let stack: Stack;
+  let unmount: () => Promise<void>;
   let registry: Awaited<ReturnType<Stack['startRegistry']>>;
   let s3: S3Client;
   const digests = new Map<string, string>();
@@ -56,15 +58,7 @@ describe('a disk smaller than the pushes of a day', () => {
       start: false,
       config: { disk_reserve: String(RESERVE_BYTES), uplink_initial: '64MiB', commit: { interval: '1s' } },
     });
-    await mkdir(stack.gateway.stateDirectory, { recursive: true });
-    await mustRun('mount', [
-      '-t',
-      'tmpfs',
-      '-o',
-      `size=${DISK_BYTES}`,
-      'tmpfs',
-      stack.gateway.stateDirectory,
-    ]);
+    unmount = await mountSmallDisk(stack.gateway.stateDirectory, DISK_BYTES);
     await stack.gateway.start();
     registry = await stack.startRegistry();
     s3 = stack.gateway.s3Client();
@@ -73,7 +67,7 @@ describe('a disk smaller than the pushes of a day', () => {
   afterAll(async () => {
     s3.destroy();
     await stack.gateway.stop();
-    await mustRun('umount', [stack.gateway.stateDirectory]);
+    await unmount();
     await stack.close();
   });
 
