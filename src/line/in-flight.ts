@@ -12,6 +12,8 @@ const ASKING_MS_MAX = 1_500;
 const LEAST_FOR_MS = 5 * 60_000;
 /** From so long a wait for a link on Gitee counts as far away. */
 const FAR_MS = 150;
+/** Answer and verification of a body, a few round trips away. */
+const CROSSED_SECONDS = 2;
 /** How old what the kernel says may be. */
 const KERNEL_AGE_MS = 300;
 /** A connection has found its pace after so many round trips, and says nothing of the line before. */
@@ -197,13 +199,17 @@ export class InFlight {
     return this.uplink.inKernelBytesUpTo(limitBytes / connections) - stalledBytes >= limitBytes;
   }
 
-  /** Of a bucket's bodies under way, the bytes that have crossed the line for sure. */
+  /**
+   * Of a bucket's bodies under way, the bytes that have crossed the line for sure and only wait for Gitee's word: where
+   * it is far away, and no more than what crosses in the time that its word takes. What else seems to have crossed
+   * stands in buffers of a server that reads slowly.
+   */
   crossedBytes(source: LineSource): number {
-    if (!this.uplink.isKernelKnown) return 0;
+    if (!this.uplink.isKernelKnown || !this.isFar) return 0;
     let bytes = -this.uplink.inKernelBytes;
     for (const body of this.#bodies)
       if (body.source === source) bytes += Math.min(body.handedBytes, body.bytes);
-    return Math.max(0, bytes);
+    return Math.min(Math.max(0, bytes), CROSSED_SECONDS * this.uplink.bytesPerSecond);
   }
 
   /**

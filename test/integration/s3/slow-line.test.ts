@@ -36,9 +36,8 @@ describe('a slow line to Gitee', () => {
       return isOver;
     });
     await all;
-    // 32 MiB came at once: two chunks are taken before the line was measured, and one while these cross. The buffers
-    // of the one that reads so slowly hold some, and look like line.
-    expect(mostBytes).toBeLessThanOrEqual(24 * MIB);
+    // 32 MiB came at once. 8 s of line, and what the estimate may be above the truth.
+    expect(mostBytes).toBeLessThan(18 * MIB);
     expect(waited).toBeGreaterThanOrEqual(2);
   });
 });
