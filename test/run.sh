@@ -71,6 +71,8 @@ in_group() {
 # Loopback is not reached through a proxy, and a CA bundle for the AWS tools makes Debian's registry refuse to start.
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}" NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"
 unset AWS_CA_BUNDLE
+# Said by each of a hundred suites; which Node the tests run on is no news to whoever runs them.
+export AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true
 
 heading() { printf '\n==== %s (%s s)\n' "$1" "$SECONDS"; }
 
@@ -82,6 +84,7 @@ step() {
   if in_group "$@"; then PASSED=$((PASSED + 1)); else
     FAILED=$((FAILED + 1))
     printf -- '---- FAILED: %s\n' "$name"
+    printf '%s\n' "$name" >>"$RESULTS/failures"
   fi
 }
 
@@ -95,6 +98,7 @@ jest_step() {
   cat "$RESULTS/$name.log"
   if ! passed=$(jq -er .numPassedTests "$report" 2>/dev/null); then
     printf -- '---- FAILED: %s ended with status %s before it had a result\n' "$name" "$status"
+    printf '%s ended with status %s before it had a result\n' "$name" "$status" >>"$RESULTS/failures"
     FAILED=$((FAILED + 1))
     return
   fi
@@ -102,6 +106,19 @@ jest_step() {
   [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
   PASSED=$((PASSED + passed))
   FAILED=$((FAILED + failed))
+  [ "$failed" -eq 0 ] || jest_failures "$name" "$report" >>"$RESULTS/failures"
+}
+
+# Each test that failed in a report of jest, by file and name, with the beginning of what it said. They are said again
+# at the end: of a long log, often only the end is kept.
+jest_failures() {
+  jq -r --arg project "$1" --arg root "$ROOT/" '
+    def beginning: gsub("\u001b\\[[0-9;]*m"; "") | split("\n") | .[:12] | map("    " + .[:300]) | join("\n");
+    .testResults[] | (.name | ltrimstr($root)) as $file
+    | (.assertionResults[] | select(.status == "failed")
+        | "\($project) \($file): \(.fullName)\n\(.failureMessages | join("\n") | beginning)"),
+      (select(.status == "failed" and ([.assertionResults[] | select(.status == "failed")] | length) == 0)
+        | "\($project) \($file) could not run\n\(.message | beginning)")' "$2"
 }
 
 install_packages() {
@@ -205,5 +222,9 @@ if $LONG; then
 fi
 
 heading end
+if [ -s "$RESULTS/failures" ]; then
+  printf 'What failed:\n'
+  cat "$RESULTS/failures"
+fi
 printf '%s passed, %s failed\n' "$PASSED" "$FAILED"
 [ "$FAILED" -eq 0 ]
