@@ -19,6 +19,17 @@ export interface IngestOptions {
   readonly isLarge?: boolean;
   /** The client has sent all that it has, and waits for the answer: it goes first within its push. */
   readonly isTail?: boolean;
+  /** Keeps the chunks on this disk until a row names them. */
+  readonly hold?: ChunkHold;
+}
+
+/**
+ * What a request has stored, until a row names it: it stays on this disk, whatever the bounds say. Ended by whoever
+ * began it, once the row is durable or the request has failed.
+ */
+export interface ChunkHold {
+  add(oid: Oid): void;
+  end(): void;
 }
 
 export interface Ingested {
@@ -56,14 +67,18 @@ export interface ChunksApi {
    */
   ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested>;
   /** Stores bytes that are already in memory (at most chunk_size) as one chunk. */
-  store(bytes: Uint8Array): Promise<Chunk>;
+  store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk>;
+  /** Begins to hold what one request stores. */
+  hold(): ChunkHold;
+  /** A commit on Gitee's branch names this chunk from now on: its grace time counts from here. Does not fail. */
+  landed(oid: Oid): Promise<void>;
   /** Bytes [startBytes, endBytes) of an object; the stream errors rather than end with wrong bytes. */
   read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable;
   /**
    * Whole chunks that a commit may name for these extents: good ones stay, adjoining short or partial ones are
    * cut anew; exactly one chunk where the size allows it. Streamed, in order.
    */
-  normalise(list: ExtentList): AsyncIterable<Chunk>;
+  normalise(list: ExtentList, hold?: ChunkHold): AsyncIterable<Chunk>;
   /** True where the only copy is on this disk: Gitee has not confirmed it. No I/O. */
   isUnsent(oid: Oid): boolean;
   /**
@@ -78,7 +93,7 @@ export interface ChunksApi {
    */
   ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void>;
   /**
-   * Forgets unsent chunks that no row names any more and that were not touched within the grace time.
+   * Forgets unsent chunks that nothing names any more and that were not touched within the grace time.
    * `isReferenced` is asked per chunk.
    */
   collect(

@@ -19,7 +19,14 @@ import type { AdmissionSource } from '../line/admission.js';
 import { StandstillError } from '../line/admission.js';
 import type { UploadLine } from '../line/upload-line.js';
 import { SpoolAdmission } from './admission.js';
-import { ChunkError, type ChunksApi, type ChunkStats, type Ingested, type IngestOptions } from './api.js';
+import {
+  ChunkError,
+  type ChunkHold,
+  type ChunksApi,
+  type ChunkStats,
+  type Ingested,
+  type IngestOptions,
+} from './api.js';
 import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
@@ -27,6 +34,7 @@ import { ensureRemote, uploadUnsent, type EnsureRemoteOptions } from './ensure-r
 import { collectUnsent } from './evict.js';
 import { ChunkFetcher } from './fetch.js';
 import { GraceTime, type NamedChunks } from './grace.js';
+import { ChunkHolds } from './holds.js';
 import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
 import type { RepositoryLedger } from './lfs-ledger.js';
 import type { LfsSpace } from './lfs-space.js';
@@ -96,6 +104,7 @@ export class BucketChunks implements ChunksApi {
   readonly #admission: SpoolAdmission;
   readonly #source: AdmissionSource;
   readonly #grace: GraceTime;
+  readonly #holds = new ChunkHolds((oids) => this.#grace.letGo(oids));
   readonly #changed = new Bell();
   readonly #closed = new AbortController();
   readonly #eagerFromBytes: number;
@@ -128,6 +137,7 @@ export class BucketChunks implements ChunksApi {
     this.#grace = new GraceTime({
       pinned: this.#pinned,
       cache,
+      holds: this.#holds,
       graceMs: limits.graceMs,
       pinnedMaxBytes: limits.spoolHardBytes,
       clock,
@@ -190,10 +200,7 @@ export class BucketChunks implements ChunksApi {
   /** Finds what earlier runs left, and goes on uploading it. Once. */
   async open(): Promise<void> {
     await this.#pinned.open();
-    this.#leaveGauges = this.options.cache.gauges.addBucket(this.options.bucket, () => ({
-      ...this.stats(),
-      bytesAtRisk: this.#queue.isStalled ? this.#pinned.unsentBytes : 0,
-    }));
+    this.#leaveGauges = this.options.cache.gauges.addBucket(this.options.bucket, () => this.stats());
     this.#leaveGrace = this.options.cache.addGrace({
       bytes: () => this.#pinned.graceBytes,
       giveBack: (bytes) => this.#grace.giveBack(bytes),
@@ -226,6 +233,7 @@ export class BucketChunks implements ChunksApi {
     const sink = this.#sink({
       beforeChunk: () => this.#admission.demandChunk(),
       push,
+      hold: options.hold,
       nextChunkBytes: () => (paced && options.isLarge ? admission.pieceBytes() : chunkSizeBytes),
       onWhole: (bytes) => paced?.whole(bytes),
     });
@@ -240,7 +248,7 @@ export class BucketChunks implements ChunksApi {
   }
 
   /** @throws RangeError where the bytes are none or more than a chunk; ChunkError as ingest */
-  async store(bytes: Uint8Array): Promise<Chunk> {
+  async store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk> {
     const { chunkSizeBytes } = this.options.limits;
     if (bytes.length === 0 || bytes.length > chunkSizeBytes)
       throw new RangeError(`a chunk has 1 to ${chunkSizeBytes} bytes, not ${bytes.length}`);
@@ -248,22 +256,36 @@ export class BucketChunks implements ChunksApi {
     const { extents } = await ingestBody(
       one(bytes),
       { digests: [], keepUpToBytes: 0, signal: this.#closed.signal },
-      this.#sink({ beforeChunk: () => this.#admission.demandChunk() }),
+      this.#sink({ beforeChunk: () => this.#admission.demandChunk(), hold }),
     );
     const { oid, chunkLengthBytes, volume } = extents[0]!;
     return { oid, sizeBytes: chunkLengthBytes, volume };
+  }
+
+  hold(): ChunkHold {
+    return this.#holds.begin();
+  }
+
+  async landed(oid: Oid): Promise<void> {
+    try {
+      await this.#pinned.markLanded(oid);
+    } catch (error) {
+      // A restart counts from the upload then.
+      this.options.log.debug('the time of a commit was not kept with a chunk', { oid, error });
+    }
   }
 
   read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable {
     return this.#reader.read(list, startBytes, endBytes, signal);
   }
 
-  normalise(list: ExtentList): AsyncIterable<Chunk> {
+  normalise(list: ExtentList, hold?: ChunkHold): AsyncIterable<Chunk> {
     const { chunkSizeBytes } = this.options.limits;
     return normalise(list, {
       reader: this.#reader,
       // Not refused by a full spool: the commit that needs these chunks is what empties it.
-      newSink: () => new ChunkSink(this.#sink({ beforeChunk: () => this.#disk.makeRoom(chunkSizeBytes) })),
+      newSink: () =>
+        new ChunkSink(this.#sink({ beforeChunk: () => this.#disk.makeRoom(chunkSizeBytes), hold })),
       chunkSizeBytes,
       isUnsent: (oid) => this.#pinned.isUnsent(oid),
     });
@@ -287,7 +309,7 @@ export class BucketChunks implements ChunksApi {
     return collectUnsent(this.#pinned, {
       steadyMs: this.options.clock.steadyMs(),
       graceMs: this.options.limits.graceMs,
-      isBusy: (oid) => this.#queue.isBusy(oid),
+      isBusy: (oid) => this.#queue.isBusy(oid) || this.#holds.has(oid),
       isReferenced,
     });
   }
@@ -321,7 +343,7 @@ export class BucketChunks implements ChunksApi {
     return this.#grace.release();
   }
 
-  /** What must stay on this disk until its commit has landed; the journal knows. */
+  /** What must stay on this disk until its commit has landed, as far as rows name it; the journal knows. */
   keepNamed(named: NamedChunks): void {
     this.#grace.keepNamed(named);
   }
@@ -348,15 +370,17 @@ export class BucketChunks implements ChunksApi {
   #sink(how: {
     beforeChunk: () => Promise<void>;
     push?: string;
+    hold?: ChunkHold | undefined;
     nextChunkBytes?: () => number;
     onWhole?: (bytes: number) => void;
   }): ChunkSinkOptions {
-    const { beforeChunk, push = '', onWhole } = how;
+    const { beforeChunk, hold, push = '', onWhole } = how;
     return {
       pinned: this.#pinned,
       nextChunkBytes: how.nextChunkBytes ?? (() => this.options.limits.chunkSizeBytes),
       beforeChunk,
       onChunk: (chunk, isCut) => {
+        hold?.add(chunk.oid);
         onWhole?.(chunk.sizeBytes);
         this.#sendEagerly(chunk, { isCut, push });
       },

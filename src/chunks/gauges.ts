@@ -5,10 +5,7 @@ import type { ChunkStats } from './api.js';
 const REPORT_INTERVAL_MS = 1_000;
 
 /** What one bucket adds to the gateway's figures. */
-export interface BucketFigures extends Omit<ChunkStats, 'cacheBytes'> {
-  /** Unsent bytes while uploads do not get through. */
-  readonly bytesAtRisk: number;
-}
+export type BucketFigures = Omit<ChunkStats, 'cacheBytes'>;
 
 /**
  * Reports the chunk store's figures on change, at most once a second. The gauges have no bucket label, so the
@@ -65,7 +62,7 @@ export class ChunkGauges {
 
   #report(): void {
     this.#reportedMs = this.clock.steadyMs();
-    const sum = { unsentBytes: 0, unsentChunks: 0, graceBytes: 0, uplinkBytesPerSecond: 0, bytesAtRisk: 0 };
+    const sum = { unsentBytes: 0, unsentChunks: 0, graceBytes: 0, uplinkBytesPerSecond: 0 };
     for (const figures of this.#buckets.values()) {
       const f = figures();
       sum.unsentBytes += f.unsentBytes;
@@ -73,13 +70,11 @@ export class ChunkGauges {
       sum.graceBytes += f.graceBytes;
       // One line for all.
       sum.uplinkBytesPerSecond = f.uplinkBytesPerSecond;
-      sum.bytesAtRisk += f.bytesAtRisk;
     }
     this.observer.set('gateway_cache_bytes', this.#cacheBytes());
     this.observer.set('gateway_spool_unsent_bytes', sum.unsentBytes);
     this.observer.set('gateway_spool_unsent_chunks', sum.unsentChunks);
     this.observer.set('gateway_spool_grace_bytes', sum.graceBytes);
-    this.observer.set('gateway_spool_bytes_at_risk', sum.bytesAtRisk);
     this.observer.set('gateway_uplink_bytes_per_second', sum.uplinkBytesPerSecond);
   }
 }

@@ -1,12 +1,15 @@
 /**
- * How long chunks stay pinned after their upload: a day, or until they take more than is allowed, oldest first.
+ * How long chunks stay pinned after their upload or their commit, whichever is later: a day, or until they take more
+ * than is allowed, oldest first.
  *
- * Invariant 1 (this file's share). What a pending change, a local key or an open upload names stays pinned, however
- * long its commit takes: until that has landed nothing on Gitee but an object that nobody refers to stands for it.
+ * Invariant 1 (this file's share). What a pending change, one that was set aside, a local key, an open upload
+ * or a request under way names stays pinned, however long its commit takes: until that has landed nothing on Gitee but an object that nobody refers to stands for it.
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
+import type { Oid } from '../format/ids.js';
 import type { ChunkCache } from './cache.js';
+import type { ChunkHolds } from './holds.js';
 import type { PinnedChunks } from './pinned.js';
 
 /** Walking over all that is named costs a read of the overlay: under pressure it is not done for every chunk. */
@@ -15,9 +18,18 @@ const NAMED_KEPT_MS = 5_000;
 /** Oids that must stay, at this moment. */
 export type NamedChunks = () => Promise<ReadonlySet<string>>;
 
+/** What the rows named when they were read. */
+interface Known {
+  readonly oids: ReadonlySet<string>;
+  /** What requests have let go of since the reading began: rows may name it that had not been written by then. */
+  readonly since: Set<string>;
+  readonly atMs: number;
+}
+
 export interface GraceOptions {
   readonly pinned: PinnedChunks;
   readonly cache: ChunkCache;
+  readonly holds: ChunkHolds;
   readonly graceMs: number;
   /** spool_hard: where pinned bytes exceed it, the oldest grace time ends early. */
   readonly pinnedMaxBytes: number;
@@ -28,12 +40,25 @@ export interface GraceOptions {
 /** The chunks of one bucket within their grace time; the bound on bytes is shared by all buckets (cache.ts). */
 export class GraceTime {
   #named: NamedChunks | undefined;
-  #known: { readonly oids: ReadonlySet<string>; readonly atMs: number } | undefined;
+  #known: Known | undefined;
+  #reading: Promise<Known> | undefined;
+  /** Of the reading under way, or of the last one. */
+  #sinceReading = new Set<string>();
   #releasing: Promise<number> | undefined;
   #stuckMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(private readonly options: GraceOptions) {}
+
+  /** Rows may name these from now on. */
+  letGo(oids: ReadonlySet<string>): void {
+    const known = this.#known;
+    const isKept = known && this.options.clock.steadyMs() - known.atMs < NAMED_KEPT_MS;
+    for (const oid of oids) {
+      if (isKept) known.since.add(oid);
+      if (this.#reading) this.#sinceReading.add(oid);
+    }
+  }
 
   /** From where to know what must stay. Until it is set, everything does. */
   keepNamed(named: NamedChunks): void {
@@ -59,12 +84,11 @@ export class GraceTime {
   async giveBack(bytes: number): Promise<number> {
     const { cache, pinned } = this.options;
     if (!this.#named) return 0;
-    const named = await this.#namedNow(this.#named);
     let freedBytes = 0;
-    for (const [oid] of pinned.entriesOf('grace')) {
+    for (const [oid, file] of pinned.entriesOf('grace')) {
       if (this.#closed || freedBytes >= bytes) break;
-      if (named.has(oid)) continue;
-      await pinned.release(oid);
+      if (await this.#isNeeded(oid, this.#named)) continue;
+      await pinned.release(oid, file);
       freedBytes += await cache.shrink(bytes - freedBytes);
     }
     return freedBytes;
@@ -78,15 +102,13 @@ export class GraceTime {
   async #release(): Promise<number> {
     const { clock, graceMs, pinned } = this.options;
     if (!this.#named) return 0;
-    let named: ReadonlySet<string> | undefined;
     let released = 0;
     for (const [oid, file] of pinned.entriesOf('grace')) {
       const isOver = file.touchedMs + graceMs <= clock.steadyMs();
       // Oldest first: the next ones are younger still.
       if (this.#closed || (!isOver && !this.#isTooMuch())) break;
-      named ??= await this.#namedNow(this.#named);
-      if (named.has(oid)) continue;
-      await pinned.release(oid);
+      if (await this.#isNeeded(oid, this.#named)) continue;
+      await pinned.release(oid, file);
       released += 1;
     }
     // All that is left is named, or of other buckets: not looked at again with every change.
@@ -99,10 +121,27 @@ export class GraceTime {
     return pinned.unsentBytes + pinned.graceBytes > pinnedMaxBytes || cache.graceBytes > cache.graceMaxBytes;
   }
 
-  async #namedNow(named: NamedChunks): Promise<ReadonlySet<string>> {
-    const nowMs = this.options.clock.steadyMs();
-    if (!this.#known || nowMs - this.#known.atMs >= NAMED_KEPT_MS)
-      this.#known = { oids: await named(), atMs: nowMs };
-    return this.#known.oids;
+  async #isNeeded(oid: Oid, named: NamedChunks): Promise<boolean> {
+    const { holds } = this.options;
+    if (holds.has(oid)) return true;
+    const known = await this.#namedNow(named);
+    // Again: a request may have begun or ended while the rows were read.
+    return known.oids.has(oid) || holds.has(oid) || known.since.has(oid);
+  }
+
+  async #namedNow(named: NamedChunks): Promise<Known> {
+    const known = this.#known;
+    if (known && this.options.clock.steadyMs() - known.atMs < NAMED_KEPT_MS) return known;
+    this.#reading ??= this.#read(named).finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #read(named: NamedChunks): Promise<Known> {
+    const atMs = this.options.clock.steadyMs();
+    const since = new Set<string>();
+    this.#sinceReading = since;
+    const known = { oids: await named(), since, atMs };
+    this.#known = known;
+    return known;
   }
 }

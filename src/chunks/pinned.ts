@@ -28,9 +28,12 @@ import {
 import type { PinnedPaths } from './paths.js';
 import { UnnamedChunk } from './writer.js';
 
+/** A commit follows most uploads within seconds: so much later, a restart must know of it too. */
+const FILE_TIME_LAG_MS = 60_000;
+
 export interface PinnedFile {
   readonly sizeBytes: number;
-  /** Last written or referenced anew; for grace, the time of the confirmed upload. */
+  /** Last written or referenced anew; for grace, the time of the confirmed upload, or of the commit. */
   readonly touchedMs: number;
 }
 
@@ -208,11 +211,25 @@ export class PinnedChunks {
     return back;
   }
 
-  /** Ends the grace time of a chunk: the cache takes the file over. */
-  async release(oid: Oid): Promise<void> {
+  /** A commit names it: its grace time counts anew. Nothing where the chunk is not in its grace time. */
+  async markLanded(oid: Oid): Promise<void> {
     await this.#locks.run(oid, async () => {
       const file = this.#grace.get(oid);
       if (!file) return;
+      const touchedMs = this.options.clock.steadyMs();
+      this.#set('grace', oid, { sizeBytes: file.sizeBytes, touchedMs });
+      if (touchedMs - file.touchedMs < FILE_TIME_LAG_MS) return;
+      // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
+      const nowMs = this.options.clock.nowMs();
+      await utimes(this.pathOf(oid, 'grace'), nowMs / 1000, nowMs / 1000);
+    });
+  }
+
+  /** Ends the grace time of a chunk, unless it began anew since `seen` was read: the cache takes the file over. */
+  async release(oid: Oid, seen: PinnedFile): Promise<void> {
+    await this.#locks.run(oid, async () => {
+      const file = this.#grace.get(oid);
+      if (!file || file !== seen) return;
       await this.options.cache.adopt(this.pathOf(oid, 'grace'), oid, file.sizeBytes);
       this.#remove('grace', oid);
     });

@@ -39,7 +39,10 @@ export interface BucketStatus {
   readonly pendingChanges: number;
   /** For people: by the wall clock as it is now. */
   readonly oldestPendingMs: number | undefined;
+  /** Bytes of the objects that these write: no commit on Gitee names them yet. */
+  readonly pendingBytes: number;
   readonly quarantinedChanges: number;
+  readonly quarantinedBytes: number;
   /** Objects of the branch whose files are damaged: not shown. */
   readonly damagedObjects: number;
   readonly lastLandedMs: number | undefined;

@@ -12,7 +12,7 @@ import { LRUCache } from 'lru-cache';
 import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
-import type { ObjectKey } from '../format/ids.js';
+import type { ObjectKey, Oid } from '../format/ids.js';
 import { BodyStore, type PreparedBody } from '../index/body-store.js';
 import { prefixEnd, sameBytes, u64, utf8 } from '../index/key-bytes.js';
 import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
@@ -45,11 +45,15 @@ export class Journal {
   #lastSeq = 0;
   #floorSeq = 0;
   #pending = 0;
+  #pendingBytes = 0;
   #quarantined = 0;
+  #quarantinedBytes = 0;
   #oldest: { readonly seq: number; readonly appendedMs: number } | undefined;
   #lastPendingSeq = 0;
   /** Told of changes that are no longer pending; everything up to `floorSeq` is not. Must not throw. */
   onSettled: (seqs: SeqSet, floorSeq: number) => void = () => {};
+  /** Told every chunk of a change before it leaves the journal because it has landed. Must not fail. */
+  onLanding: (oid: Oid) => Promise<void> = async () => {};
   readonly #setAside = new LRUCache<number, SetAside>({ max: SET_ASIDE_MAX });
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
@@ -79,9 +83,13 @@ export class Journal {
       if (journal.#pending === 0) journal.#floorSeq = entry.seq - 1;
       journal.#oldest ??= { seq: entry.seq, appendedMs: entry.appendedMs };
       journal.#pending += 1;
+      journal.#pendingBytes += sizeOf(entry);
       journal.#lastPendingSeq = entry.seq;
     }
-    for await (const _ of journal.quarantinedRows()) journal.#quarantined += 1;
+    for await (const row of journal.quarantinedRows()) {
+      journal.#quarantined += 1;
+      journal.#quarantinedBytes += sizeOf(row);
+    }
     return journal;
   }
 
@@ -111,6 +119,16 @@ export class Journal {
 
   get quarantinedCount(): number {
     return this.#quarantined;
+  }
+
+  /** Bytes of the objects that pending changes write. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Bytes of the objects that were set aside and not written anew since. */
+  get quarantinedBytes(): number {
+    return this.#quarantinedBytes;
   }
 
   /** When the oldest pending change was appended, steady milliseconds. */
@@ -271,7 +289,8 @@ export class Journal {
     for (let race = 0; race < RACES_MAX; race += 1) {
       const stored = await this.store.get(this.#entryKey(entry.seq));
       if (!stored) return;
-      const record = decodeEntry(stored).record;
+      const setAside = decodeEntry(stored);
+      const { record } = setAside;
       const newest = await this.#newestRow(entry.key);
       const earlier = await this.store.get(at);
       const isNewest = newest.row?.seq === entry.seq;
@@ -292,9 +311,11 @@ export class Journal {
         { key: at, value: earlier },
       ];
       if (!(await this.store.commit(preconditions, writes))) continue;
-      this.#pending = Math.max(0, this.#pending - 1);
+      this.#noteGone([setAside]);
       this.#setAside.set(entry.seq, isNewest ? 'newest' : 'replaced');
       if (isNewest && !earlier) this.#quarantined += 1;
+      if (isNewest)
+        this.#quarantinedBytes += sizeOf(setAside) - (earlier ? sizeOf(decodeQuarantine(earlier)) : 0);
       await this.#settled(SeqSet.range(entry.seq, entry.seq));
       return;
     }
@@ -330,7 +351,8 @@ export class Journal {
     const firstSeq = this.#lastSeq + 1;
     const appendedMs = this.#times.stamp(firstSeq);
     const writes: Write[] = [...(options.writes ?? [])];
-    const released = new Set<string>();
+    /** Sizes of what was set aside and is written anew. */
+    const released = new Map<string, number>();
     changes.forEach((change, i) => {
       const seq = firstSeq + i;
       const body = bodies[i];
@@ -340,7 +362,7 @@ export class Journal {
       if (old && old.state !== 'pending') writes.push(...this.bodies.condemn(old.record?.body));
       if (old?.state === 'quarantined') {
         writes.push({ key: this.keys.key('quarantine', utf8(change.key)), value: undefined });
-        released.add(change.key);
+        released.set(change.key, sizeOf(old));
       }
       const state = options.local ? 'local' : 'pending';
       const isGone = options.local && !record && !options.hidesBase?.(change.key);
@@ -364,21 +386,29 @@ export class Journal {
     } catch (error) {
       // A commit whose fsync failed may be visible: nobody was told, but it is pending all the same.
       if (!options.local && (await this.entry(lastSeq).catch(() => undefined)))
-        this.#noteAppended(changes.length, firstSeq, appendedMs);
+        this.#noteAppended(changes, firstSeq, appendedMs);
       throw error;
     } finally {
       this.#inFlight.delete(firstSeq);
     }
     this.#quarantined -= released.size;
-    if (!options.local) this.#noteAppended(changes.length, firstSeq, appendedMs);
+    for (const bytes of released.values()) this.#quarantinedBytes -= bytes;
+    if (!options.local) this.#noteAppended(changes, firstSeq, appendedMs);
     return lastSeq;
   }
 
-  #noteAppended(changes: number, firstSeq: number, appendedMs: number): void {
-    if (changes === 0) return;
-    this.#pending += changes;
-    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, firstSeq + changes - 1);
+  #noteAppended(changes: readonly Change[], firstSeq: number, appendedMs: number): void {
+    if (changes.length === 0) return;
+    this.#pending += changes.length;
+    for (const change of changes) if (change.kind === 'put') this.#pendingBytes += change.object.sizeBytes;
+    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, firstSeq + changes.length - 1);
     this.#oldest ??= { seq: firstSeq, appendedMs };
+  }
+
+  #noteGone(entries: readonly JournalEntry[]): void {
+    this.#pending = Math.max(0, this.#pending - entries.length);
+    const bytes = entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
+    this.#pendingBytes = this.#pending === 0 ? 0 : Math.max(0, this.#pendingBytes - bytes);
   }
 
   async #prepare(change: Change): Promise<PreparedBody | undefined> {
@@ -399,6 +429,7 @@ export class Journal {
     for (let race = 0; race < RACES_MAX;) {
       const page = await this.store.page(start, end, DROP_PAGE);
       const entries = page.map((row) => decodeEntry(row.value));
+      for (const entry of entries) await this.#tellLanding(entry);
       const preconditions: Precondition[] = [];
       const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
       const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
@@ -415,10 +446,22 @@ export class Journal {
         race += 1;
         continue;
       }
-      this.#pending = Math.max(0, this.#pending - page.length);
+      this.#noteGone(entries);
       if (isLast) return;
     }
     throw new StorageError('broken-invariant', `changes up to ${range.last} do not settle`);
+  }
+
+  async #tellLanding({ record }: JournalEntry): Promise<void> {
+    if (!record || record.body.kind === 'plain') return;
+    try {
+      const body = await this.bodies.open(record.body, record.sizeBytes);
+      if (body.kind !== 'extents') return;
+      for await (const { oid } of body.list.range(0, record.sizeBytes)) await this.onLanding(oid);
+    } catch (error) {
+      // What was committed leaves the journal all the same: only the time that its chunks stay here hangs on this.
+      if (!(error instanceof StorageError)) throw error;
+    }
   }
 
   async #settled(seqs: SeqSet): Promise<void> {
@@ -454,6 +497,10 @@ export class Journal {
     const row = await this.store.get(this.single(name));
     return row ? (unpackRow(row)[0] as number) : 0;
   }
+}
+
+function sizeOf({ record }: { readonly record: ObjectRecord | undefined }): number {
+  return record?.sizeBytes ?? 0;
 }
 
 interface NewestBefore {

@@ -146,8 +146,10 @@ export class JournaledBucket implements BucketState {
       branch: this.deps.branch,
       head: bases.peek?.marker?.head ?? null,
       pendingChanges: journal.pendingCount,
+      pendingBytes: journal.pendingBytes,
       oldestPendingMs: oldestMs === undefined ? undefined : wallTime(this.deps.clock, oldestMs),
       quarantinedChanges: journal.quarantinedCount,
+      quarantinedBytes: journal.quarantinedBytes,
       damagedObjects: bases.peek?.damagedCount ?? 0,
       lastLandedMs: this.deps.lastLandedMs(),
       paused,
@@ -167,6 +169,8 @@ export class JournaledBucket implements BucketState {
       { bucket },
     );
     observer.set('gateway_quarantined_changes', journal.quarantinedCount, { bucket });
+    observer.set('gateway_journal_pending_bytes', journal.pendingBytes, { bucket });
+    observer.set('gateway_quarantined_bytes', journal.quarantinedBytes, { bucket });
   }
 
   async *#extentsOf(record: ObjectRecord | undefined): AsyncGenerator<Extent> {

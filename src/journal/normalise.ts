@@ -1,5 +1,5 @@
 /** Brings changes into the form in which a commit may name them: small ones plain, the rest in whole chunks. */
-import { ChunkError, type ChunksApi } from '../chunks/api.js';
+import { ChunkError, type ChunkHold, type ChunksApi } from '../chunks/api.js';
 import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
 import { mustBePlain, representation, type LayoutRules } from '../format/tree-layout.js';
 import { InlineExtentList } from '../index/extent-list.js';
@@ -33,9 +33,10 @@ export class Normaliser {
   async normalise(entry: JournalEntry): Promise<JournalEntry> {
     const { record } = entry;
     if (!record) return entry;
+    const hold = this.chunks.hold();
     try {
       const body = await this.journal.bodies.open(record.body, record.sizeBytes);
-      const better = await this.#betterBody(entry, record, body);
+      const better = await this.#betterBody(entry, record, body, hold);
       if (!better) return entry;
       const replaced = await this.journal.replaceBody(entry, { ...record, body: better });
       if (!replaced)
@@ -46,6 +47,8 @@ export class Normaliser {
         (error instanceof ChunkError && (error.code === 'missing' || error.code === 'corrupt')) ||
         (error instanceof StorageError && error.code === 'corrupt');
       throw isLost ? new ChangeFailed(entry, error) : error;
+    } finally {
+      hold.end();
     }
   }
 
@@ -53,6 +56,7 @@ export class Normaliser {
     { key }: JournalEntry,
     record: ObjectRecord,
     body: ObjectBody,
+    hold: ChunkHold,
   ): Promise<NewBody | undefined> {
     if (mustBePlain(this.rules, key, record.sizeBytes)) {
       const bytes = body.kind === 'plain' ? body.bytes : await this.#read(body, record.sizeBytes);
@@ -60,10 +64,10 @@ export class Normaliser {
       if (representation(this.rules, key, record.sizeBytes, bytes) === 'plain')
         return body.kind === 'plain' ? undefined : { kind: 'plain', bytes };
     }
-    const list = body.kind === 'plain' ? await this.#stored(body.bytes) : body.list;
+    const list = body.kind === 'plain' ? await this.#stored(body.bytes, hold) : body.list;
     const chunks: Chunk[] = [];
     let sizeBytes = 0;
-    for await (const chunk of this.chunks.normalise(list)) {
+    for await (const chunk of this.chunks.normalise(list, hold)) {
       chunks.push(chunk);
       sizeBytes += chunk.sizeBytes;
     }
@@ -76,10 +80,12 @@ export class Normaliser {
     return { kind: 'extents', extents: chunks.map(wholeExtent) };
   }
 
-  async #stored(bytes: Uint8Array): Promise<InlineExtentList> {
+  async #stored(bytes: Uint8Array, hold: ChunkHold): Promise<InlineExtentList> {
     const extents: Extent[] = [];
-    for (let at = 0; at < bytes.length; at += this.rules.chunkSizeBytes)
-      extents.push(wholeExtent(await this.chunks.store(bytes.subarray(at, at + this.rules.chunkSizeBytes))));
+    for (let at = 0; at < bytes.length; at += this.rules.chunkSizeBytes) {
+      const chunk = bytes.subarray(at, at + this.rules.chunkSizeBytes);
+      extents.push(wholeExtent(await this.chunks.store(chunk, hold)));
+    }
     return new InlineExtentList(extents);
   }
 

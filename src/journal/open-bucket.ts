@@ -117,6 +117,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   await repository.open();
 
   const journal = await Journal.open(deps.overlay, stateName, { clock, failpoints });
+  journal.onLanding = (oid) => chunks.landed(oid);
   const directory = new BaseDirectory(own);
   const bases = new BaseHolder(await openBase(directory, clock));
   const identity = await GatewayIdentity.open(journal);

@@ -1,4 +1,4 @@
-import type { ChunksApi } from '../chunks/api.js';
+import type { ChunkHold, ChunksApi } from '../chunks/api.js';
 import type { Extent } from '../format/extent.js';
 import { wholeExtent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
@@ -42,11 +42,12 @@ export async function fitBody(
   body: NewBody,
   chunks: ChunksApi,
   read: () => Promise<Uint8Array>,
+  hold: ChunkHold,
 ): Promise<NewBody> {
   if (isLocalKey(rules, key)) return body;
   if (body.kind === 'plain') {
     if (representation(rules, key, sizeBytes, body.bytes) === 'plain') return body;
-    return { kind: 'extents', extents: [wholeExtent(await chunks.store(body.bytes))] };
+    return { kind: 'extents', extents: [wholeExtent(await chunks.store(body.bytes, hold))] };
   }
   if (representation(rules, key, sizeBytes) !== 'plain') return body;
   const bytes = await read();
@@ -81,4 +82,14 @@ export async function* meltExtents(
     held = extent;
   }
   if (held) yield held;
+}
+
+/** Runs what stores chunks and then writes the row that names them. */
+export async function holding<T>(chunks: ChunksApi, run: (hold: ChunkHold) => Promise<T>): Promise<T> {
+  const hold = chunks.hold();
+  try {
+    return await run(hold);
+  } finally {
+    hold.end();
+  }
 }

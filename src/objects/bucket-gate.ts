@@ -3,7 +3,7 @@
  * before the bucket is looked at for the last time, or refused with no-such-bucket; never acknowledged and lost.
  */
 import type { Readable } from 'node:stream';
-import type { ChunksApi, Ingested, IngestOptions } from '../chunks/api.js';
+import type { ChunkHold, ChunksApi, Ingested, IngestOptions } from '../chunks/api.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
 import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
@@ -208,16 +208,24 @@ export class GatedChunks implements ChunksApi {
     return this.#explained(() => this.chunks.ingest(body, options));
   }
 
-  store(bytes: Uint8Array): Promise<Chunk> {
-    return this.#explained(() => this.chunks.store(bytes));
+  store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk> {
+    return this.#explained(() => this.chunks.store(bytes, hold));
+  }
+
+  hold(): ChunkHold {
+    return this.chunks.hold();
+  }
+
+  landed(oid: Oid): Promise<void> {
+    return this.chunks.landed(oid);
   }
 
   read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable {
     return this.chunks.read(list, startBytes, endBytes, signal);
   }
 
-  normalise(list: ExtentList): AsyncIterable<Chunk> {
-    return this.chunks.normalise(list);
+  normalise(list: ExtentList, hold?: ChunkHold): AsyncIterable<Chunk> {
+    return this.chunks.normalise(list, hold);
   }
 
   isUnsent(oid: Oid): boolean {

@@ -1,4 +1,4 @@
-import type { ChunksApi } from '../chunks/api.js';
+import type { ChunkHold, ChunksApi } from '../chunks/api.js';
 import { BodyDigests } from '../chunks/digests.js';
 import { wholeExtent, type Extent } from '../format/extent.js';
 import type { ObjectBody, ObjectRecord, StoredChecksum } from '../index/object-record.js';
@@ -27,19 +27,24 @@ export class CopySource {
 
   /**
    * Extents of the range as the target bucket may use them: references within a bucket; into another bucket,
-   * whose chunks lie in another store, the bytes are read and stored once more.
+   * whose chunks lie in another store, the bytes are read and stored once more, and held.
    */
-  async extents(target: Bucket, signal: AbortSignal): Promise<AsyncIterable<Extent> | Iterable<Extent>> {
+  async extents(
+    target: Bucket,
+    signal: AbortSignal,
+    hold: ChunkHold,
+  ): Promise<AsyncIterable<Extent> | Iterable<Extent>> {
     if (this.sizeBytes === 0) return [];
     if (target.name === this.bucket.name) {
       if (this.body.kind === 'extents') return this.body.list.range(this.startBytes, this.endBytes);
-      return [wholeExtent(await target.chunks.store(this.plainBytes!))];
+      return [wholeExtent(await target.chunks.store(this.plainBytes!, hold))];
     }
     await target.chunks.admit(signal);
     const ingested = await target.chunks.ingest(this.read(this.bucket.chunks, signal), {
       digests: [],
       keepUpToBytes: -1,
       signal,
+      hold,
       lengthBytes: this.sizeBytes,
       isLarge: this.sizeBytes > target.rules.chunkSizeBytes,
     });

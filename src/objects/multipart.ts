@@ -18,7 +18,7 @@ import type {
   UploadInfo,
 } from './api.js';
 import { checkBody, digestsFor } from './body-check.js';
-import { meltExtents, pushOf } from './body.js';
+import { holding, meltExtents, pushOf } from './body.js';
 import type { Bucket } from './bucket.js';
 import type { CopySource } from './copy-source.js';
 import { ObjectError } from './errors.js';
@@ -96,24 +96,27 @@ export class Multipart {
         : { ...body.promise, checksumAlgorithm: upload.checksumAlgorithm };
     bucket.chunks.demandSpace(body.promise.lengthBytes ?? 1);
     await bucket.chunks.admit(context.signal);
-    const ingested = await bucket.chunks.ingest(body.bytes, {
-      digests: digestsFor(promise, true),
-      keepUpToBytes: -1,
-      signal: context.signal,
-      push: pushOf(bucket.rules, key),
-      ...partHints(partNumber, body.promise.lengthBytes, bucket.rules.chunkSizeBytes),
+    return holding(bucket.chunks, async (hold) => {
+      const ingested = await bucket.chunks.ingest(body.bytes, {
+        digests: digestsFor(promise, true),
+        keepUpToBytes: -1,
+        signal: context.signal,
+        push: pushOf(bucket.rules, key),
+        hold,
+        ...partHints(partNumber, body.promise.lengthBytes, bucket.rules.chunkSizeBytes),
+      });
+      const checksum = checkBody(ingested, promise);
+      const etag = Buffer.from(ingested.digests.get('md5')!).toString('hex');
+      await this.#putPart(bucket, upload, {
+        partNumber,
+        sizeBytes: ingested.sizeBytes,
+        etag,
+        lastModifiedMs: this.deps.clock.nowMs(),
+        ...(checksum ? { checksum } : {}),
+        extents: ingested.extents,
+      });
+      return { etag, ...(checksum ? { checksum } : {}) };
     });
-    const checksum = checkBody(ingested, promise);
-    const etag = Buffer.from(ingested.digests.get('md5')!).toString('hex');
-    await this.#putPart(bucket, upload, {
-      partNumber,
-      sizeBytes: ingested.sizeBytes,
-      etag,
-      lastModifiedMs: this.deps.clock.nowMs(),
-      ...(checksum ? { checksum } : {}),
-      extents: ingested.extents,
-    });
-    return { etag, ...(checksum ? { checksum } : {}) };
   }
 
   /**
@@ -130,25 +133,27 @@ export class Multipart {
   ): Promise<CopyResult> {
     const upload = await this.#find(bucket, key, uploadId);
     if (source.sizeBytes > PART_MAX_BYTES) tooLarge('a copied part', PART_MAX_BYTES);
-    const extents: Extent[] = [];
-    const hash = createHash('md5');
-    for await (const extent of meltExtents(await source.extents(bucket, context.signal))) {
-      extents.push(extent);
-      hash.update(`${extent.oid}:${extent.offsetBytes}:${extent.lengthBytes};`);
-    }
-    const lastModifiedMs = this.deps.clock.nowMs();
-    const etag = hash.digest('hex');
-    const checksum =
-      upload.checksumAlgorithm && (await source.checksum(upload.checksumAlgorithm, context.signal));
-    await this.#putPart(bucket, upload, {
-      partNumber,
-      sizeBytes: source.sizeBytes,
-      etag,
-      lastModifiedMs,
-      ...(checksum ? { checksum } : {}),
-      extents,
+    return holding(bucket.chunks, async (hold) => {
+      const extents: Extent[] = [];
+      const hash = createHash('md5');
+      for await (const extent of meltExtents(await source.extents(bucket, context.signal, hold))) {
+        extents.push(extent);
+        hash.update(`${extent.oid}:${extent.offsetBytes}:${extent.lengthBytes};`);
+      }
+      const lastModifiedMs = this.deps.clock.nowMs();
+      const etag = hash.digest('hex');
+      const checksum =
+        upload.checksumAlgorithm && (await source.checksum(upload.checksumAlgorithm, context.signal));
+      await this.#putPart(bucket, upload, {
+        partNumber,
+        sizeBytes: source.sizeBytes,
+        etag,
+        lastModifiedMs,
+        ...(checksum ? { checksum } : {}),
+        extents,
+      });
+      return { etag, lastModifiedMs, ...(checksum ? { checksum } : {}) };
     });
-    return { etag, lastModifiedMs, ...(checksum ? { checksum } : {}) };
   }
 
   async complete(

@@ -2,6 +2,7 @@ import type { Clock } from '../async/clock.js';
 import { KeyLock } from '../async/key-lock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
+import type { ChunkHold } from '../chunks/api.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey } from '../format/tree-layout.js';
 import type { ObjectMeta } from '../index/object-record.js';
@@ -21,7 +22,7 @@ import type {
   RequestContext,
 } from './api.js';
 import { checkBody, digestsFor } from './body-check.js';
-import { demandSpace, keepUpToBytes, meltExtents, pushOf } from './body.js';
+import { demandSpace, holding, keepUpToBytes, meltExtents, pushOf } from './body.js';
 import type { Bucket, Buckets } from './bucket.js';
 import { checkSourceConditions, checkWriteConditions, isUnconditional } from './conditions.js';
 import { CopySource } from './copy-source.js';
@@ -77,7 +78,7 @@ export class ObjectService implements ObjectsApi {
     options: { meta: ObjectMeta; conditions: Conditions },
     context: RequestContext,
   ): Promise<PutResult> {
-    return this.#acknowledged(bucketName, context, async (bucket) => {
+    return this.#acknowledged(bucketName, context, async (bucket, hold) => {
       if ((body.promise.lengthBytes ?? 0) > PART_MAX_BYTES) {
         throw new ObjectError(
           'entity-too-large',
@@ -98,6 +99,7 @@ export class ObjectService implements ObjectsApi {
         keepUpToBytes: keepUpToBytes(bucket.rules, key),
         signal: context.signal,
         push: pushOf(bucket.rules, key),
+        hold,
         isLarge: (body.promise.lengthBytes ?? 0) > bucket.rules.chunkSizeBytes,
         ...(body.promise.lengthBytes === undefined ? {} : { lengthBytes: body.promise.lengthBytes }),
       });
@@ -182,15 +184,15 @@ export class ObjectService implements ObjectsApi {
     request: CopyRequest,
     context: RequestContext,
   ): Promise<CopyResult> {
-    return this.#acknowledged(bucketName, context, async (bucket) => {
+    return this.#acknowledged(bucketName, context, async (bucket, hold) => {
       const source = await this.#source(request);
       const { record } = source;
       const plain = source.plainBytes;
       const toOther = request.sourceBucket !== bucketName;
       // Into another bucket the bytes are stored once; within one, the list is walked again where needed.
-      const moved = toOther && !plain ? [...(await collect(source, bucket, context))] : undefined;
+      const moved = toOther && !plain ? [...(await collect(source, bucket, context, hold))] : undefined;
       const again = async function* () {
-        yield* meltExtents(moved ?? (await source.extents(bucket, context.signal)));
+        yield* meltExtents(moved ?? (await source.extents(bucket, context.signal, hold)));
       };
       // AWS CopyObject: tags have a directive of their own, so new metadata does not take them away; the storage
       // class is the request's own.
@@ -353,11 +355,11 @@ export class ObjectService implements ObjectsApi {
   #acknowledged<T>(
     bucketName: string,
     context: RequestContext,
-    change: (bucket: Bucket) => Promise<Write & { readonly answer: T }>,
+    change: (bucket: Bucket, hold: ChunkHold) => Promise<Write & { readonly answer: T }>,
   ): Promise<T> {
     return translated(async () => {
       const bucket = this.buckets.get(bucketName);
-      const { answer, ...write } = await change(bucket);
+      const { answer, ...write } = await holding(bucket.chunks, (hold) => change(bucket, hold));
       await this.#concern.settle(bucket, write, context.signal);
       return answer;
     });
@@ -426,8 +428,8 @@ async function* asyncOf<T>(items: Iterable<T>): AsyncGenerator<T> {
   yield* items;
 }
 
-async function collect(source: CopySource, bucket: Bucket, context: RequestContext) {
+async function collect(source: CopySource, bucket: Bucket, context: RequestContext, hold: ChunkHold) {
   const list = [];
-  for await (const extent of await source.extents(bucket, context.signal)) list.push(extent);
+  for await (const extent of await source.extents(bucket, context.signal, hold)) list.push(extent);
   return list;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import type { KeyLock } from '../async/key-lock.js';
+import type { ChunkHold } from '../chunks/api.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
@@ -7,7 +8,7 @@ import { InlineExtentList } from '../index/extent-list.js';
 import type { Precondition, Write } from '../index/key-value-store.js';
 import type { NewBody, NewObject, ObjectMeta, ObjectRecord, StoredChecksum } from '../index/object-record.js';
 import type { Conditions } from './api.js';
-import { fitBody, readSmall } from './body.js';
+import { fitBody, holding, readSmall } from './body.js';
 import type { Bucket } from './bucket.js';
 import { checkWriteConditions } from './conditions.js';
 import { ObjectError } from './errors.js';
@@ -51,20 +52,25 @@ export class ObjectWriter {
   write(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
     return this.deps.locks.run(
       `${bucket.name}/${key}`,
-      () => this.#append(bucket, key, draft, options),
+      () => holding(bucket.chunks, (hold) => this.#append(bucket, key, draft, options, hold)),
       options.signal,
     );
   }
 
-  async #append(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
+  async #append(
+    bucket: Bucket,
+    key: ObjectKey,
+    draft: Draft,
+    options: WriteOptions,
+    hold: ChunkHold,
+  ): Promise<WrittenObject> {
     const { state, rules } = bucket;
     const current = await state.get(key);
     checkWriteConditions(current, options.conditions);
     const local = isLocalKey(rules, key);
 
-    const body = await fitBody(rules, key, draft.sizeBytes, draft.body, bucket.chunks, () =>
-      this.#readDraft(bucket, draft),
-    );
+    const read = () => this.#readDraft(bucket, draft);
+    const body = await fitBody(rules, key, draft.sizeBytes, draft.body, bucket.chunks, read, hold);
     const etag = await this.#etag(bucket, key, draft, body, local);
 
     // Registry keys carry nothing but their bytes, so the same bytes again are no change: a repeated push

@@ -402,7 +402,9 @@ class ComposedGateway implements Gateway {
     let atRiskBytes = 0;
     for (const { chunks, open } of this.#buckets()) {
       open.state.report();
-      atRiskBytes += chunks.stats().unsentBytes;
+      const { pendingBytes, quarantinedBytes } = open.state.status();
+      // What is sent and in no commit yet is an object that Gitee may clean up: only here is it safe.
+      atRiskBytes += Math.max(chunks.stats().unsentBytes, pendingBytes + quarantinedBytes);
     }
     metrics.set('gateway_spool_bytes_at_risk', atRiskBytes);
     const pace = this.uploadLine();

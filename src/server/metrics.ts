@@ -60,7 +60,10 @@ export const METRICS: readonly MetricRow[] = [
   ),
   gauge('gateway_disk_free_bytes', 'Free bytes of the disk that the state directory lies on.'),
   gauge('gateway_disk_reserve_bytes', 'Free bytes below which nothing is admitted, as configured.'),
-  gauge('gateway_spool_bytes_at_risk', 'Acknowledged bytes that exist on this disk only.'),
+  gauge(
+    'gateway_spool_bytes_at_risk',
+    'Acknowledged bytes that the loss of this disk would lose: not on Gitee yet, or in no commit there, so that Gitee may clean them up.',
+  ),
   counter('gateway_admission_waits_total', 'Uploads that had to wait for the line, by outcome.', 'result'),
   gauge(
     'gateway_admission_pending_bytes',
@@ -71,6 +74,7 @@ export const METRICS: readonly MetricRow[] = [
   gauge('gateway_admission_oldest_wait_seconds', 'How long the first of them has waited for its next piece.'),
   gauge('gateway_uplink_bytes_per_second', 'Measured speed of uploads to Gitee.'),
   gauge('gateway_journal_pending_changes', 'Changes that are not yet in a commit on Gitee.', 'bucket'),
+  gauge('gateway_journal_pending_bytes', 'Bytes of the objects that these write.', 'bucket'),
   gauge('gateway_journal_oldest_pending_seconds', 'Age of the oldest such change.', 'bucket'),
   counter('gateway_journal_appends_total', 'Changes made durable in the journal.', 'bucket'),
   counter('gateway_commits_total', 'Attempts to land a commit, by result.', 'bucket', 'result'),
@@ -78,6 +82,7 @@ export const METRICS: readonly MetricRow[] = [
   histogram('gateway_commit_changes', 'Changes in one commit.', CHANGES, 'bucket'),
   counter('gateway_barrier_waits_total', 'Writes that waited for Gitee, by result.', 'bucket', 'result'),
   gauge('gateway_quarantined_changes', 'Changes that Gitee refuses for good.', 'bucket'),
+  gauge('gateway_quarantined_bytes', 'Bytes of the objects that these write.', 'bucket'),
   gauge('gateway_bucket_frozen', '1 where the bucket is read-only until accept-remote.', 'bucket'),
   gauge('gateway_bucket_paused', '1 where commits wait for an operator, by cause.', 'bucket', 'cause'),
   counter('gateway_lfs_requests_total', 'Requests of the LFS protocol.', 'operation', 'result'),

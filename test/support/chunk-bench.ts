@@ -7,6 +7,7 @@ import type { Clock } from '../../src/async/clock.js';
 import { noFailpoints, type Failpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
 import type { Observer } from '../../src/async/observer.js';
+import type { IngestOptions } from '../../src/chunks/api.js';
 import { BucketChunks, type BucketChunksOptions, type ChunkLimits } from '../../src/chunks/bucket-chunks.js';
 import { ChunkCache } from '../../src/chunks/cache.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
@@ -182,6 +183,8 @@ export class ChunkBench {
   readonly downlink = new Downlink({ clock: this.clock, health: this.health });
   /** Oids that pending changes name. */
   readonly named = new Set<string>();
+  /** How the rows are read that name them. */
+  readNamed: () => Promise<ReadonlySet<string>> = async () => new Set(this.named);
   /** Called when the store is open and nobody has said yet what must stay. */
   onOpened: (chunks: BucketChunks) => void = () => {};
   freeBytes = 1024 * 1024 * 1024;
@@ -239,7 +242,7 @@ export class ChunkBench {
     });
     await this.chunks.open();
     this.onOpened(this.chunks);
-    this.chunks.keepNamed(async () => this.named);
+    this.chunks.keepNamed(() => this.readNamed());
   }
 
   async close(): Promise<void> {
@@ -282,12 +285,20 @@ export class ChunkBench {
   }
 
   /** The body's chunks, durable. */
-  async put(...runs: readonly Uint8Array[]): Promise<readonly Extent[]> {
-    const { extents } = await this.chunks.ingest(pieces(...runs), {
+  put(...runs: readonly Uint8Array[]): Promise<readonly Extent[]> {
+    const lengthBytes = runs.reduce((sum, run) => sum + run.length, 0);
+    return this.ingest(pieces(...runs), { lengthBytes });
+  }
+
+  async ingest(
+    body: AsyncIterable<Uint8Array>,
+    options: Partial<IngestOptions> = {},
+  ): Promise<readonly Extent[]> {
+    const { extents } = await this.chunks.ingest(body, {
       digests: [],
       keepUpToBytes: 0,
-      lengthBytes: runs.reduce((sum, run) => sum + run.length, 0),
       signal: new AbortController().signal,
+      ...options,
     });
     return extents;
   }

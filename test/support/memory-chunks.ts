@@ -3,11 +3,13 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import {
   ChunkError,
+  type ChunkHold,
   type ChunksApi,
   type ChunkStats,
   type Ingested,
   type IngestOptions,
 } from '../../src/chunks/api.js';
+import { ChunkHolds } from '../../src/chunks/holds.js';
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';
 import { toOid, type Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
@@ -31,6 +33,7 @@ export class MemoryChunks implements ChunksApi {
     for await (const piece of body) pieces.push(piece);
     const bytes = Buffer.concat(pieces);
     const extents = this.cut(bytes).map(wholeExtent);
+    for (const { oid } of extents) options?.hold?.add(oid);
     const digests = new Map(
       (options?.digests ?? []).map((name) => [name, createHash(name).update(bytes).digest()] as const),
     );
@@ -51,8 +54,23 @@ export class MemoryChunks implements ChunksApi {
     return { oid, sizeBytes: bytes.length, volume: 0 };
   }
 
-  async store(bytes: Uint8Array): Promise<Chunk> {
-    return this.keep(bytes);
+  async store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk> {
+    const chunk = this.keep(bytes);
+    hold?.add(chunk.oid);
+    return chunk;
+  }
+
+  readonly holds = new ChunkHolds(() => {});
+
+  hold(): ChunkHold {
+    return this.holds.begin();
+  }
+
+  /** Oids whose commit has landed, in order. */
+  readonly landedOids: Oid[] = [];
+
+  async landed(oid: Oid): Promise<void> {
+    this.landedOids.push(oid);
   }
 
   read(list: ExtentList, startBytes: number, endBytes: number): Readable {

@@ -107,7 +107,7 @@ describe('admitting parts', () => {
     expect(bench.observer.sets).toBe(before);
     bench.clock.advance(1_000);
     await until(() => bench.observer.gauges.get('gateway_spool_unsent_bytes') === 1_000);
-    expect(bench.observer.sets - before).toBe(6);
+    expect(bench.observer.sets - before).toBe(5);
     expect(bench.observer.gauges.get('gateway_spool_unsent_chunks')).toBe(10);
   });
 });

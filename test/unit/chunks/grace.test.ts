@@ -97,4 +97,70 @@ describe('chunks within their grace time', () => {
     measure();
     expect(bench.freeBytes).toBeGreaterThan(8 * KiB);
   });
+
+  test('count from the commit, not from the upload, also after a restart', async () => {
+    await start({ graceMaxBytes: 100 * KiB });
+    const chunk = await push(1);
+    bench.named.add(chunk.oid);
+    const dayMs = 24 * 3_600_000;
+    // A branch that was protected for two days.
+    bench.clock.advance(2 * dayMs);
+    await bench.chunks.releaseGrace();
+    bench.named.clear();
+    await bench.chunks.landed(chunk.oid);
+    bench.clock.advance(dayMs / 2);
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    await bench.restart();
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    bench.clock.advance(dayMs / 2 - 10_000);
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    bench.clock.advance(10_000);
+    expect(await bench.chunks.releaseGrace()).toBe(1);
+  });
+
+  test('that are of a body which is still being read stay until a row names them, whatever the bounds say', async () => {
+    await start({ graceMaxBytes: 2 * KiB, cacheBytes: 0 });
+    const hold = bench.chunks.hold();
+    let goOn = () => {};
+    const waits = new Promise<void>((resolve) => (goOn = resolve));
+    async function* slowly() {
+      yield bytesOf(1, KiB);
+      await waits;
+      yield bytesOf(2, 700);
+    }
+    const reading = bench.ingest(slowly(), { hold });
+    await until(() => bench.chunks.stats().graceBytes === KiB);
+    for (let seed = 10; seed <= 20; seed += 1) {
+      await push(seed);
+      bench.clock.advance(10_000);
+    }
+    bench.freeBytes = 0;
+    await expect(bench.put(bytesOf(99, 1000))).rejects.toMatchObject({ code: 'disk-full' });
+    bench.freeBytes = KiB * KiB;
+    goOn();
+    const extents = await reading;
+    // The rows are read as long as a large bucket takes, and had been read before this one was written.
+    let answer = () => {};
+    const isRead = new Promise<void>((resolve) => (answer = resolve));
+    let isBegun = false;
+    bench.readNamed = async () => {
+      isBegun = true;
+      const then = new Set(bench.named);
+      await isRead;
+      return then;
+    };
+    bench.clock.advance(10_000);
+    await push(21);
+    await push(22);
+    await until(() => isBegun);
+    for (const { oid } of extents) bench.named.add(oid);
+    hold.end();
+    answer();
+    for (let seed = 30; seed <= 40; seed += 1) await push(seed);
+    await bench.chunks.releaseGrace();
+    const first = { oid: extents[0]!.oid, sizeBytes: KiB, volume: 0 };
+    expect(isPinned(first)).toBe(true);
+    expect((await bench.read(listOfChunks(first))).equals(bytesOf(1, KiB))).toBe(true);
+    expect(bench.remote.count('get')).toBe(0);
+  });
 });

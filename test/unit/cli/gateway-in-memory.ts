@@ -33,6 +33,8 @@ export class GatewayInMemory implements Gateway {
         head: 'c'.repeat(40),
         pendingChanges: 2,
         oldestPendingMs: 0,
+        pendingBytes: 4096,
+        quarantinedBytes: 0,
         quarantinedChanges: 0,
         damagedObjects: 0,
         lastLandedMs: undefined,

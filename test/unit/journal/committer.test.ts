@@ -78,6 +78,19 @@ describe('a bucket of preset generic', () => {
     expect(await b.read('big')).toBe(content);
   });
 
+  test('the chunk store is told each chunk that a commit names from now on, however that is found out', async () => {
+    await b.landed(await b.put('big', long('x', 250)));
+    const oids = [...b.chunks.landedOids];
+    expect(oids).toHaveLength(3);
+    expect(new Set(oids)).toEqual(new Set(b.chunks.local.keys()));
+    // The push lands and its answer is lost.
+    b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'no answer in time'));
+    await b.landed(await b.put('other', long('y', 150)));
+    expect(b.chunks.landedOids.slice(3)).toHaveLength(2);
+    await b.landed(await b.delete('big'));
+    expect(b.chunks.landedOids).toHaveLength(5);
+  });
+
   test('a shorter object leaves no chunk of the longer one before it', async () => {
     await b.landed(await b.put('big', long('x', 350)));
     await b.landed(await b.put('big', long('y', 150)));
