@@ -152,6 +152,13 @@ export class KeyIndex {
     return false;
   }
 
+  /** True where such a file stands at this path itself, or with `below` anywhere in it. */
+  async hasForeignAt(path: TreePath, below: boolean): Promise<boolean> {
+    for (const table of this.#damagedCount > 0 ? (['foreign', 'damaged'] as const) : (['foreign'] as const))
+      if (await this.store.get(this.keys.key(table, utf8(path)))) return true;
+    return below && this.hasForeignBelow(path);
+  }
+
   /** Makes the changes and then the marker durable. One caller at a time; safe to repeat after a failure. */
   async apply(changes: AsyncIterable<BaseChange> | Iterable<BaseChange>, marker: BaseMarker): Promise<void> {
     await this.load(changes, marker);

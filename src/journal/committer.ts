@@ -334,9 +334,9 @@ export class Committer {
       if (!rest) return true;
       const restNet = new Map([...net].filter(([key]) => rest.net.has(key)));
       const head = bases.current.marker?.head ?? null;
-      const { claim, result } = await this.#push(rest, restNet, confirmed, head, signal);
+      const { claim, gaveWay, result } = await this.#push(rest, restNet, confirmed, head, signal);
       if (result.kind !== 'moved') {
-        await this.#landed(claim, rest, restNet, result);
+        await this.#landed(claim, rest, restNet, gaveWay, result);
         return true;
       }
       await sync.follow(result.head);
@@ -351,10 +351,10 @@ export class Committer {
     confirmed: ReadonlySet<string>,
     head: CommitId | null,
     signal: AbortSignal,
-  ): Promise<{ claim: Claim; result: PushResult }> {
+  ): Promise<{ claim: Claim; gaveWay: boolean; result: PushResult }> {
     const { bases, claims, failpoints, identity, remote, rules } = this.deps;
     const isConfirmed = (oid: string) => confirmed.has(oid);
-    const edits = await treeEdits({ rules, base: bases.current, isConfirmed }, net);
+    const { edits, gaveWay } = await treeEdits({ rules, base: bases.current, isConfirmed }, net);
     const others = claims.undecided;
     const again = others.find((claim) => claim.base === head && isWithin(batch.seqs, claim.seqs));
     // As long as another push may land, "nothing to do" is not "landed": a commit of ours must end that.
@@ -373,7 +373,7 @@ export class Committer {
       evenIfUnchanged: isFence,
     };
     try {
-      return { claim, result: await remote.push(request, signal) };
+      return { claim, gaveWay, result: await remote.push(request, signal) };
     } catch (error) {
       // Refused: that is decided. Should the answer have been about a repeated push, the branch will show it.
       if (error instanceof RemoteError && !error.isTransient) await claims.bury([claim]);
@@ -381,22 +381,27 @@ export class Committer {
     }
   }
 
+  /** `gaveWay`: what the commit means for the base is more than the changes, and read from the tree. */
   async #landed(
     claim: Claim,
     batch: Batch,
     net: ReadonlyMap<ObjectKey, NetChange>,
+    gaveWay: boolean,
     result: Exclude<PushResult, { kind: 'moved' }>,
   ): Promise<void> {
-    const { bases, bucket, claims, condition, failpoints, log, observer } = this.deps;
+    const { bases, bucket, claims, condition, failpoints, log, observer, sync } = this.deps;
     const { head } = result;
     condition.resume('commit');
     await failpoints.hit('committer.afterLanded');
     // The base first, durably: until then a reader finds the change in the overlay, afterwards in the base.
-    const landedSeq = Math.max(claim.floorSeq, bases.current.marker?.landedSeq ?? 0);
-    await bases.current.apply(baseChanges(net), { head, landedSeq, batches: [claim.id] });
-    await failpoints.hit('committer.baseApplied');
-    await claims.land([claim]);
-    await claims.bury(claims.undecided.filter(({ base }) => base !== head));
+    if (gaveWay && result.kind === 'landed') await sync.follow(head);
+    else {
+      const landedSeq = Math.max(claim.floorSeq, bases.current.marker?.landedSeq ?? 0);
+      await bases.current.apply(baseChanges(net), { head, landedSeq, batches: [claim.id] });
+      await failpoints.hit('committer.baseApplied');
+      await claims.land([claim]);
+      await claims.bury(claims.undecided.filter(({ base }) => base !== head));
+    }
     await failpoints.hit('committer.overlayDropped');
     observer.count('gateway_commits_total', { bucket, result: result.kind });
     log.info('changes are on Gitee', {

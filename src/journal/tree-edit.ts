@@ -33,11 +33,21 @@ export interface TreeEditSource {
   readonly isConfirmed: (oid: string) => boolean;
 }
 
-/** Edits in the order in which they take effect: first what goes, then what comes. */
+export interface TreeEdits {
+  /** In the order in which they take effect: first what goes, then what comes. */
+  readonly edits: PathEdit[];
+  /**
+   * Files go that are no object of the base, for directories that are needed. What is left of their keys afterwards is
+   * read from the tree: another file of the same key may be an object then.
+   */
+  readonly gaveWay: boolean;
+}
+
+/** Works out the edits for the base's head. */
 export async function treeEdits(
   source: TreeEditSource,
   net: ReadonlyMap<ObjectKey, NetChange>,
-): Promise<PathEdit[]> {
+): Promise<TreeEdits> {
   const tree = new DirectoryView(source.base, net);
   const edits = new Edits(source);
   for (const change of net.values()) {
@@ -49,7 +59,7 @@ export async function treeEdits(
     if (!record) continue;
     await edits.move(key, record, await source.base.openBody(record));
   }
-  return edits.inOrder();
+  return { edits: edits.inOrder(), gaveWay: await edits.removesForeign() };
 }
 
 class Edits {
@@ -62,6 +72,17 @@ class Edits {
 
   inOrder(): PathEdit[] {
     return [...this.#removals, ...this.#puts];
+  }
+
+  /** Something that is known to be no object stands where the edits take something away. */
+  async removesForeign(): Promise<boolean> {
+    const asked = new Set<string>();
+    for (const { kind, path } of this.#removals) {
+      if (asked.has(`${kind} ${path}`)) continue;
+      asked.add(`${kind} ${path}`);
+      if (await this.source.base.hasForeignAt(path, kind === 'remove-tree')) return true;
+    }
+    return false;
   }
 
   /**
