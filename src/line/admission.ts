@@ -22,6 +22,16 @@ const MIB = 1024 * 1024;
 const PIECE_MIN_BYTES = MIB;
 /** So much is always let in, or an estimate that fell too low would see too little to rise again. */
 const BUDGET_PIECES_MIN = 4;
+/**
+ * Beyond the budget pieces that are less than one of a large object get so much of what the line sends: else what
+ * came before, seconds of line of it, stands before each blob of a small push, which goes first on the line.
+ */
+const SMALL_SHARE = 0.5;
+/** As much of it as may come at once. */
+const SMALL_SECONDS = 1;
+const SMALL_MIN_BYTES = MIB;
+/** A line that made no progress for so long sends nothing that small pieces could take a share of. */
+const SMALL_PROGRESS_MS = 2_000;
 /** Until the line was measured the estimate says nothing: so many chunks, or each would wait for the one before. */
 const UNMEASURED_CHUNKS = 2;
 /** A run of bytes of a body, as Node reads it. */
@@ -154,10 +164,13 @@ export class LineAdmission {
   readonly #pushes = new Map<string, Push>();
   readonly #bodies = new Set<Body>();
   readonly #share = new FairShare();
+  readonly #small: SmallRoom;
   readonly #closed = new AbortController();
   #isLooking = false;
 
-  constructor(private readonly options: LineAdmissionOptions) {}
+  constructor(private readonly options: LineAdmissionOptions) {
+    this.#small = new SmallRoom(options.uplink, options.clock);
+  }
 
   /** Counts the unsent bytes of a bucket; returns what removes it. */
   addSource(source: AdmissionSource): () => void {
@@ -326,7 +339,7 @@ export class LineAdmission {
     for (;;) {
       const push = this.#share.next(
         this.#pushes.values(),
-        ({ bodies, source }) => !passed.has(source) && [...bodies].some(({ wait }) => wait !== undefined),
+        (claim) => !passed.has(claim.source) && waits(claim),
       );
       if (!push) return false;
       const body = nextOf(push)!;
@@ -334,11 +347,30 @@ export class LineAdmission {
         this.#grant(push, body);
         return true;
       }
-      // Nobody is passed by because his piece is large: he would never get it. A bucket whose uploads do not
-      // get through has only itself in its way.
-      if (!push.source.isStalled()) return false;
+      // Nobody is passed by because his piece is large: he would never get it. What small ones get beyond the
+      // budget is less than what the line sends meanwhile. A bucket whose uploads do not get through has only
+      // itself in its way.
+      if (!push.source.isStalled()) return this.#grantSmall();
       passed.add(push.source);
     }
+  }
+
+  /** Gives the next small piece its room beyond the budget. */
+  #grantSmall(): boolean {
+    const push = this.#share.next(
+      this.#pushes.values(),
+      (claim) => !claim.source.isStalled() && this.#smallOf(claim) !== undefined,
+    );
+    const body = push && this.#smallOf(push)!;
+    if (!body || !this.#small.take(body.heldBytes + body.wait!.needBytes)) return false;
+    this.#grant(push, body);
+    return true;
+  }
+
+  #smallOf({ bodies }: Push): Body | undefined {
+    const pieceMinBytes = Math.min(PIECE_MIN_BYTES, this.options.chunkSizeBytes);
+    const isSmall = ({ heldBytes, wait }: Body) => wait && heldBytes + wait.needBytes < pieceMinBytes;
+    return nextOf({ bodies: [...bodies].filter(isSmall) });
   }
 
   #fits({ heldBytes, push: { source }, wait }: Body): boolean {
@@ -351,7 +383,7 @@ export class LineAdmission {
   #grant(push: Push, body: Body): void {
     const { needBytes, done } = body.wait!;
     const nowMs = this.options.clock.steadyMs();
-    this.#share.serve(push, needBytes);
+    this.#share.serve(push, needBytes, [...this.#pushes.values()].filter(waits));
     body.grantedBytes = needBytes;
     body.grantedMs = body.lastByteMs = nowMs;
     body.isStalled = false;
@@ -406,8 +438,37 @@ export class LineAdmission {
   }
 }
 
+/** What small pieces may have beyond the budget: it fills as the line sends, up to a burst. */
+class SmallRoom {
+  #bytes: number | undefined;
+  #filledMs = 0;
+
+  constructor(
+    private readonly uplink: LineAdmissionOptions['uplink'],
+    private readonly clock: Clock,
+  ) {}
+
+  /** False, and nothing is taken, where there is less. */
+  take(bytes: number): boolean {
+    const { bytesPerSecond, progressMs } = this.uplink;
+    const nowMs = this.clock.steadyMs();
+    const burstBytes = Math.max(SMALL_MIN_BYTES, SMALL_SECONDS * bytesPerSecond);
+    const filledMs = Math.min(nowMs, progressMs + SMALL_PROGRESS_MS) - this.#filledMs;
+    const sentBytes = (Math.max(0, filledMs) * bytesPerSecond) / 1_000;
+    const roomBytes = Math.min(burstBytes, (this.#bytes ?? burstBytes) + SMALL_SHARE * sentBytes);
+    this.#filledMs = nowMs;
+    this.#bytes = roomBytes >= bytes ? roomBytes - bytes : roomBytes;
+    return roomBytes >= bytes;
+  }
+}
+
+function waits({ bodies }: Push): boolean {
+  for (const { wait } of bodies) if (wait) return true;
+  return false;
+}
+
 /** First whose client waits for the answer, then whoever has waited longest. */
-function nextOf({ bodies }: Push): Body | undefined {
+function nextOf({ bodies }: { readonly bodies: Iterable<Body> }): Body | undefined {
   let best: Body | undefined;
   for (const body of bodies) {
     if (!body.wait) continue;

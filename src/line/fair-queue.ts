@@ -5,8 +5,9 @@ export interface Claim {
 }
 
 /**
- * Fair shares by start-time fair queueing (Goyal, Vin, Cheng 1996): whoever comes new begins where the last
- * one served stood, so that it is served soon and owes nothing for the time before.
+ * Fair shares by start-time fair queueing (Goyal, Vin, Cheng 1996): whoever comes new begins near where the last
+ * one served stood, so that it is served soon and owes nothing for the time before. Its clock goes on with what is
+ * served, as in weighted fair queueing: an endless row of new ones starves nobody.
  */
 export class FairShare {
   #now = 0;
@@ -23,9 +24,13 @@ export class FairShare {
     return best;
   }
 
-  /** The claim gets so much. */
-  serve(claim: Claim, amount: number): void {
-    this.#now = Math.max(this.#now, claim.tag);
-    claim.tag = Math.max(claim.tag, this.#now) + amount;
+  /** The claim, one of those that contend, gets so much. */
+  serve(claim: Claim, amount: number, contending: Iterable<Claim>): void {
+    let others = 0;
+    for (const other of contending) if (other !== claim) others += 1;
+    const start = Math.max(this.#now, claim.tag);
+    claim.tag = start + amount;
+    // As if one more contended: the clock stays behind those that do, and who comes next is before the one served.
+    this.#now = start + amount / (others + 2);
   }
 }

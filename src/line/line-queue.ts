@@ -99,8 +99,8 @@ export class LineQueue<Job extends QueuedJob> {
     if (!queue) return undefined;
     const group = queue.share.next(queue.groups.values(), () => true)!;
     const { job } = take(group);
-    this.#share.serve(queue, job.bytes);
-    queue.share.serve(group, job.bytes);
+    this.#share.serve(queue, job.bytes, this.#sources.values());
+    queue.share.serve(group, job.bytes, queue.groups.values());
     this.#tidy(queue, group);
     return { source: queue.source, job };
   }

@@ -200,6 +200,36 @@ describe('taking bodies at the pace of the line', () => {
     expect(small.isDone).toBe(true);
   });
 
+  test('the blobs of a small push do not wait for seconds of line that a big one had taken before', async () => {
+    bench.uplink.bytesPerSecond = 625_000;
+    bench.uplink.isMeasured = false;
+    const bucket = bench.bucket('a');
+    const big = [1, 2, 3, 4, 5].map(() => new Client(bench, bucket, 'big', 100 * MIB));
+    await bench.run(2, big);
+    bench.uplink.isMeasured = true;
+    const small = [65_536, 131_072, 503_000].map((bytes) => new Client(bench, bucket, 'small', bytes, false));
+    await bench.run(1, [...big, ...small]);
+    expect(bucket.unsent).toBeGreaterThan(14 * MIB);
+    expect(small.map(({ isDone }) => isDone)).toEqual([true, true, true]);
+  });
+
+  test('an endless row of small pushes takes no more than its share of the line', async () => {
+    bench.uplink.bytesPerSecond = 625_000;
+    const bucket = bench.bucket('a');
+    const big = new Client(bench, bucket, 'big', 100 * MIB);
+    let all = [big];
+    for (let second = 0; second < 120; second += 1) {
+      all = all.filter(({ isDone }) => !isDone);
+      // Each is a push of its own, more of them than the line takes.
+      for (let i = 0; i < 2; i += 1)
+        all.push(new Client(bench, bucket, `small ${second} ${i}`, 503_000, false));
+      await bench.run(1, all);
+    }
+    const lineBytes = 120 * 625_000;
+    expect(big.readBytes).toBeGreaterThan(lineBytes / all.length);
+    expect(bucket.unsent).toBeLessThanOrEqual(bench.admission.budgetBytes() + 2 * MIB);
+  });
+
   test('within a push the part whose client waits for the answer goes first', async () => {
     const bucket = bench.bucket('a');
     const others = [1, 2, 3, 4].map(() => new Client(bench, bucket, 'image', 100 * MIB));
@@ -339,7 +369,7 @@ describe('taking bodies at the pace of the line', () => {
     const turn = body.turn(MIB);
     const other = bench.admission
       .body(bucket, { push: '', isTail: false, signal: bench.stop.signal })
-      .turn(1);
+      .turn(MIB);
     expect(bench.admission.status().waiting).toBe(2);
     away.abort(new Error('gone'));
     await expect(turn).rejects.toThrow('gone');
@@ -394,7 +424,8 @@ describe('taking bodies at the pace of the line', () => {
             // Pieces that stalled or dripped come on top, each once, and the trickle.
             const slow = streams.filter(({ drips, stallsAtSecond }) => drips ?? stallsAtSecond !== null);
             const extra = slow.length * 8 * MIB;
-            const bound = own.admission.budgetBytes() + 8 * MIB + clients.length * RUN_BYTES + extra;
+            const beyond = Math.max(MIB, own.uplink.bytesPerSecond) + 8 * MIB;
+            const bound = own.admission.budgetBytes() + beyond + clients.length * RUN_BYTES + extra;
             if (after > before) expect(after).toBeLessThanOrEqual(bound);
           };
           for (const { speed: bytesPerSecond, seconds } of changes) {
