@@ -20,6 +20,8 @@ export interface LineShape {
 
 type Host = 'client' | 'server' | 'wire' | 'gitee';
 const HOSTS: readonly Host[] = ['client', 'server', 'wire', 'gitee'];
+/** How TCP finds its pace on all hosts; unset: as this machine does. */
+const CONGESTION_CONTROL = process.env['LINES_CONGESTION_CONTROL'];
 
 /**
  * An office as network namespaces: client — server — wire — Gitee's host. Client to server is unlimited; the wire has
@@ -44,6 +46,10 @@ export class LineNetwork {
     for (const host of HOSTS) {
       await mustRun('ip', ['netns', 'add', this.namespace(host)]);
       await this.#ip(host, 'link set lo up');
+      if (CONGESTION_CONTROL !== undefined)
+        await mustRun(
+          ...this.on(host, 'sysctl', ['-qw', `net.ipv4.tcp_congestion_control=${CONGESTION_CONTROL}`]),
+        );
     }
     await this.#veth('client', 'c0', 'server', 's0');
     await this.#address('client', 'c0', CLIENT);

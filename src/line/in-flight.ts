@@ -1,5 +1,5 @@
 import type { Clock } from '../async/clock.js';
-import type { LineSource, QueuedJob } from './line-queue.js';
+import { SMALL_BYTES, type LineSource, type QueuedJob } from './line-queue.js';
 import type { UplinkMeter, UplinkRun } from './uplink.js';
 
 /** A body without any progress for so long counts for its own bucket only, and not for others. */
@@ -15,10 +15,17 @@ const FAR_MS = 150;
 /** Answer and verification of a body, a few round trips away. */
 const CROSSED_SECONDS = 2;
 /** How old what the kernel says may be. */
-const KERNEL_AGE_MS = 300;
+export const KERNEL_AGE_MS = 300;
 /** A connection has found its pace after so many round trips, and says nothing of the line before. */
 const RAMP_ROUND_TRIPS = 5;
 const RAMP_MS_MAX = 2_000;
+
+/** Where a body comes from, and in which class it is. */
+export interface BodyPlace {
+  readonly source: LineSource;
+  readonly group: string;
+  readonly level: number;
+}
 
 /** One body that was started and has no answer yet. */
 export class Body {
@@ -33,11 +40,12 @@ export class Body {
   /** When it made progress last, later by the time for which it was held up. */
   movedMs: number;
   pausedMs = 0;
-  /** Until then its last bytes may stand in the kernel. */
-  drainedMs = Number.POSITIVE_INFINITY;
+  /** Of small bodies of its own class that were begun since, and to which it yields. */
+  yieldedBytes = 0;
 
   constructor(
     readonly source: LineSource,
+    readonly group: string,
     public level: number,
     readonly bytes: number,
     /** Tried before: it may have its link already. */
@@ -46,6 +54,17 @@ export class Body {
   ) {
     this.restBytes = bytes;
     this.movedMs = startedMs;
+  }
+
+  get isSmall(): boolean {
+    return this.bytes <= SMALL_BYTES;
+  }
+
+  /** It stands back for small ones of other groups in its class, while they are fewer bytes than it is: no row of them starves it. */
+  yieldsTo(source: LineSource, group: string): boolean {
+    return (
+      !this.isSmall && this.yieldedBytes < this.bytes && (this.group !== group || this.source !== source)
+    );
   }
 }
 
@@ -84,12 +103,17 @@ export class InFlight {
    * fill the line. Said by the shortest wait of the last minutes, since a line that is full makes all others long.
    */
   get isFar(): boolean {
-    const leastMs = Math.min(this.#least, this.#leastBefore);
+    const { leastMs } = this;
     return Number.isFinite(leastMs) && leastMs >= FAR_MS;
   }
 
-  begin(source: LineSource, level: number, { bytes, isSuspect }: QueuedJob): Body {
-    const body = new Body(source, level, bytes, isSuspect, this.clock.steadyMs());
+  /** The shortest wait for a link of the last minutes: a round trip or a few. Infinite where there was none. */
+  get leastMs(): number {
+    return Math.min(this.#least, this.#leastBefore);
+  }
+
+  begin({ group, level, source }: BodyPlace, { bytes, isSuspect }: QueuedJob): Body {
+    const body = new Body(source, group, level, bytes, isSuspect, this.clock.steadyMs());
     // Until something of its bucket moves again nobody has to make room for one more.
     if (this.isStuck(source)) body.movedMs = Number.NEGATIVE_INFINITY;
     this.#bodies.add(body);
@@ -121,9 +145,6 @@ export class InFlight {
     body.restBytes = Math.max(0, body.restBytes - bytes);
     body.movedMs = this.clock.steadyMs();
     body.pausedMs = body.movedMs;
-    if (body.restBytes > 0 || !this.uplink.isKernelKnown) return;
-    const { bytesPerSecond, inKernelBytes } = this.uplink;
-    body.drainedMs = body.movedMs + KERNEL_AGE_MS + (inKernelBytes * 1_000) / bytesPerSecond;
   }
 
   end(body: Body, arrived: boolean): void {
@@ -167,13 +188,18 @@ export class InFlight {
 
   /**
    * It takes the line: those of a lower class yield. Until its answer, since what it handed over last may stand in
-   * the kernel for seconds; where Gitee is far away not while it only waits for its link or for that answer, or
-   * the line would stand still for a second at each.
+   * the kernel for seconds; where Gitee is far away not while it only waits for its link, or the line would stand
+   * still for a second at each.
    */
   takesLine(body: Body): boolean {
-    if (this.isStalled(body)) return false;
-    if (!this.isFar) return true;
-    return body.sendsSinceMs !== undefined && this.clock.steadyMs() < body.drainedMs;
+    return !this.isStalled(body) && (!this.isFar || body.sendsSinceMs !== undefined);
+  }
+
+  /** Something of this class or a higher one has bytes that were not handed over. */
+  hasBytes(level: number): boolean {
+    for (const body of this.#bodies)
+      if (body.level <= level && body.restBytes > 0 && !body.isPaused && !this.isStalled(body)) return true;
+    return false;
   }
 
   /** Something of this class or a higher one takes the line. */
@@ -214,9 +240,10 @@ export class InFlight {
 
   /**
    * Bytes that stand before the line and could cross it now. Not those of a body that still waits for its link,
-   * or whose connection is too young to have found its pace: then it is us who are slow, and not the line.
+   * or whose connection is too young to have found its pace: then it is us who are slow, and not the line. Where Gitee
+   * is far away the kernel's count up to so much of each connection: one that has lost its pace is not the line either.
    */
-  standingBytes(): number {
+  standingBytes(connectionBytes: number): number {
     const nowMs = this.clock.steadyMs();
     const rampMs = Math.min(RAMP_MS_MAX, RAMP_ROUND_TRIPS * this.askingMs);
     let restBytes = 0;
@@ -228,6 +255,8 @@ export class InFlight {
       handedBytes += body.handedBytes;
     }
     const { inKernelBytes, isKernelKnown } = this.uplink;
-    return restBytes + (isKernelKnown ? Math.min(handedBytes, inKernelBytes) : handedBytes);
+    if (!isKernelKnown) return restBytes + handedBytes;
+    const kernelBytes = this.isFar ? this.uplink.inKernelBytesUpTo(connectionBytes) : inKernelBytes;
+    return restBytes + Math.min(handedBytes, kernelBytes);
   }
 }

@@ -16,6 +16,13 @@ export interface LineSource {
   isReady(): boolean;
 }
 
+/** What has left the queue. */
+export interface Next<Job> {
+  readonly source: LineSource;
+  readonly group: string;
+  readonly job: Job;
+}
+
 type May = (source: LineSource) => boolean;
 
 interface Queued<Job> {
@@ -94,15 +101,35 @@ export class LineQueue<Job extends QueuedJob> {
   }
 
   /** Takes out what comes next, of sources that may. */
-  next(may: May): { readonly source: LineSource; readonly job: Job } | undefined {
+  next(may: May): Next<Job> | undefined {
     const queue = this.#share.next(this.#sources.values(), ({ source }) => may(source));
     if (!queue) return undefined;
-    const group = queue.share.next(queue.groups.values(), () => true)!;
-    const { job } = take(group);
+    return this.#take(
+      queue,
+      queue.share.next(queue.groups.values(), () => true)!,
+      false,
+    );
+  }
+
+  /** As next, of small ones only. */
+  nextSmall(may: (source: LineSource, group: string) => boolean): Next<Job> | undefined {
+    const mayGroup = ({ source }: SourceQueue<Job>, { name, small }: Group<Job>) =>
+      small.size > 0 && may(source, name);
+    const queue = this.#share.next(this.#sources.values(), (one) => {
+      for (const group of one.groups.values()) if (mayGroup(one, group)) return true;
+      return false;
+    });
+    if (!queue) return undefined;
+    const group = queue.share.next(queue.groups.values(), (one) => mayGroup(queue, one))!;
+    return this.#take(queue, group, true);
+  }
+
+  #take(queue: SourceQueue<Job>, group: Group<Job>, onlySmall: boolean): Next<Job> {
+    const { job } = take(group, onlySmall);
     this.#share.serve(queue, job.bytes, this.#sources.values());
     queue.share.serve(group, job.bytes, queue.groups.values());
     this.#tidy(queue, group);
-    return { source: queue.source, job };
+    return { source: queue.source, group: group.name, job };
   }
 
   #tidy(queue: SourceQueue<Job>, group: Group<Job>): void {
@@ -113,10 +140,10 @@ export class LineQueue<Job extends QueuedJob> {
   }
 }
 
-function take<Job extends QueuedJob>(group: Group<Job>): Queued<Job> {
+function take<Job extends QueuedJob>(group: Group<Job>, onlySmall: boolean): Queued<Job> {
   const large = first(group.large);
   const small = first(group.small);
-  const isSmall = small && (!large || group.smallBytes < large.job.bytes);
+  const isSmall = small && (onlySmall || !large || group.smallBytes < large.job.bytes);
   if (isSmall) {
     group.small.delete(small);
     group.smallBytes += small.job.bytes;

@@ -7,8 +7,8 @@
  * Invariant 5. Memory is bounded: an entry per queued upload, no bytes.
  */
 import type { Clock } from '../async/clock.js';
-import { InFlight, type Body } from './in-flight.js';
-import { LineQueue, SMALL_BYTES, type LineSource, type QueuedJob } from './line-queue.js';
+import { InFlight, KERNEL_AGE_MS, type Body } from './in-flight.js';
+import { LineQueue, SMALL_BYTES, type LineSource, type Next, type QueuedJob } from './line-queue.js';
 import type { UplinkMeter } from './uplink.js';
 
 export type { LineSource };
@@ -32,12 +32,24 @@ const TRICKLE_SHARE = 0.1;
 const TRICKLE_MIN_MS = 200;
 /** Storage servers cut a body that stands still for a minute. */
 const TRICKLE_MAX_MS = 20_000;
-/** So much of the line's time may stand in the kernel's send buffers, which are larger; more where Gitee is far away. */
+/** So much of the line's time may stand in the kernel's send buffers, which are larger. */
 const KERNEL_SECONDS = 1;
 const KERNEL_MIN_BYTES = 512 * 1024;
+/**
+ * Where Gitee is far away, beside what is on its way for a round trip: connections that share the line are slow there
+ * to give it to another one. Until the line was measured it may be one on which the figure above is seconds.
+ */
+const KERNEL_FAR_SECONDS = 0.7;
+const KERNEL_FAR_MIN_BYTES = 256 * 1024;
 const KERNEL_WAIT_MS = 100;
 /** Four seconds at most: a trickle. */
 const KERNEL_WAITS_MAX = 40;
+/** A distant line of which more is used than this has no air. */
+const AIR_RATE_SHARE = 0.9;
+/** So much more of its time may stand in the kernel once all of what goes first has been handed over. */
+const AIR_HANDED_MS = 500;
+/** Of the bytes that fill a distant line, so much may be of one connection. */
+const AIR_CONNECTION_SHARE = 1 / 3;
 /** A class of which nothing is under way begins one, to trickle, after so long. */
 const STARVED_MS = 5_000;
 /** How often it is looked at who has stalled or starved, while anything is under way. */
@@ -80,6 +92,8 @@ export class LineScheduler {
   readonly #classes = LINE_CLASSES.map(() => new LineQueue<LineJob>());
   readonly #flight: InFlight;
   readonly #closed = new AbortController();
+  /** The class that the others yield to. */
+  #top: number = LINE_CLASSES.length;
   #isLooking = false;
   #pumping = false;
 
@@ -153,19 +167,25 @@ export class LineScheduler {
 
   #startNext(): boolean {
     for (const [level, queue] of this.#classes.entries()) {
-      const next = queue.next((source) => source.isReady() && this.#hasRoom(source, level));
+      const next =
+        queue.next((source) => source.isReady() && this.#hasRoom(source, level)) ??
+        queue.nextSmall((source, group) => source.isReady() && this.#hasRoom(source, level, group));
       if (next) {
-        this.#start(level, next.source, next.job);
+        this.#start(level, next);
         return true;
       }
       // Those below yield to what waits for room here, and to what is under way.
-      if (this.#isWanted(level) || this.#flight.isBusy(level)) return this.#startStarved(level + 1);
+      if (this.#isWanted(level) || this.#flight.isBusy(level))
+        return this.#startStarved(level + 1) || this.#startForAir(level + 1);
     }
     return false;
   }
 
-  /** What has stalled fills the room of its own bucket only. */
-  #hasRoom(source: LineSource, level: number): boolean {
+  /**
+   * What has stalled fills the room of its own bucket only. For a small one, of `smallOf`, there is room beside a large
+   * one of another group in its class, which yields to it: over a slow line that one may take half a minute.
+   */
+  #hasRoom(source: LineSource, level: number, smallOf?: string): boolean {
     let restBytes = 0;
     let active = 0;
     let bodies = 0;
@@ -173,10 +193,11 @@ export class LineScheduler {
       if (body.source !== source && this.#flight.isStalled(body)) continue;
       if (!body.isPaused) bodies += 1;
       if (body.level > level || body.restBytes === 0) continue;
+      if (smallOf !== undefined && body.level === level && body.yieldsTo(source, smallOf)) continue;
       restBytes += body.restBytes;
       active += 1;
     }
-    if (active === 0) return true;
+    if (active === 0 && smallOf === undefined) return true;
     const hasRoom = restBytes < this.#limitBytes() || active < this.#bodiesMin();
     return hasRoom && bodies < this.options.parallel * BODIES_PER_PARALLEL;
   }
@@ -186,8 +207,21 @@ export class LineScheduler {
     for (let level = fromLevel; level < LINE_CLASSES.length; level += 1) {
       if (!this.#isStarved(level)) continue;
       const next = this.#classes[level]!.next((source) => this.#moves(source));
-      if (next) this.#start(level, next.source, next.job);
+      if (next) this.#start(level, next);
       return next !== undefined;
+    }
+    return false;
+  }
+
+  /** One of a lower class begins where the line would stand still otherwise, and no other one can send meanwhile. */
+  #startForAir(fromLevel: number): boolean {
+    if (!this.#hasAir()) return false;
+    for (const body of this.#flight)
+      if (body.level >= fromLevel && body.restBytes > 0 && !this.#flight.isStalled(body)) return false;
+    for (let level = fromLevel; level < LINE_CLASSES.length; level += 1) {
+      const next = this.#classes[level]!.next((source) => this.#moves(source));
+      if (next) this.#start(level, next);
+      if (next) return true;
     }
     return false;
   }
@@ -208,8 +242,11 @@ export class LineScheduler {
     return source.isReady() && !this.#flight.isStuck(source);
   }
 
-  #start(level: number, source: LineSource, job: LineJob): void {
-    const body = this.#flight.begin(source, level, job);
+  #start(level: number, { group, job, source }: Next<LineJob>): void {
+    const body = this.#flight.begin({ source, group, level }, job);
+    if (body.isSmall)
+      for (const other of this.#flight)
+        if (other.level === level && other.yieldsTo(source, group)) other.yieldedBytes += body.bytes;
     job.start({
       turn: (pieceBytes) => {
         this.#flight.sends(body);
@@ -233,15 +270,20 @@ export class LineScheduler {
   }
 
   #turn(body: Body, pieceBytes: number): Promise<void> | undefined {
-    if (body.isPaused) return this.#waitTurn(body, pieceBytes);
+    if (body.isPaused) return this.#hasAir() ? undefined : this.#waitTurn(body, pieceBytes);
     return this.#isKernelFull(body) ? this.#waitKernel(body) : undefined;
   }
 
   /** What the kernel has cannot yield any more: seconds of it would stand before what somebody waits for. */
   #isKernelFull({ level }: Body): boolean {
     if (level === 0) return false;
-    const limitBytes = this.#secondsWith(KERNEL_SECONDS) * this.options.uplink.bytesPerSecond;
-    return this.#flight.isKernelFull(Math.max(KERNEL_MIN_BYTES, limitBytes));
+    const { isFar, leastMs } = this.#flight;
+    const { bytesPerSecond, isMeasured } = this.options.uplink;
+    if (!isFar) return this.#flight.isKernelFull(Math.max(KERNEL_MIN_BYTES, KERNEL_SECONDS * bytesPerSecond));
+    const limitBytes = (KERNEL_FAR_SECONDS + leastMs / 1_000) * bytesPerSecond;
+    return this.#flight.isKernelFull(
+      isMeasured ? Math.max(KERNEL_FAR_MIN_BYTES, limitBytes) : KERNEL_MIN_BYTES,
+    );
   }
 
   async #waitKernel(body: Body): Promise<void> {
@@ -251,7 +293,7 @@ export class LineScheduler {
     }
   }
 
-  /** Until nobody above has anything to send, or its trickle is due. */
+  /** Until nobody above has anything to send, its trickle is due, or the line would stand still otherwise. */
   #waitTurn(body: Body, pieceBytes: number): Promise<void> {
     const over = new AbortController();
     return new Promise<void>((resolve) => {
@@ -261,8 +303,30 @@ export class LineScheduler {
         resolve();
       };
       const go = () => body.resume?.();
-      this.options.clock.sleep(this.#trickleMs(pieceBytes), over.signal).then(go, () => {});
+      void this.#untilAir(this.#trickleMs(pieceBytes), over.signal).then(go, () => {});
     });
+  }
+
+  async #untilAir(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    for (let leftMs = timeoutMs; leftMs > 0 && !this.#hasAir(); leftMs -= KERNEL_WAIT_MS)
+      await this.options.clock.sleep(Math.min(KERNEL_WAIT_MS, leftMs), signal);
+  }
+
+  /**
+   * Where Gitee is far away whoever goes first is often between two of his round trips, or his connection has lost its
+   * pace. The line need not stand still meanwhile: less crosses than it takes, and what is known to be on its way is
+   * less than what crosses in a round trip, of which one connection counts for a part only.
+   */
+  #hasAir(): boolean {
+    const { uplink } = this.options;
+    const { isFar, leastMs } = this.#flight;
+    if (!isFar || !uplink.isKernelKnown) return false;
+    // What goes first is on its way, and only waited for: nothing that follows can come in between.
+    const isHandedOver = !this.#flight.hasBytes(this.#top);
+    if (!isHandedOver && uplink.currentBytesPerSecond > AIR_RATE_SHARE * uplink.bytesPerSecond) return false;
+    const ms = leastMs + KERNEL_AGE_MS + (isHandedOver ? AIR_HANDED_MS : 0);
+    const limitBytes = (ms * uplink.bytesPerSecond) / 1_000;
+    return uplink.inKernelBytesUpTo(limitBytes * AIR_CONNECTION_SHARE) < limitBytes;
   }
 
   #trickleMs(pieceBytes: number): number {
@@ -272,20 +336,27 @@ export class LineScheduler {
   }
 
   /**
-   * Who is below the highest class that has something to send stands back. So does, within it, what was begun
-   * when the line was faster: side by side over a line that fell, none of them would end for long.
+   * Who is below the highest class that has something to send stands back. So does, within it, who is large where a
+   * small one has, and what was begun when the line was faster: side by side over a line that fell, none of them
+   * would end for long.
    */
   #letYield(): void {
-    let top: number = LINE_CLASSES.length;
-    for (let level = LINE_CLASSES.length - 1; level >= 0; level -= 1) if (this.#isWanted(level)) top = level;
-    for (const body of this.#flight) if (body.level < top && this.#flight.takesLine(body)) top = body.level;
+    const top = this.#topLevel();
+    this.#top = top;
     const limitBytes = this.#limitBytes();
     const bodiesMin = this.#bodiesMin();
     let restBytes = 0;
     let active = 0;
-    for (const body of this.#flight) {
+    const small: Body[] = [];
+    // Raised ones and small ones may have begun later than those that yield to them.
+    const bodies = [...this.#flight].sort(
+      (a, b) => a.level - b.level || Number(b.isSmall) - Number(a.isSmall),
+    );
+    for (const body of bodies) {
       const isBeyond = restBytes >= limitBytes && active >= bodiesMin;
-      if (body.level > top || isBeyond) {
+      if (body.isSmall && body.level === top && this.#flight.takesLine(body)) small.push(body);
+      const yields = small.some(({ group, source }) => body.yieldsTo(source, group));
+      if (body.level > top || isBeyond || yields) {
         this.#flight.pause(body);
         continue;
       }
@@ -297,12 +368,21 @@ export class LineScheduler {
     }
   }
 
+  /** The highest class that has something to send, or to wait for. */
+  #topLevel(): number {
+    let top: number = LINE_CLASSES.length;
+    for (let level = LINE_CLASSES.length - 1; level >= 0; level -= 1) if (this.#isWanted(level)) top = level;
+    for (const body of this.#flight) if (body.level < top && this.#flight.takesLine(body)) top = body.level;
+    return top;
+  }
+
   /** More stands ready than the line takes: what is measured now is the line and not us. */
   #isFull(): boolean {
     const { chunkSizeBytes, uplink } = this.options;
     const bytes = Math.max(FULL_MIN_BYTES, FULL_SECONDS * uplink.bytesPerSecond);
     // No more than a small body's bytes, or an estimate that is far too high would never be lowered.
-    return this.#flight.standingBytes() >= Math.min(SMALL_BYTES, chunkSizeBytes, bytes);
+    const limitBytes = Math.min(SMALL_BYTES, chunkSizeBytes, bytes);
+    return this.#flight.standingBytes(limitBytes * AIR_CONNECTION_SHARE) >= limitBytes;
   }
 
   /** Who stalls or starves does nothing that would tell us. */

@@ -6,6 +6,7 @@ const LONG_MS = 10_000;
 /** A line that became slow must show within seconds: this mean is the ceiling, with some slack for bursts. */
 const SHORT_MS = 3_000;
 const SHORT_SLACK = 1.25;
+const NOW_MS = 1_000;
 /** Less than that is too little to lower the estimate by, or to raise it. */
 const LOWER_AFTER_MS = 1_500;
 const RAISE_AFTER_MS = 500;
@@ -85,6 +86,12 @@ export class UplinkMeter {
   get bytesPerSecond(): number {
     this.#advance();
     return this.#estimate;
+  }
+
+  /** What crosses now, over the last second in which something was under way. */
+  get currentBytesPerSecond(): number {
+    this.#advance();
+    return rate(this.#slots, NOW_MS);
   }
 
   /** Whether enough has crossed since this began to say anything of the line. */

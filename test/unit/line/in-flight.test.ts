@@ -19,7 +19,9 @@ test.each([
     const clock = new ManualClock();
     const uplink = new UplinkMeter(MIB, clock, async () => [1.5 * MIB, 1.5 * MIB, MIB / 16]);
     const flight = new InFlight(uplink, clock);
-    const bodies = [1, 2, 3].map(() => flight.begin(source, 1, { bytes: 1.5 * MIB, isSuspect: false }));
+    const bodies = [1, 2, 3].map(() =>
+      flight.begin({ source: source, group: '', level: 1 }, { bytes: 1.5 * MIB, isSuspect: false }),
+    );
     clock.advance(askingMs);
     flight.sent(bodies[0]!, 1.5 * MIB);
     flight.sent(bodies[1]!, 1.5 * MIB);
@@ -36,7 +38,7 @@ test('a full line does not make a near Gitee a distant one, and what was tried b
   const clock = new ManualClock();
   const flight = new InFlight(new UplinkMeter(MIB, clock), clock);
   const ask = (askingMs: number, isSuspect = false) => {
-    const body = flight.begin(source, 1, { bytes: MIB, isSuspect });
+    const body = flight.begin({ source: source, group: '', level: 1 }, { bytes: MIB, isSuspect });
     clock.advance(askingMs);
     flight.sends(body);
     flight.end(body, true);

@@ -161,6 +161,21 @@ describe('who sends next', () => {
     expect(bench.ended).toContain('small');
   });
 
+  test('a small push does not stand behind one large body of the same class either, which still ends in time', async () => {
+    const bucket = bench.source('a');
+    bench.add(bucket, 'waited', 'big', 'big', 8 * MIB);
+    await bench.cross(MIB);
+    for (let i = 0; i < 100; i += 1) bench.add(bucket, 'waited', `small ${i}`, `small ${i}`, MIB / 2);
+    const crossed = await bench.cross(4 * MIB);
+    expect(bench.ended.length).toBeGreaterThanOrEqual(4);
+    expect(crossed.get('big') ?? 0).toBeLessThan(MIB);
+    // Not more small ones than it is bytes itself; then it has the line.
+    const later = await bench.cross(12 * MIB);
+    expect(later.get('big')).toBeGreaterThan(4 * MIB);
+    await bench.cross(40 * MIB);
+    expect(bench.ended).toContain('big');
+  });
+
   test('buckets share alike, however many uploads each has', async () => {
     const [a, b] = [bench.source('a'), bench.source('b')];
     for (let i = 0; i < 30; i += 1) bench.add(a, 'push', `${i % 10}`, `a${i}`, MIB);
@@ -467,6 +482,26 @@ describe('a distant Gitee', () => {
       used += await bench.run(0.5, 2.5e6);
     }
     expect(used / 40).toBeGreaterThan(0.8);
+    bench.scheduler.close();
+  });
+
+  test('a small one whose connection is slow has what that carries, and leaves the rest of the line to others', async () => {
+    const bench = new FarBench(200, 2.5e6);
+    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+    await bench.run(15, 2.5e6);
+    const before = bench.uplink.bytesPerSecond;
+    let used = 0;
+    for (let i = 0; i < 5; i += 1) {
+      // Of each of these the kernel has all at once; it crosses at a fifth of the line.
+      bench.slowOf = 1;
+      bench.slowShare = 0.2;
+      bench.add(503_000, 'waited');
+      await bench.run(0.1, 2.5e6);
+      bench.slowOf = Number.POSITIVE_INFINITY;
+      used += await bench.run(4, 2.5e6);
+    }
+    expect(used / 5).toBeGreaterThan(0.75);
+    expect(bench.uplink.bytesPerSecond).toBeGreaterThan(0.7 * before);
     bench.scheduler.close();
   });
 
