@@ -12,6 +12,31 @@ const GOOD_FROM_BYTES = 1024 * 1024;
 /** What Gitee has already is not sent a second time for the sake of a few files less. */
 const SENT_GOOD_FROM_BYTES = 256 * 1024;
 
+/** Bytes below which no object, however it is made up, has more chunks than so many. */
+export function bytesOfChunks(chunks: number, chunkSizeBytes: number): number {
+  // Two short ones never stand side by side.
+  return (chunks / 2) * Math.min(SENT_GOOD_FROM_BYTES, chunkSizeBytes / 8);
+}
+
+/** So many chunks, or fewer, has the object once it is committed; moves no bytes. */
+export async function chunksAtMost(
+  extents: AsyncIterable<Extent> | Iterable<Extent>,
+  chunkSizeBytes: number,
+): Promise<number> {
+  const goodFromBytes = Math.min(SENT_GOOD_FROM_BYTES, chunkSizeBytes / 8);
+  let chunks = 0;
+  let runBytes = 0;
+  for await (const extent of extents) {
+    if (!isWholeChunk(extent) || extent.lengthBytes < goodFromBytes) {
+      runBytes += extent.lengthBytes;
+      continue;
+    }
+    chunks += Math.ceil(runBytes / chunkSizeBytes) + 1;
+    runBytes = 0;
+  }
+  return chunks + Math.ceil(runBytes / chunkSizeBytes);
+}
+
 export interface NormaliseOptions {
   readonly reader: ChunkReader;
   readonly newSink: () => ChunkSink;

@@ -49,6 +49,16 @@ const REPOSITORIES = 'docker/registry/v2/repositories/';
 const LFS = 'filter=lfs diff=lfs merge=lfs -text';
 
 /**
+ * What belongs to one upload of the registry: `repositories/<name>/_uploads/<id>`, of a key for which isLocalKey holds;
+ * of any other the key itself.
+ */
+export function uploadOfKey(key: ObjectKey): string {
+  const at = key.indexOf('/_uploads/');
+  const end = at < 0 ? -1 : key.indexOf('/', at + '/_uploads/'.length);
+  return end < 0 ? key : key.slice(0, end);
+}
+
+/**
  * Keys that matter only until an upload ends, `repositories/<name>/_uploads/…`: never in a commit. The first
  * component with an underscore decides: names have none at the start (distribution: reference/regexp.go), but
  * `_uploads` is a legal tag, and `…/_manifests/tags/_uploads/current/link` must be committed.

@@ -81,6 +81,18 @@ const DEMANDS = {
 /** Every cause, for docs/errors.md and its test. */
 export const REMOTE_CAUSES = Object.keys(DEMANDS) as RemoteCause[];
 
+/**
+ * A commit could not be made here, so that nothing of it was sent: neither Gitee nor the line has anything to do with
+ * it. `message` is the cause's.
+ */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError';
+
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
 /** A failed call to Gitee. `message` names the thing, the limit and the next step; it holds no secret. */
 export class RemoteError extends Error {
   override readonly name = 'RemoteError';

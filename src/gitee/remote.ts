@@ -68,7 +68,7 @@ export interface PushRequest {
   readonly evenIfUnchanged?: boolean;
 }
 
-/** A commit whose trailers name a log of changes. */
+/** A commit with its trailers: those of a gateway name its log of changes. */
 export interface OwnCommit {
   readonly commit: CommitId;
   /** The first one; null for a commit without parents. */
@@ -99,7 +99,8 @@ export interface HeadRemote {
   knownHead(): CommitId | null;
   /**
    * Lands the edits as one commit on the expected head, or tells why not. After an unclear push it reads the
-   * branch and looks for the commit before it answers; `outcome-unknown` only if even that failed.
+   * branch and looks for the commit before it answers; `outcome-unknown` only if even that failed. NotSentError where
+   * no commit could be made of the edits.
    */
   push(request: PushRequest, signal?: AbortSignal): Promise<PushResult>;
   /** All files below a path of a commit, in git's order, streamed. */
@@ -122,6 +123,8 @@ export interface HeadRemote {
    * newest first.
    */
   ownCommits(head: CommitId, logId: string, since: CommitId | null): AsyncIterable<OwnCommit>;
+  /** Commits on the way from `head` back to `since`, each with the one that it was made on, newest first. */
+  commitsSince(head: CommitId, since: CommitId): AsyncIterable<OwnCommit>;
   /** Keeps a commit alive under refs/gateway/keep/ in the local repository. */
   keep(commit: CommitId): Promise<void>;
   /** Forgets the local repository; the next fetch clones anew. */

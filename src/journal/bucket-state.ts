@@ -73,8 +73,10 @@ export interface BucketState {
   waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   /** Of a change that waits no more: undefined where Gitee has got it. Asked soon after waitLanded(). */
   setAsideAs(seq: number): SetAside | undefined;
-  /** Deletes the overlay's local keys that were last written before the time; returns how many. */
-  expireLocalKeys(beforeMs: number): Promise<number>;
+  /** Local keys that were written since the time. */
+  localKeysSince(sinceMs: number): AsyncIterable<ObjectKey>;
+  /** Deletes the overlay's local keys that were last written before the time and are not kept; returns how many. */
+  expireLocalKeys(beforeMs: number, isKept: (key: ObjectKey) => boolean): Promise<number>;
   /**
    * Extents of everything that the overlay names: local keys, pending and quarantined changes. What stands here
    * after garbage collection began may be missing; the grace time of the chunk store covers that.

@@ -18,7 +18,7 @@ import type { Semaphore } from '../async/semaphore.js';
 import type { Chunk } from '../format/extent.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
 import type { LayoutRules } from '../format/tree-layout.js';
-import { RemoteError } from '../gitee/errors.js';
+import { NotSentError, RemoteError } from '../gitee/errors.js';
 import type { HeadRemote, PushResult } from '../gitee/remote.js';
 import type { BaseHolder } from './base-holder.js';
 import { LogOrder, ReadySets, type BatchSource } from './batch-source.js';
@@ -375,8 +375,9 @@ export class Committer {
     try {
       return { claim, gaveWay, result: await remote.push(request, signal) };
     } catch (error) {
-      // Refused: that is decided. Should the answer have been about a repeated push, the branch will show it.
-      if (error instanceof RemoteError && !error.isTransient) await claims.bury([claim]);
+      // Refused, or never sent: that is decided. Should the answer have been about a repeated push, the branch will show it.
+      const isRefused = error instanceof RemoteError && !error.isTransient;
+      if (isRefused || (error instanceof NotSentError && claim !== again)) await claims.bury([claim]);
       throw error;
     }
   }

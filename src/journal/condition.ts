@@ -5,7 +5,7 @@ import type { Observer } from '../async/observer.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { CommitId } from '../format/ids.js';
 import { StorageError } from '../index/errors.js';
-import type { FreezeCode, GatewayIdentity } from './gateway-identity.js';
+import type { Freeze, FreezeCode, GatewayIdentity } from './gateway-identity.js';
 
 /** Who met the error: a fetch that works again says nothing of pushes. */
 export type PauseSource = 'fetch' | 'commit';
@@ -31,7 +31,7 @@ export class Condition {
     return this.#pauses.get('commit') ?? this.#pauses.get('fetch');
   }
 
-  get frozen(): { readonly reason: string; readonly sinceMs: number; readonly code: FreezeCode } | undefined {
+  get frozen(): Freeze | undefined {
     return this.identity.frozen;
   }
 
@@ -68,7 +68,8 @@ export class Condition {
   /** Read-only from now on, also after a restart. */
   async freeze(code: FreezeCode, reason: string, head: CommitId | null): Promise<void> {
     if (this.identity.frozen?.code === code && this.identity.frozen.head === head) return;
-    await this.identity.setFrozen({ code, reason, sinceMs: this.deps.clock.nowMs(), head });
+    const sinceMs = this.identity.frozen?.sinceMs ?? this.deps.clock.nowMs();
+    await this.identity.setFrozen({ code, reason, sinceMs, head });
     this.deps.observer.set('gateway_bucket_frozen', 1, { bucket: this.bucket });
     this.deps.log.error('the bucket is read-only until an operator runs accept-remote', {
       bucket: this.bucket,

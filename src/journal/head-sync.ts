@@ -12,7 +12,7 @@ import { FORMAT_FILE_BYTES_MAX } from '../format/bounds.js';
 import { FORMAT_PATH, type LayoutRules } from '../format/tree-layout.js';
 import { decodeFormat, FormatError } from '../format/version.js';
 import type { HeadRemote } from '../gitee/remote.js';
-import { changesBetween, countRemoved, type KnownObject } from '../index/apply-diff.js';
+import { changesBetween, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
 import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
@@ -25,6 +25,7 @@ import type { GatewayIdentity } from './gateway-identity.js';
 import type { Journal } from './journal.js';
 import { findOwnWork, landedSeqs, type OwnWork } from './own-work.js';
 import type { JournalEntry } from './overlay-rows.js';
+import { removedByOthers } from './removals.js';
 import { SeqSet } from './seq-set.js';
 
 /** A foreign change may remove so many objects, or this share of all, before the bucket freezes. */
@@ -65,9 +66,9 @@ export class HeadSync {
   /** Brings the base to a head that has been fetched; freezes the bucket where that is not allowed. */
   async follow(head: CommitId | null): Promise<void> {
     const { bases, condition } = this.deps;
-    if (condition.frozen && condition.frozen.code !== 'format') return;
     const index = bases.peek;
     const from = index?.marker?.head ?? null;
+    if (this.#staysFrozen(head, index !== undefined && from !== null)) return;
     if (index && from === head) {
       if (condition.frozen) await condition.thaw();
       if (this.#hasOverlooked(head)) await this.#landed(await this.#ownWork(head, null));
@@ -78,10 +79,12 @@ export class HeadSync {
     const work = await this.#ownWork(head, this.#hasOverlooked(from) ? null : from);
     const isNew = from === null && work.seq === 0 && work.landed.length === 0;
     if (!index || head === null || isNew) {
+      if (condition.frozen) await condition.thaw();
       await this.#build(head, work);
       return;
     }
     if (from !== null && (await this.#removesTooMuch(index, from, head))) return;
+    if (condition.frozen) await condition.thaw();
     await this.#apply(index, from, head, work);
     await this.#countBase(index);
   }
@@ -104,6 +107,16 @@ export class HeadSync {
     if (condition.frozen) return;
     if (!(await this.#mayFollow(bases.peek, bases.peek?.marker?.head ?? null, head))) return;
     await this.#build(head, await this.#ownWork(head, null));
+  }
+
+  /**
+   * A freeze ends by itself when the branch is again one that may be followed: set back to where it was, or mended on
+   * top of that. Nothing but another head says so; without a base to compare it with only the format file does.
+   */
+  #staysFrozen(head: CommitId | null, hasBase: boolean): boolean {
+    const { frozen } = this.deps.condition;
+    if (!frozen || frozen.code === 'format') return false;
+    return frozen.head === head || !(hasBase || frozen.code === 'foreign-bucket');
   }
 
   async #mayFollow(
@@ -185,15 +198,7 @@ export class HeadSync {
   async #removesTooMuch(index: KeyIndex, from: CommitId, head: CommitId): Promise<boolean> {
     const { condition, journal, remote } = this.deps;
     const limit = Math.max(REMOVED_MAX, Math.floor(index.count * REMOVED_SHARE_MAX));
-    const removed = await countRemoved(remote, from, head, {
-      limit,
-      isCounted: async (key) => {
-        if (!(await index.get(key))) return false;
-        // What we deleted ourselves and may have landed in this very difference.
-        const newest = await journal.newest(key);
-        return !newest || newest.record !== undefined;
-      },
-    });
+    const removed = await removedByOthers({ journal, remote, index, limit }, from, head);
     if (removed <= limit) return false;
     await remote.keep(from);
     await condition.freeze(

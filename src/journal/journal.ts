@@ -322,12 +322,13 @@ export class Journal {
     throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
   }
 
-  /** Deletes rows of local keys that were last written before the time. */
-  async expireLocal(beforeMs: number): Promise<number> {
+  /** Deletes rows of local keys that were last written before the time and are not kept. */
+  async expireLocal(beforeMs: number, isKept: (key: ObjectKey) => boolean): Promise<number> {
     let expired = 0;
-    for await (const { key, value } of walk(this.store, this.keys.key('newest'), this.keys.end('newest'))) {
-      const row = decodeNewest(value);
-      if (row.state !== 'local' || row.appendedMs >= beforeMs) continue;
+    for await (const entry of walk(this.store, this.keys.key('newest'), this.keys.end('newest'))) {
+      const { key, value } = entry;
+      const { key: name, row } = this.#newestOf(entry);
+      if (row.state !== 'local' || row.appendedMs >= beforeMs || isKept(name)) continue;
       const writes = [{ key, value: undefined }, ...this.bodies.condemn(row.record?.body)];
       // Written meanwhile: then it is not old any more.
       if (await this.store.commit([{ key, value }], writes)) expired += 1;

@@ -118,8 +118,13 @@ export class JournaledBucket implements BucketState {
     return this.deps.journal.setAsideAs(seq);
   }
 
-  expireLocalKeys(beforeMs: number): Promise<number> {
-    return this.deps.journal.expireLocal(beforeMs);
+  async *localKeysSince(sinceMs: number): AsyncGenerator<ObjectKey> {
+    for await (const { key, row } of this.deps.journal.newestRows())
+      if (row.state === 'local' && row.appendedMs >= sinceMs) yield key;
+  }
+
+  expireLocalKeys(beforeMs: number, isKept: (key: ObjectKey) => boolean): Promise<number> {
+    return this.deps.journal.expireLocal(beforeMs, isKept);
   }
 
   async *overlayExtents(): AsyncGenerator<Extent> {

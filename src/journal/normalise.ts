@@ -4,18 +4,36 @@ import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
 import { mustBePlain, representation, type LayoutRules } from '../format/tree-layout.js';
 import { InlineExtentList } from '../index/extent-list.js';
 import type { NewBody, ObjectBody, ObjectRecord } from '../index/object-record.js';
+import { RemoteError } from '../gitee/errors.js';
 import { StorageError } from '../index/errors.js';
 import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
 
-/** One change cannot be brought into a form that can be committed; the others can. */
+/** Something failed at one change: it cannot be brought into a form that can be committed, or even looked at. */
 export class ChangeFailed extends Error {
   override readonly name = 'ChangeFailed';
   constructor(
     readonly entry: JournalEntry,
-    override readonly cause: ChunkError | StorageError,
+    override readonly cause: Error,
   ) {
     super(`change ${entry.seq} of ${entry.key}: ${cause.message}`, { cause });
+  }
+
+  /** Its bytes are missing or wrong. */
+  get isLoss(): boolean {
+    const { cause } = this;
+    return (
+      (cause instanceof ChunkError && (cause.code === 'missing' || cause.code === 'corrupt')) ||
+      (cause instanceof StorageError && cause.code === 'corrupt')
+    );
+  }
+
+  /** Names the change in what failed at it; what says nothing about the change stays as it is. */
+  static at(entry: JournalEntry, error: unknown): unknown {
+    if (!(error instanceof Error) || error instanceof RemoteError || error instanceof ChangeFailed)
+      return error;
+    if (error instanceof StorageError && error.code === 'broken-invariant') return error;
+    return new ChangeFailed(entry, error);
   }
 }
 
@@ -28,7 +46,7 @@ export class Normaliser {
 
   /**
    * The entry as it may be committed; it stands so in the overlay too, with ETag and times unchanged.
-   * @throws ChangeFailed where its bytes are missing or wrong.
+   * @throws ChangeFailed where its bytes are missing or wrong, or it can't be done for another reason of this change.
    */
   async normalise(entry: JournalEntry): Promise<JournalEntry> {
     const { record } = entry;
@@ -43,10 +61,7 @@ export class Normaliser {
         throw new StorageError('broken-invariant', `change ${entry.seq} vanished while it was committed`);
       return replaced;
     } catch (error) {
-      const isLost =
-        (error instanceof ChunkError && (error.code === 'missing' || error.code === 'corrupt')) ||
-        (error instanceof StorageError && error.code === 'corrupt');
-      throw isLost ? new ChangeFailed(entry, error) : error;
+      throw ChangeFailed.at(entry, error);
     } finally {
       hold.end();
     }

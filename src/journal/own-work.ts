@@ -70,6 +70,11 @@ export async function findOwnWork(
   return { seq, landed, dead: [...open.values()], unknown };
 }
 
+/** True for a commit of any gateway where it made it: cherry-picked or rebased by somebody, it is their change. */
+export function isOfGateway({ trailers, parent }: OwnCommit): boolean {
+  return trailers.has('Log-Id') && trailers.has('Batch-Id') && trailers.get('Base') === baseText(parent);
+}
+
 /** The changes that have landed. */
 export function* landedSeqs({ seq, landed }: OwnWork): Generator<SeqSet> {
   if (seq > 0) yield SeqSet.range(0, seq);

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
+import { ChunkError } from '../chunks/api.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { Batch } from './batch.js';
 import { StorageError } from '../index/errors.js';
@@ -32,11 +33,18 @@ export interface Verdict {
 const RETRY_BASE_MS = 500;
 /** A missing chunk may be a store that is slow to show what it took; so often in a row it is gone. */
 const MISSING_TRIES = 3;
+/** What can't be committed for a reason of ours is tried so often; another one is set aside at most so often in a row. */
+const ODD_TRIES = 3;
+const ODD_IN_A_ROW_MAX = 10;
 
 export class Recovery {
   #failures = 0;
   /** How often bytes of a change were missing, by its seq: what else lands meanwhile says nothing about it. */
   readonly #missing = new Map<number, number>();
+  /** How often a change failed for a reason that is not Gitee's, by its seq; 0: a batch of several did. */
+  readonly #odd = new Map<number, number>();
+  /** So many were set aside for such a reason since a commit landed last. */
+  #oddInARow = 0;
   /** Most changes of the next batch, while a refused change is searched for or a push was too large. */
   #narrowedTo: number | undefined;
 
@@ -52,12 +60,15 @@ export class Recovery {
 
   succeeded(): void {
     this.#failures = 0;
+    this.#oddInARow = 0;
+    this.#odd.delete(0);
     // The refused change is in what follows: widen step by step, or each search would begin from the top.
     if (this.#narrowedTo !== undefined)
       this.#narrowedTo = this.#narrowedTo >= 5_000 ? undefined : this.#narrowedTo * 2;
     if (this.deps.journal.pendingCount > 0) return;
     this.#narrowedTo = undefined;
     this.#missing.clear();
+    this.#odd.clear();
   }
 
   /**
@@ -66,8 +77,8 @@ export class Recovery {
    */
   async judge(error: unknown, batch: Batch | undefined): Promise<Verdict> {
     if (error instanceof StorageError && error.code === 'broken-invariant') throw error;
-    if (error instanceof ChangeFailed) return this.#missingBytes(error, [error.entry]);
-    if (!(error instanceof RemoteError)) return this.#later(error);
+    if (error instanceof ChangeFailed && error.isLoss) return this.#missingBytes(error, [error.entry]);
+    if (!(error instanceof RemoteError)) return this.#notOfGitee(error, batch);
     if (error.pauses) {
       this.deps.condition.pause('commit', error);
       return { result: 'paused', waitMs: this.deps.timings.pausedRetryMs };
@@ -107,6 +118,23 @@ export class Recovery {
     return { result: 'retry', waitMs };
   }
 
+  /**
+   * What is neither Gitee's nor this machine's doing is a change that can't be committed, or a fault of ours. The change
+   * is looked for, tried a few times and set aside; where one after the other fails so, it is none of theirs: all wait.
+   */
+  async #notOfGitee(error: unknown, batch: Batch | undefined): Promise<Verdict> {
+    const entry = error instanceof ChangeFailed ? error.entry : only(batch);
+    if (isOfMachine(error) || (!entry && !batch)) return this.#later(error);
+    const seq = entry?.seq ?? 0;
+    const times = (this.#odd.get(seq) ?? 0) + 1;
+    this.#odd.set(seq, times);
+    if (times < ODD_TRIES || this.#oddInARow >= ODD_IN_A_ROW_MAX) return this.#later(error);
+    if (!entry) return this.#narrow(error, batch!);
+    this.#oddInARow += 1;
+    this.#odd.delete(seq);
+    return this.#setAside([entry], error);
+  }
+
   async #missingBytes(error: RemoteError | ChangeFailed, entries: readonly JournalEntry[]): Promise<Verdict> {
     const gone = entries.filter(({ seq }) => {
       const times = (this.#missing.get(seq) ?? 0) + 1;
@@ -116,13 +144,14 @@ export class Recovery {
     return gone.length === 0 ? this.#later(error) : this.#setAside(gone, error);
   }
 
-  async #narrow(error: RemoteError, batch: Batch): Promise<Verdict> {
+  async #narrow(error: unknown, batch: Batch): Promise<Verdict> {
     if (batch.entries > 1) {
       this.#narrowedTo = Math.ceil(batch.entries / 2);
       const { bucket, log } = this.deps;
       log.warn('a commit was refused; it is split to find out which change', {
         bucket,
-        cause: error.code,
+        cause: codeOf(error),
+        error,
         changes: batch.entries,
         next: this.#narrowedTo,
       });
@@ -131,11 +160,12 @@ export class Recovery {
     return this.#setAside([...batch.net.values()], error);
   }
 
-  async #setAside(entries: readonly JournalEntry[], error: RemoteError | ChangeFailed): Promise<Verdict> {
+  async #setAside(entries: readonly JournalEntry[], error: unknown): Promise<Verdict> {
     const { bucket, journal, log } = this.deps;
-    const code = error instanceof RemoteError ? error.code : `chunk-${error.cause.code}`;
+    const code = codeOf(error);
+    const message = error instanceof Error ? error.message : String(error);
     for (const entry of entries) {
-      await journal.quarantine(entry, { code, message: error.message });
+      await journal.quarantine(entry, { code, message });
       this.#missing.delete(entry.seq);
       log.error('a change will never land and is quarantined; the rest goes on', {
         bucket,
@@ -169,4 +199,30 @@ export class Recovery {
     }
     return found;
   }
+}
+
+/** The change, where the batch has no other. */
+function only(batch: Batch | undefined): JournalEntry | undefined {
+  return batch?.entries === 1 ? [...batch.net.values()][0] : undefined;
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof RemoteError) return error.code;
+  if (!(error instanceof ChangeFailed) || !error.isLoss) return 'not-committable';
+  const { cause } = error;
+  return cause instanceof ChunkError || cause instanceof StorageError
+    ? `chunk-${cause.code}`
+    : 'chunk-corrupt';
+}
+
+/** Disk, memory, network or a stop: it says nothing about the change at which it was met. */
+function isOfMachine(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof RemoteError || 'syscall' in at || 'errno' in at) return true;
+    if (at instanceof ChunkError && at.code !== 'missing' && at.code !== 'corrupt') return true;
+    if (at instanceof StorageError && at.code !== 'corrupt') return true;
+    if (/^(AbortError|TimeoutError)$/.test(at.name) || /Commit failed|MDB_|alloc/i.test(at.message))
+      return true;
+  }
+  return false;
 }

@@ -9,8 +9,9 @@ import type { Chunk } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { BatchBuilder, type Batch } from './batch.js';
 import type { Journal } from './journal.js';
+import { ChangeFailed } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
-import type { Base, Closure } from './rests-on.js';
+import type { Base, Closure, RestsOn } from './rests-on.js';
 
 /** See SelectionSource. */
 const LOOKED_AT_MAX = 20_000;
@@ -51,7 +52,7 @@ export class Selection {
   ) {}
 
   static async of(source: SelectionSource, maxEntries: number): Promise<Selection> {
-    const { journal, closure, lookedAtMax = LOOKED_AT_MAX } = source;
+    const { journal, lookedAtMax = LOOKED_AT_MAX } = source;
     const closable = journal.closableSeq;
     const batch = new BatchBuilder();
     const held = new Map<number, Held>();
@@ -67,10 +68,9 @@ export class Selection {
         floorSeq ??= entry.seq - 1;
         break;
       }
-      const restsOn = await closure.of(entry, held.size > 0 || journal.quarantinedCount > 0);
-      const refused = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);
+      const isDoubtful = held.size > 0 || journal.quarantinedCount > 0;
+      const { restsOn, refused, isUnsent } = await lookAt(source, entry, isDoubtful);
       if (refused !== undefined) doomed.push({ entry, key: refused });
-      const isUnsent = refused === undefined && (await hasUnsent(source, entry));
       const behind =
         restsOn === 'everything'
           ? restsOn
@@ -138,6 +138,21 @@ export class Selection {
   }
 }
 
+/** @throws ChangeFailed where it can't be looked at: that must hold up nobody else for ever. */
+async function lookAt(
+  source: SelectionSource,
+  entry: JournalEntry,
+  isDoubtful: boolean,
+): Promise<{ restsOn: RestsOn; refused: ObjectKey | undefined; isUnsent: boolean }> {
+  try {
+    const restsOn = await source.closure.of(entry, isDoubtful);
+    const refused = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);
+    return { restsOn, refused, isUnsent: refused === undefined && (await hasUnsent(source, entry)) };
+  } catch (error) {
+    throw ChangeFailed.at(entry, error);
+  }
+}
+
 function seqsOf(heldKeys: ReadonlyMap<ObjectKey, number>, keys: readonly ObjectKey[]): number[] {
   return keys.flatMap((key) => heldKeys.get(key) ?? []);
 }
@@ -147,8 +162,7 @@ export async function doomedOf(source: SelectionSource, entries: Iterable<Journa
   const doomed: Doomed[] = [];
   if (source.journal.quarantinedCount === 0) return doomed;
   for (const entry of entries) {
-    const restsOn = await source.closure.of(entry, true);
-    const key = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);
+    const { refused: key } = await lookAt(source, entry, true);
     if (key !== undefined) doomed.push({ entry, key });
   }
   return doomed;

@@ -145,8 +145,13 @@ export class GatedState implements BucketState {
     return this.state.setAsideAs(seq);
   }
 
-  expireLocalKeys(beforeMs: number): Promise<number> {
-    return this.gate.write(() => this.state.expireLocalKeys(beforeMs));
+  localKeysSince(sinceMs: number): AsyncIterable<ObjectKey> {
+    this.gate.check();
+    return this.state.localKeysSince(sinceMs);
+  }
+
+  expireLocalKeys(beforeMs: number, isKept: (key: ObjectKey) => boolean): Promise<number> {
+    return this.gate.write(() => this.state.expireLocalKeys(beforeMs, isKept));
   }
 
   overlayExtents(): AsyncIterable<Extent> {

@@ -1,11 +1,13 @@
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
+import type { ObjectKey } from '../format/ids.js';
+import { isLocalKey, uploadOfKey } from '../format/tree-layout.js';
 import type { Buckets, Bucket } from './bucket.js';
 import type { Multipart } from './multipart.js';
 
 export interface HousekeepingTimes {
   readonly intervalMs: number;
-  /** Local keys and uploads that nobody touched for this long are dropped: the registry aborts nothing itself. */
+  /** Local keys of uploads, and uploads, that nobody touched for this long are dropped: the registry aborts nothing itself. */
   readonly localKeyTtlMs: number;
 }
 
@@ -43,8 +45,9 @@ export class Housekeeping {
 
   async #round(bucket: Bucket): Promise<void> {
     const beforeMs = this.deps.clock.nowMs() - this.times.localKeyTtlMs;
-    const uploads = await this.multipart.expire(bucket, beforeMs);
-    const localKeys = await bucket.state.expireLocalKeys(beforeMs);
+    const isKept = await this.#goesOn(bucket, beforeMs);
+    const uploads = await this.multipart.expire(bucket, beforeMs, isKept);
+    const localKeys = await bucket.state.expireLocalKeys(beforeMs, isKept);
     const referenced = new Set<string>();
     for await (const part of this.multipart.table(bucket).allParts()) {
       for (const extent of part.extents) referenced.add(extent.oid);
@@ -60,6 +63,19 @@ export class Housekeeping {
         removedBytes,
       });
     }
+  }
+
+  /**
+   * Which keys belong to an upload of the registry that goes on: one of its keys, or a part, was written since. Most
+   * of them are written once, at its beginning, and needed at its end, which may be days later.
+   */
+  async #goesOn(bucket: Bucket, sinceMs: number): Promise<(key: ObjectKey) => boolean> {
+    const { rules, state } = bucket;
+    const active = new Set<string>();
+    for await (const key of this.multipart.keysTouchedSince(bucket, sinceMs))
+      if (isLocalKey(rules, key)) active.add(uploadOfKey(key));
+    for await (const key of state.localKeysSince(sinceMs)) active.add(uploadOfKey(key));
+    return (key) => isLocalKey(rules, key) && active.has(uploadOfKey(key));
   }
 
   async #loop(signal: AbortSignal): Promise<void> {

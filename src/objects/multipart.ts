@@ -256,12 +256,18 @@ export class Multipart {
     return { upload: uploadInfo(upload), parts: parts.slice(0, options.limit), truncated };
   }
 
-  /** Aborts uploads that nobody touched since the time. */
-  async expire(bucket: Bucket, beforeMs: number): Promise<number> {
+  /** Keys of uploads that somebody touched since the time. */
+  async *keysTouchedSince(bucket: Bucket, sinceMs: number): AsyncGenerator<ObjectKey> {
+    for await (const { key, touchedMs } of this.table(bucket).allUploads())
+      if (touchedMs >= sinceMs) yield key;
+  }
+
+  /** Aborts uploads that nobody touched since the time and that are not kept. */
+  async expire(bucket: Bucket, beforeMs: number, isKept: (key: ObjectKey) => boolean): Promise<number> {
     const table = this.table(bucket);
     let expired = 0;
     for await (const upload of table.allUploads()) {
-      if (upload.touchedMs >= beforeMs) continue;
+      if (upload.touchedMs >= beforeMs || isKept(upload.key)) continue;
       await this.deps.locks.run(`upload/${upload.uploadId}`, async () => {
         const again = await table.find(upload.key, upload.uploadId);
         if (!again || again.touchedMs >= beforeMs) return;

@@ -1,9 +1,10 @@
 import type { Clock } from '../async/clock.js';
 import type { KeyLock } from '../async/key-lock.js';
 import type { ChunkHold } from '../chunks/api.js';
+import { bytesOfChunks, chunksAtMost } from '../chunks/normalise.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
-import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
+import { CHUNKS_MAX, isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
 import { InlineExtentList } from '../index/extent-list.js';
 import type { Precondition, Write } from '../index/key-value-store.js';
 import type { NewBody, NewObject, ObjectMeta, ObjectRecord, StoredChecksum } from '../index/object-record.js';
@@ -69,6 +70,7 @@ export class ObjectWriter {
     checkWriteConditions(current, options.conditions);
     const local = isLocalKey(rules, key);
 
+    if (!local) await demandFewChunks(bucket, draft);
     const read = () => this.#readDraft(bucket, draft);
     const body = await fitBody(rules, key, draft.sizeBytes, draft.body, bucket.chunks, read, hold);
     const etag = await this.#etag(bucket, key, draft, body, local);
@@ -125,6 +127,19 @@ export class ObjectWriter {
       bucket.chunks,
     );
   }
+}
+
+/** What could never be committed is refused before it is acknowledged. @throws ObjectError `entity-too-large` */
+async function demandFewChunks({ rules }: Bucket, { body, extentsAgain, sizeBytes }: Draft): Promise<void> {
+  const { chunkSizeBytes } = rules;
+  if (body.kind === 'plain' || !extentsAgain || sizeBytes < bytesOfChunks(CHUNKS_MAX, chunkSizeBytes)) return;
+  const chunks = await chunksAtMost(extentsAgain(), chunkSizeBytes);
+  if (chunks <= CHUNKS_MAX) return;
+  throw new ObjectError(
+    'entity-too-large',
+    `the object would have ${chunks} chunks where ${CHUNKS_MAX} may be: copy from objects with larger chunks, or store less in one object`,
+    { fields: { maxSizeAllowed: CHUNKS_MAX * chunkSizeBytes, proposedSize: sizeBytes } },
+  );
 }
 
 function newObject(draft: Draft, body: NewBody, etag: string, lastModifiedMs: number): NewObject {

@@ -53,13 +53,17 @@ export class MemoryRepository {
   }
 
   /** A commit of somebody else on top of the head. */
-  foreignCommit(files: ForeignFiles, subject = 'edited by hand'): CommitId {
+  foreignCommit(
+    files: ForeignFiles,
+    subject = 'edited by hand',
+    trailers: readonly (readonly [string, string])[] = [],
+  ): CommitId {
     const tree = new Map(this.head === null ? [] : this.commit(this.head).tree);
     for (const [path, content] of Object.entries(files)) {
       if (content === null) tree.delete(path);
       else tree.set(path, typeof content === 'string' ? new TextEncoder().encode(content) : content);
     }
-    return this.add(this.head, tree, subject);
+    return this.add(this.head, tree, subject, trailers);
   }
 
   /** Moves the branch to a commit without parents with this tree (a forced push, a squash). */
@@ -206,6 +210,13 @@ export class MemoryHeadRemote implements HeadRemote {
       const named = new Map(trailers);
       if (named.get('Log-Id') === logId || named.get('Gateway-Id') === logId)
         yield { commit: id, parent, trailers: named };
+    }
+  }
+
+  async *commitsSince(head: CommitId, since: CommitId): AsyncIterable<OwnCommit> {
+    for (const { id, parent, trailers } of this.#line(head)) {
+      if (id === since) return;
+      yield { commit: id, parent, trailers: new Map(trailers) };
     }
   }
 

@@ -112,14 +112,26 @@ export class CommitReader {
   ): AsyncGenerator<OwnCommit, void, undefined> {
     await this.require(head);
     if (since !== null) await this.require(since);
-    const args = ['log', '-z', '--format=%H %P%n%B', '--fixed-strings', `--grep=-Id: ${logId}`, head];
     const outside = since === null ? [] : [`^${since}`];
-    for await (const record of splitRecords(this.local.program.stream([...args, ...outside, '--']), 0)) {
+    for await (const found of this.#log(['--fixed-strings', `--grep=-Id: ${logId}`, head, ...outside])) {
+      const { trailers } = found;
+      if (trailers.get('Log-Id') === logId || trailers.get('Gateway-Id') === logId) yield found;
+    }
+  }
+
+  async *commitsSince(head: CommitId, since: CommitId): AsyncGenerator<OwnCommit, void, undefined> {
+    await this.require(head);
+    await this.require(since);
+    yield* this.#log(['--first-parent', head, `^${since}`]);
+  }
+
+  async *#log(args: readonly string[]): AsyncGenerator<OwnCommit, void, undefined> {
+    const log = this.local.program.stream(['log', '-z', '--format=%H %P%n%B', ...args, '--']);
+    for await (const record of splitRecords(log, 0)) {
       const text = record.toString('utf8');
       const lineEnd = text.indexOf('\n');
       const [commit, parent] = text.slice(0, lineEnd).split(' ');
       const trailers = parseTrailers(text.slice(lineEnd + 1));
-      if (trailers.get('Log-Id') !== logId && trailers.get('Gateway-Id') !== logId) continue;
       yield { commit: commit as CommitId, parent: parent ? (parent as CommitId) : null, trailers };
     }
   }

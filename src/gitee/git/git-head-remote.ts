@@ -7,7 +7,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId, TreePath } from '../../format/ids.js';
 import type { LineUse } from '../../line/health.js';
-import { RemoteError } from '../errors.js';
+import { NotSentError, RemoteError } from '../errors.js';
 import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
 import { CommitPack, discardPack, landedPack } from './commit-pack.js';
@@ -101,6 +101,10 @@ export class GitHeadRemote implements HeadRemote {
     return this.#readingStream(() => this.#reader.ownCommits(head, logId, since));
   }
 
+  commitsSince(head: CommitId, since: CommitId): AsyncIterable<OwnCommit> {
+    return this.#readingStream(() => this.#reader.commitsSince(head, since));
+  }
+
   async keep(commit: CommitId): Promise<void> {
     return this.#inTurn('keep', undefined, async () => {
       await this.#reader.require(commit);
@@ -163,6 +167,15 @@ export class GitHeadRemote implements HeadRemote {
   }
 
   async #pushNow(request: PushRequest, signal: AbortSignal): Promise<PushResult> {
+    let isSent = false;
+    try {
+      return await this.#buildAndPush(request, signal, () => (isSent = true));
+    } catch (e) {
+      throw isSent || signal.aborted || e instanceof RemoteError || isDamage(e) ? e : new NotSentError(e);
+    }
+  }
+
+  async #buildAndPush(request: PushRequest, signal: AbortSignal, onSend: () => void): Promise<PushResult> {
     const { expectedHead } = request;
     const plan = planEdits(request.edits, this.settings.pathPrefix);
     if (expectedHead !== null && !(await this.#local.has(expectedHead))) {
@@ -197,6 +210,7 @@ export class GitHeadRemote implements HeadRemote {
       await assertExactChange(program, oldTree ?? EMPTY_TREE, built.tree, built.changes, signal);
       await this.settings.failpoints.hit('git.afterObjects');
       signal.throwIfAborted();
+      onSend();
       const result = await this.#branchPush.send(expectedHead, commit, pack, signal);
       if (result.kind === 'landed') {
         isKept = true;

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
+import { noFailpoints } from '../../../src/async/failpoint.js';
 import { wholeExtent } from '../../../src/format/extent.js';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
 import { decodeMeta } from '../../../src/format/meta.js';
-import { RemoteError } from '../../../src/gitee/errors.js';
+import { NotSentError, RemoteError } from '../../../src/gitee/errors.js';
+import { Journal } from '../../../src/journal/journal.js';
 import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 
 const DAY_MS = 86_400_000;
@@ -273,6 +275,86 @@ describe('a bucket of preset generic', () => {
     expect(await b.problems()).toEqual([]);
   });
 
+  describe('what fails for a reason that is not Gitee’s', () => {
+    /** No commit can be made of edits that hold such a path. */
+    const failAt = (isBad: (path: string) => boolean, cause: Error) => {
+      const push = b.remote.push.bind(b.remote);
+      b.remote.push = async (request, s) => {
+        if (request.edits.some((edit) => edit.kind === 'put' && isBad(edit.path)))
+          throw new NotSentError(cause);
+        return push(request, s);
+      };
+      return () => (b.remote.push = push);
+    };
+
+    test('is found among many and set aside with the reason; the rest lands', async () => {
+      failAt((path) => path === 'odd', new RangeError('nothing can stand there'));
+      for (let i = 0; i < 10; i += 1) await b.put(`k${i}`, `${i}`);
+      await b.put('odd', 'o');
+      for (let i = 10; i < 20; i += 1) await b.put(`k${i}`, `${i}`);
+      await b.landed(b.state.status().pendingChanges);
+      expect(b.tree().size).toBe(20);
+      expect(await b.read('odd')).toBe('o');
+      const rows = [];
+      const journal = await Journal.open(b.overlay, 'bucket', {
+        clock: systemClock,
+        failpoints: noFailpoints,
+      });
+      for await (const row of journal.quarantinedRows()) rows.push(row);
+      expect(rows).toMatchObject([
+        { key: 'odd', code: 'not-committable', message: 'nothing can stand there' },
+      ]);
+      expect(b.state.status()).toMatchObject({ quarantinedChanges: 1, pendingChanges: 0 });
+      expect(b.state.status()).toMatchObject({ quarantinedBytes: 1, pendingBytes: 0 });
+    });
+
+    test('is none of the changes’ where all of them fail so: few are set aside, and none where the disk is full', async () => {
+      const full = Object.assign(new Error('no space left'), {
+        errno: -28,
+        code: 'ENOSPC',
+        syscall: 'write',
+      });
+      let heal = failAt(() => true, full);
+      for (let i = 0; i < 30; i += 1) await b.put(`k${i}`, `${i}`);
+      const wait = { timeoutMs: 500, signal };
+      expect(await b.state.waitLanded(30, wait)).toBe(false);
+      expect(b.state.status()).toMatchObject({ quarantinedChanges: 0, pendingChanges: 30 });
+      heal();
+      heal = failAt(() => true, new TypeError('a fault of ours'));
+      b.bucket.kick();
+      // Longer than all of them would take, one by one.
+      expect(await b.state.waitLanded(30, { ...wait, timeoutMs: 4_000 })).toBe(false);
+      const { quarantinedChanges, pendingChanges } = b.state.status();
+      expect(quarantinedChanges).toBeLessThanOrEqual(10);
+      expect(pendingChanges + quarantinedChanges).toBe(30);
+      heal();
+      b.bucket.kick();
+      await b.landed(30);
+      expect(b.tree().size).toBe(30 - quarantinedChanges);
+      expect(await b.read('k0')).toBe('0');
+    });
+  });
+
+  test('a change that cannot even be looked at is set aside, and the rest of a registry lands', async () => {
+    const r = await JournalBucket.open({ rules: REGISTRY });
+    await r.start();
+    const odd = 'docker/registry/v2/blobs/sha256/bb/bbbb/data';
+    await r.put(odd, long('o', 150));
+    const [oid] = [...r.chunks.local.keys()];
+    const isUnsent = r.chunks.isUnsent.bind(r.chunks);
+    r.chunks.isUnsent = (of) => {
+      if (of === oid) throw new RangeError('an impossible chunk');
+      return isUnsent(of);
+    };
+    try {
+      await r.landed(await r.put(BLOB, long('f', 150)));
+      expect(await r.state.changeState(key(odd))).toMatchObject({ state: 'quarantined' });
+      expect(r.fatal).toEqual([]);
+    } finally {
+      await r.remove();
+    }
+  });
+
   test('a newer write of a quarantined key is a fresh try', async () => {
     b.remote.refuse = (path, content) =>
       path === 'p' && Buffer.from(content!).toString() === 'bad'
@@ -322,9 +404,9 @@ describe('a bucket of preset generic', () => {
     const oids = [];
     for await (const extent of r.state.overlayExtents()) oids.push(extent.oid);
     expect(oids).toHaveLength(3);
-    expect(await r.state.expireLocalKeys(0)).toBe(0);
+    expect(await r.state.expireLocalKeys(0, () => false)).toBe(0);
     await r.delete('docker/registry/v2/repositories/app/_uploads/1/startedat');
-    expect(await r.state.expireLocalKeys(Date.now() + 1)).toBe(1);
+    expect(await r.state.expireLocalKeys(Date.now() + 1, () => false)).toBe(1);
     expect(await r.read(upload)).toBeUndefined();
     expect(await r.problems()).toEqual([]);
     await r.remove();

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
@@ -212,6 +212,118 @@ describe('a branch that may not be followed', () => {
     await b.landed(await b.delete(...many));
     expect(b.state.status().frozen).toBeUndefined();
     expect(await b.list()).toEqual([]);
+  });
+
+  describe('a mass deletion through a gateway freezes nobody:', () => {
+    const many = Array.from({ length: 150 }, (_, i) => `k${i}`);
+    const text = (value: string) => Object.fromEntries(many.map((name) => [name, value]));
+
+    test('ours, whose answer was lost, with the keys written anew since', async () => {
+      b = await JournalBucket.open();
+      b.repository.foreignCommit(text('1'));
+      await b.start();
+      b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'no answer'));
+      b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
+      const seq = await b.delete(...many);
+      expect(await b.state.waitLanded(seq, { timeoutMs: 200, signal })).toBe(false);
+      expect(b.tree().size).toBe(0);
+      let last = 0;
+      for (const name of many) last = await b.put(name, '2');
+      b.remote.heal();
+      b.bucket.kick();
+      await b.landed(last);
+      expect(b.state.status()).toMatchObject({ frozen: undefined, pendingChanges: 0 });
+      expect(b.tree()).toEqual(new Map(Object.entries(text('2'))));
+      expect(await b.problems()).toEqual([]);
+    });
+
+    test('another one’s, between commits of people', async () => {
+      const other = await JournalBucket.open();
+      other.repository.foreignCommit(text('1'));
+      await other.start();
+      b = await JournalBucket.open({}, other.repository);
+      await b.start();
+      expect(await b.list()).toHaveLength(150);
+      b.repository.foreignCommit({ hand: 'made', k0: null });
+      await other.landed(await other.delete(...many));
+      b.repository.foreignCommit({ later: 'too' });
+      await follow();
+      expect(b.state.status().frozen).toBeUndefined();
+      expect(await b.list()).toEqual(['hand', 'later']);
+      await b.landed(await b.put('k0', 'again'));
+      await other.remove();
+    });
+
+    test('but what people remove beside it counts, and so does a copy of such a commit', async () => {
+      const other = await JournalBucket.open();
+      other.repository.foreignCommit({ ...text('1'), a: '1', b: '1' });
+      await other.start();
+      b = await JournalBucket.open({}, other.repository);
+      await b.start();
+      await other.landed(await other.delete('a'));
+      const { trailers } = b.repository.commit(b.repository.head!);
+      b.repository.foreignCommit(Object.fromEntries(many.map((name) => [name, null])), 'a copy', trailers);
+      await follow();
+      expect(b.state.status().frozen?.reason).toContain('removes 150 of 152');
+      await other.remove();
+    });
+  });
+
+  describe('a freeze ends by itself where the branch is again as it was', () => {
+    const WAS = { a: '1', ...Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`k${i}`, '1'])) };
+    const gone = Object.fromEntries(Object.keys(WAS).map((name) => [name, null]));
+
+    beforeEach(async () => {
+      b = await JournalBucket.open();
+      b.repository.foreignCommit(WAS);
+      await b.start();
+      await b.landed(await b.put('a', '2'));
+    });
+    const writable = async () => {
+      await follow();
+      expect(b.state.status().frozen).toBeUndefined();
+      await b.landed(await b.put('new', '3'));
+      expect(await b.read('a')).toBe('2');
+      expect(await b.list()).toHaveLength(152);
+      expect(await b.problems()).toEqual([]);
+    };
+
+    test.each<[string, () => void]>([
+      ['set back', () => (b.repository.head = b.repository.commit(b.repository.head!).parent)],
+      ['rewritten', () => b.repository.rewriteHistory({ other: 'x' })],
+      ['deleted', () => (b.repository.head = null)],
+      ['emptied', () => b.repository.foreignCommit(gone)],
+    ])('%s', async (_name, spoil) => {
+      const head = b.repository.head!;
+      const pending = await b.put('pending', 'p');
+      expect(pending).toBeGreaterThan(0);
+      await b.bucket.committer.stop();
+      spoil();
+      await follow();
+      const { frozen } = b.state.status();
+      expect(frozen).toBeDefined();
+      // Another wrong head is no reason to begin anew.
+      b.repository.rewriteHistory({ yet: 'another' });
+      await follow();
+      expect(b.state.status().frozen?.sinceMs).toBe(frozen!.sinceMs);
+      await b.restart();
+      await follow();
+      expect(b.state.status().frozen).toBeDefined();
+      await expect(b.put('new', '3')).rejects.toMatchObject({ code: 'read-only' });
+      b.repository.head = head;
+      await follow();
+      await b.landed(pending);
+      await b.landed(await b.delete('pending'));
+      await writable();
+    });
+
+    test('mended on top of what somebody removed', async () => {
+      b.repository.foreignCommit(gone);
+      await follow();
+      expect(b.state.status().frozen).toBeDefined();
+      b.repository.foreignCommit({ ...WAS, a: '2' });
+      await writable();
+    });
   });
 
   test('a deleted branch freezes', async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
 import { silentObserver } from '../../../src/async/observer.js';
+import { toOid } from '../../../src/format/ids.js';
 import { Buckets, type Bucket } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
 import { JournalBucket, key, signal } from '../../support/journal-bucket.js';
@@ -90,5 +91,68 @@ describe('an upload of 10,000 parts', () => {
     const { overlay } = harness;
     const prefix = harness.state.overlayKey('part');
     expect(await overlay.page(prefix, Buffer.concat([prefix, Buffer.from([0xff])]), 10)).toEqual([]);
+  });
+});
+
+describe('an object of more chunks than a commit can name', () => {
+  let harness: JournalBucket;
+  let service: ObjectService;
+  let bucket: Bucket;
+  beforeAll(async () => {
+    harness = await JournalBucket.open();
+    await harness.start();
+    const { rules, state, chunks } = harness;
+    const concern = {
+      mode: 'local',
+      barrierPatterns: [],
+      holdMs: 0,
+      holdMaxMs: 0,
+      outage: 'reject',
+    } as const;
+    bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
+    const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
+    service = new ObjectService(new Buckets([bucket]), deps);
+  });
+  afterAll(() => harness.remove());
+
+  /** An upload of so many parts, each of so many chunks, as UploadPartCopy makes them. */
+  const complete = async (parts: number, chunksOfPart: number) => {
+    const { chunkSizeBytes } = bucket.rules;
+    const extent = {
+      oid: toOid('a'.repeat(64)),
+      chunkLengthBytes: chunkSizeBytes,
+      offsetBytes: 0,
+      volume: 0,
+    };
+    const extents = Array.from({ length: chunksOfPart }, () => ({ ...extent, lengthBytes: chunkSizeBytes }));
+    const { uploadId } = await service.createMultipartUpload('files', KEY, { meta: {} });
+    const table = service.multipart.table(bucket);
+    const sizeBytes = chunksOfPart * chunkSizeBytes;
+    const etag = 'e'.repeat(32);
+    const numbers = Array.from({ length: parts }, (_, i) => i + 1);
+    for (const partNumber of numbers) {
+      const row = { partNumber, sizeBytes, etag, lastModifiedMs: 0, extents };
+      await table.store.commit([], [table.putPart(uploadId, row)]);
+    }
+    const request = { parts: numbers.map((partNumber) => ({ partNumber, etag })), conditions: {} };
+    const done = service.completeMultipartUpload('files', KEY, uploadId, request, context);
+    return {
+      done,
+      listed: () => service.listParts('files', KEY, uploadId, { afterPartNumber: 0, limit: 1 }),
+    };
+  };
+
+  test('is refused before it is acknowledged, and the upload stays as it was', async () => {
+    const { done, listed } = await complete(19, 52_632);
+    await expect(done).rejects.toMatchObject({ code: 'entity-too-large' });
+    expect((await listed()).parts).toHaveLength(1);
+    expect(await bucket.state.get(KEY)).toBeUndefined();
+    expect(harness.state.status().pendingChanges).toBe(0);
+  });
+
+  test('is taken with one chunk less', async () => {
+    const { done } = await complete(16, 62_500);
+    await expect(done).resolves.toMatchObject({ etag: expect.any(String) });
+    expect(await bucket.state.get(KEY)).toMatchObject({ sizeBytes: 1_000_000 * bucket.rules.chunkSizeBytes });
   });
 });
