@@ -95,6 +95,7 @@ export class Office {
       process.execPath,
       [path.join(this.options.checkout, 'dist/cli/main.js'), 'serve', '--config', this.#file('gateway.yaml')],
       'gateway.log',
+      { ...process.env, NODE_OPTIONS: await shippedNodeOptions(this.options.checkout) },
     );
     this.gateway = gateway;
     await until(
@@ -286,4 +287,10 @@ export class Office {
   #file(...names: string[]): string {
     return path.join(this.options.directory, ...names);
   }
+}
+
+/** What the image gives Node; a build from before has none. */
+async function shippedNodeOptions(checkout: string): Promise<string> {
+  const dockerfile = await readFile(path.join(checkout, 'deploy/Dockerfile'), 'utf8');
+  return /\bNODE_OPTIONS=(\S+)/.exec(dockerfile)?.[1] ?? '';
 }
