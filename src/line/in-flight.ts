@@ -20,6 +20,9 @@ export const KERNEL_AGE_MS = 300;
 const RAMP_ROUND_TRIPS = 5;
 const RAMP_MS_MAX = 2_000;
 
+/** A large body that has crossed within this time is in nobody's way. */
+const YIELDS_SECONDS = 1;
+
 /** Where a body comes from, and in which class it is. */
 export interface BodyPlace {
   readonly source: LineSource;
@@ -60,11 +63,14 @@ export class Body {
     return this.bytes <= SMALL_BYTES;
   }
 
-  /** It stands back for small ones of other groups in its class, while they are fewer bytes than it is: no row of them starves it. */
-  yieldsTo(source: LineSource, group: string): boolean {
-    return (
-      !this.isSmall && this.yieldedBytes < this.bytes && (this.group !== group || this.source !== source)
-    );
+  /**
+   * It stands back for small ones of other groups in its class, where it would keep them waiting for long, and while
+   * they are fewer bytes than it is: no row of them starves it.
+   */
+  yieldsTo({ group, source }: Pick<BodyPlace, 'group' | 'source'>, bytesPerSecond: number): boolean {
+    if (this.isSmall || this.yieldedBytes >= this.bytes) return false;
+    if (this.bytes < YIELDS_SECONDS * bytesPerSecond) return false;
+    return this.group !== group || this.source !== source;
   }
 }
 

@@ -193,7 +193,8 @@ export class LineScheduler {
       if (body.source !== source && this.#flight.isStalled(body)) continue;
       if (!body.isPaused) bodies += 1;
       if (body.level > level || body.restBytes === 0) continue;
-      if (smallOf !== undefined && body.level === level && body.yieldsTo(source, smallOf)) continue;
+      if (smallOf !== undefined && body.level === level && this.#yields(body, { source, group: smallOf }))
+        continue;
       restBytes += body.restBytes;
       active += 1;
     }
@@ -246,7 +247,7 @@ export class LineScheduler {
     const body = this.#flight.begin({ source, group, level }, job);
     if (body.isSmall)
       for (const other of this.#flight)
-        if (other.level === level && other.yieldsTo(source, group)) other.yieldedBytes += body.bytes;
+        if (other.level === level && this.#yields(other, body)) other.yieldedBytes += body.bytes;
     job.start({
       turn: (pieceBytes) => {
         this.#flight.sends(body);
@@ -355,7 +356,7 @@ export class LineScheduler {
     for (const body of bodies) {
       const isBeyond = restBytes >= limitBytes && active >= bodiesMin;
       if (body.isSmall && body.level === top && this.#flight.takesLine(body)) small.push(body);
-      const yields = small.some(({ group, source }) => body.yieldsTo(source, group));
+      const yields = small.some((one) => this.#yields(body, one));
       if (body.level > top || isBeyond || yields) {
         this.#flight.pause(body);
         continue;
@@ -366,6 +367,10 @@ export class LineScheduler {
       }
       this.#flight.unpause(body);
     }
+  }
+
+  #yields(body: Body, small: { readonly source: LineSource; readonly group: string }): boolean {
+    return body.yieldsTo(small, this.options.uplink.bytesPerSecond);
   }
 
   /** The highest class that has something to send, or to wait for. */

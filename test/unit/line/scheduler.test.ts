@@ -176,6 +176,17 @@ describe('who sends next', () => {
     expect(bench.ended).toContain('big');
   });
 
+  test("over a fast line a large body is in nobody's way, and goes on beside small ones", async () => {
+    const bucket = bench.source('a');
+    for (let i = 0; i < 16; i += 1) bench.add(bucket, 'waited', 'before', `before ${i}`, 4 * MIB);
+    await bench.cross(64 * MIB, 32 * MIB);
+    bench.add(bucket, 'waited', 'big', 'big', 8 * MIB);
+    await bench.settle();
+    for (let i = 0; i < 4; i += 1) bench.add(bucket, 'waited', `small ${i}`, `small ${i}`, MIB / 2);
+    const crossed = await bench.cross(3 * MIB, 32 * MIB);
+    expect(crossed.get('big') ?? 0).toBeGreaterThanOrEqual(MIB / 2);
+  });
+
   test('buckets share alike, however many uploads each has', async () => {
     const [a, b] = [bench.source('a'), bench.source('b')];
     for (let i = 0; i < 30; i += 1) bench.add(a, 'push', `${i % 10}`, `a${i}`, MIB);
