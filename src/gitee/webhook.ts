@@ -29,16 +29,15 @@ const pushSchema = z.object({
   project: z.object({ path_with_namespace: z.string().nullish() }).nullish(),
 });
 
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+type Refusal = Extract<WebhookVerdict, { kind: 'refused' }>;
+
 /**
- * Judges a delivery. Header names in lower case, as Node gives them.
+ * Judges who sends a delivery, before a byte of its body is read; undefined where that is Gitee. Header names in lower
+ * case, as Node gives them.
  * @param secret the password of the hook; both of Gitee's modes prove that the sender knows it
  */
-export function readWebhook(
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-  body: Uint8Array,
-  secret: string,
-  nowMs: number,
-): WebhookVerdict {
+export function refuseSender(headers: Headers, secret: string, nowMs: number): Refusal | undefined {
   const token = one(headers['x-gitee-token']);
   if (token === undefined || token === '' || secret === '') return { kind: 'refused', reason: 'no-token' };
   const timestamp = one(headers['x-gitee-timestamp']);
@@ -47,7 +46,11 @@ export function readWebhook(
     return { kind: 'refused', reason: 'wrong-token' };
   if (timestamp !== undefined && !(Math.abs(Number(timestamp) - nowMs) <= WINDOW_MS))
     return { kind: 'refused', reason: 'too-old' };
+  return undefined;
+}
 
+/** What a delivery says. Whoever calls it has asked refuseSender. */
+export function readWebhook(headers: Headers, body: Uint8Array): WebhookVerdict {
   const event = one(headers['x-gitee-event']) ?? '';
   const isPing = one(headers['x-gitee-ping']) === 'true';
   // A ping was seen with `push_hooks`, a push with `Push Hook`; both mean the branch.

@@ -32,6 +32,8 @@ export interface OperationRequest {
   readonly verifyForm: (fields: FormFields) => { readonly policy: PostPolicy; readonly nowMs: number };
   /** The body; to be called once, by operations that have one. */
   readonly body: () => RequestBody;
+  /** How long a body may stand still, milliseconds. */
+  readonly bodyIdleTimeoutMs: number;
 }
 
 export interface OperationAnswer {

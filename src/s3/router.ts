@@ -191,6 +191,7 @@ class S3Endpoint {
     const kind = bucket === '' ? 'service' : keyText === '' ? 'bucket' : 'object';
     const meant = headersMeant(headers, query);
     const { operation, identity } = this.#admit({ method, target, kind, headers, meant }, progress);
+    const bodyIdleTimeoutMs = this.deps.bodyIdleTimeoutMs ?? BODY_IDLE_TIMEOUT_MS;
     return await operation.run({
       objects,
       settings: this.#settings,
@@ -204,13 +205,14 @@ class S3Endpoint {
       context,
       bucketUrl: bucketUrlOf(req, headers, target),
       verifyForm: (fields) => this.#admitForm(fields, bucket, progress),
+      bodyIdleTimeoutMs,
       body: () =>
         openBody({
           req,
           res,
           headers: meant,
           identity,
-          idleTimeoutMs: this.deps.bodyIdleTimeoutMs ?? BODY_IDLE_TIMEOUT_MS,
+          idleTimeoutMs: bodyIdleTimeoutMs,
           onBytes: (sizeBytes) => {
             progress.bytesIn += sizeBytes;
           },

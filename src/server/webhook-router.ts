@@ -3,13 +3,14 @@
  * signature of a hook does not cover its body (src/gitee/webhook.ts).
  */
 import { createHash } from 'node:crypto';
-import express, { type Request, type RequestHandler } from 'express';
+import express, { type Request, type RequestHandler, type Response } from 'express';
 import { LRUCache } from 'lru-cache';
 import type { Audit } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
-import { readWebhook, type WebhookVerdict } from '../gitee/webhook.js';
+import { Semaphore } from '../async/semaphore.js';
+import { readWebhook, refuseSender, type WebhookVerdict } from '../gitee/webhook.js';
 
 /** A bucket that a push may be about. */
 export interface HookedBucket {
@@ -36,6 +37,10 @@ type Push = Extract<WebhookVerdict, { kind: 'push' }>;
 
 /** A push of many commits with long messages; Gitee sends about ten commits of it. */
 const BODY_MAX = '5mb';
+/** Whoever saw one delivery can send any body for an hour: so many are in memory at once, and so many more wait. */
+const BODIES_AT_ONCE = 4;
+const BODIES_WAITING_MAX = 50;
+const PATHS = ['/hook', '/hook/gitee'];
 const REMEMBERED_MAX = 1000;
 /** A branch is not looked at more often on somebody else's word. */
 const HINT_EVERY_MS = 1000;
@@ -45,25 +50,44 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
   const hints = new Map(parts.buckets.map((bucket) => [bucket, new Debounce(bucket.hint, parts.clock)]));
   const count = (result: string) => parts.observer.count('gateway_webhooks_total', { result });
 
+  const commonOf = (request: Request, { locals }: Response) => ({
+    from: request.ip ?? 'unknown',
+    ...(typeof locals.requestId === 'string' ? { requestId: locals.requestId } : {}),
+  });
+  const refuse = (request: Request, response: Response, reason: string) => {
+    count('refused');
+    const event = { who: 'anonymous', action: 'webhook.refuse', subject: '', result: 'refused' as const };
+    void parts.guarded.record({ ...event, ...commonOf(request, response), detail: { reason } });
+    response.status(reason === 'no-token' ? 401 : 403).json({ error: reason });
+  };
+
+  const bodies = new Semaphore(BODIES_AT_ONCE);
   const router = express.Router();
+  router.post(PATHS, (request, response, next) => {
+    // The secret comes first: nothing of a stranger's body is read.
+    const refusal = refuseSender(request.headers, parts.secret(), parts.clock.nowMs());
+    // A body that nobody reads must not be waited for either.
+    response.set('Connection', 'close');
+    if (refusal) return refuse(request, response, refusal.reason);
+    if (bodies.waiting >= BODIES_WAITING_MAX) return void response.status(503).json({ error: 'too-many' });
+    const over = new AbortController();
+    response.once('close', () => over.abort(new Error('the delivery is over')));
+    const whole = () =>
+      new Promise<void>((resolve) => {
+        over.signal.addEventListener('abort', () => resolve(), { once: true });
+        response.removeHeader('Connection');
+        next();
+      });
+    bodies.run(whole, over.signal).catch(() => {}); // it went away while it waited
+  });
   router.post(
-    ['/hook', '/hook/gitee'],
+    PATHS,
     express.raw({ type: () => true, limit: BODY_MAX }),
-    (request, response) => {
+    (request: Request, response: Response) => {
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-      const verdict = readWebhook(request.headers, body, parts.secret(), parts.clock.nowMs());
-      const common = {
-        from: request.ip ?? 'unknown',
-        ...(typeof response.locals.requestId === 'string' ? { requestId: response.locals.requestId } : {}),
-      };
-      if (verdict.kind === 'refused') {
-        count('refused');
-        const { reason } = verdict;
-        const event = { who: 'anonymous', action: 'webhook.refuse', subject: '', result: 'refused' as const };
-        void parts.guarded.record({ ...event, ...common, detail: { reason } });
-        response.status(reason === 'no-token' ? 401 : 403).json({ error: reason });
-        return;
-      }
+      const verdict = readWebhook(request.headers, body);
+      const common = commonOf(request, response);
+      if (verdict.kind === 'refused') return refuse(request, response, verdict.reason);
       // Nothing is waited for: Gitee gives a delivery up after a few seconds and does not repeat it.
       response.status(200).json({ status: verdict.kind });
       const delivery = deliveryOf(request, body);

@@ -13,6 +13,8 @@ import { document, element, type Xml } from '../xml/write.js';
 /** 1,000 keys of 1,024 characters, every second of which XML must write as `&quot;`. */
 const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
 const OBJECTS_MAX = 1000;
+/** An object has six at most. */
+const ELEMENTS_MAX = 10 * OBJECTS_MAX;
 
 interface Wanted {
   readonly text: string;
@@ -49,7 +51,7 @@ function readObject(node: XmlNode): Wanted {
 
 /** @throws S3Error MalformedXML for none, or more than 1,000. */
 export function parseDelete(bytes: Uint8Array): { wanted: Wanted[]; isQuiet: boolean } {
-  const root = parseDocument(bytes, 'Delete');
+  const root = parseDocument(bytes, 'Delete', ELEMENTS_MAX);
   const nodes = root.children('Object');
   if (nodes.length === 0 || nodes.length > OBJECTS_MAX) throw new S3Error('MalformedXML');
   return { wanted: nodes.map(readObject), isQuiet: root.childText('Quiet')?.trim().toLowerCase() === 'true' };

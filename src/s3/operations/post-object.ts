@@ -37,9 +37,8 @@ export const postObject: Operation = {
         'InvalidArgument',
         'Only one auth mechanism allowed; a form is signed by its policy.',
       );
-    return await readForm(contentType, request.body().bytes, (fields, bytes) =>
-      store(request, fields, bytes),
-    );
+    const take = (fields: FormFields, bytes: AsyncIterable<Uint8Array>) => store(request, fields, bytes);
+    return await readForm(contentType, request.body().bytes, take, request.bodyIdleTimeoutMs);
   },
 };
 

@@ -19,16 +19,19 @@ const REST_BYTES_MAX = 64 * 1024;
 export type TakeFile<T> = (fields: FormFields, bytes: AsyncIterable<Uint8Array>) => Promise<T>;
 
 /**
- * What `take` made of the form.
- * @throws S3Error MalformedPOSTRequest, MaxPostPreDataLengthExceeded, InvalidArgument where there is not exactly
+ * What `take` made of the form. The fields before the file must come within `fieldsWithinMs`, all of them: who sends
+ * them is not known yet, and a body that never stands still would hold its connection for ever. So must what follows
+ * the file.
+ * @throws S3Error RequestTimeout, MalformedPOSTRequest, MaxPostPreDataLengthExceeded, InvalidArgument where there is not exactly
  *   one file, and what `body` or `take` throws. It does not wait for the rest of a refused body.
  */
 export function readForm<T>(
   contentType: string,
   body: AsyncIterable<Uint8Array>,
   take: TakeFile<T>,
+  fieldsWithinMs: number,
 ): Promise<T> {
-  return new FormReading(contentType, body, take).run();
+  return new FormReading(contentType, body, take, fieldsWithinMs).run();
 }
 
 class FormReading<T> {
@@ -40,11 +43,13 @@ class FormReading<T> {
   #parser: Writable | undefined;
   #isFileSeen = false;
   #isFileRead = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly contentType: string,
     private readonly body: AsyncIterable<Uint8Array>,
     private readonly take: TakeFile<T>,
+    private readonly fieldsWithinMs: number,
   ) {}
 
   async run(): Promise<T> {
@@ -52,6 +57,7 @@ class FormReading<T> {
     const request = Object.assign(new Readable({ read() {} }), {
       headers: { 'content-type': this.contentType, 'content-length': '1' },
     });
+    this.#hurry();
     try {
       multer(this.#options()).any()(request as unknown as Request, {} as Response, (error: unknown) => {
         if (error !== undefined) this.#refuse(malformed(error));
@@ -59,6 +65,7 @@ class FormReading<T> {
       });
       return await this.#outcome.promise;
     } finally {
+      clearTimeout(this.#timer);
       this.#over.abort();
       this.#parser?.destroy();
       request.destroy();
@@ -184,6 +191,8 @@ class FormReading<T> {
       const entries = await Promise.all(
         this.#entries.map(async ([name, value]) => [name, await value] as const),
       );
+      // What is asked for first is the signature.
+      clearTimeout(this.#timer);
       this.#outcome.resolve(await this.take(new FormFields(entries, filename), this.#bytes(stream)));
     } catch (error) {
       this.#refuse(error);
@@ -193,7 +202,13 @@ class FormReading<T> {
   async *#bytes(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const piece of stream) yield piece as Buffer;
     this.#isFileRead = true;
+    this.#hurry();
     await this.#formEnd.promise;
+  }
+
+  #hurry(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#refuse(new S3Error('RequestTimeout')), this.fieldsWithinMs);
   }
 
   /** The first reason counts. */

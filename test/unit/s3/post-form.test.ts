@@ -1,12 +1,14 @@
 // AWS: "POST Object", "POST Policy", "Browser-based uploads using POST (Signature Version 4)".
 import { createHash } from 'node:crypto';
 import http from 'node:http';
+import { setInterval } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AccessRecord } from '../../../src/s3/access-log.js';
 import { FormFields } from '../../../src/s3/post-form/fields.js';
 import { readForm } from '../../../src/s3/post-form/form-reader.js';
 import { verifyForm } from '../../../src/s3/post-form/verify.js';
 import { until } from '../../support/child.js';
+import { ANSWER_LIMIT_MS } from '../../support/time-limits.js';
 import {
   FORM_TYPE,
   SIGNING_CONDITIONS,
@@ -548,6 +550,11 @@ describe('a form', () => {
     });
   });
 
+  /** Within which the fields must come, and how often a piece does. */
+  const FIELDS_MS = 200;
+  const DRIP_MS = 10;
+  const LATER_MS = 600;
+
   describe('its memory', () => {
     const PIECE = Buffer.alloc(64 * 1024, 'x');
     /** The start of a form, then the same bytes for ever; counts what was asked for. */
@@ -566,13 +573,18 @@ describe('a form', () => {
       const pulled = { bytes: 0 };
       const whole = formBody(form());
       const head = whole.subarray(0, whole.indexOf('the file'));
-      const result = await readForm(FORM_TYPE, endless(head, pulled), async (fields, bytes) => {
-        const pieces = bytes[Symbol.asyncIterator]();
-        await pieces.next();
-        await turns();
-        await pieces.return?.();
-        return fields.get('key');
-      });
+      const result = await readForm(
+        FORM_TYPE,
+        endless(head, pulled),
+        async (fields, bytes) => {
+          const pieces = bytes[Symbol.asyncIterator]();
+          await pieces.next();
+          await turns();
+          await pieces.return?.();
+          return fields.get('key');
+        },
+        ANSWER_LIMIT_MS,
+      );
       expect(result).toBe('k');
       await turns();
       expect(pulled.bytes).toBeLessThan(8 * PIECE.length);
@@ -580,19 +592,81 @@ describe('a form', () => {
 
     it('holds no more than 20 KiB of fields, however long the body goes on', async () => {
       const pulled = { bytes: 0 };
-      const reading = readForm(FORM_TYPE, endless(formBody([['a', 'b']]), pulled), async () => 'stored');
+      const reading = readForm(
+        FORM_TYPE,
+        endless(formBody([['a', 'b']]), pulled),
+        async () => 'stored',
+        ANSWER_LIMIT_MS,
+      );
       await expect(reading).rejects.toMatchObject({ code: 'MaxPostPreDataLengthExceeded' });
       expect(pulled.bytes).toBeLessThan(3 * PIECE.length);
     });
 
     it('is given back where what follows the file has no end', async () => {
       const pulled = { bytes: 0 };
-      const reading = readForm(FORM_TYPE, endless(formBody(form()), pulled), async (_, bytes) => {
-        for await (const piece of bytes) expect(piece.length).toBeGreaterThan(0);
-        return 'stored';
-      });
+      const reading = readForm(
+        FORM_TYPE,
+        endless(formBody(form()), pulled),
+        async (_, bytes) => {
+          for await (const piece of bytes) expect(piece.length).toBeGreaterThan(0);
+          return 'stored';
+        },
+        ANSWER_LIMIT_MS,
+      );
       await expect(reading).rejects.toMatchObject({ code: 'MalformedPOSTRequest' });
       expect(pulled.bytes).toBeLessThan(8 * PIECE.length);
+    });
+
+    it.each<[string, (whole: Buffer) => Buffer, string]>([
+      ['before anybody has signed it', (whole) => whole.subarray(0, 40), 'x'],
+      ['after its file', (whole) => whole, '\r\n'],
+    ])('never stands still and is given up all the same %s', async (_name, head, drop) => {
+      let isOver = false;
+      let drops = 0;
+      async function* dripping() {
+        yield head(formBody(form()));
+        for await (const _ of setInterval(DRIP_MS)) {
+          if (isOver) return;
+          drops += 1;
+          yield Buffer.from(drop);
+        }
+      }
+      const reading = readForm(
+        FORM_TYPE,
+        dripping(),
+        async (_fields, bytes) => {
+          for await (const piece of bytes) expect(piece.length).toBeGreaterThan(0);
+          return 'stored';
+        },
+        FIELDS_MS,
+      );
+      await expect(reading).rejects.toMatchObject({ code: 'RequestTimeout' });
+      isOver = true;
+      expect(drops).toBeGreaterThan(0);
+    });
+
+    it('may take its time once it is known whose it is', async () => {
+      const whole = formBody(form());
+      const cut = whole.indexOf('the file') + 3;
+      let goOn = () => {};
+      const waits = new Promise<void>((resolve) => (goOn = resolve));
+      async function* slowly() {
+        yield whole.subarray(0, cut);
+        await waits;
+        yield whole.subarray(cut);
+      }
+      const reading = readForm(
+        FORM_TYPE,
+        slowly(),
+        async (_fields, bytes) => {
+          setTimeout(goOn, LATER_MS);
+          let sizeBytes = 0;
+          for await (const piece of bytes) sizeBytes += piece.length;
+          return sizeBytes;
+        },
+        FIELDS_MS,
+      );
+      await expect(reading).resolves.toBe('the file'.length);
     });
   });
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type ClientRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type { AuditEvent } from '../../../src/async/audit.js';
@@ -107,4 +107,42 @@ test.each([
   expect(await deliver(pushed('acme/images', 'master'), headers)).toBe(status);
   expect(hints).toEqual([]);
   expect(refused).toMatchObject([{ action: 'webhook.refuse', result: 'refused', detail: { reason } }]);
+});
+
+describe('a body', () => {
+  /** A delivery whose body never comes; the status of its answer, `undefined` while there is none. */
+  const headersOnly = (token: string) => {
+    const { hostname, port } = new URL(url);
+    const headers = { 'x-gitee-token': token, 'x-gitee-event': 'Push Hook', 'content-length': '5000000' };
+    const sent = request({ hostname, port, path: '/hook', method: 'POST', headers });
+    sent.on('error', () => {}); // the server ends what nobody waits for
+    const answer: { status?: number; sent: ClientRequest } = { sent };
+    sent.on('response', (response) => (answer.status = response.statusCode!));
+    sent.write('{');
+    return answer;
+  };
+
+  test('of a stranger is not read: who does not know the secret is told so at once', async () => {
+    const answer = headersOnly('a wrong secret');
+    await until('it is refused', async () => answer.status === 403);
+    expect(refused).toMatchObject([{ action: 'webhook.refuse', detail: { reason: 'wrong-token' } }]);
+    answer.sent.destroy();
+  });
+
+  test('is one of a few at once, and few more wait', async () => {
+    const open = Array.from({ length: 54 }, () => headersOnly(SECRET));
+    let last = headersOnly(SECRET);
+    await until('one too many is turned away', async () => {
+      if (last.status === 503) return true;
+      last.sent.destroy();
+      last = headersOnly(SECRET);
+      return false;
+    });
+    for (const { sent } of open) sent.destroy();
+    await until(
+      'the others have made room',
+      async () => (await deliver(pushed('acme/images', 'dev'))) === 200,
+    );
+    expect(hints).toEqual(['b']);
+  });
 });
