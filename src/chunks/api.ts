@@ -42,6 +42,16 @@ export interface Ingested {
   readonly digests: ReadonlyMap<DigestName, Uint8Array>;
 }
 
+/** Whether Gitee has chunks that it was told to have. */
+export type KeptState =
+  | { readonly kind: 'kept' }
+  /** Some are neither there nor here. */
+  | { readonly kind: 'lost'; readonly message: string }
+  /** Some were sent again, and it does not keep them yet; another try is worth it after `retryAfterMs`. */
+  | { readonly kind: 'unkept'; readonly message: string; readonly retryAfterMs: number }
+  /** It could not be found out. */
+  | { readonly kind: 'unknown'; readonly message: string };
+
 export interface ChunkStats {
   readonly unsentBytes: number;
   readonly unsentChunks: number;
@@ -89,15 +99,21 @@ export interface ChunksApi {
   upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void>;
   /**
    * Uploads what Gitee lacks, then asks Gitee once more for all of them. Rejects with RemoteError;
-   * `chunk-missing` where a chunk is neither there nor here.
+   * `chunk-missing` where a chunk is neither there nor here, `chunk-unkept` where it is here, and unsent again.
    */
   ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void>;
+  /** Whether a copy of it is on this disk; its bytes are not looked at. */
+  hasCopy(chunk: Chunk): boolean;
+  /** As ensureRemote, of what Gitee was not seen to have within the last minutes; tells what came of it. */
+  ensureKept(chunks: readonly Chunk[], signal?: AbortSignal): Promise<KeptState>;
   /**
    * Forgets unsent chunks that nothing names any more and that were not touched within the grace time.
-   * `isReferenced` is asked per chunk.
+   * `isReferenced` is asked per chunk, for what stands on this disk only. `namedOnBranch` is asked once, for those
+   * that are left, which of them it names: Gitee may have lost one of these, and this copy be the only one.
    */
   collect(
     isReferenced: (oid: string) => Promise<boolean>,
+    namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }>;
   /** Hashes every local file; wrong ones are moved aside. For fsck --deep. */
   verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }>;

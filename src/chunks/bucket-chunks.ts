@@ -26,12 +26,14 @@ import {
   type ChunkStats,
   type Ingested,
   type IngestOptions,
+  type KeptState,
 } from './api.js';
 import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
-import { ensureRemote, uploadUnsent, type EnsureRemoteOptions } from './ensure-remote.js';
+import { ensureKept, ensureRemote, uploadUnsent, type EnsureRemoteOptions } from './ensure-remote.js';
 import { collectUnsent } from './evict.js';
+import { ConfirmedChunks } from './confirmed.js';
 import { ChunkFetcher } from './fetch.js';
 import { GraceTime, type NamedChunks } from './grace.js';
 import { ChunkHolds } from './holds.js';
@@ -43,6 +45,7 @@ import { normalise } from './normalise.js';
 import { PinnedPaths } from './paths.js';
 import { PinnedChunks } from './pinned.js';
 import { ChunkReader } from './reader.js';
+import { UnkeptChunks } from './unkept.js';
 import { UploadQueue } from './upload-queue.js';
 import { verifyLocal } from './verify.js';
 
@@ -99,6 +102,8 @@ export class BucketChunks implements ChunksApi {
   readonly #fetcher: ChunkFetcher;
   readonly #reader: ChunkReader;
   readonly #queue: UploadQueue;
+  readonly #unkept: UnkeptChunks;
+  readonly #confirmed: ConfirmedChunks;
   readonly #towardsRemote: EnsureRemoteOptions;
   readonly #disk: DiskReserve;
   readonly #admission: SpoolAdmission;
@@ -160,6 +165,7 @@ export class BucketChunks implements ChunksApi {
       log,
       observer,
       ...random,
+      onMissing: (oid) => this.#confirmed.forget(oid),
     });
     this.#reader = new ChunkReader(this.#local, this.#fetcher);
     this.#queue = new UploadQueue({
@@ -175,7 +181,13 @@ export class BucketChunks implements ChunksApi {
       onChange,
       onStored: (chunk) => this.#noteStored(chunk),
     });
-    this.#towardsRemote = { remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock };
+    this.#unkept = new UnkeptChunks({ clock, ...random });
+    this.#confirmed = new ConfirmedChunks(clock);
+    this.#towardsRemote = {
+      ...{ remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock },
+      unkept: this.#unkept,
+      onConfirmed: (chunks) => this.#confirmed.add(chunks),
+    };
     this.#admission = new SpoolAdmission({
       ...limits,
       disk: this.#disk,
@@ -303,14 +315,23 @@ export class BucketChunks implements ChunksApi {
     return ensureRemote(chunks, this.#towardsRemote, signal);
   }
 
+  hasCopy(chunk: Chunk): boolean {
+    return this.#local.has(chunk);
+  }
+
+  ensureKept(chunks: readonly Chunk[], signal?: AbortSignal): Promise<KeptState> {
+    return ensureKept(this.#confirmed.without(chunks), this.#towardsRemote, signal);
+  }
+
   collect(
     isReferenced: (oid: string) => Promise<boolean>,
+    namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }> {
     return collectUnsent(this.#pinned, {
       steadyMs: this.options.clock.steadyMs(),
       graceMs: this.options.limits.graceMs,
       isBusy: (oid) => this.#queue.isBusy(oid) || this.#holds.has(oid),
-      isReferenced,
+      ...{ isReferenced, namedOnBranch },
     });
   }
 
@@ -335,6 +356,7 @@ export class BucketChunks implements ChunksApi {
 
   /** Tries uploads again now: a secret was read anew, or an operator removed the cause of a pause. */
   kick(): void {
+    this.#unkept.forgive();
     this.#queue.kick();
   }
 
@@ -389,6 +411,8 @@ export class BucketChunks implements ChunksApi {
 
   /** Short ends of bodies may be cut anew with others yet: they go out when there is nothing better to do. */
   #sendEagerly(chunk: Chunk, { isCut, push }: { isCut: boolean; push: string }): void {
+    // Whoever sends bytes again may know that Gitee has lost them.
+    this.#confirmed.forget(chunk.oid);
     // Gitee has what is within its grace time.
     if (!this.#pinned.isUnsent(chunk.oid)) return;
     const isSure = isCut || chunk.sizeBytes >= this.#eagerFromBytes;

@@ -14,6 +14,7 @@ import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Chunk } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { Downlink, DownloadClaim, DownloadTurn, Urgency } from '../line/downlink.js';
@@ -46,6 +47,8 @@ export interface DownloadOptions {
   readonly observer: Observer;
   /** In [0, 1), for jitter. */
   readonly random?: () => number;
+  /** Gitee says that it does not have the chunk. */
+  readonly onMissing: (oid: Oid) => void;
 }
 
 export class Download implements DownloadClaim {
@@ -143,6 +146,7 @@ export class Download implements DownloadClaim {
       this.#error = this.#stopped.signal.aborted
         ? abortedBy(this.#stopped.signal)
         : explainDownload(error, this.chunk.oid);
+      if (this.#error.code === 'missing') this.options.onMissing(this.chunk.oid);
       await this.#part?.unlink();
     } finally {
       this.#ended = true;

@@ -1,6 +1,8 @@
 /**
  * Invariant 2 (this layer's share). A commit never names a chunk that is not on Gitee: after the uploads,
  * Gitee is asked for every chunk once more, and what it lacks is uploaded again or named.
+ * Invariant 1 (this layer's share). Whatever Gitee says that it lacks, and a good copy of is here, becomes unsent
+ * again, so that no copy of it is evicted before Gitee has been seen to have it.
  */
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../async/clock.js';
@@ -8,10 +10,11 @@ import { retry } from '../async/retry.js';
 import type { Chunk } from '../format/extent.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
-import { ChunkError } from './api.js';
+import { ChunkError, type KeptState } from './api.js';
 import { abortedBy } from './bell.js';
 import type { LocalChunks } from './local-chunks.js';
 import type { PinnedChunks } from './pinned.js';
+import type { UnkeptChunks } from './unkept.js';
 import type { UploadQueue } from './upload-queue.js';
 
 const ASK_ATTEMPTS = 3;
@@ -23,6 +26,9 @@ export interface EnsureRemoteOptions {
   readonly pinned: PinnedChunks;
   readonly local: LocalChunks;
   readonly queue: UploadQueue;
+  readonly unkept: UnkeptChunks;
+  /** Gitee was asked for these chunks just now, and has them. */
+  readonly onConfirmed: (chunks: readonly Chunk[]) => void;
   readonly clock: Clock;
 }
 
@@ -36,15 +42,49 @@ export async function ensureRemote(
   if (all.length === 0) return;
 
   await uploadUnsent(all, options, signal);
-  const lacking = await askMissing(all, options, signal);
+  const lacking = await lackingOf(all, options, signal);
   if (lacking.length === 0) return;
 
-  const gone: Chunk[] = [];
-  for (const chunk of lacking) if (!(await bringBack(chunk, options))) gone.push(chunk);
-  if (gone.length > 0) throw missingError(gone, 'neither on Gitee nor on this disk');
-  await upload(lacking, options, signal);
-  const still = await askMissing(lacking, options, signal);
-  if (still.length > 0) throw missingError(still, 'not on Gitee, although their upload was confirmed');
+  const back = await bringBack(lacking, options);
+  // What was sent and forgotten before has its time to wait: it is not sent twice in a row.
+  for (const { oid } of back) if (options.unkept.has(oid)) options.unkept.note(oid);
+  await upload(back, options, signal);
+  const still = await lackingOf(back, options, signal);
+  if (still.length === 0) return;
+  const unkept = await bringBack(still, options);
+  for (const { oid } of unkept) options.unkept.note(oid);
+  throw unkeptError(unkept, options);
+}
+
+/** See ChunksApi.ensureKept. @throws ChunkError `aborted` */
+export async function ensureKept(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  signal?: AbortSignal,
+): Promise<KeptState> {
+  try {
+    await ensureRemote(chunks, options, signal);
+    return { kind: 'kept' };
+  } catch (error) {
+    if (!(error instanceof RemoteError)) throw error;
+    const { code, message, retryAfterMs = 0 } = error;
+    if (code === 'chunk-missing') return { kind: 'lost', message };
+    return code === 'chunk-unkept' ? { kind: 'unkept', message, retryAfterMs } : { kind: 'unknown', message };
+  }
+}
+
+/** Those that Gitee does not have; the others are known to be there. */
+async function lackingOf(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  signal?: AbortSignal,
+): Promise<Chunk[]> {
+  const lacking = await askMissing(chunks, options, signal);
+  const oids = new Set(lacking.map(({ oid }) => oid));
+  const there = chunks.filter(({ oid }) => !oids.has(oid));
+  for (const { oid } of there) options.unkept.kept(oid);
+  options.onConfirmed(there);
+  return lacking;
 }
 
 /** See ChunksApi.upload. @throws RemoteError, or ChunkError `aborted` */
@@ -69,8 +109,12 @@ async function upload(
 ): Promise<void> {
   calls += 1;
   const group = `call ${calls}`;
+  const send = (chunk: Chunk, own: AbortSignal) =>
+    options.unkept.waitMs(chunk.oid) > 0
+      ? Promise.reject(unkeptError([chunk], options))
+      : options.queue.ensure(chunk, group, own);
   const results = await withOwnSignal(signal, (own) =>
-    Promise.allSettled(chunks.map((chunk) => options.queue.ensure(chunk, group, own))),
+    Promise.allSettled(chunks.map((chunk) => send(chunk, own))),
   );
   const failures = results
     .filter((r): r is PromiseRejectedResult => r.status === 'rejected')
@@ -82,11 +126,11 @@ async function upload(
   // The committer takes out what will never land: it must learn of all of them at once.
   for (const code of ['chunk-refused', 'chunk-corrupt', 'chunk-missing', 'file-too-large'] as const) {
     const same = remote.filter((e) => e.code === code);
-    if (same.length === 0) continue;
-    if (same.length === 1) throw same[0]!;
-    throw new RemoteError(code, same[0]!.message, { cause: same[0], oids: same.flatMap((e) => e.oids) });
+    if (same.length > 0) throw joined(same);
   }
-  throw remote[0] ?? failures[0];
+  // What fails as a whole says more than what waits for its own time.
+  const others = remote.filter((e) => e.code !== 'chunk-unkept');
+  throw others[0] ?? (remote.length > 0 ? joined(remote) : failures[0]);
 }
 
 /** One listener on the caller's signal, however many chunks listen here. */
@@ -126,8 +170,31 @@ async function askMissing(
   }
 }
 
-/** Makes a chunk that Gitee lost unsent again, from whatever good copy is here. */
-async function bringBack(chunk: Chunk, { pinned, local }: EnsureRemoteOptions): Promise<boolean> {
+/** Errors of one code as one. */
+function joined(errors: readonly RemoteError[]): RemoteError {
+  const [first] = errors as [RemoteError, ...RemoteError[]];
+  if (errors.length === 1) return first;
+  const waits = errors.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
+  return new RemoteError(first.code, first.message, {
+    cause: first,
+    oids: errors.flatMap(({ oids }) => oids),
+    ...(waits.length > 0 ? { retryAfterMs: Math.min(...waits) } : {}),
+  });
+}
+
+/**
+ * Makes chunks that Gitee lacks unsent again, from whatever good copies are here.
+ * @throws RemoteError `chunk-missing` that names those of which none is here; the others are unsent then, too
+ */
+async function bringBack(chunks: readonly Chunk[], options: EnsureRemoteOptions): Promise<Chunk[]> {
+  const back: Chunk[] = [];
+  const gone: Chunk[] = [];
+  for (const chunk of chunks) ((await bringOneBack(chunk, options)) ? back : gone).push(chunk);
+  if (gone.length > 0) throw missingError(gone);
+  return back;
+}
+
+async function bringOneBack(chunk: Chunk, { pinned, local }: EnsureRemoteOptions): Promise<boolean> {
   let checked;
   try {
     checked = await local.open(chunk);
@@ -141,8 +208,24 @@ async function bringBack(chunk: Chunk, { pinned, local }: EnsureRemoteOptions): 
   return pinned.markLost(chunk.oid, chunk.sizeBytes);
 }
 
-function missingError(chunks: readonly Chunk[], where: string): RemoteError {
-  const oids = chunks.map((chunk) => chunk.oid);
-  const named = oids.slice(0, 3).join(', ');
-  return new RemoteError('chunk-missing', `${oids.length} chunk(s) are ${where}: ${named}`, { oids });
+function missingError(chunks: readonly Chunk[]): RemoteError {
+  return new RemoteError('chunk-missing', `${named(chunks)} neither on Gitee nor on this disk`, {
+    oids: chunks.map(({ oid }) => oid),
+  });
+}
+
+function unkeptError(chunks: readonly Chunk[], { unkept }: EnsureRemoteOptions): RemoteError {
+  return new RemoteError(
+    'chunk-unkept',
+    `${named(chunks)} not on Gitee, although their upload was confirmed; they are here, and are sent again`,
+    {
+      oids: chunks.map(({ oid }) => oid),
+      retryAfterMs: Math.min(...chunks.map(({ oid }) => unkept.waitMs(oid))),
+    },
+  );
+}
+
+function named(chunks: readonly Chunk[]): string {
+  const some = chunks.slice(0, 3).map(({ oid }) => oid);
+  return `${chunks.length} chunk(s) (${some.join(', ')}) are`;
 }

@@ -1,6 +1,6 @@
 /** What nothing names leaves the disk. What ends a grace time is grace.ts, evicting from the cache the LRU's (cache.ts). */
 import type { Oid } from '../format/ids.js';
-import type { PinnedChunks } from './pinned.js';
+import type { PinnedChunks, PinnedFile } from './pinned.js';
 
 export interface CollectRules {
   /** The clock's. */
@@ -8,7 +8,10 @@ export interface CollectRules {
   readonly graceMs: number;
   /** In the upload queue: it is needed, or will be grace in a moment. */
   readonly isBusy: (oid: Oid) => boolean;
+  /** By what stands on this disk only. */
   readonly isReferenced: (oid: string) => Promise<boolean>;
+  /** Which of them the branch names. */
+  readonly namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>;
 }
 
 /** Deletes unsent chunks that nothing names and that were not touched within the grace time. */
@@ -16,11 +19,18 @@ export async function collectUnsent(
   pinned: PinnedChunks,
   rules: CollectRules,
 ): Promise<{ removedChunks: number; removedBytes: number }> {
-  let removedChunks = 0;
-  let removedBytes = 0;
+  const unnamed = new Map<Oid, PinnedFile>();
   for (const [oid, file] of pinned.entriesOf('unsent')) {
     if (file.touchedMs + rules.graceMs > rules.steadyMs || rules.isBusy(oid)) continue;
-    if (await rules.isReferenced(oid)) continue;
+    if (!(await rules.isReferenced(oid))) unnamed.set(oid, file);
+  }
+  if (unnamed.size === 0) return { removedChunks: 0, removedBytes: 0 };
+  // The branch may name a chunk that Gitee has lost: then this is the only copy.
+  const named = await rules.namedOnBranch(new Set(unnamed.keys()));
+  let removedChunks = 0;
+  let removedBytes = 0;
+  for (const [oid, file] of unnamed) {
+    if (named.has(oid)) continue;
     // Asking took time: written anew or queued meanwhile, it stays.
     if (rules.isBusy(oid) || !(await pinned.forget(oid, file))) continue;
     removedChunks += 1;

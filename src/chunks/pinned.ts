@@ -203,6 +203,10 @@ export class PinnedChunks {
         await rename(this.pathOf(oid, 'grace'), path);
         this.#remove('grace', oid);
       } else if (!(await this.options.cache.giveTo(oid, path))) return false;
+      // Its time begins anew after a restart, too.
+      // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
+      const nowMs = this.options.clock.nowMs();
+      await utimes(path, nowMs / 1000, nowMs / 1000);
       this.#set('unsent', oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
       await syncDirectory(directory);
       return true;

@@ -6,6 +6,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { fsckCommand } from './commands/fsck.js';
 import { localGiteeCommand } from './commands/local-gitee.js';
 import { notificationsCommand } from './commands/notifications.js';
+import { quarantineCommand } from './commands/quarantine.js';
 import { rebuildCommand } from './commands/rebuild.js';
 import { restoreScriptCommand } from './commands/restore-script.js';
 import { robotCommand } from './commands/robot.js';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   fsckCommand,
   rebuildCommand,
   acceptRemoteCommand,
+  quarantineCommand,
   verifyCloneCommand,
   restoreScriptCommand,
   robotCommand,

@@ -5,10 +5,12 @@ import { text } from 'node:stream/consumers';
 import type { AccountAdmin } from '../auth/account-admin.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
 import type { GatewayStatus } from '../server/control-server.js';
-import type { FsckStep, ProbeResult } from '../server/gateway.js';
+import type { FsckOptions, FsckStep, ProbeResult } from '../server/gateway.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
+import type { QuarantineAdmin } from '../server/quarantine.js';
 import { ControlAccounts } from './control-accounts.js';
 import { ControlNotifications } from './control-notifications.js';
+import { ControlQuarantine } from './control-quarantine.js';
 import type { Operations } from './operations.js';
 
 /** The gateway answered that a command failed; the message is its own. */
@@ -48,14 +50,16 @@ export class ControlClient implements Operations {
     return this.#json('POST', '/v1/doctor', {});
   }
 
-  async *fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep> {
-    const response = await this.#send('POST', '/v1/fsck', options);
-    for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
-      if (line === '') continue;
-      const item = JSON.parse(line) as FsckStep | { error: string };
-      if ('error' in item) throw new ControlError(item.error);
-      yield item;
-    }
+  fsck(options: FsckOptions): AsyncIterable<FsckStep> {
+    return this.#lines('/v1/fsck', options);
+  }
+
+  quarantine(): QuarantineAdmin {
+    return new ControlQuarantine({
+      json: (path, body) => this.#json('POST', path, body),
+      lines: (path, body) => this.#lines(path, body),
+      send: (path, body) => this.#send('POST', path, body),
+    });
   }
 
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }> {
@@ -76,6 +80,16 @@ export class ControlClient implements Operations {
 
   close(): Promise<void> {
     return this.socket.release();
+  }
+
+  async *#lines<T>(path: string, body: unknown): AsyncGenerator<T> {
+    const response = await this.#send('POST', path, body);
+    for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
+      if (line === '') continue;
+      const item = JSON.parse(line) as object;
+      if ('error' in item) throw new ControlError(String(item.error));
+      yield item as T;
+    }
   }
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {

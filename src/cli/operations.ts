@@ -6,8 +6,9 @@ import type { AccountAdmin } from '../auth/account-admin.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import { requireAccounts } from '../server/control-accounts.js';
 import type { GatewayStatus } from '../server/control-server.js';
-import type { FsckStep, Gateway, ProbeResult } from '../server/gateway.js';
+import type { FsckOptions, FsckStep, Gateway, ProbeResult } from '../server/gateway.js';
 import { Metrics } from '../server/metrics.js';
+import type { QuarantineAdmin } from '../server/quarantine.js';
 import { STORAGE_FORMAT } from '../server/version.js';
 import type { CommandContext } from './command.js';
 import type { CommandConfiguration } from './configuration.js';
@@ -16,9 +17,10 @@ import { withLocalGitee } from './local-gitee-process.js';
 export interface Operations {
   status(): Promise<GatewayStatus>;
   doctor(): Promise<ProbeResult[]>;
-  fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep>;
+  fsck(options: FsckOptions): AsyncIterable<FsckStep>;
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
+  quarantine(): QuarantineAdmin;
   /** @throws Error where auth is switched off, at the latest when it is asked. */
   accounts(): AccountAdmin;
   /** @throws Error where notifications are switched off, at the latest when it is asked. */
@@ -68,6 +70,7 @@ function offline(gateway: Gateway, version: string): Operations {
     fsck: (options) => gateway.fsck(options),
     rebuild: (bucket) => gateway.rebuild(bucket),
     acceptRemote: (bucket) => gateway.acceptRemote(bucket),
+    quarantine: () => gateway.quarantine(),
     accounts: () => requireAccounts(gateway.accounts()),
     notifications: () => gateway.notifications(),
   };

@@ -57,6 +57,11 @@ export function revisionLinkKey(repository: string, digest: string): ObjectKey {
   return `${repository}/_manifests/revisions/sha256/${digest}/link` as ObjectKey;
 }
 
+/** The link that stands beside a tag's own for each manifest that it has named. */
+export function tagIndexLinkKey(tagLinkKey: ObjectKey, digest: string): ObjectKey {
+  return tagLinkKey.replace(/current\/link$/, `index/sha256/${digest}/link`) as ObjectKey;
+}
+
 /** The digest that a link's content names, in 64 hex digits. */
 export function digestOfLink(bytes: Uint8Array): string | undefined {
   return DIGEST.exec(Buffer.from(bytes).toString('utf8').trim())?.[1];

@@ -43,6 +43,8 @@ export type RemoteCause =
   /** A chunk that must be on Gitee is not there, or its bytes do not hash to the oid. */
   | 'chunk-missing'
   | 'chunk-corrupt'
+  /** Gitee confirmed a chunk and does not have it. Its bytes are here, and are sent again. */
+  | 'chunk-unkept'
   /** LFS refuses one object for good (per-object 409, 410, 422). */
   | 'chunk-refused'
   /** Rejected for a reason this version does not know; `detail` has the server's text. */
@@ -59,6 +61,7 @@ const DEMANDS = {
   'rate-limited': 'retry',
   'outcome-unknown': 'retry',
   'head-moved': 'retry',
+  'chunk-unkept': 'retry',
   unauthorized: 'pause',
   forbidden: 'pause',
   'repository-missing': 'pause',
@@ -102,7 +105,7 @@ export class RemoteError extends Error {
   readonly detail: string | undefined;
   /** HTTP status, if there was one. */
   readonly status: number | undefined;
-  /** Oids that the error is about (`chunk-missing`, `chunk-refused`, `chunk-corrupt`). */
+  /** Oids that the error is about (`chunk-missing`, `chunk-unkept`, `chunk-refused`, `chunk-corrupt`). */
   readonly oids: readonly string[];
 
   constructor(

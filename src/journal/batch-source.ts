@@ -1,6 +1,7 @@
 /** Which pending changes are committed next, and when a look is worth it. */
 import type { Clock } from '../async/clock.js';
 import { closeBatch, type Batch } from './batch.js';
+import type { Doubts } from './doubts.js';
 import { Errands, type ErrandId, type ErrandsDeps, type FailedErrand } from './errands.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
@@ -30,16 +31,46 @@ export interface BatchSource {
   stop(): Promise<void>;
 }
 
-/** The oldest changes, in the log's order: what preset generic promises. Their chunks are sent by the committer. */
+/**
+ * The oldest changes, in the log's order: what preset generic promises. Their chunks are sent by the committer. What
+ * stands aside is passed by, except where a barrier waits for all that was written before it.
+ */
 export class LogOrder implements BatchSource {
   readonly isReady = false;
-  readonly hasNews = true;
-  readonly heldCount = 0;
+  #heldCount = 0;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #lookedUpToSeq = 0;
 
-  constructor(private readonly journal: Journal) {}
+  constructor(
+    private readonly deps: {
+      readonly journal: Journal;
+      readonly doubts: Doubts;
+      readonly clock: Clock;
+      readonly isStrict: boolean;
+    },
+  ) {}
+
+  get hasNews(): boolean {
+    const { clock, journal } = this.deps;
+    return (
+      this.#heldCount === 0 ||
+      journal.lastPendingSeq > this.#lookedUpToSeq ||
+      clock.steadyMs() - this.#lookedMs >= LOOK_EVERY_MS
+    );
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
 
   async take(maxEntries: number): Promise<Taken> {
-    return { batch: await closeBatch(this.journal, maxEntries), doomed: [] };
+    const { clock, doubts, isStrict, journal } = this.deps;
+    this.#lookedMs = clock.steadyMs();
+    this.#lookedUpToSeq = journal.lastPendingSeq;
+    const order = { isStrict, isAside: (seq: number) => doubts.has(seq) };
+    const { batch, heldCount } = await closeBatch(journal, maxEntries, order);
+    this.#heldCount = heldCount;
+    return { batch, doomed: [] };
   }
 
   async doomedOf(): Promise<readonly Doomed[]> {
@@ -48,7 +79,9 @@ export class LogOrder implements BatchSource {
 
   takeFailure(): undefined {}
 
-  kick(): void {}
+  kick(): void {
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
+  }
 
   async stop(): Promise<void> {}
 }

@@ -10,6 +10,8 @@ import type { NetChange } from './tree-edit.js';
 const BATCH_EXTENTS_MAX = 200_000;
 /** Bytes of plain bodies of one batch, which are in memory until it has landed. */
 const BATCH_PLAIN_BYTES_MAX = 64 * 1024 * 1024;
+/** Pending changes that are looked at for one batch, where some stand aside. */
+const LOOKED_AT_MAX = 20_000;
 
 export interface Batch {
   readonly seqs: SeqSet;
@@ -20,19 +22,42 @@ export interface Batch {
   readonly net: ReadonlyMap<ObjectKey, JournalEntry>;
 }
 
-/** Takes the oldest pending changes, or undefined where there are none. */
-export async function closeBatch(journal: Journal, maxEntries: number): Promise<Batch | undefined> {
+export interface ClosedBatch {
+  /** undefined where there is nothing that may land. */
+  readonly batch: Batch | undefined;
+  /** Pending changes that were left out, as far as they were looked at. */
+  readonly heldCount: number;
+}
+
+/**
+ * Takes the oldest pending changes. One that stands aside is left out, with what was written to its key since; where
+ * the order is strict, with everything after it.
+ */
+export async function closeBatch(
+  journal: Journal,
+  maxEntries: number,
+  order: { readonly isAside: (seq: number) => boolean; readonly isStrict: boolean },
+): Promise<ClosedBatch> {
   const closable = journal.closableSeq;
   const batch = new BatchBuilder();
-  let floorSeq = closable;
+  const heldKeys = new Set<ObjectKey>();
+  let floorSeq: number | undefined;
+  let heldCount = 0;
+  let lookedAt = 0;
   for await (const entry of journal.entries(closable)) {
-    if (!batch.hasRoomFor(entry, maxEntries)) {
-      floorSeq = entry.seq - 1;
-      break;
+    const isHeld = heldKeys.has(entry.key) || order.isAside(entry.seq);
+    lookedAt += 1;
+    if (isHeld) {
+      heldCount += 1;
+      heldKeys.add(entry.key);
+      batch.leaveOut();
     }
-    batch.add(entry);
+    const isEnd = isHeld ? order.isStrict || lookedAt >= LOOKED_AT_MAX : !batch.hasRoomFor(entry, maxEntries);
+    if (isHeld || isEnd) floorSeq ??= entry.seq - 1;
+    if (isEnd) break;
+    if (!isHeld) batch.add(entry);
   }
-  return batch.build(floorSeq);
+  return { batch: batch.build(floorSeq ?? closable), heldCount };
 }
 
 /** Of these changes those that are pending, as a batch; undefined where none is. */

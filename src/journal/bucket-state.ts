@@ -82,6 +82,13 @@ export interface BucketState {
    * after garbage collection began may be missing; the grace time of the chunk store covers that.
    */
   overlayExtents(): AsyncIterable<Extent>;
+  /** Of these chunks, those that objects of the branch name. Reads the whole index. @throws StorageError not-ready */
+  namedOnBranch(oids: ReadonlySet<string>): Promise<ReadonlySet<string>>;
+  /**
+   * Makes a change that was set aside pending again, where nothing newer has come to its key here or on the branch;
+   * resolves with its new seq, undefined where there is nothing to try again.
+   */
+  retrySetAside(key: ObjectKey): Promise<number | undefined>;
   /** The overlay store, for the multipart tables of src/objects (keys under their own prefix bytes). */
   readonly overlay: KeyValueStore;
   /** Prefix of this bucket's rows in the overlay for the multipart tables. */

@@ -1,6 +1,6 @@
 /**
  * Looks for what must never be: the library behind `fsck`, and what crash tests run after every kill. Named steps
- * that return figures and problems; nothing is changed.
+ * that return figures and problems; nothing is changed, unless chunks that Gitee lost are to be sent again.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Semaphore } from '../async/semaphore.js';
+import type { ChunksApi } from '../chunks/api.js';
 import { isWholeChunk, type Chunk } from '../format/extent.js';
 import type { LayoutRules } from '../format/tree-layout.js';
+import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote, HeadRemote } from '../gitee/remote.js';
 import { changesBetween } from '../index/apply-diff.js';
 import { rowIdOf, type BodyStore } from '../index/body-store.js';
@@ -36,11 +38,14 @@ export interface CheckOptions {
   readonly deep?: boolean;
   /** Ask the remote for every committed chunk; left out where it is down. */
   readonly chunkRemote?: Pick<ChunkRemote, 'missing'>;
+  /** Send again what Gitee lacks and is here. */
+  readonly repair?: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface CheckDeps {
   readonly journal: Journal;
+  readonly chunks: Pick<ChunksApi, 'hasCopy' | 'ensureRemote'>;
   readonly bases: BaseHolder;
   readonly remote: HeadRemote;
   readonly rules: LayoutRules;
@@ -58,7 +63,7 @@ export async function checkBucket(deps: CheckDeps, options: CheckOptions = {}): 
   steps.push(await checkRows('overlay-rows', deps.journal, overlayRecords(deps.journal)));
   const base = deps.bases.current;
   steps.push(await checkRows('base-rows', base, records(base)));
-  if (options.chunkRemote) steps.push(await checkChunks(base, options.chunkRemote, options.signal));
+  if (options.chunkRemote) steps.push(await checkChunks(deps, base, options.chunkRemote, options));
   if (options.deep) steps.push(await checkTree(deps));
   return steps;
 }
@@ -180,18 +185,36 @@ async function* records(base: KeyIndex): AsyncGenerator<ObjectRecord> {
 
 /** Invariant 2: no commit names a chunk that is not on Gitee. */
 async function checkChunks(
+  { chunks }: CheckDeps,
   base: KeyIndex,
   remote: Pick<ChunkRemote, 'missing'>,
-  signal: AbortSignal | undefined,
+  { repair = false, signal }: CheckOptions,
 ): Promise<CheckStep> {
   const found = new Findings();
   let asked = new Map<string, { chunk: Chunk; key: string }>();
   const flush = async () => {
-    const missing = await remote.missing(
+    let missing = await remote.missing(
       [...asked.values()].map(({ chunk }) => chunk),
       signal,
     );
-    for (const { oid } of missing) found.problem(`chunk ${oid} of ${asked.get(oid)?.key} is not on Gitee`);
+    const here = missing.filter((chunk) => chunks.hasCopy(chunk));
+    if (repair && here.length > 0) {
+      const lost = missing.length;
+      const failed = await sendAgain(chunks, here, signal);
+      if (failed) found.problem(`not everything that Gitee lacks could be sent again: ${failed.message}`);
+      missing = await remote.missing(missing, signal);
+      found.count('repaired', lost - missing.length);
+    }
+    for (const chunk of missing) {
+      const what = `chunk ${chunk.oid} of ${asked.get(chunk.oid)?.key} is not on Gitee`;
+      found.problem(
+        !chunks.hasCopy(chunk)
+          ? `${what}, and no copy is here: somebody has to push it again`
+          : repair
+            ? what
+            : `${what}, but a copy is here: fsck --repair sends it`,
+      );
+    }
     found.count('chunks', asked.size);
     asked = new Map();
   };
@@ -206,6 +229,20 @@ async function checkChunks(
   }
   if (asked.size > 0) await flush();
   return found.step('chunks-on-gitee');
+}
+
+async function sendAgain(
+  chunks: CheckDeps['chunks'],
+  lost: readonly Chunk[],
+  signal: AbortSignal | undefined,
+): Promise<RemoteError | undefined> {
+  try {
+    await chunks.ensureRemote(lost, signal);
+    return undefined;
+  } catch (error) {
+    if (error instanceof RemoteError) return error;
+    throw error;
+  }
 }
 
 /** Reads the head's tree into a second base and compares the two, key by key. */

@@ -26,6 +26,7 @@ import { baseChanges, batchOf, netChanges, type Batch } from './batch.js';
 import { bucketFileEdits } from './bucket-files.js';
 import type { Claim, Claims } from './claims.js';
 import type { Condition } from './condition.js';
+import { Doubts } from './doubts.js';
 import type { GatewayIdentity } from './gateway-identity.js';
 import type { HeadSync } from './head-sync.js';
 import type { Journal } from './journal.js';
@@ -33,21 +34,17 @@ import type { Landings } from './landings.js';
 import { Normaliser } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { ownTrailers } from './own-work.js';
-import { Recovery } from './recovery.js';
+import { Recovery, type RecoveryTimings } from './recovery.js';
 import { Closure, type Base } from './rests-on.js';
 import { isWithin, SeqSet } from './seq-set.js';
 import { treeEdits, type NetChange } from './tree-edit.js';
 import { Wake } from './wake.js';
 
-export interface CommitterTimings {
+export interface CommitterTimings extends RecoveryTimings {
   /** A change waits at most so long for others. */
   readonly maxAgeMs: number;
   /** So many pending changes are committed at once. */
   readonly maxChanges: number;
-  /** Longest wait after a transient failure. */
-  readonly retryMaxMs: number;
-  /** How often a paused bucket tries again by itself. */
-  readonly pausedRetryMs: number;
   /** See SelectionSource. */
   readonly lookedAtMax?: number;
 }
@@ -56,6 +53,8 @@ export interface CommitterDeps {
   readonly bucket: string;
   readonly repositoryId: () => number;
   readonly rules: LayoutRules;
+  /** Somebody may wait for a change and all that was written before it: preset generic with a barrier. */
+  readonly isStrictOrder?: boolean | undefined;
   readonly journal: Journal;
   readonly identity: GatewayIdentity;
   readonly claims: Claims;
@@ -89,6 +88,7 @@ export class Committer {
   readonly #stop = new AbortController();
   readonly #normaliser: Normaliser;
   readonly #recovery: Recovery;
+  readonly #doubts: Doubts;
   #running: Promise<void> | undefined;
   #lastLandedMs: number | undefined;
   #flush = false;
@@ -100,8 +100,14 @@ export class Committer {
     this.#work = new Wake(deps.clock);
     this.#retry = new Wake(deps.clock);
     this.#normaliser = new Normaliser(deps.journal, deps.chunks, deps.rules);
-    this.#recovery = new Recovery(deps);
-    this.#source = deps.rules.preset === 'registry' ? this.#readySets() : new LogOrder(deps.journal);
+    const { clock, isStrictOrder = false, journal, rules, timings } = deps;
+    const doubts = new Doubts({ clock, waitMaxMs: timings.retryMaxMs });
+    this.#doubts = doubts;
+    this.#recovery = new Recovery({ ...deps, doubts });
+    this.#source =
+      rules.preset === 'registry'
+        ? this.#readySets()
+        : new LogOrder({ journal, doubts, clock, isStrict: isStrictOrder });
   }
 
   /** When a commit landed last, for people. */
@@ -120,6 +126,7 @@ export class Committer {
 
   /** What failed may work again: does not wait any longer. */
   kick(): void {
+    this.#doubts.clear();
     this.#source.kick();
     this.#retry.ring();
     this.#work.ring();
@@ -268,6 +275,7 @@ export class Committer {
     };
     return new ReadySets({
       ...{ journal, chunks, landings, clock, base },
+      isAside: (seq) => this.#doubts.has(seq),
       lookedAtMax: timings.lookedAtMax,
       closure: new Closure(journal, chunks, base, rules.registryRoot),
       onNews: () => this.#work.ring(),

@@ -277,12 +277,12 @@ export class Journal {
   }
 
   /**
-   * Sets a pending change aside for good. It stays what readers see, unless `hide`: a change of a restored snapshot
-   * would show what the branch has long replaced.
+   * Sets a pending change aside: it is not tried again by itself. It stays what readers see, unless `hide`: a change
+   * of a restored snapshot would show what the branch has long replaced. `reason.base`: see QuarantineRow.
    */
   async quarantine(
     entry: JournalEntry,
-    reason: { code: string; message: string },
+    reason: { code: string; message: string; base?: string | null },
     hide = false,
   ): Promise<void> {
     const at = this.keys.key('quarantine', utf8(entry.key));
@@ -296,7 +296,16 @@ export class Journal {
       const isNewest = newest.row?.seq === entry.seq;
       const writes: Write[] = [{ key: this.#entryKey(entry.seq), value: undefined }];
       if (isNewest) {
-        const row = { ...reason, key: entry.key, seq: entry.seq, sinceMs: this.deps.clock.nowMs(), record };
+        const { code, message, base } = reason;
+        const row = {
+          code,
+          message,
+          base,
+          key: entry.key,
+          seq: entry.seq,
+          sinceMs: this.deps.clock.nowMs(),
+          record,
+        };
         writes.push(
           { key: at, value: encodeQuarantine({ ...row, shown: !hide }) },
           {
@@ -320,6 +329,66 @@ export class Journal {
       return;
     }
     throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
+  }
+
+  /** What was set aside of a key, if that is still its newest change here. */
+  async setAsideRow(key: ObjectKey): Promise<QuarantineRow | undefined> {
+    const value = await this.store.get(this.keys.key('quarantine', utf8(key)));
+    return value && decodeQuarantine(value);
+  }
+
+  /**
+   * Makes a change that was set aside pending again, as the newest of its key; resolves with its new seq, undefined
+   * where it is not set aside any more, or not what readers see.
+   */
+  async retrySetAside({ key, seq }: Pick<QuarantineRow, 'key' | 'seq'>): Promise<number | undefined> {
+    const at = this.keys.key('quarantine', utf8(key));
+    for (let race = 0; race < RACES_MAX; race += 1) {
+      const stored = await this.store.get(at);
+      const row = stored && decodeQuarantine(stored);
+      const newest = await this.#newestRow(key);
+      if (row?.seq !== seq || !row.shown || newest.row?.seq !== seq) return undefined;
+      const { record } = row;
+      // Its body goes with it: the entry owns it from now on.
+      const newSeq = await this.#commitNumbered(1, sizeOf(row), (seqNow, appendedMs) => ({
+        preconditions: [{ key: at, value: stored }, newest],
+        writes: [
+          { key: at, value: undefined },
+          { key: newest.key, value: encodeNewest({ seq: seqNow, appendedMs, state: 'pending', record }) },
+          { key: this.#entryKey(seqNow), value: encodeEntry({ seq: seqNow, key, appendedMs, record }) },
+        ],
+      }));
+      if (newSeq === undefined) continue;
+      this.#quarantined -= 1;
+      this.#quarantinedBytes -= sizeOf(row);
+      return newSeq;
+    }
+    throw new StorageError('broken-invariant', `the change of ${key} that was set aside does not settle`);
+  }
+
+  /**
+   * Takes a change that was set aside out for good, or (`keep`) only out of what readers see: they see the branch from
+   * now on. False where it is not set aside any more.
+   */
+  async unshowSetAside({ key, seq }: Pick<QuarantineRow, 'key' | 'seq'>, keep: boolean): Promise<boolean> {
+    const at = this.keys.key('quarantine', utf8(key));
+    for (let race = 0; race < RACES_MAX; race += 1) {
+      const stored = await this.store.get(at);
+      const row = stored && decodeQuarantine(stored);
+      if (row?.seq !== seq) return false;
+      const newest = await this.#newestRow(key);
+      const writes: Write[] = [
+        { key: at, value: keep ? encodeQuarantine({ ...row, shown: false }) : undefined },
+      ];
+      if (newest.row?.seq === seq) writes.push({ key: newest.key, value: undefined });
+      if (!keep) writes.push(...this.bodies.condemn(row.record?.body));
+      if (!(await this.store.commit([{ key: at, value: stored }, newest], writes))) continue;
+      if (keep) return true;
+      this.#quarantined -= 1;
+      this.#quarantinedBytes -= sizeOf(row);
+      return true;
+    }
+    throw new StorageError('broken-invariant', `the change of ${key} that was set aside does not settle`);
   }
 
   /** Deletes rows of local keys that were last written before the time and are not kept. */
@@ -347,13 +416,40 @@ export class Journal {
     before: readonly NewestBefore[],
     options: AppendOptions & { hidesBase?: (key: ObjectKey) => boolean },
   ): Promise<number | undefined> {
-    // From here to commit() nothing is awaited: the store takes commits in the order of the calls, so that the
-    // order of seqs is the order in which changes become durable.
-    const firstSeq = this.#lastSeq + 1;
-    const appendedMs = this.#times.stamp(firstSeq);
-    const writes: Write[] = [...(options.writes ?? [])];
     /** Sizes of what was set aside and is written anew. */
     const released = new Map<string, number>();
+    const preconditions = [
+      ...(options.preconditions ?? []),
+      ...before.map(({ key, value }) => ({ key, value })),
+    ];
+    const lastSeq = await this.#commitNumbered(
+      changes.length,
+      options.local ? undefined : bytesOf(changes),
+      (firstSeq, appendedMs) => ({
+        preconditions,
+        writes: this.#appendWrites(changes, bodies, before, { ...options, firstSeq, appendedMs, released }),
+      }),
+    );
+    if (lastSeq === undefined) return undefined;
+    this.#quarantined -= released.size;
+    for (const bytes of released.values()) this.#quarantinedBytes -= bytes;
+    return lastSeq;
+  }
+
+  #appendWrites(
+    changes: readonly Change[],
+    bodies: readonly (PreparedBody | undefined)[],
+    before: readonly NewestBefore[],
+    options: AppendOptions & {
+      readonly hidesBase?: (key: ObjectKey) => boolean;
+      readonly firstSeq: number;
+      readonly appendedMs: number;
+      /** Gets the keys of which a change that was set aside is replaced, and its size. */
+      readonly released: Map<string, number>;
+    },
+  ): Write[] {
+    const { firstSeq, appendedMs, released } = options;
+    const writes: Write[] = [...(options.writes ?? [])];
     changes.forEach((change, i) => {
       const seq = firstSeq + i;
       const body = bodies[i];
@@ -374,35 +470,46 @@ export class Journal {
           value: encodeEntry({ seq, key: change.key, appendedMs, record }),
         });
     });
-    this.#lastSeq += changes.length;
+    return writes;
+  }
+
+  /**
+   * One durable commit that takes so many numbers; resolves with the last one, undefined where a precondition did not
+   * hold. @param pendingBytes of the changes, where they wait for a commit
+   */
+  async #commitNumbered(
+    count: number,
+    pendingBytes: number | undefined,
+    commitOf: (firstSeq: number, appendedMs: number) => { preconditions: Precondition[]; writes: Write[] },
+  ): Promise<number | undefined> {
+    // From here to commit() nothing is awaited: the store takes commits in the order of the calls, so that the
+    // order of seqs is the order in which changes become durable.
+    const firstSeq = this.#lastSeq + 1;
+    const appendedMs = this.#times.stamp(firstSeq);
+    const { preconditions, writes } = commitOf(firstSeq, appendedMs);
+    this.#lastSeq += count;
     const lastSeq = this.#lastSeq;
-    writes.push({ key: this.single('seq'), value: packRow([lastSeq]) });
     this.#inFlight.add(firstSeq);
     try {
-      const preconditions = [
-        ...(options.preconditions ?? []),
-        ...before.map(({ key, value }) => ({ key, value })),
-      ];
-      if (!(await this.store.commit(preconditions, writes))) return undefined;
+      const numbered = [...writes, { key: this.single('seq'), value: packRow([lastSeq]) }];
+      if (!(await this.store.commit(preconditions, numbered))) return undefined;
     } catch (error) {
       // A commit whose fsync failed may be visible: nobody was told, but it is pending all the same.
-      if (!options.local && (await this.entry(lastSeq).catch(() => undefined)))
-        this.#noteAppended(changes, firstSeq, appendedMs);
+      if (pendingBytes !== undefined && (await this.entry(lastSeq).catch(() => undefined)))
+        this.#noteAppended(count, pendingBytes, firstSeq, appendedMs);
       throw error;
     } finally {
       this.#inFlight.delete(firstSeq);
     }
-    this.#quarantined -= released.size;
-    for (const bytes of released.values()) this.#quarantinedBytes -= bytes;
-    if (!options.local) this.#noteAppended(changes, firstSeq, appendedMs);
+    if (pendingBytes !== undefined) this.#noteAppended(count, pendingBytes, firstSeq, appendedMs);
     return lastSeq;
   }
 
-  #noteAppended(changes: readonly Change[], firstSeq: number, appendedMs: number): void {
-    if (changes.length === 0) return;
-    this.#pending += changes.length;
-    for (const change of changes) if (change.kind === 'put') this.#pendingBytes += change.object.sizeBytes;
-    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, firstSeq + changes.length - 1);
+  #noteAppended(count: number, bytes: number, firstSeq: number, appendedMs: number): void {
+    if (count === 0) return;
+    this.#pending += count;
+    this.#pendingBytes += bytes;
+    this.#lastPendingSeq = Math.max(this.#lastPendingSeq, firstSeq + count - 1);
     this.#oldest ??= { seq: firstSeq, appendedMs };
   }
 
@@ -498,6 +605,10 @@ export class Journal {
     const row = await this.store.get(this.single(name));
     return row ? (unpackRow(row)[0] as number) : 0;
   }
+}
+
+function bytesOf(changes: readonly Change[]): number {
+  return changes.reduce((sum, change) => sum + (change.kind === 'put' ? change.object.sizeBytes : 0), 0);
 }
 
 function sizeOf({ record }: { readonly record: ObjectRecord | undefined }): number {

@@ -118,6 +118,31 @@ export class JournaledBucket implements BucketState {
     return this.deps.journal.setAsideAs(seq);
   }
 
+  async retrySetAside(key: ObjectKey): Promise<number | undefined> {
+    const { bases, bucket, condition, journal, observer } = this.deps;
+    condition.checkWritable();
+    const row = await journal.setAsideRow(key);
+    if (!row?.shown) return undefined;
+    // Somebody else wrote the key since: that is the newer change.
+    if (((await bases.current.get(key))?.etag ?? null) !== (row.base ?? null)) return undefined;
+    const seq = await journal.retrySetAside(row);
+    if (seq === undefined) return undefined;
+    observer.count('gateway_journal_appends_total', { bucket });
+    this.deps.onWork();
+    this.report();
+    return seq;
+  }
+
+  async namedOnBranch(oids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const { bases } = this.deps;
+    const named = new Set<string>();
+    for await (const { record } of bases.current.all()) {
+      if (named.size === oids.size) break;
+      for await (const { oid } of this.#extentsOf(record)) if (oids.has(oid)) named.add(oid);
+    }
+    return named;
+  }
+
   async *localKeysSince(sinceMs: number): AsyncGenerator<ObjectKey> {
     for await (const { key, row } of this.deps.journal.newestRows())
       if (row.state === 'local' && row.appendedMs >= sinceMs) yield key;

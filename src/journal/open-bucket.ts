@@ -7,6 +7,7 @@ import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import { Semaphore } from '../async/semaphore.js';
+import type { ObjectKey } from '../format/ids.js';
 import type { LayoutRules } from '../format/tree-layout.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { BaseDirectory } from '../index/base-directory.js';
@@ -26,7 +27,9 @@ import { HeadSync } from './head-sync.js';
 import { Journal } from './journal.js';
 import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
+import type { QuarantineRow } from './overlay-rows.js';
 import { SeqSet } from './seq-set.js';
+import { SetAsideAgain } from './set-aside-again.js';
 import { checkBinding, readBinding, writeBinding } from './state-binding.js';
 
 export interface BucketPlace {
@@ -43,6 +46,8 @@ export interface BucketPlace {
   readonly branch: string;
   readonly pathPrefix: string;
   readonly layout: LayoutRules;
+  /** See CommitterDeps. */
+  readonly isStrictOrder?: boolean;
 }
 
 export interface BucketTimings extends CommitterTimings {
@@ -57,6 +62,8 @@ export const DEFAULT_TIMINGS: BucketTimings = {
   maxChanges: 10_000,
   retryMaxMs: 30_000,
   pausedRetryMs: 30_000,
+  missingForMs: 10 * 60_000,
+  refusedForMs: 30_000,
   pollMs: 60_000,
   sweepMs: 3600_000,
 };
@@ -100,8 +107,19 @@ export interface OpenBucket {
   /** Builds the base anew from the branch. */
   rebuild(): Promise<void>;
   check(options?: CheckOptions): Promise<CheckStep[]>;
+  /** What Gitee does not take, for operators. */
+  readonly setAside: SetAsideAccess;
   /** Keys of the last known commit; 0 while it is not known. */
   keyCount(): number;
+}
+
+export interface SetAsideAccess {
+  rows(): AsyncIterable<QuarantineRow>;
+  row(key: ObjectKey): Promise<QuarantineRow | undefined>;
+  /** See BucketState.retrySetAside. */
+  retry(key: ObjectKey): Promise<number | undefined>;
+  /** Gives it up; false where it is not set aside any more. */
+  drop(row: QuarantineRow): Promise<boolean>;
 }
 
 /** @throws StorageError not-ready where the state belongs to another bucket. */
@@ -130,6 +148,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     bucket: bucket.name,
     repositoryId: () => repository.id,
     rules: bucket.layout,
+    isStrictOrder: bucket.isStrictOrder,
     ...{ remote, journal, identity, claims, bases, condition, landings, clock, log, observer },
   };
   const sync = new HeadSync({ ...shared, directory, census: deps.census });
@@ -158,9 +177,13 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
       await sweep();
       state.report();
     },
-    onFollowed: () => committer.wake(),
+    onFollowed: () => {
+      committer.wake();
+      again.atStart();
+    },
     onFatal: deps.onFatal,
   });
+  const again = new SetAsideAgain({ journal, state, condition, log });
   const locked = (run: () => Promise<void>) =>
     headLock.run(async () => {
       await repository.prepare();
@@ -176,26 +199,41 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
       committer.flush();
       const signal = new AbortController().signal;
       await landings.waitUpTo(journal.lastPendingSeq, { timeoutMs: graceMs, signal });
-      await Promise.all([committer.stop(), follower.stop()]);
+      await Promise.all([committer.stop(), follower.stop(), again.stop()]);
     },
     settle: (options) => {
       if (landings.wantUpTo(journal.lastPendingSeq)) committer.wake();
       return landings.waitUpTo(journal.lastPendingSeq, options);
     },
-    close: () => bases.close(),
+    close: async () => {
+      await again.stop();
+      await bases.close();
+    },
     kick: () => {
       committer.kick();
       follower.hint();
+      again.now();
     },
     hint: () => follower.hint(),
     acceptRemote: async () => {
       await locked(() => sync.accept());
       committer.kick();
+      again.atStart();
     },
     rebuild: () => locked(() => sync.rebuild()),
+    setAside: {
+      rows: () => journal.quarantinedRows(),
+      row: (key) => journal.setAsideRow(key),
+      retry: (key) => state.retrySetAside(key),
+      drop: async (row) => {
+        const isDropped = await journal.unshowSetAside(row, false);
+        state.report();
+        return isDropped;
+      },
+    },
     keyCount: () => bases.peek?.count ?? 0,
     check: (options) =>
-      checkBucket({ journal, bases, remote, rules: bucket.layout, headLock, clock, log }, options),
+      checkBucket({ journal, chunks, bases, remote, rules: bucket.layout, headLock, clock, log }, options),
   };
 }
 

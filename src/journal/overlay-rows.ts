@@ -30,7 +30,7 @@ export interface JournalEntry {
   readonly record: ObjectRecord | undefined;
 }
 
-/** A change that will never land as it is. */
+/** A change that can't land as it is. */
 export interface QuarantineRow {
   readonly key: ObjectKey;
   readonly seq: number;
@@ -40,6 +40,8 @@ export interface QuarantineRow {
   /** The change is what readers see; otherwise it is kept for the operator only. */
   readonly shown: boolean;
   readonly record: ObjectRecord | undefined;
+  /** ETag of what the branch had at the key then; null: nothing; undefined: not known (rows of earlier versions). */
+  readonly base: string | null | undefined;
 }
 
 export function encodeNewest(row: NewestRow): Uint8Array {
@@ -89,11 +91,12 @@ export function encodeQuarantine(row: QuarantineRow): Uint8Array {
     row.message,
     row.shown,
     row.record && recordToTuple(row.record),
+    row.base ?? (row.base === null ? false : undefined),
   ]);
 }
 
 export function decodeQuarantine(bytes: Uint8Array): QuarantineRow {
-  const [, key, seq, sinceMs, code, message, shown, record] = versioned(bytes);
+  const [, key, seq, sinceMs, code, message, shown, record, base] = versioned(bytes);
   return {
     key: key as ObjectKey,
     seq: seq as number,
@@ -102,6 +105,7 @@ export function decodeQuarantine(bytes: Uint8Array): QuarantineRow {
     message: message as string,
     shown: shown as boolean,
     record: recordOf(record),
+    base: base === false ? null : typeof base === 'string' ? base : undefined,
   };
 }
 

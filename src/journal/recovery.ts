@@ -1,6 +1,7 @@
 /**
  * What to do when a batch did not land. Nothing is ever dropped: a change waits, or it is set aside with a reason
- * (quarantined) where Gitee will never take it, so that it does not stop the rest.
+ * (quarantined) where Gitee does not take it, so that it does not stop the rest. What the LFS store says about single
+ * objects is believed only after a while (doubts.ts), and never where a good copy is here that can be sent again.
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -8,7 +9,10 @@ import { ChunkError } from '../chunks/api.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { Batch } from './batch.js';
 import { StorageError } from '../index/errors.js';
+import type { BaseHolder } from './base-holder.js';
+import type { Claims } from './claims.js';
 import type { Condition } from './condition.js';
+import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
 import { ChangeFailed } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
@@ -17,10 +21,24 @@ import type { Doomed } from './selection.js';
 export interface RecoveryDeps {
   readonly bucket: string;
   readonly journal: Journal;
+  readonly bases: BaseHolder;
+  readonly claims: Claims;
   readonly condition: Condition;
+  readonly doubts: Doubts;
   readonly clock: Clock;
   readonly log: Log;
-  readonly timings: { readonly retryMaxMs: number; readonly pausedRetryMs: number };
+  readonly timings: RecoveryTimings;
+}
+
+export interface RecoveryTimings {
+  /** Longest wait after a transient failure. */
+  readonly retryMaxMs: number;
+  /** How often a paused bucket tries again by itself. */
+  readonly pausedRetryMs: number;
+  /** So long bytes must have been missing that are not here either, before their change is set aside. */
+  readonly missingForMs: number;
+  /** So long Gitee must have refused an object, before its change is set aside. */
+  readonly refusedForMs: number;
 }
 
 export interface Verdict {
@@ -31,16 +49,12 @@ export interface Verdict {
 }
 
 const RETRY_BASE_MS = 500;
-/** A missing chunk may be a store that is slow to show what it took; so often in a row it is gone. */
-const MISSING_TRIES = 3;
 /** What can't be committed for a reason of ours is tried so often; another one is set aside at most so often in a row. */
 const ODD_TRIES = 3;
 const ODD_IN_A_ROW_MAX = 10;
 
 export class Recovery {
   #failures = 0;
-  /** How often bytes of a change were missing, by its seq: what else lands meanwhile says nothing about it. */
-  readonly #missing = new Map<number, number>();
   /** How often a change failed for a reason that is not Gitee's, by its seq; 0: a batch of several did. */
   readonly #odd = new Map<number, number>();
   /** So many were set aside for such a reason since a commit landed last. */
@@ -67,7 +81,6 @@ export class Recovery {
       this.#narrowedTo = this.#narrowedTo >= 5_000 ? undefined : this.#narrowedTo * 2;
     if (this.deps.journal.pendingCount > 0) return;
     this.#narrowedTo = undefined;
-    this.#missing.clear();
     this.#odd.clear();
   }
 
@@ -77,27 +90,30 @@ export class Recovery {
    */
   async judge(error: unknown, batch: Batch | undefined): Promise<Verdict> {
     if (error instanceof StorageError && error.code === 'broken-invariant') throw error;
-    if (error instanceof ChangeFailed && error.isLoss) return this.#missingBytes(error, [error.entry]);
+    const { missingForMs, refusedForMs } = this.deps.timings;
+    if (error instanceof ChangeFailed && error.isLoss)
+      return this.#standAside([error.entry], error, missingForMs);
     if (!(error instanceof RemoteError)) return this.#notOfGitee(error, batch);
     if (error.pauses) {
       this.deps.condition.pause('commit', error);
       return { result: 'paused', waitMs: this.deps.timings.pausedRetryMs };
     }
+    const named = await this.#naming(batch, error.oids);
+    // The bytes are here: sooner or later Gitee takes them.
+    if (error.code === 'chunk-unkept') return this.#standAside(named, error, Infinity);
     if (error.code === 'chunk-missing' || error.code === 'chunk-corrupt')
-      return this.#missingBytes(error, await this.#naming(batch, error.oids));
-    if (batch && (error.code === 'push-too-large' || error.isPoison)) {
-      const named = await this.#naming(batch, error.oids);
-      return named.length > 0 ? this.#setAside(named, error) : this.#narrow(error, batch);
-    }
+      return this.#standAside(named, error, missingForMs);
+    if (batch && (error.code === 'push-too-large' || error.isPoison))
+      return named.length > 0 ? this.#standAside(named, error, refusedForMs) : this.#narrow(error, batch);
     return this.#later(error);
   }
 
   /** What rests on a change that was set aside waits with it: it must not land on its own. */
   async setAsideDoomed(doomed: readonly Doomed[]): Promise<void> {
-    const { bucket, journal, log } = this.deps;
+    const { bucket, log } = this.deps;
     for (const { entry, key } of doomed) {
       const message = `rests on ${key}, which was set aside`;
-      await journal.quarantine(entry, { code: 'rests-on-set-aside', message });
+      await this.#quarantine(entry, { code: 'rests-on-set-aside', message });
       log.error('a change rests on one that was set aside, and is set aside with it; the rest goes on', {
         bucket,
         key: entry.key,
@@ -108,10 +124,10 @@ export class Recovery {
   }
 
   #later(error: unknown): Verdict {
+    const askedMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
     const { bucket, log, timings } = this.deps;
     this.#failures += 1;
     const ceilingMs = Math.min(timings.retryMaxMs, RETRY_BASE_MS * 2 ** Math.min(this.#failures - 1, 16));
-    const askedMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
     // Full jitter, but never at once: a server that just failed is not asked again in the same millisecond.
     const waitMs = Math.min(askedMs, 10 * 60_000) + ceilingMs * (0.1 + 0.9 * Math.random());
     log.warn('a commit failed and is tried again', { bucket, failures: this.#failures, waitMs, error });
@@ -135,13 +151,21 @@ export class Recovery {
     return this.#setAside([entry], error);
   }
 
-  async #missingBytes(error: RemoteError | ChangeFailed, entries: readonly JournalEntry[]): Promise<Verdict> {
-    const gone = entries.filter(({ seq }) => {
-      const times = (this.#missing.get(seq) ?? 0) + 1;
-      this.#missing.set(seq, times);
-      return times >= MISSING_TRIES;
-    });
-    return gone.length === 0 ? this.#later(error) : this.#setAside(gone, error);
+  /** They are left out of what is committed for a while; those that were for all of the patience are set aside. */
+  async #standAside(
+    entries: readonly JournalEntry[],
+    error: RemoteError | ChangeFailed,
+    patienceMs: number,
+  ): Promise<Verdict> {
+    const askedMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
+    const over = entries.filter(({ seq }) => this.deps.doubts.note(seq, patienceMs, askedMs));
+    if (over.length > 0) return this.#setAside(over, error);
+    // It is theirs to wait, not everybody's; except where they must be sent again just as they were.
+    const isOutOfTheWay = entries.length > 0 && this.deps.claims.undecided.length === 0;
+    if (!isOutOfTheWay) return this.#later(error);
+    const { bucket, log } = this.deps;
+    log.warn('changes stand aside for a while; the rest goes on', { bucket, changes: entries.length, error });
+    return { result: 'retry', waitMs: 0 };
   }
 
   async #narrow(error: unknown, batch: Batch): Promise<Verdict> {
@@ -161,13 +185,13 @@ export class Recovery {
   }
 
   async #setAside(entries: readonly JournalEntry[], error: unknown): Promise<Verdict> {
-    const { bucket, journal, log } = this.deps;
+    const { bucket, doubts, log } = this.deps;
     const code = codeOf(error);
     const message = error instanceof Error ? error.message : String(error);
     for (const entry of entries) {
-      await journal.quarantine(entry, { code, message });
-      this.#missing.delete(entry.seq);
-      log.error('a change will never land and is quarantined; the rest goes on', {
+      await this.#quarantine(entry, { code, message });
+      doubts.delete(entry.seq);
+      log.error('a change does not land and is quarantined; the rest goes on', {
         bucket,
         key: entry.key,
         seq: entry.seq,
@@ -177,6 +201,11 @@ export class Recovery {
     }
     this.#failures = 0;
     return { result: 'quarantined', waitMs: 0 };
+  }
+
+  async #quarantine(entry: JournalEntry, reason: { code: string; message: string }): Promise<void> {
+    const { bases, journal } = this.deps;
+    await journal.quarantine(entry, { ...reason, base: (await bases.current.get(entry.key))?.etag ?? null });
   }
 
   /**

@@ -36,6 +36,8 @@ export interface SelectionSource {
   readonly closure: Closure;
   /** The branch as we know it. */
   readonly base: Base;
+  /** Stands aside at the moment: it is not tried, nor is anything sent for it. */
+  readonly isAside: (seq: number) => boolean;
   /** Pending changes that are looked at in one go (20,000); what is behind them waits until some of these landed. */
   readonly lookedAtMax?: number | undefined;
 }
@@ -144,6 +146,8 @@ async function lookAt(
   entry: JournalEntry,
   isDoubtful: boolean,
 ): Promise<{ restsOn: RestsOn; refused: ObjectKey | undefined; isUnsent: boolean }> {
+  // What failed at it a moment ago is not looked at again so soon.
+  if (source.isAside(entry.seq)) return { restsOn: 'unknown', refused: undefined, isUnsent: false };
   try {
     const restsOn = await source.closure.of(entry, isDoubtful);
     const refused = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);

@@ -159,6 +159,14 @@ export class GatedState implements BucketState {
     return this.state.overlayExtents();
   }
 
+  namedOnBranch(oids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    return this.gate.read(() => this.state.namedOnBranch(oids));
+  }
+
+  retrySetAside(key: ObjectKey): Promise<number | undefined> {
+    return this.gate.write(() => this.state.retrySetAside(key));
+  }
+
   overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array {
     return this.state.overlayKey(table, ...components);
   }
@@ -245,10 +253,19 @@ export class GatedChunks implements ChunksApi {
     return this.chunks.ensureRemote(chunks, signal);
   }
 
+  hasCopy(chunk: Chunk): boolean {
+    return this.chunks.hasCopy(chunk);
+  }
+
+  ensureKept(chunks: readonly Chunk[], signal?: AbortSignal): ReturnType<ChunksApi['ensureKept']> {
+    return this.chunks.ensureKept(chunks, signal);
+  }
+
   collect(
     isReferenced: (oid: string) => Promise<boolean>,
+    namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }> {
-    return this.#explained(() => this.chunks.collect(isReferenced));
+    return this.#explained(() => this.chunks.collect(isReferenced, namedOnBranch));
   }
 
   verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }> {

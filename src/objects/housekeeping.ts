@@ -53,7 +53,10 @@ export class Housekeeping {
       for (const extent of part.extents) referenced.add(extent.oid);
     }
     for await (const extent of bucket.state.overlayExtents()) referenced.add(extent.oid);
-    const { removedChunks, removedBytes } = await bucket.chunks.collect(async (oid) => referenced.has(oid));
+    const { removedChunks, removedBytes } = await bucket.chunks.collect(
+      async (oid) => referenced.has(oid),
+      (oids) => bucket.state.namedOnBranch(oids),
+    );
     if (uploads + localKeys + removedChunks > 0) {
       this.deps.log.info('dropped what unfinished uploads left behind', {
         bucket: bucket.name,

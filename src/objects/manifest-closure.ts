@@ -16,6 +16,7 @@ import {
   manifestReferences,
   registryKey,
   revisionLinkKey,
+  tagIndexLinkKey,
 } from '../format/registry-keys.js';
 import { readSmall } from './body.js';
 import type { Bucket } from './bucket.js';
@@ -40,7 +41,15 @@ export interface ClosureState {
   readonly pending: readonly ObjectKey[];
 }
 
-const WHOLE: ClosureState = { refused: undefined, pending: [] };
+/** What an image consists of. */
+export interface ImageParts {
+  /** Keys whose change was set aside. */
+  readonly setAside: readonly ObjectKey[];
+  /** Manifests, configs, layers. */
+  readonly blobs: readonly ObjectKey[];
+}
+
+const NO_PARTS: ImageParts = { setAside: [], blobs: [] };
 
 /**
  * Of a tag or revision link; of any other key nothing is asked.
@@ -52,18 +61,49 @@ export async function closureState(
   signal: AbortSignal,
   limits: ClosureLimits = CLOSURE_LIMITS,
 ): Promise<ClosureState> {
-  const root = bucket.rules.registryRoot;
-  const what = registryKey(root, linkKey);
-  if (what?.kind !== 'tag-link' && what?.kind !== 'revision-link') return WHOLE;
+  const walk = await walked(bucket, linkKey, signal, { ...limits, stopsAtSetAside: true });
+  const [refused] = walk?.setAside ?? [];
+  return { refused, pending: refused === undefined ? (walk?.pending ?? []) : [] };
+}
+
+/** As closureState, but goes on to the end. @throws ObjectError as closureState */
+export async function imageParts(
+  bucket: Bucket,
+  linkKey: ObjectKey,
+  signal: AbortSignal,
+  limits: ClosureLimits = CLOSURE_LIMITS,
+): Promise<ImageParts> {
+  return (await walked(bucket, linkKey, signal, { ...limits, stopsAtSetAside: false })) ?? NO_PARTS;
+}
+
+interface WalkOptions extends ClosureLimits {
+  readonly stopsAtSetAside: boolean;
+}
+
+/** undefined where the key is no link, or leads nowhere. */
+async function walked(
+  bucket: Bucket,
+  linkKey: ObjectKey,
+  signal: AbortSignal,
+  options: WalkOptions,
+): Promise<ClosureWalk | undefined> {
+  const what = registryKey(bucket.rules.registryRoot, linkKey);
+  if (what?.kind !== 'tag-link' && what?.kind !== 'revision-link') return undefined;
   const tooLong = () =>
-    new ObjectError('not-yet-remote', `this image could not be looked through within ${limits.timeMs} ms`);
+    new ObjectError('not-yet-remote', `this image could not be looked through within ${options.timeMs} ms`);
   return withDeadline(
-    limits.timeMs,
+    options.timeMs,
     signal,
     async (own) => {
       const link = await readObject(bucket, linkKey, LINK_MAX_BYTES);
       const digest = link && digestOfLink(link);
-      return digest ? new ClosureWalk(bucket, what.repository, limits, own).from(digest) : WHOLE;
+      if (!digest) return undefined;
+      const walk = new ClosureWalk(bucket, what.repository, options, own);
+      await walk.from(digest);
+      // Nothing rests on it, and yet it is written with its tag.
+      const index = tagIndexLinkKey(linkKey, digest);
+      if (what.kind === 'tag-link' && !options.stopsAtSetAside) await walk.look(index);
+      return walk;
     },
     tooLong,
   );
@@ -72,7 +112,8 @@ export async function closureState(
 class ClosureWalk {
   /** Blobs by digest, and whether each may name others; those that are added while it is walked are walked, too. */
   readonly #blobs = new Map<string, boolean>();
-  readonly #pending: ObjectKey[] = [];
+  readonly pending: ObjectKey[] = [];
+  readonly setAside: ObjectKey[] = [];
   readonly #root: string;
   #readBytes = 0;
   #looked = 0;
@@ -80,20 +121,23 @@ class ClosureWalk {
   constructor(
     private readonly bucket: Bucket,
     private readonly repository: string,
-    private readonly limits: ClosureLimits,
+    private readonly limits: WalkOptions,
     private readonly signal: AbortSignal,
   ) {
     this.#root = bucket.rules.registryRoot;
   }
 
-  async from(digest: string): Promise<ClosureState> {
+  get blobs(): ObjectKey[] {
+    return [...this.#blobs.keys()].map((digest) => blobKey(this.#root, digest));
+  }
+
+  async from(digest: string): Promise<void> {
     const manifests = new Set([digest]);
     this.#blobs.set(digest, true);
     for (const manifest of manifests) {
-      const refused =
-        (await this.#look(blobKey(this.#root, manifest))) ??
-        (await this.#look(revisionLinkKey(this.repository, manifest)));
-      if (refused !== undefined) return { refused, pending: [] };
+      await this.look(blobKey(this.#root, manifest));
+      await this.look(revisionLinkKey(this.repository, manifest));
+      if (this.#isOver) return;
       for (const child of manifestReferences(await this.#read(manifest))) {
         const isKnown = this.#blobs.has(child.digest);
         if (child.isManifest) manifests.add(child.digest);
@@ -103,23 +147,25 @@ class ClosureWalk {
           throw tooLarge(`names more than ${this.limits.blobs} blobs`);
         // A child manifest is looked at in its turn.
         if (child.isManifest) continue;
-        const lacking =
-          (await this.#look(blobKey(this.#root, child.digest))) ??
-          (await this.#look(layerLinkKey(this.repository, child.digest)));
-        if (lacking !== undefined) return { refused: lacking, pending: [] };
+        await this.look(blobKey(this.#root, child.digest));
+        await this.look(layerLinkKey(this.repository, child.digest));
+        if (this.#isOver) return;
       }
     }
-    return { refused: undefined, pending: this.#pending };
   }
 
-  /** The key itself where Gitee refuses it. */
-  async #look(key: ObjectKey): Promise<ObjectKey | undefined> {
+  get #isOver(): boolean {
+    return this.limits.stopsAtSetAside && this.setAside.length > 0;
+  }
+
+  /** Notes what has become of this key. */
+  async look(key: ObjectKey): Promise<void> {
     this.#looked += 1;
     if (this.#looked % LOOKED_AT_ONCE === 0) await nextTurn();
     this.signal.throwIfAborted();
     const state = (await this.bucket.state.changeState(key))?.state;
-    if (state === 'pending') this.#pending.push(key);
-    return state === 'quarantined' ? key : undefined;
+    if (state === 'pending') this.pending.push(key);
+    if (state === 'quarantined') this.setAside.push(key);
   }
 
   async #read(digest: string): Promise<Uint8Array> {

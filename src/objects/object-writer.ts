@@ -76,9 +76,9 @@ export class ObjectWriter {
     const etag = await this.#etag(bucket, key, draft, body, local);
 
     // Registry keys carry nothing but their bytes, so the same bytes again are no change: a repeated push
-    // makes no commit.
+    // makes no commit. What was set aside is tried anew by it, though.
     const same = current?.etag === etag && current.sizeBytes === draft.sizeBytes;
-    if (same && !local && isRegistryOwnKey(rules, key)) {
+    if (same && !local && isRegistryOwnKey(rules, key) && !(await isSetAside(bucket, key))) {
       if (options.writes?.length) await this.#writeOnly(bucket, options);
       return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
     }
@@ -140,6 +140,10 @@ async function demandFewChunks({ rules }: Bucket, { body, extentsAgain, sizeByte
     `the object would have ${chunks} chunks where ${CHUNKS_MAX} may be: copy from objects with larger chunks, or store less in one object`,
     { fields: { maxSizeAllowed: CHUNKS_MAX * chunkSizeBytes, proposedSize: sizeBytes } },
   );
+}
+
+async function isSetAside({ state }: Bucket, key: ObjectKey): Promise<boolean> {
+  return (await state.changeState(key))?.state === 'quarantined';
 }
 
 function newObject(draft: Draft, body: NewBody, etag: string, lastModifiedMs: number): NewObject {

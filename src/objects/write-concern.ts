@@ -9,7 +9,8 @@ import type { Observer } from '../async/observer.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
-import { closureState } from './manifest-closure.js';
+import { ensureImageKept } from './image-kept.js';
+import { closureState, imageParts } from './manifest-closure.js';
 
 /** After a refusal the driver repeats its request 3 times within seconds: those are answered at once. */
 const RETRY_WINDOW_MS = 60_000;
@@ -47,6 +48,8 @@ interface Hold {
 export class WriteConcern {
   /** First attempt by bucket and key; forgetting one only costs a longer hold. */
   readonly #attempts = new LRUCache<string, Attempt>({ max: 10_000 });
+  /** When what was set aside was last tried again for somebody who pushed it. */
+  readonly #againMs = new LRUCache<string, number>({ max: 10_000 });
 
   constructor(private readonly deps: { clock: Clock; log: Log; observer: Observer }) {}
 
@@ -68,15 +71,15 @@ export class WriteConcern {
     const last = keys.at(-1);
     if (last === undefined) return;
     const id = `${bucket.name}/${last}`;
+    const again = await this.#tryAgain(bucket, keys, signal);
     let hold: Hold | undefined;
-    for (const key of await this.#latestFirst(bucket, keys)) {
-      for (let seq = await this.#pendingSeq(bucket, key); seq !== undefined;) {
+    for (const key of await this.#latestFirst(bucket, keys, again)) {
+      for (let seq = await this.#pendingSeq(bucket, key, again); seq !== undefined;) {
         hold ??= await this.#hold(bucket, id, write, await this.#since(bucket, key, seq), signal);
         if (!(await this.#wait(bucket, seq, hold, signal))) return this.#notYet(bucket, id, key, write, hold);
         const setAside = bucket.state.setAsideAs(seq);
-        if (setAside === 'newest') this.#refused(bucket);
         // Behind a newer change of its key, that one stands for it.
-        seq = setAside === 'replaced' ? await this.#pendingSeq(bucket, key) : undefined;
+        seq = setAside ? await this.#pendingSeq(bucket, key, again) : undefined;
       }
     }
     for (const key of keys) {
@@ -91,24 +94,63 @@ export class WriteConcern {
         }
       }
     }
+    for (const key of keys) await ensureImageKept(bucket, key, this.deps, signal);
     this.#attempts.delete(id);
     this.#count(bucket, 'landed');
   }
 
+  /**
+   * Whoever pushes an image again may have it that Gitee takes now what it refused before: all of it that was set aside
+   * is tried once more, what it rests on first. Not for each of a client's quick repeats.
+   * @returns those of the keys that may be tried again, too, should they be set aside for what is tried again now
+   */
+  async #tryAgain(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<Set<ObjectKey>> {
+    const { clock } = this.deps;
+    const again = new Set<ObjectKey>();
+    for (const key of keys) {
+      if (bucket.state.status().quarantinedChanges === 0) break;
+      const { setAside } = await imageParts(bucket, key, signal);
+      const found: { key: ObjectKey; seq: number }[] = [];
+      for (const each of [...setAside, key]) {
+        const change = await bucket.state.changeState(each);
+        if (change?.state === 'quarantined') found.push({ key: each, seq: change.seq });
+      }
+      for (const { key: each } of found.sort((a, b) => a.seq - b.seq)) {
+        const id = `${bucket.name}/${each}`;
+        const nowMs = clock.steadyMs();
+        if (nowMs - (this.#againMs.get(id) ?? Number.NEGATIVE_INFINITY) < RETRY_WINDOW_MS) continue;
+        this.#againMs.set(id, nowMs);
+        if ((await bucket.state.retrySetAside(each)) !== undefined && each !== key) again.add(key);
+      }
+    }
+    return again;
+  }
+
   /** Those that wait, the last change first: what was written before it has mostly landed when it has. */
-  async #latestFirst(bucket: Bucket, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
+  async #latestFirst(
+    bucket: Bucket,
+    keys: readonly ObjectKey[],
+    again?: Set<ObjectKey>,
+  ): Promise<ObjectKey[]> {
     const waiting: { key: ObjectKey; seq: number }[] = [];
     for (const key of keys) {
-      const seq = await this.#pendingSeq(bucket, key);
+      const seq = await this.#pendingSeq(bucket, key, again);
       if (seq !== undefined) waiting.push({ key, seq });
     }
     return waiting.sort((a, b) => b.seq - a.seq).map(({ key }) => key);
   }
 
-  /** The change of this key that is not on Gitee yet. @throws ObjectError not-yet-remote where it was set aside */
-  async #pendingSeq(bucket: Bucket, key: ObjectKey): Promise<number | undefined> {
+  /**
+   * The change of this key that is not on Gitee yet.
+   * @param again tried again once where they were set aside
+   * @throws ObjectError not-yet-remote where it was set aside
+   */
+  async #pendingSeq(bucket: Bucket, key: ObjectKey, again?: Set<ObjectKey>): Promise<number | undefined> {
     const change = await bucket.state.changeState(key);
-    if (change?.state === 'quarantined') this.#refused(bucket);
+    if (change?.state === 'quarantined') {
+      const seq = again?.delete(key) ? await bucket.state.retrySetAside(key) : undefined;
+      return seq ?? this.#refused(bucket);
+    }
     return change?.state === 'pending' ? change.seq : undefined;
   }
 

@@ -137,6 +137,8 @@ export async function openBucketParts(
       branch: config.branch,
       pathPrefix: config.pathPrefix,
       layout,
+      // The barrier of a generic bucket waits for all that was written before.
+      isStrictOrder: config.writeConcern === 'barrier',
     },
     stateDirectory: shared.config.stateDir,
     overlay: shared.overlay,

@@ -21,11 +21,13 @@ import { ConfiguredKeys } from './access-keys.js';
 import { AuditParts, byOperator } from './audit-parts.js';
 import { noGrants, openAuth } from './auth-parts.js';
 import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
+import { BucketQuarantine } from './bucket-quarantine.js';
 import type { Config } from './config/config.js';
 import { ConfiguredBuckets } from './configured-buckets.js';
 import { doctor } from './doctor.js';
 import type {
   Compose,
+  FsckOptions,
   FsckStep,
   Gateway,
   ListenAddress,
@@ -38,6 +40,7 @@ import { HealthServer } from './health.js';
 import { HookParts } from './hook-parts.js';
 import { LfsParts } from './lfs-parts.js';
 import { LoginParts } from './login-parts.js';
+import type { QuarantineAdmin } from './quarantine.js';
 import { s3Audit } from './s3-audit.js';
 import { registryFailureRouter } from './registry-failure-router.js';
 import type { RegistryConditions } from './registry-failure.js';
@@ -328,14 +331,18 @@ class ComposedGateway implements Gateway {
     }
   }
 
-  async *fsck(options: { deep: boolean; bucket?: string }): AsyncGenerator<FsckStep> {
+  async *fsck(options: FsckOptions): AsyncGenerator<FsckStep> {
+    const { deep, repair = false } = options;
     const recounted = new Set<string>();
     for (const part of this.#chosen(options.bucket)) {
-      const steps = await part.open.check({ deep: options.deep, chunkRemote: part.lfs });
+      const check = () => part.open.check({ deep, repair, chunkRemote: part.lfs });
+      const steps = await (repair
+        ? byOperator(this.shared.audit.log, 'bucket.repair', part.bucket.name, check)
+        : check());
       for (const { name, figures, problems } of steps) {
         yield { step: `${part.bucket.name}: ${name}`, figures, problems };
       }
-      if (!options.deep) continue;
+      if (!deep) continue;
       const problems: string[] = [];
       for await (const { oid, problem } of part.chunks.verifyLocal())
         problems.push(`chunk ${oid}: ${problem}`);
@@ -367,6 +374,10 @@ class ComposedGateway implements Gateway {
     const previousHead = open.state.status().head;
     await byOperator(this.shared.audit.log, 'bucket.accept-remote', bucket, () => open.acceptRemote());
     return { previousHead, head: open.state.status().head };
+  }
+
+  quarantine(): QuarantineAdmin {
+    return new BucketQuarantine((bucket) => this.#chosen(bucket), this.shared.audit.log);
   }
 
   accounts(): AccountAdmin | undefined {

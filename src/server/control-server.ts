@@ -12,6 +12,7 @@ import type { BucketStatus } from '../journal/bucket-state.js';
 import type { UploadLineStatus } from '../line/upload-line.js';
 import { accountRoutes } from './control-accounts.js';
 import { notificationRoutes } from './control-notifications.js';
+import { quarantineRoutes } from './control-quarantine.js';
 import type { SocketPath } from './control-socket.js';
 import { isReady, type Gateway, type LocalSpace, type Problem } from './gateway.js';
 
@@ -31,7 +32,11 @@ export interface GatewayStatus {
   readonly local?: LocalSpace;
 }
 
-const fsckRequest = z.object({ deep: z.boolean().default(false), bucket: z.string().optional() });
+const fsckRequest = z.object({
+  deep: z.boolean().default(false),
+  repair: z.boolean().default(false),
+  bucket: z.string().optional(),
+});
 const bucketRequest = z.object({ bucket: z.string() });
 
 /** Serves the control socket of one gateway. */
@@ -94,8 +99,9 @@ export class ControlServer {
       response.json(await this.gateway.doctor());
     });
     app.post('/v1/fsck', async (request, response) => {
-      const { deep, bucket } = fsckRequest.parse(request.body ?? {});
-      await this.#stream(response, this.gateway.fsck(bucket === undefined ? { deep } : { deep, bucket }));
+      const { deep, repair, bucket } = fsckRequest.parse(request.body ?? {});
+      const options = { deep, ...(repair ? { repair } : {}), ...(bucket === undefined ? {} : { bucket }) };
+      await this.#stream(response, this.gateway.fsck(options));
     });
     app.post('/v1/rebuild', async (request, response) => {
       response.json(await this.gateway.rebuild(bucketRequest.parse(request.body).bucket));
@@ -104,6 +110,8 @@ export class ControlServer {
       response.json(await this.gateway.acceptRemote(bucketRequest.parse(request.body).bucket));
     });
     app.use(accountRoutes(() => this.gateway.accounts()));
+    const quarantine = () => this.gateway.quarantine();
+    app.use(quarantineRoutes(quarantine, (response, items) => this.#stream(response, items)));
     app.use(notificationRoutes(() => this.gateway.notifications()));
     app.post('/v1/reload', async (_request, response) => {
       await this.gateway.reload();

@@ -13,6 +13,7 @@ import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { Config } from './config/config.js';
 import type { Redactor } from './logging/redact.js';
 import type { Metrics } from './metrics.js';
+import type { QuarantineAdmin } from './quarantine.js';
 
 /** What composition gets from outside. */
 export interface GatewayParts {
@@ -58,6 +59,14 @@ export interface ProbeResult {
   readonly answer: string;
   /** What to do about it, where there is something. */
   readonly nextStep?: string;
+}
+
+export interface FsckOptions {
+  /** Also hash every chunk on this disk, and read the branch's tree again. */
+  readonly deep: boolean;
+  /** Send again what Gitee has lost and is here. */
+  readonly repair?: boolean;
+  readonly bucket?: string;
 }
 
 /** One named step of `fsck`. */
@@ -110,8 +119,8 @@ export interface Gateway {
   problems(): Problem[];
   /** SIGHUP: reads the `_FILE` secrets again and lets paused committers try at once. */
   reload(): Promise<void>;
-  /** Steps in order, over one bucket or all. `deep` also hashes every chunk. */
-  fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep>;
+  /** Steps in order, over one bucket or all. */
+  fsck(options: FsckOptions): AsyncIterable<FsckStep>;
   /** Builds the base index anew from Gitee alone, beside the old one, and swaps it in. */
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
   /** Takes a frozen bucket's remote head as the truth; the old head stays under refs/gateway/keep/. */
@@ -120,6 +129,8 @@ export interface Gateway {
   accounts(): AccountAdmin | undefined;
   /** @throws Error where notifications are switched off. */
   notifications(): NotificationAdmin;
+  /** Changes that Gitee does not take. */
+  quarantine(): QuarantineAdmin;
   /** The read-only probes; never throws for what Gitee answers. */
   doctor(): Promise<ProbeResult[]>;
 }

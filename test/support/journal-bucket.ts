@@ -25,6 +25,9 @@ export const GENERIC: LayoutRules = {
 };
 export const REGISTRY: LayoutRules = { ...GENERIC, preset: 'registry' };
 
+/** Nothing takes long; what Gitee says three times is final. */
+const QUICK = { retryMaxMs: 20, pausedRetryMs: 20, pollMs: 60_000, missingForMs: 0, refusedForMs: 0 };
+
 export const key = (text: string) => text as ObjectKey;
 export const bytesOf = (text: string) => new TextEncoder().encode(text);
 export const signal = new AbortController().signal;
@@ -35,6 +38,7 @@ export interface HarnessOptions {
   readonly repositoryId?: number | (() => Promise<number>);
   readonly branch?: string;
   readonly clock?: Clock;
+  readonly isStrictOrder?: boolean;
 }
 
 export class JournalBucket {
@@ -85,6 +89,7 @@ export class JournalBucket {
         branch: this.options.branch ?? 'master',
         pathPrefix: '',
         layout: this.rules,
+        isStrictOrder: this.options.isStrictOrder ?? false,
       },
       stateDirectory: this.directory,
       overlay: this.overlay,
@@ -94,7 +99,7 @@ export class JournalBucket {
       log: silentLog,
       observer: silentObserver,
       failpoints: { hit: (name) => this.failpoints.hit(name) },
-      timings: { retryMaxMs: 20, pausedRetryMs: 20, pollMs: 60_000, ...this.options.timings },
+      timings: { ...QUICK, ...this.options.timings },
       onFatal: (error) => this.fatal.push(error),
     });
   }

@@ -79,6 +79,8 @@ export interface RunningLocalGitee {
    * client send a request again where a kept connection ends before a byte of the answer, SDKs and tools after a 5xx.
    */
   passingFault(name: string, count: number, options?: FaultOptions): Promise<void>;
+  /** How many requests a fault in force has met. */
+  hits(name: string): Promise<number>;
   clearFaults(): Promise<void>;
   stats(): Promise<LocalGiteeStats>;
   /** POST /_local/<path>. Throws with the answer's text if it is no 2xx. */
@@ -163,6 +165,10 @@ export async function startLocalGitee(options: LocalGiteeOptions = {}): Promise<
     },
     passingFault: async (name, count, faultOptions = {}) => {
       await call('POST', 'faults', { name, ...faultOptions, count });
+    },
+    hits: async (name) => {
+      const { faults } = (await call('GET', 'stats')) as LocalGiteeStats;
+      return faults.find((fault) => fault.name === name)?.hits ?? 0;
     },
     clearFaults: async () => {
       await call('DELETE', 'faults');

@@ -8,6 +8,7 @@ import {
   type ChunkStats,
   type Ingested,
   type IngestOptions,
+  type KeptState,
 } from '../../src/chunks/api.js';
 import { ChunkHolds } from '../../src/chunks/holds.js';
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';
@@ -120,6 +121,23 @@ export class MemoryChunks implements ChunksApi {
         oids: gone.map(({ oid }) => oid),
       });
     for (const { oid } of chunks) this.remote.add(oid);
+  }
+
+  hasCopy({ oid }: Chunk): boolean {
+    return this.local.has(oid);
+  }
+
+  async ensureKept(chunks: readonly Chunk[]): Promise<KeptState> {
+    try {
+      await this.ensureRemote(chunks);
+      return { kind: 'kept' };
+    } catch (error) {
+      const { code, message, retryAfterMs = 0 } = error as RemoteError;
+      if (code === 'chunk-missing') return { kind: 'lost', message };
+      return code === 'chunk-unkept'
+        ? { kind: 'unkept', message, retryAfterMs }
+        : { kind: 'unknown', message };
+    }
   }
 
   /** As ChunkRemote.missing of the remote behind. */

@@ -10,15 +10,21 @@ export const fsckCommand: Command = {
   flags: [
     CONFIG_FLAG,
     { name: 'bucket', type: 'string', value: 'NAME', about: 'this bucket only (else all)' },
+    { name: 'repair', type: 'boolean', about: 'send again what Gitee has lost and is on this disk' },
     { name: 'deep', type: 'boolean', about: 'also hash every chunk on this disk' },
   ],
   summary: 'check journal, index, chunks and what is on Gitee against each other',
-  details: () => 'Changes nothing. Exit code 0: clean; 1: problems were found.\n',
+  details: () => 'Changes nothing without --repair. Exit code 0: clean (now); 1: problems were found.\n',
   run: async (input, context) => {
     const steps = await withGateway(input, context, async (operations, config) => {
       const bucket = textFlag(input, 'bucket') === undefined ? {} : { bucket: chosenBucket(input, config) };
       const seen: FsckStep[] = [];
-      for await (const step of operations.fsck({ deep: input.flags.deep === true, ...bucket })) {
+      const options = {
+        deep: input.flags.deep === true,
+        ...(input.flags.repair === true ? { repair: true } : {}),
+        ...bucket,
+      };
+      for await (const step of operations.fsck(options)) {
         seen.push(step);
         if (!input.json) for (const line of stepLines(step)) printLine(context, line);
       }

@@ -208,7 +208,10 @@ describe('uploading chunks', () => {
       await until(
         () => bench.chunks.uploadsPausedBy?.code === 'quota-full' && bench.line.scheduler.running === 0,
       );
-      const { removedChunks } = await bench.chunks.collect(async (oid) => oid === chunks[kept]!.oid);
+      const { removedChunks } = await bench.chunks.collect(
+        async (oid) => oid === chunks[kept]!.oid,
+        async () => new Set(),
+      );
       expect(removedChunks).toBe(2);
       bench.remote.heal();
       bench.clock.advance(30_000);
@@ -283,14 +286,104 @@ describe('uploading chunks', () => {
     expect(bench.remote.count('put')).toBe(2);
   });
 
-  test('invariant 2: a chunk that Gitee never keeps is chunk-missing, and stays here', async () => {
+  test('invariant 1: a chunk that Gitee confirms and does not keep is unsent again, whatever the store is like', async () => {
     bench.remote.forgetPuts = Number.POSITIVE_INFINITY;
     const chunk = await write(1, 100);
     await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({
-      code: 'chunk-missing',
+      code: 'chunk-unkept',
+      isTransient: true,
       oids: [chunk.oid],
     });
+    expect(bench.chunks.isUnsent(chunk.oid)).toBe(true);
     expect((await bench.read(listOfChunks(chunk))).equals(bytesOf(1, 100))).toBe(true);
+    bench.remote.forgetPuts = 0;
+    bench.clock.advance(60_000);
+    await bench.chunks.ensureRemote([chunk]);
+    expect(bench.remote.chunks.has(chunk.oid)).toBe(true);
+    expect(bench.chunks.isUnsent(chunk.oid)).toBe(false);
+  });
+
+  test('what is forgotten again and again is sent later and later, and at once when an operator says so', async () => {
+    bench.remote.forgetPuts = Number.POSITIVE_INFINITY;
+    const chunk = await write(1, 100);
+    const ensure = () => bench.chunks.ensureRemote([chunk]).catch((e: unknown) => e as RemoteError);
+    const waits: number[] = [];
+    for (let i = 0; i < 12; i += 1) {
+      const failure = (await ensure()) as RemoteError;
+      expect(failure.code).toBe('chunk-unkept');
+      const puts = bench.remote.count('put');
+      expect(((await ensure()) as RemoteError).retryAfterMs).toBe(failure.retryAfterMs);
+      expect(bench.remote.count('put')).toBe(puts);
+      waits.push(failure.retryAfterMs!);
+      bench.clock.advance(failure.retryAfterMs!);
+    }
+    expect(waits[0]).toBeLessThanOrEqual(1_000);
+    expect(waits.at(-1)).toBeGreaterThanOrEqual(30_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(60_000);
+    // A second upload in a row is for what was forgotten for the first time.
+    expect(bench.remote.count('put')).toBe(waits.length + 1);
+    await ensure();
+    bench.remote.forgetPuts = 0;
+    bench.chunks.kick();
+    expect(await ensure()).toBeUndefined();
+  });
+
+  test('one that Gitee forgets holds up no other that a commit needs', async () => {
+    const put = bench.remote.put.bind(bench.remote);
+    bench.remote.put = async (chunk, open, signal, flow) => {
+      const sent = await put(chunk, open, signal, flow);
+      if (chunk.sizeBytes === 101) bench.remote.chunks.delete(chunk.oid);
+      return sent;
+    };
+    const bad = await write(1, 101);
+    await expect(bench.chunks.ensureRemote([bad])).rejects.toMatchObject({ code: 'chunk-unkept' });
+    const good = await write(2, 100);
+    const both = bench.chunks.ensureRemote([bad, good]);
+    await expect(both).rejects.toMatchObject({ code: 'chunk-unkept', oids: [bad.oid] });
+    expect(bench.remote.chunks.has(good.oid)).toBe(true);
+  });
+
+  test('the only copy of what the branch names is never collected, however long Gitee does not take it', async () => {
+    const [chunk, other] = [await write(1, 700), await write(2, 700)];
+    await until(() => !bench.chunks.isUnsent(chunk.oid) && !bench.chunks.isUnsent(other.oid));
+    bench.remote.chunks.clear();
+    bench.remote.forgetPuts = Number.POSITIVE_INFINITY;
+    for (const lost of [chunk, other])
+      await expect(bench.chunks.ensureRemote([lost])).rejects.toMatchObject({ code: 'chunk-unkept' });
+    bench.clock.advance(3 * DAY_MS);
+    const { removedChunks } = await bench.chunks.collect(
+      async () => false,
+      async (oids) => new Set([...oids].filter((oid) => oid === chunk.oid)),
+    );
+    expect(removedChunks).toBe(1);
+    expect(bench.chunks.isUnsent(chunk.oid)).toBe(true);
+  });
+
+  test('ensureKept asks for a chunk once in ten minutes, and sooner where there is a reason', async () => {
+    const chunk = await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    const asked = bench.remote.count('missing');
+    const kept = async () => {
+      await bench.chunks.ensureKept([chunk]);
+      return bench.remote.count('missing') - asked;
+    };
+    expect(await kept()).toBe(0);
+    bench.clock.advance(10 * 60_000);
+    expect([await kept(), await kept()]).toEqual([1, 1]);
+    // Whoever sends the bytes again may know better than we do.
+    bench.remote.chunks.clear();
+    await write(1, 700);
+    expect(await kept()).toBe(3);
+    expect(bench.remote.chunks.has(chunk.oid)).toBe(true);
+  });
+
+  test('ensureKept asks for what a reader did not get', async () => {
+    const chunk = bench.remote.seed(bytesOf(5, 300));
+    await bench.chunks.ensureRemote([chunk]);
+    bench.remote.chunks.clear();
+    await bench.chunks.ensureKept([chunk]);
+    await expect(bench.read(listOfChunks(chunk))).rejects.toMatchObject({ code: 'missing' });
+    expect(await bench.chunks.ensureKept([chunk])).toMatchObject({ kind: 'lost' });
   });
 
   test('invariant 2: a chunk that is neither here nor there is chunk-missing', async () => {

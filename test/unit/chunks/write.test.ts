@@ -6,6 +6,7 @@ import { ChunkError } from '../../../src/chunks/api.js';
 import { bytesOf, ChunkBench, listOf, listOfChunks, pieces, until } from '../../support/chunk-bench.js';
 import { oidOf } from '../../support/memory-chunk-remote.js';
 
+const unnamed = async () => new Set<string>();
 const exists = (path: string) =>
   stat(path).then(
     () => true,
@@ -192,7 +193,7 @@ describe('writing chunks', () => {
     bench.clock.advance(23 * 3_600_000);
     const [young] = await bench.put(bytesOf(13, 300));
     bench.clock.advance(2 * 3_600_000);
-    const result = await bench.chunks.collect(async (oid) => oid === named!.oid);
+    const result = await bench.chunks.collect(async (oid) => oid === named!.oid, unnamed);
     expect(result).toEqual({ removedChunks: 1, removedBytes: 200 });
     expect(await exists(bench.path('unsent', old!.oid))).toBe(false);
     expect(await exists(bench.path('unsent', named!.oid))).toBe(true);
@@ -205,7 +206,7 @@ describe('writing chunks', () => {
     const result = await bench.chunks.collect(async () => {
       await bench.put(bytesOf(12, 200));
       return false;
-    });
+    }, unnamed);
     expect(result.removedChunks).toBe(0);
     expect(await exists(bench.path('unsent', extent!.oid))).toBe(true);
   });

@@ -1,7 +1,9 @@
 /** A gateway that answers from memory, for tests of what stands around it. */
+import { Readable } from 'node:stream';
 import type { AccountAdmin } from '../../../src/auth/account-admin.js';
 import type { NotificationAdmin } from '../../../src/notifications/notifier.js';
-import type { FsckStep, Gateway, Problem, ProbeResult } from '../../../src/server/gateway.js';
+import type { QuarantineAdmin, QuarantinedChange } from '../../../src/server/quarantine.js';
+import type { FsckOptions, FsckStep, Gateway, Problem, ProbeResult } from '../../../src/server/gateway.js';
 
 export class GatewayInMemory implements Gateway {
   readonly calls: string[] = [];
@@ -66,7 +68,7 @@ export class GatewayInMemory implements Gateway {
   async reload(): Promise<void> {
     this.calls.push('reload');
   }
-  async *fsck(options: { deep: boolean; bucket?: string }): AsyncIterable<FsckStep> {
+  async *fsck(options: FsckOptions): AsyncIterable<FsckStep> {
     this.calls.push(`fsck ${JSON.stringify(options)}`);
     for (const step of this.steps) {
       if (step instanceof Error) throw step;
@@ -80,6 +82,41 @@ export class GatewayInMemory implements Gateway {
   async acceptRemote(bucket: string) {
     this.calls.push(`accept-remote ${bucket}`);
     return { previousHead: null, head: 'e'.repeat(40) };
+  }
+  /** By key; what is written is the key's own text. */
+  readonly setAside = new Map<string, QuarantinedChange>();
+  /** Keys whose bytes break off in the middle. */
+  readonly broken = new Set<string>();
+  quarantine(): QuarantineAdmin {
+    const { broken, calls, setAside } = this;
+    return {
+      async *list(bucket) {
+        calls.push(`quarantine list ${bucket}`);
+        yield* setAside.values();
+      },
+      async retry(bucket, key) {
+        calls.push(`quarantine retry ${bucket} ${key}`);
+        const keys = [...setAside.keys()].filter((each) => key === undefined || each === key);
+        const left = keys.filter((each) => !setAside.get(each)!.shown);
+        for (const each of keys) if (!left.includes(each)) setAside.delete(each);
+        return {
+          retried: keys.length - left.length,
+          left: left.map((each) => ({ key: each, why: 'newer' })),
+        };
+      },
+      async read(_bucket, key) {
+        return Readable.from(
+          (async function* () {
+            yield Buffer.from(key);
+            if (broken.has(key)) throw new Error('its bytes are gone');
+          })(),
+        );
+      },
+      async drop(bucket, key) {
+        calls.push(`quarantine drop ${bucket} ${key}`);
+        return setAside.delete(key);
+      },
+    };
   }
   notifications(): NotificationAdmin {
     throw new Error('notifications are switched off');

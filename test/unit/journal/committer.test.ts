@@ -370,9 +370,10 @@ describe('a bucket of preset generic', () => {
 
   test('a chunk that is nowhere sets its change aside and lets the others land', async () => {
     const [chunk] = b.chunks.cut(bytesOf(long('q', 100)));
-    await b.putExtents('lost', [wholeExtent(chunk!)]);
+    const lost = await b.putExtents('lost', [wholeExtent(chunk!)]);
     b.chunks.local.delete(chunk!.oid);
     await b.landed(await b.put('fine', '1'));
+    await b.landed(lost);
     expect([...b.tree().keys()]).toEqual(['fine']);
     expect(await b.state.changeState(key('lost'))).toMatchObject({ state: 'quarantined' });
   });

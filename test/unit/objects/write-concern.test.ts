@@ -37,7 +37,10 @@ class StalledBucket {
   }
 
   bucket(rules: Partial<WriteConcernRules> = {}): Bucket {
-    const state: Pick<BucketState, 'changeState' | 'waitLanded' | 'setAsideAs' | 'status' | 'get'> = {
+    const state: Pick<
+      BucketState,
+      'changeState' | 'waitLanded' | 'setAsideAs' | 'status' | 'get' | 'retrySetAside'
+    > = {
       changeState: async () => this.change,
       waitLanded: async (_seq, { timeoutMs }) => {
         this.#waitedMs += timeoutMs;
@@ -49,9 +52,11 @@ class StalledBucket {
         ({ quarantinedChanges: this.quarantined, pendingChanges: 0, paused: this.paused }) as never,
       setAsideAs: () => undefined,
       get: async () => undefined,
+      retrySetAside: async () => undefined,
     };
     return {
       name: 'registry',
+      rules: { registryRoot: '' },
       concern: {
         mode: 'barrier',
         barrierPatterns: [/\/_manifests\/tags\/[^/]+\/current\/link$/],

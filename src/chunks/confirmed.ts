@@ -1,0 +1,31 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../async/clock.js';
+import type { Chunk } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
+
+/** Some 2 MB; a chunk that is not remembered is asked for again. */
+const ENTRIES_MAX = 8_192;
+/** Afterwards Gitee is asked again: somebody may have deleted objects there. */
+const VALID_MS = 10 * 60_000;
+
+/** Chunks that Gitee was seen to have a short while ago, so that not every tag of an image asks for all of it. */
+export class ConfirmedChunks {
+  readonly #seenMs = new LRUCache<Oid, number>({ max: ENTRIES_MAX });
+
+  constructor(private readonly clock: Clock) {}
+
+  add(chunks: readonly Chunk[]): void {
+    for (const { oid } of chunks) this.#seenMs.set(oid, this.clock.steadyMs());
+  }
+
+  /** There is a reason to doubt it. */
+  forget(oid: Oid): void {
+    this.#seenMs.delete(oid);
+  }
+
+  /** Those that it would be worth to ask for. */
+  without(chunks: readonly Chunk[]): Chunk[] {
+    const sinceMs = this.clock.steadyMs() - VALID_MS;
+    return chunks.filter(({ oid }) => (this.#seenMs.get(oid) ?? Number.NEGATIVE_INFINITY) <= sinceMs);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Tries again what was set aside: once after every start, and when an operator says that a cause may be gone (SIGHUP).
+ * A start waits until the branch was read: only then it is known that this state is no older than that.
+ */
+import type { Log } from '../async/log.js';
+import type { ObjectKey } from '../format/ids.js';
+import type { Condition } from './condition.js';
+import type { Journal } from './journal.js';
+import type { JournaledBucket } from './journaled-bucket.js';
+
+/** Rows that are in memory at a time. */
+const GROUP = 10_000;
+
+interface SetAsideAgainDeps {
+  readonly journal: Journal;
+  readonly state: Pick<JournaledBucket, 'retrySetAside'>;
+  readonly condition: Condition;
+  readonly log: Log;
+}
+
+export class SetAsideAgain {
+  #running: Promise<void> | undefined;
+  #isStarted = false;
+  #isStopped = false;
+
+  constructor(private readonly deps: SetAsideAgainDeps) {}
+
+  /** The branch was read: the first time, everything is tried again. */
+  atStart(): void {
+    if (this.#isStarted || this.deps.condition.frozen) return;
+    this.#isStarted = true;
+    this.now();
+  }
+
+  /** Everything is tried again; nothing where the branch was not read yet, or is frozen. Does not fail. */
+  now(): void {
+    const { condition, journal, log } = this.deps;
+    if (!this.#isStarted || this.#isStopped || condition.frozen || journal.quarantinedCount === 0) return;
+    this.#running ??= this.#run()
+      .catch((error: unknown) => log.warn('what was set aside could not be tried again', { error }))
+      .finally(() => (this.#running = undefined));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { journal, log } = this.deps;
+    let tried = 0;
+    let group: { key: ObjectKey; seq: number }[] = [];
+    for await (const { key, seq, shown } of journal.quarantinedRows()) {
+      if (shown) group.push({ key, seq });
+      if (group.length < GROUP) continue;
+      tried += await this.#retry(group);
+      group = [];
+    }
+    tried += await this.#retry(group);
+    if (tried > 0) log.info('what was set aside is tried again', { changes: tried });
+  }
+
+  /** In the order in which they were written: a change comes after what it rests on. */
+  async #retry(group: { key: ObjectKey; seq: number }[]): Promise<number> {
+    let tried = 0;
+    for (const { key } of group.sort((a, b) => a.seq - b.seq)) {
+      if (this.#isStopped) break;
+      if ((await this.deps.state.retrySetAside(key)) !== undefined) tried += 1;
+    }
+    return tried;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Invariant 2 for what the branch names already. An image that is pushed again, or tagged anew, is mostly there: its
+ * client sends no layer, and nothing of it is committed. Gitee may have lost some of it since (somebody deleted LFS
+ * objects). So before its tag is acknowledged, Gitee is asked for all of it that it was not seen to have within the
+ * last minutes, and what it lacks is sent again from here.
+ */
+import type { Clock } from '../async/clock.js';
+import { ChunkError, type KeptState } from '../chunks/api.js';
+import { withDeadline } from '../async/deadline.js';
+import type { Log } from '../async/log.js';
+import type { Chunk } from '../format/extent.js';
+import type { ObjectKey } from '../format/ids.js';
+import { registryKey } from '../format/registry-keys.js';
+import type { Bucket } from './bucket.js';
+import { ObjectError } from './errors.js';
+import { imageParts, type ClosureLimits } from './manifest-closure.js';
+
+/** An image beyond them is left to `fsck`. */
+const LIMITS: ClosureLimits = { blobs: 2_000, readBytes: 16 * 1024 * 1024, timeMs: 5_000 };
+/** As long as nothing was found lost, a push waits no longer for a Gitee that does not answer. */
+const ASK_MS = 10_000;
+/** 80 GiB in chunks of 8 MiB. */
+const CHUNKS_MAX = 10_000;
+
+/**
+ * Of a tag's link in a registry's bucket; of any other key nothing is asked. Where Gitee gives no answer the tag is
+ * acknowledged all the same: it has all of it by what was last heard.
+ * @throws ObjectError not-yet-remote where Gitee has lost a part of the image and does not get it back in time
+ */
+export async function ensureImageKept(
+  bucket: Bucket,
+  key: ObjectKey,
+  deps: { readonly clock: Clock; readonly log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, log } = deps;
+  if (registryKey(bucket.rules.registryRoot, key)?.kind !== 'tag-link') return;
+  const untilMs = clock.steadyMs() + bucket.concern.holdMs;
+  const chunks = await unlessUnknown(() => chunksOf(bucket, key, signal));
+  for (;;) {
+    const state = await unlessUnknown(() => askOnce(bucket, chunks, signal));
+    signal.throwIfAborted();
+    if (state === undefined || state.kind === 'unknown') {
+      // What was found lost is on its way there already.
+      if (chunks?.some(({ oid }) => bucket.chunks.isUnsent(oid)) && clock.steadyMs() < untilMs) continue;
+      log.info('whether Gitee still has all of an image could not be found out', {
+        bucket: bucket.name,
+        key,
+        why: state?.message,
+      });
+      return;
+    }
+    if (state.kind === 'kept') return;
+    if (state.kind === 'lost' || clock.steadyMs() + state.retryAfterMs >= untilMs)
+      throw lost(key, state.message);
+    await clock.sleep(state.retryAfterMs, signal);
+  }
+}
+
+async function askOnce(
+  bucket: Bucket,
+  chunks: readonly Chunk[] | undefined,
+  signal: AbortSignal,
+): Promise<KeptState> {
+  if (!chunks) return { kind: 'unknown', message: 'it could not be looked through' };
+  if (chunks.length === 0) return { kind: 'kept' };
+  const tooLong = () => new ChunkError('remote-unavailable', 'Gitee was asked for an image for too long');
+  return withDeadline(ASK_MS, signal, (own) => bucket.chunks.ensureKept(chunks, own), tooLong);
+}
+
+/** undefined where something is not known now, through no fault of ours. */
+async function unlessUnknown<T>(run: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof ChunkError || error instanceof ObjectError) return undefined;
+    throw error;
+  }
+}
+
+/** Of all blobs of the image; none where there are too many. */
+async function chunksOf(bucket: Bucket, key: ObjectKey, signal: AbortSignal): Promise<Chunk[]> {
+  const { blobs } = await imageParts(bucket, key, signal, LIMITS);
+  const chunks = new Map<string, Chunk>();
+  for (const blob of blobs) {
+    const record = await bucket.state.get(blob);
+    if (!record || record.body.kind === 'plain') continue;
+    const body = await bucket.state.openBody(record);
+    if (body.kind === 'plain') continue;
+    for await (const { oid, chunkLengthBytes, volume } of body.list.range(0, record.sizeBytes))
+      chunks.set(oid, { oid, sizeBytes: chunkLengthBytes, volume });
+    if (chunks.size > CHUNKS_MAX) return [];
+  }
+  return [...chunks.values()];
+}
+
+function lost(key: ObjectKey, message: string): ObjectError {
+  return new ObjectError(
+    'not-yet-remote',
+    `Gitee has lost a part of this image (${key}): ${message}. See 'gitee-s3 fsck'.`,
+  );
+}

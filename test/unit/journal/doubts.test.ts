@@ -1,0 +1,228 @@
+/** What an LFS store says about an object for some seconds is not believed for good; and what was is tried again. */
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
+import { Doubts } from '../../../src/journal/doubts.js';
+import { until } from '../../support/child.js';
+import { ManualClock } from '../../support/chunk-bench.js';
+import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
+
+const PATIENT = { missingForMs: 3_600_000, refusedForMs: 3_600_000, maxAgeMs: 20 };
+const bytes = (letter: string) => letter.repeat(90);
+
+let b: JournalBucket;
+afterEach(async () => {
+  expect(b.fatal).toEqual([]);
+  await b.remove();
+});
+
+/** Other changes land until it holds. */
+async function landingUntil(holds: () => boolean): Promise<void> {
+  let i = 0;
+  await until('it was tried often enough', async () => {
+    await b.landed(await b.put(`notes/c${(i += 1)}`, `${i}`));
+    return holds();
+  });
+}
+
+/** The store says this of these bytes, however often it is asked, until it is well again. */
+function says(code: RemoteCause, text: string): { readonly times: () => number; readonly heal: () => void } {
+  const { oid } = b.chunks.cut(bytesOf(text))[0]!;
+  let times = 0;
+  let isWell = false;
+  const speak = async (chunks: readonly { oid: string }[]) => {
+    if (isWell || !chunks.some((chunk) => chunk.oid === oid)) return;
+    times += 1;
+    throw new RemoteError(code, 'says the store', { oids: [oid] });
+  };
+  b.chunks.beforeUpload = speak;
+  b.chunks.beforeEnsure = speak;
+  return { times: () => times, heal: () => (isWell = true) };
+}
+
+describe.each([
+  ['generic', GENERIC],
+  ['registry', REGISTRY],
+])('preset %s', (_, rules) => {
+  beforeEach(async () => {
+    b = await JournalBucket.open({ rules, timings: PATIENT });
+    await b.start();
+  });
+
+  test.each(['chunk-missing', 'chunk-refused', 'file-too-large', 'chunk-unkept', 'chunk-corrupt'] as const)(
+    'some seconds of %s set nothing aside and hold up nothing else, and it lands when they are over',
+    async (code) => {
+      const store = says(code, bytes('x'));
+      const doubtful = await b.put('notes/a', bytes('x'));
+      await b.landed(await b.put('notes/b', bytes('y')));
+      await landingUntil(() => store.times() >= 6);
+      expect(b.state.status()).toMatchObject({ quarantinedChanges: 0 });
+      expect(await b.state.changeState(key('notes/a'))).toMatchObject({ state: 'pending' });
+      expect(await b.read('notes/a')).toBe(bytes('x'));
+      store.heal();
+      await b.landed(doubtful);
+      expect(await b.read('notes/a')).toBe(bytes('x'));
+      expect(b.state.status()).toMatchObject({ quarantinedChanges: 0, pendingChanges: 0 });
+      expect(await b.problems()).toEqual([]);
+    },
+  );
+
+  test('a newer change of the key is never undone by the one that was in doubt', async () => {
+    const store = says('chunk-missing', bytes('x'));
+    const older = await b.put('notes/a', bytes('x'));
+    await landingUntil(() => store.times() >= 1);
+    const newer = await b.put('notes/a', bytes('y'));
+    await landingUntil(() => true);
+    store.heal();
+    await b.landed(newer);
+    await b.landed(older);
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(await b.read('notes/a')).toBe(bytes('y'));
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('a kick tries what is in doubt at once', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules, timings: { ...PATIENT, retryMaxMs: 3_600_000 } });
+    await b.start();
+    const store = says('chunk-unkept', bytes('x'));
+    const doubtful = await b.put('notes/a', bytes('x'));
+    await until('it is in doubt', () => store.times() > 0);
+    store.heal();
+    await until('it lands', async () => {
+      b.bucket.kick();
+      return b.state.waitLanded(doubtful, { timeoutMs: 0, signal });
+    });
+  });
+});
+
+describe('what was set aside', () => {
+  beforeEach(async () => {
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 20 } });
+    await b.start();
+  });
+
+  async function setAside(name: string): Promise<{ heal: () => void }> {
+    const store = says('chunk-refused', bytes('x'));
+    await b.landed(await b.put(name, bytes('x')));
+    expect(await b.state.changeState(key(name))).toMatchObject({ state: 'quarantined' });
+    return store;
+  }
+
+  test.each(['kick', 'restart', 'retry'] as const)('lands after a %s, once Gitee takes it', async (how) => {
+    const store = await setAside('notes/a');
+    store.heal();
+    if (how === 'kick') b.bucket.kick();
+    else if (how === 'restart') await b.restart();
+    else expect(await b.state.retrySetAside(key('notes/a'))).toBe(2);
+    await until('it lands', () => b.tree().has('notes/a') || b.tree().has('notes/a%chunks/000000'));
+    await until('nothing is set aside', () => b.state.status().quarantinedChanges === 0);
+    expect(await b.read('notes/a')).toBe(bytes('x'));
+    expect(await b.problems()).toEqual([]);
+    await b.restart();
+    expect(b.state.status()).toMatchObject({ quarantinedChanges: 0, pendingChanges: 0 });
+  });
+
+  test('is set aside again where Gitee still refuses it, and is readable all the time', async () => {
+    await setAside('notes/a');
+    await b.restart();
+    expect(await b.read('notes/a')).toBe(bytes('x'));
+    await until('it was tried', () => b.state.status().quarantinedChanges === 1);
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(await b.read('notes/a')).toBe(bytes('x'));
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('a deletion is tried again too', async () => {
+    await b.landed(await b.put('notes/a', 'old'));
+    b.remote.refuse = (path) =>
+      path.startsWith('notes/a') ? new RemoteError('content-refused', 'no') : undefined;
+    await b.landed(await b.delete('notes/a'));
+    expect(b.state.status().quarantinedChanges).toBe(1);
+    b.remote.refuse = () => undefined;
+    await b.landed((await b.state.retrySetAside(key('notes/a')))!);
+    expect(b.tree()).toEqual(new Map());
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('is not tried again over what somebody else wrote to the key since', async () => {
+    const store = await setAside('notes/a');
+    store.heal();
+    b.repository.foreignCommit({ 'notes/a': 'by hand' });
+    await b.bucket.follower.followOnce(signal);
+    expect(await b.state.retrySetAside(key('notes/a'))).toBeUndefined();
+    b.bucket.kick();
+    await b.restart();
+    await b.landed(await b.put('notes/b', 'other'));
+    expect(b.tree().get('notes/a')).toBe('by hand');
+    expect(b.state.status()).toMatchObject({ quarantinedChanges: 1, pendingChanges: 0 });
+  });
+
+  test('is not tried again over what was written here since, not even where that is deleted', async () => {
+    const store = await setAside('notes/a');
+    store.heal();
+    const deleted = await b.delete('notes/a');
+    expect(await b.state.retrySetAside(key('notes/a'))).toBeUndefined();
+    await b.landed(deleted);
+    expect(await b.state.retrySetAside(key('notes/a'))).toBeUndefined();
+    expect(b.tree()).toEqual(new Map());
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('racing retries and writes give every change one number and keep the newest', async () => {
+    const store = await setAside('notes/a');
+    store.heal();
+    const [first, written, second] = await Promise.all([
+      b.state.retrySetAside(key('notes/a')),
+      b.put('notes/a', bytes('y')),
+      b.state.retrySetAside(key('notes/a')),
+    ]);
+    const given = [first, written, second].filter((seq) => seq !== undefined);
+    expect(new Set(given).size).toBe(given.length);
+    await b.landed(written);
+    b.bucket.committer.flush();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(await b.read('notes/a')).toBe(bytes((first ?? second ?? 0) > written ? 'x' : 'y'));
+    expect(b.state.status().quarantinedChanges).toBe(0);
+    expect(await b.problems()).toEqual([]);
+  });
+});
+
+describe('a bucket whose barrier waits for all before it', () => {
+  test('passes by nothing that is in doubt', async () => {
+    b = await JournalBucket.open({ rules: GENERIC, timings: PATIENT, isStrictOrder: true });
+    await b.start();
+    const store = says('chunk-missing', bytes('x'));
+    await b.put('notes/a', bytes('x'));
+    const later = await b.put('notes/b', 'later');
+    await until('it was tried', () => store.times() > 2);
+    expect(b.tree().has('notes/b')).toBe(false);
+    store.heal();
+    await b.landed(later);
+    expect([...b.tree().keys()].some((path) => path.startsWith('notes/a'))).toBe(true);
+  });
+});
+
+describe('doubts', () => {
+  test('are final after the patience and three tries, and begin anew after a long silence', async () => {
+    b = await JournalBucket.open();
+    const clock = new ManualClock();
+    const doubts = new Doubts({ clock, waitMaxMs: 1_000, random: () => 1 });
+    const note = () => doubts.note(7, 30_000);
+    expect([note(), doubts.has(7), doubts.has(8)]).toEqual([false, true, false]);
+    clock.advance(500);
+    expect(doubts.has(7)).toBe(false);
+    clock.advance(29_000);
+    expect(note()).toBe(false);
+    clock.advance(499);
+    expect(note()).toBe(false);
+    clock.advance(1);
+    expect(note()).toBe(true);
+    // The patience is over, but all that was said lies before a long pause.
+    clock.advance(3_600_000);
+    expect([note(), note(), note()]).toEqual([false, false, false]);
+    clock.advance(30_000);
+    expect(note()).toBe(true);
+    doubts.clear();
+    expect(doubts.has(7)).toBe(false);
+  });
+});

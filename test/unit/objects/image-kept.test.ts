@@ -1,0 +1,134 @@
+/** A push of an image that is there already: what Gitee has lost of it since comes back, or the push says so. */
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '../../../src/async/clock.js';
+import { silentLog } from '../../../src/async/log.js';
+import { silentObserver } from '../../../src/async/observer.js';
+import { RemoteError } from '../../../src/gitee/errors.js';
+import { Buckets } from '../../../src/objects/bucket.js';
+import { ObjectService } from '../../../src/objects/object-service.js';
+import { bytesOf, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
+import { blobPath, pushImage, tagPath } from '../../support/journal-images.js';
+
+const LAYER = 'x'.repeat(350);
+const HOLD_MS = 1_000;
+
+describe('an image that is pushed again', () => {
+  let b: JournalBucket;
+  let service: ObjectService;
+  let digest: string;
+
+  beforeEach(async () => {
+    b = await JournalBucket.open({ rules: { ...REGISTRY, inlineLimitBytes: 80 }, timings: { maxAgeMs: 20 } });
+    await b.start();
+    const bucket = {
+      ...{ name: 'registry', createdMs: 0, rules: b.rules, state: b.state, chunks: b.chunks },
+      concern: {
+        mode: 'barrier' as const,
+        barrierPatterns: [/\/_manifests\/tags\/[^/]+\/current\/link$/],
+        ...{ holdMs: HOLD_MS, holdMaxMs: HOLD_MS, outage: 'reject' as const },
+      },
+    };
+    service = new ObjectService(new Buckets([bucket]), {
+      ...{ clock: systemClock, log: silentLog, observer: silentObserver },
+    });
+    const image = await pushImage(b, 'a', 'v1', [LAYER, 'small']);
+    digest = image.digest;
+    await b.landed(image.seq);
+  });
+  afterEach(async () => {
+    expect(b.fatal).toEqual([]);
+    await b.remove();
+  });
+
+  /** What a client sends last of a push whose layers are there: the link of the tag. */
+  const tag = (name: string) =>
+    service.putObject(
+      'registry',
+      key(tagPath('a', name)),
+      {
+        bytes: (async function* () {
+          yield bytesOf(`sha256:${digest}`);
+        })(),
+        promise: {},
+      },
+      { meta: {}, conditions: {} },
+      { signal, requestId: 'test' },
+    );
+  const layer = () => b.chunks.cut(bytesOf(LAYER)).map(({ oid }) => oid);
+
+  test.each(['v1', 'v2'])('brings back what Gitee has lost, under tag %s', async (name) => {
+    for (const oid of layer()) b.chunks.remote.delete(oid);
+    expect(await b.problems()).not.toEqual([]);
+    await tag(name);
+    expect(layer().filter((oid) => !b.chunks.remote.has(oid))).toEqual([]);
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('is not acknowledged where a part of it is nowhere, and says what to do', async () => {
+    for (const oid of layer().slice(1)) {
+      b.chunks.remote.delete(oid);
+      b.chunks.local.delete(oid);
+    }
+    await expect(tag('v2')).rejects.toMatchObject({
+      code: 'not-yet-remote',
+      message: expect.stringContaining('gitee-s3 fsck'),
+    });
+  });
+
+  test('is sent again as long as a forgetful store does not keep it, within the hold', async () => {
+    let forgotten = 0;
+    b.chunks.beforeEnsure = async (chunks) => {
+      if (forgotten >= 3) return;
+      forgotten += 1;
+      throw new RemoteError('chunk-unkept', 'not kept', {
+        oids: chunks.map(({ oid }) => oid),
+        retryAfterMs: 10,
+      });
+    };
+    await tag('v1');
+    expect(forgotten).toBe(3);
+    b.chunks.beforeEnsure = async () => {
+      throw new RemoteError('chunk-unkept', 'not kept', { retryAfterMs: HOLD_MS });
+    };
+    await expect(tag('v1')).rejects.toMatchObject({ code: 'not-yet-remote' });
+  });
+
+  test('is acknowledged where Gitee gives no answer: nothing says that it has lost anything', async () => {
+    b.chunks.ensureKept = async () => ({ kind: 'unknown', message: 'no answer' });
+    await tag('v1');
+    b.chunks.ensureKept = async () => {
+      throw new TypeError('a bug');
+    };
+    await expect(tag('v1')).rejects.toThrow('a bug');
+  });
+
+  test('gets what was set aside tried again, its layer before its tag, and once a minute at most', async () => {
+    const oids = new Set(b.chunks.cut(bytesOf('y'.repeat(350))).map(({ oid }) => oid));
+    let refusals = 0;
+    let isWell = false;
+    b.chunks.beforeUpload = async (chunks) => {
+      if (isWell || !chunks.some(({ oid }) => oids.has(oid))) return;
+      refusals += 1;
+      throw new RemoteError('chunk-refused', 'no', { oids: [...oids] });
+    };
+    const bad = await pushImage(b, 'a', 'v3', ['y'.repeat(350)]);
+    await b.landed(bad.seq);
+    digest = bad.digest;
+    const refused = expect.objectContaining({ code: 'not-yet-remote' });
+    await expect(tag('v3')).rejects.toEqual(refused);
+    const before = refusals;
+    expect(before).toBeGreaterThanOrEqual(6);
+    await expect(tag('v3')).rejects.toEqual(refused);
+    expect(refusals).toBe(before);
+    isWell = true;
+    // A minute later, as far as this gateway knows: another one, which remembers nothing.
+    const bucket = { ...(service as unknown as { buckets: Buckets }).buckets.get('registry') };
+    service = new ObjectService(new Buckets([bucket]), {
+      ...{ clock: systemClock, log: silentLog, observer: silentObserver },
+    });
+    await tag('v3');
+    expect(b.tree().get(tagPath('a', 'v3'))).toBe(`sha256:${digest}`);
+    expect([...b.tree().keys()].some((path) => path.startsWith(blobPath(digest)))).toBe(true);
+    expect(b.state.status()).toMatchObject({ quarantinedChanges: 0 });
+  });
+});
