@@ -1,6 +1,7 @@
-export type StorageErrorCode = 'read-only' | 'disk-full' | 'not-ready' | 'broken-invariant' | 'corrupt';
+export type StorageErrorCode =
+  'read-only' | 'disk-full' | 'not-ready' | 'broken-invariant' | 'corrupt' | 'failed';
 
-/** A failure of the storage layer; `broken-invariant` stops the process. */
+/** A failure of the storage layer; `broken-invariant` and `failed` (the disk, see LmdbStore) stop the process. */
 export class StorageError extends Error {
   override readonly name = 'StorageError';
   constructor(

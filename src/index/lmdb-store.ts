@@ -1,42 +1,71 @@
 /**
- * KeyValueStore on LMDB. A commit is one asynchronous write transaction; concurrent ones share an fsync, since
- * lmdb-js batches what is queued while it writes. `transactionSync` is never used: it blocks the event loop for
- * the fsync. Callbacks inside a transaction stay in this file.
+ * KeyValueStore on LMDB. Commits that come while one is being written share the next transaction, and its fsync
+ * (group commit). A transaction is written by another thread, which calls back into no JavaScript: a process that ends
+ * in the middle of one has nothing to wait for. What is visible is durable (`overlappingSync` off).
+ *
+ * Keeps invariant 1 ("an acknowledged write is never lost") where the disk fails: after an fsync that failed the kernel
+ * may count pages as written that never were, so nothing is acknowledged any more and the process must end
+ * (https://wiki.postgresql.org/wiki/Fsync_Errors). LMDB refers to pages of completed transactions only, so that a
+ * restart goes on from the last of them, whatever became of the pages of one that failed. A full disk is no such
+ * failure: that transaction is undone, the next may hold.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
+import { GroupBuilder, type WaitingCommit } from './commit-group.js';
 import { StorageError } from './errors.js';
-import { sameBytes } from './key-bytes.js';
 import type { Entry, KeyValueStore, Precondition, Write } from './key-value-store.js';
 
 /** LMDB's limit for a key with pages of 4 KiB. */
 const KEY_BYTES_MAX = 1978;
 /** A few milliseconds' worth. */
 const READS_WITHOUT_YIELD = 256;
+/**
+ * A transaction that is not over by then never will be, as far as anybody who waits is concerned. lmdb-js says nothing
+ * at all where a transaction can't begin.
+ */
+const COMMIT_MAX_MS = 120_000;
+/** With less free than this the disk is full. */
+const FULL_BELOW_BYTES = 1024 * 1024;
+
+export interface LmdbStoreOptions {
+  /** Called once, when nothing can be written safely any more: the process must end, a restart recovers. */
+  readonly onFailed?: (error: StorageError) => void;
+  /** The disk is full. Resolves with true where room was made: the transaction is then tried once more. */
+  readonly makeRoom?: () => Promise<boolean>;
+  readonly commitMaxMs?: number;
+}
 
 export class LmdbStore implements KeyValueStore {
   #closing: Promise<void> | undefined;
   #readsSinceYield = 0;
+  readonly #waiting: WaitingCommit[] = [];
+  #writing: Promise<void> | undefined;
+  #failure: StorageError | undefined;
 
-  private constructor(private readonly db: RootDatabase<Uint8Array, Uint8Array>) {}
+  private constructor(
+    private readonly directory: string,
+    private readonly db: RootDatabase<Uint8Array, Uint8Array>,
+    private readonly options: LmdbStoreOptions,
+  ) {}
 
   /** Opens the environment in this directory, which is made where it is missing. */
-  static open(directory: string): LmdbStore {
+  static open(directory: string, options: LmdbStoreOptions = {}): LmdbStore {
     mkdirSync(directory, { recursive: true });
+    if (existsSync(join(directory, 'data.mdb'))) leaveUnsynced(directory);
     const db = open<Uint8Array, Uint8Array>({
-      path: directory,
-      noSubdir: false,
-      keyEncoding: 'binary',
-      encoding: 'binary',
-      cache: false,
+      ...environment(directory),
+      overlappingSync: false,
+      // A rejected batch of an event turn is a promise that nobody can get at.
+      eventTurnBatching: false,
     });
     // fsync(2): the fsync of a file need not reach its name, and LMDB syncs data.mdb only. Without these a power
     // cut may take the whole environment, everything acknowledged in it included.
     syncNames(directory);
     syncNames(dirname(directory));
-    return new LmdbStore(db);
+    return new LmdbStore(directory, db, options);
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
@@ -67,23 +96,14 @@ export class LmdbStore implements KeyValueStore {
     return this.db.getRange({ ...range, limit }).map(({ key, value }) => ({ key, value })).asArray;
   }
 
+  /** @throws StorageError `disk-full` (nothing was written), `failed` (see onFailed) */
   async commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean> {
     this.#checkOpen();
-    // An error inside the callback would not undo the writes before it, so all is checked first.
     for (const { key } of writes) checkKey(key);
-    let held: boolean;
-    try {
-      held = await this.db.transaction(() => {
-        for (const { key, value } of preconditions)
-          if (!sameBytes(this.db.get(asBuffer(key)), value)) return false;
-        for (const { key, value } of writes) this.#write(asBuffer(key), value);
-        return true;
-      });
-      await this.db.flushed;
-    } catch (error) {
-      throw await storageError(error);
-    }
-    return held;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ preconditions, writes, resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
   }
 
   async sizeBytes(): Promise<number> {
@@ -93,14 +113,87 @@ export class LmdbStore implements KeyValueStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.db.close();
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  #write(key: Buffer, value: Uint8Array | undefined): void {
-    // Inside a transaction both are done at once; the promises say nothing more than the transaction's own.
+  async #close(): Promise<void> {
+    await this.#writing;
+    // After a failure LMDB's own locks may be held for ever: the process ends without asking for them.
+    if (!this.#failure) await this.db.close();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      await Promise.resolve(); // what is written side by side goes together
+      const group = new GroupBuilder((key) => this.db.get(asBuffer(key))).take(this.#waiting);
+      try {
+        if (this.#failure) throw this.#failure;
+        const { writes, held } = group.build();
+        if (writes.length > 0) await this.#write(writes);
+        group.members.forEach(({ resolve }, i) => resolve(held[i]!));
+      } catch (error) {
+        // Also those whose preconditions did not hold: what they saw may be of this group.
+        for (const { reject } of group.members) reject(error);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #write(writes: readonly Write[]): Promise<void> {
+    for (let isSecond = false; ; isSecond = true) {
+      try {
+        await this.#transaction(writes);
+        return;
+      } catch (error) {
+        const reason = await reasonOf(error);
+        if (!(await this.#isDiskFull(reason))) throw this.#fail(reason);
+        if (!isSecond && (await this.options.makeRoom?.())) continue;
+        throw new StorageError('disk-full', 'the disk of the state directory is full: nothing was written', {
+          cause: reason,
+        });
+      }
+    }
+  }
+
+  async #transaction(writes: readonly Write[]): Promise<void> {
+    const limitMs = this.options.commitMaxMs ?? COMMIT_MAX_MS;
+    let timer: NodeJS.Timeout | undefined;
+    const unanswered = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`a transaction was not over after ${limitMs} ms`)), limitMs);
+    });
+    try {
+      const committed = this.db.batch(() => {
+        for (const { key, value } of writes) this.#put(asBuffer(key), value);
+      });
+      await Promise.race([committed, unanswered]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** In a batch: what becomes of it the promise of the batch says. */
+  #put(key: Buffer, value: Uint8Array | undefined): void {
     if (value === undefined) void this.db.remove(key);
     else void this.db.put(key, asBuffer(value));
+  }
+
+  /** LMDB calls a short write EIO, which is how a disk gets full: the disk itself is asked. */
+  async #isDiskFull(reason: unknown): Promise<boolean> {
+    if (/ENOSPC|No space left|MDB_MAP_FULL|EDQUOT|quota exceeded/i.test(String(reason))) return true;
+    if (!/Input\/output error/.test(String(reason))) return false;
+    const { bavail, bsize } = await statfs(this.directory);
+    return bavail * bsize < FULL_BELOW_BYTES;
+  }
+
+  #fail(cause: unknown): StorageError {
+    this.#failure = new StorageError(
+      'failed',
+      'the state directory could not be written, and what is in it is not known until a restart reads it',
+      { cause },
+    );
+    this.options.onFailed?.(this.#failure);
+    return this.#failure;
   }
 
   /**
@@ -117,6 +210,21 @@ export class LmdbStore implements KeyValueStore {
   #checkOpen(): void {
     if (this.#closing) throw new StorageError('not-ready', 'the store is closed');
   }
+}
+
+function environment(directory: string): RootDatabaseOptions & { path: string } {
+  return { path: directory, noSubdir: false, keyEncoding: 'binary', encoding: 'binary', cache: false };
+}
+
+/**
+ * Up to 1.0 a transaction was visible before it was synced (`overlappingSync`). Where such a one was the last, its
+ * pages may be in the kernel's memory and nowhere else; it was never acknowledged. The last synced one is found by the
+ * mode that wrote them both; safeRestore: the same boot of the machine proves nothing, since an fsync may have failed.
+ */
+function leaveUnsynced(directory: string): void {
+  const options = { ...environment(directory), overlappingSync: true, safeRestore: true };
+  // Nothing waits to be written, so that it closes at once.
+  void open<Uint8Array, Uint8Array>(options).close();
 }
 
 function syncNames(directory: string): void {
@@ -138,15 +246,12 @@ function checkKey(key: Uint8Array): void {
     throw new RangeError(`a key of the store has 1 to ${KEY_BYTES_MAX} bytes, this one has ${key.length}`);
 }
 
-async function storageError(error: unknown): Promise<unknown> {
-  // lmdb-js rejects each write with "Commit failed" and puts the reason into a promise of its own.
-  const reason: unknown = await Promise.resolve((error as { commitError?: unknown }).commitError).catch(
-    (e: unknown) => e,
+/** lmdb-js rejects with "Commit failed" and puts the reason into a promise of its own. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<unknown> };
+  if (!commitError) return error;
+  return commitError.then(
+    () => error,
+    (reason: unknown) => reason,
   );
-  const text = `${String(error)} ${reason instanceof Error ? reason.message : ''}`;
-  if (/ENOSPC|No space left|MDB_MAP_FULL|EDQUOT|quota exceeded/i.test(text))
-    return new StorageError('disk-full', 'the disk of the state directory is full: nothing was written', {
-      cause: error,
-    });
-  return error;
 }

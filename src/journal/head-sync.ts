@@ -16,7 +16,7 @@ import { changesBetween, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
 import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
-import { LmdbStore } from '../index/lmdb-store.js';
+import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import { fillBase } from '../index/rebuild.js';
 import type { BaseHolder } from './base-holder.js';
 import type { Claims } from './claims.js';
@@ -42,6 +42,8 @@ export interface HeadSyncDeps {
   readonly claims: Claims;
   readonly bases: BaseHolder;
   readonly directory: BaseDirectory;
+  /** Of every base that is built. */
+  readonly stores: LmdbStoreOptions;
   readonly condition: Condition;
   /** Told every chunk that the branch names. */
   readonly census?: ChunkCensus | undefined;
@@ -225,9 +227,9 @@ export class HeadSync {
   }
 
   async #build(head: CommitId | null, work: OwnWork): Promise<void> {
-    const { bases, bucket, census, clock, directory, log, observer, remote, rules } = this.deps;
+    const { bases, bucket, census, clock, directory, log, observer, remote, rules, stores } = this.deps;
     const path = await directory.fresh();
-    const index = await KeyIndex.open(LmdbStore.open(path), clock);
+    const index = await KeyIndex.open(LmdbStore.open(path, stores), clock);
     let counted = 0;
     const onProgress = (keys: number) => {
       observer.count('gateway_rebuild_keys_total', { bucket }, keys - counted);

@@ -494,7 +494,7 @@ export class Journal {
       const numbered = [...writes, { key: this.single('seq'), value: packRow([lastSeq]) }];
       if (!(await this.store.commit(preconditions, numbered))) return undefined;
     } catch (error) {
-      // A commit whose fsync failed may be visible: nobody was told, but it is pending all the same.
+      // A commit that was given up waiting for may be visible: nobody was told, but it is pending all the same.
       if (pendingBytes !== undefined && (await this.entry(lastSeq).catch(() => undefined)))
         this.#noteAppended(count, pendingBytes, firstSeq, appendedMs);
       throw error;

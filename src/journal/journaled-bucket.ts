@@ -21,6 +21,7 @@ import type {
 import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
+import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
 
 export interface JournaledBucketDeps {
   readonly bucket: string;
@@ -35,6 +36,7 @@ export interface JournaledBucketDeps {
   /** Something was appended or is waited for. */
   readonly onWork: () => void;
   readonly lastLandedMs: () => number | undefined;
+  readonly admits?: Admits;
 }
 
 interface Item {
@@ -43,10 +45,11 @@ interface Item {
 }
 
 export class JournaledBucket implements BucketState {
-  constructor(private readonly deps: JournaledBucketDeps) {}
+  readonly overlay: KeyValueStore;
 
-  get overlay(): KeyValueStore {
-    return this.deps.journal.store;
+  constructor(private readonly deps: JournaledBucketDeps) {
+    const { admits, journal } = deps;
+    this.overlay = admits ? new RoomCheckedStore(journal.store, admits) : journal.store;
   }
 
   async get(key: ObjectKey): Promise<ObjectRecord | undefined> {
@@ -90,6 +93,7 @@ export class JournaledBucket implements BucketState {
   async append(changes: readonly Change[], options: AppendOptions = {}): Promise<number | undefined> {
     const { bucket, bases, condition, journal, observer } = this.deps;
     condition.checkWritable();
+    await checkRoom(this.deps.admits, changes, options.writes);
     const base = bases.current; // refuses while nothing is known of what is on Gitee
     const inBase = new Set<ObjectKey>();
     if (options.local) for (const { key } of changes) if (await base.get(key)) inBase.add(key);

@@ -14,7 +14,7 @@ import { BaseDirectory } from '../index/base-directory.js';
 import type { ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
-import { LmdbStore } from '../index/lmdb-store.js';
+import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import { BaseHolder } from './base-holder.js';
 import { StorageError } from '../index/errors.js';
 import { Claims } from './claims.js';
@@ -28,6 +28,7 @@ import { Journal } from './journal.js';
 import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
 import type { QuarantineRow } from './overlay-rows.js';
+import type { Admits } from './room.js';
 import { SeqSet } from './seq-set.js';
 import { SetAsideAgain } from './set-aside-again.js';
 import { checkBinding, readBinding, writeBinding } from './state-binding.js';
@@ -85,6 +86,9 @@ export interface OpenBucketDeps {
   readonly timings?: Partial<BucketTimings>;
   /** Called with a broken invariant: the process must stop; a restart recovers. */
   readonly onFatal: (error: unknown) => void;
+  /** See LmdbStoreOptions. */
+  readonly makeRoom?: () => Promise<boolean>;
+  readonly admits?: Admits;
 }
 
 export interface OpenBucket {
@@ -137,7 +141,11 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   const journal = await Journal.open(deps.overlay, stateName, { clock, failpoints });
   journal.onLanding = (oid) => chunks.landed(oid);
   const directory = new BaseDirectory(own);
-  const bases = new BaseHolder(await openBase(directory, clock));
+  const stores: LmdbStoreOptions = {
+    onFailed: deps.onFatal,
+    ...(deps.makeRoom ? { makeRoom: deps.makeRoom } : {}),
+  };
+  const bases = new BaseHolder(await openBase(directory, clock, stores));
   const identity = await GatewayIdentity.open(journal);
   const claims = await Claims.open(journal, identity);
   await finishLanding(journal, claims, bases.peek?.marker);
@@ -151,7 +159,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     isStrictOrder: bucket.isStrictOrder,
     ...{ remote, journal, identity, claims, bases, condition, landings, clock, log, observer },
   };
-  const sync = new HeadSync({ ...shared, directory, census: deps.census });
+  const sync = new HeadSync({ ...shared, directory, stores, census: deps.census });
   const committer = new Committer({
     ...shared,
     ...{ chunks, sync, headLock, timings, failpoints },
@@ -163,6 +171,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     ...{ journal, bases, landings, condition, clock, observer },
     onWork: () => committer.wake(),
     lastLandedMs: () => committer.lastLandedMs,
+    ...(deps.admits ? { admits: deps.admits } : {}),
   });
   const sweep = every(clock, timings.sweepMs, async () => {
     await journal.bodies.sweep();
@@ -237,11 +246,15 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   };
 }
 
-async function openBase(directory: BaseDirectory, clock: Clock): Promise<KeyIndex | undefined> {
+async function openBase(
+  directory: BaseDirectory,
+  clock: Clock,
+  stores: LmdbStoreOptions,
+): Promise<KeyIndex | undefined> {
   await directory.removeOthers();
   const path = await directory.current();
   if (path === undefined) return undefined;
-  const index = await KeyIndex.open(LmdbStore.open(path), clock);
+  const index = await KeyIndex.open(LmdbStore.open(path, stores), clock);
   if (index.marker) return index;
   await index.close(); // an empty environment where a base was: it is built anew
   return undefined;

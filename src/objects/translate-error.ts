@@ -40,6 +40,7 @@ export function toObjectError(error: unknown): unknown {
       case 'disk-full':
         return new ObjectError('disk-full', error.message, { cause: error, retryAfterMs: 30_000 });
       case 'not-ready':
+      case 'failed': // the process ends, the next one answers
         return new ObjectError('unavailable', error.message, { cause: error, retryAfterMs: 1_000 });
       case 'corrupt':
         return new ObjectError('corrupt', error.message, { cause: error });

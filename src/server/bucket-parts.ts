@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BucketChunks, type ChunkLimits } from '../chunks/bucket-chunks.js';
 import type { ChunkCache } from '../chunks/cache.js';
+import type { DiskBallast } from '../chunks/disk-ballast.js';
 import type { LayoutRules } from '../format/tree-layout.js';
 import { GitHeadRemote } from '../gitee/git/git-head-remote.js';
 import { lfsEndpointUrl, LfsChunkRemote } from '../gitee/lfs/lfs-chunk-remote.js';
@@ -38,6 +39,7 @@ export interface SharedParts {
   readonly uploads: UploadLine;
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
+  readonly ballast: DiskBallast;
   readonly lfs: LfsParts;
   readonly audit: AuditParts;
   readonly hooks: HookParts;
@@ -151,6 +153,8 @@ export async function openBucketParts(
       pollMs: shared.config.pollIntervalMs,
     },
     onFatal: shared.parts.onFatal,
+    makeRoom: () => shared.ballast.giveUp(),
+    admits: (bytes) => shared.ballast.admits(bytes),
   }).catch(async (error: unknown) => {
     // A bucket made at run time is tried again while the gateway runs.
     await chunks.close();

@@ -3,10 +3,11 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AccountAdmin } from '../auth/account-admin.js';
 import { ChunkCache } from '../chunks/cache.js';
+import { DiskBallast } from '../chunks/disk-ballast.js';
 import { freeBytesOfDisk } from '../chunks/disk-reserve.js';
 import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
 import { RemoteError } from '../gitee/errors.js';
-import { LmdbStore } from '../index/lmdb-store.js';
+import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { FileLease } from '../journal/state-lock.js';
 import { Downlink } from '../line/downlink.js';
@@ -64,13 +65,21 @@ export const compose: Compose = async (config, parts) => {
     // First, so that it is closed last.
     const audit = await AuditParts.open(config, parts);
     opened.push(() => audit.close());
-    const hooks = await HookParts.open(config, parts, audit);
+    const ballast = new DiskBallast({
+      path: join(config.stateDir, 'disk-ballast'),
+      ...{ directory: config.stateDir, reserveBytes: config.diskReserveBytes, freeBytes: freeBytesOfDisk },
+      ...{ clock: parts.clock, log: parts.log, observer: parts.metrics },
+    });
+    await ballast.open();
+    opened.push(() => ballast.close());
+    const stores: LmdbStoreOptions = { onFailed: parts.onFatal, makeRoom: () => ballast.giveUp() };
+    const hooks = await HookParts.open(config, parts, audit, stores);
     opened.push(() => hooks.close());
     const chunkDirectory = join(config.stateDir, 'chunks');
     await mkdir(chunkDirectory, { recursive: true });
-    const overlay = LmdbStore.open(join(config.stateDir, 'overlay'));
+    const overlay = LmdbStore.open(join(config.stateDir, 'overlay'), stores);
     opened.push(() => overlay.close());
-    const lfs = await LfsParts.open(config, parts);
+    const lfs = await LfsParts.open(config, parts, stores);
     opened.push(() => lfs.close());
     const gitee = await GiteeClient.open(config, parts, VERSION);
     opened.push(() => gitee.close());
@@ -83,7 +92,7 @@ export const compose: Compose = async (config, parts) => {
     opened.push(() => cache.close());
     const login = LoginParts.of({ config, parts, gitee, audit: audit.summarised });
     const auth = await openAuth({
-      ...{ config, parts, gitee, audit: audit.summarised },
+      ...{ config, parts, gitee, stores, audit: audit.summarised },
       grants: (store, sealer) => login?.grants(store, sealer) ?? noGrants,
     });
     if (auth) opened.push(() => auth.close());
@@ -99,7 +108,8 @@ export const compose: Compose = async (config, parts) => {
     opened.push(() => uploads.close());
     const downlink = new Downlink({ clock: parts.clock, health: line });
     const shared: SharedParts = {
-      ...{ config, parts, gitee, line, downlink, uploads, overlay, cache, lfs, audit, hooks, auth, login },
+      ...{ config, parts, gitee, line, downlink, uploads, overlay, cache, ballast, lfs },
+      ...{ audit, hooks, auth, login },
     };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {
@@ -199,6 +209,7 @@ class ComposedGateway implements Gateway {
 
   async start(): Promise<void> {
     await this.#health.listen();
+    this.shared.ballast.start();
     for (const { open } of this.configured) open.start();
     this.runTime?.start();
     await this.#listener.listen();
@@ -296,6 +307,12 @@ class ComposedGateway implements Gateway {
         problems.push({ name, detail: 'the index is not there yet: the branch is being read from Gitee' });
     }
     problems.push(...(this.runTime?.problems() ?? []));
+    if (this.shared.ballast.isGivenUp)
+      problems.push({
+        name: 'disk',
+        detail: `full: reads, deletions and commits go on, other writes are refused. Free space on the disk of ${this.shared.config.stateDir}`,
+        keepsReady: true,
+      });
     for (const detail of this.shared.line.state.words)
       problems.push({ name: 'gitee', detail, keepsReady: true });
     return problems;

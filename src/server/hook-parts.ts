@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { RequestHandler } from 'express';
 import { createDispatcher } from '../gitee/http/dispatcher.js';
-import { LmdbStore } from '../index/lmdb-store.js';
+import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import { NotificationStore } from '../notifications/notification-store.js';
 import { Notifier, type NotificationAdmin } from '../notifications/notifier.js';
 import { notificationReceiver } from '../notifications/receiver.js';
@@ -26,11 +26,16 @@ export class HookParts {
   ) {}
 
   /** Opens the store of notifications, where they are switched on; delivers nothing before start(). */
-  static async open(config: Config, parts: GatewayParts, audit: AuditParts): Promise<HookParts> {
+  static async open(
+    config: Config,
+    parts: GatewayParts,
+    audit: AuditParts,
+    stores: LmdbStoreOptions,
+  ): Promise<HookParts> {
     const { token, targets, blobs } = config.notifications;
     if (token === undefined) return new HookParts(config, parts, audit, undefined, []);
     const { clock, log, metrics: observer } = parts;
-    const store = LmdbStore.open(join(config.stateDir, 'notifications'));
+    const store = LmdbStore.open(join(config.stateDir, 'notifications'), stores);
     const dispatcher = createDispatcher({ connectTimeoutMs: CONNECT_MS, env: process.env });
     const opened = [() => store.close(), () => dispatcher.close()];
     const notifier = new Notifier({

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describeSpace, LfsSpace, type LfsSpaceStatus } from '../chunks/lfs-space.js';
 import { LfsLedger } from '../chunks/lfs-ledger.js';
 import { LfsTrend } from '../chunks/lfs-trend.js';
-import { LmdbStore } from '../index/lmdb-store.js';
+import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts, ProbeResult } from './gateway.js';
 
@@ -17,8 +17,12 @@ export class LfsParts {
     readonly space: LfsSpace,
   ) {}
 
-  static async open(config: Config, { clock, log }: GatewayParts): Promise<LfsParts> {
-    const store = LmdbStore.open(join(config.stateDir, 'lfs-ledger'));
+  static async open(
+    config: Config,
+    { clock, log }: GatewayParts,
+    stores: LmdbStoreOptions,
+  ): Promise<LfsParts> {
+    const store = LmdbStore.open(join(config.stateDir, 'lfs-ledger'), stores);
     const ledger = new LfsLedger({ store, clock, log });
     const space = new LfsSpace({
       ...{ ledger, clock, log },

@@ -12,6 +12,12 @@ import type { Redactor } from './logging/redact.js';
 import { Metrics } from './metrics.js';
 import { Shutdown } from './shutdown.js';
 import { STORAGE_FORMAT } from './version.js';
+import type { Watchdog } from './watchdog.js';
+
+/** Where a restart recovers, running requests are not worth a long wait. */
+const FATAL_GRACE_MS = 5_000;
+/** What a stop takes beside its grace time: the state is closed. */
+const CLOSE_MS = 20_000;
 
 export interface ServeParts {
   readonly config: Config;
@@ -24,6 +30,8 @@ export interface ServeParts {
   readonly signals: EventEmitter;
   /** Ends the process at once; the second stop signal calls it. */
   readonly exit: (code: number) => void;
+  /** Ends what does not end. */
+  readonly watchdog?: Pick<Watchdog, 'endWithin'>;
   /** Called when the gateway listens. */
   readonly onStarted?: (gateway: Gateway) => void;
 }
@@ -63,6 +71,7 @@ export async function serve(parts: ServeParts): Promise<number> {
 
 async function runUntilStopped(gateway: Gateway, shutdown: Shutdown, parts: ServeParts): Promise<number> {
   const { config, log } = parts;
+  let graceMs = config.shutdown.graceMs;
   const control = new ControlServer(gateway, await controlSocketPath(config.stateDir), parts.version, log);
   try {
     await control.listen();
@@ -77,13 +86,20 @@ async function runUntilStopped(gateway: Gateway, shutdown: Shutdown, parts: Serv
     });
     parts.onStarted?.(gateway);
     const reason = await shutdown.requested();
-    if ('fatal' in reason)
-      log.error('a broken invariant: stopping, a restart recovers', { error: reason.fatal });
-    else log.info('stopping', { signal: reason.signal, graceMs: config.shutdown.graceMs });
+    if ('fatal' in reason) {
+      graceMs = Math.min(graceMs, FATAL_GRACE_MS);
+      log.error(
+        'what is kept here is not as it must be, or could not be written: stopping, a restart recovers',
+        {
+          error: reason.fatal,
+        },
+      );
+    } else log.info('stopping', { signal: reason.signal, graceMs });
     return 'fatal' in reason ? 3 : 0;
   } finally {
+    parts.watchdog?.endWithin(graceMs + CLOSE_MS);
     await control.close();
-    await gateway.stop(config.shutdown.graceMs);
+    await gateway.stop(graceMs);
     log.info('gateway stopped');
   }
 }

@@ -61,6 +61,10 @@ export const METRICS: readonly MetricRow[] = [
   gauge('gateway_disk_free_bytes', 'Free bytes of the disk that the state directory lies on.'),
   gauge('gateway_disk_reserve_bytes', 'Free bytes below which nothing is admitted, as configured.'),
   gauge(
+    'gateway_disk_ballast_bytes',
+    'Bytes that are kept for deletions and commits on a full disk; 0 while they are given up.',
+  ),
+  gauge(
     'gateway_spool_bytes_at_risk',
     'Acknowledged bytes that the loss of this disk would lose: not on Gitee yet, or in no commit there, so that Gitee may clean them up.',
   ),

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import * as path from 'node:path';
-import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import {
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+  PutObjectTaggingCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { mustRun, until } from '../support/child.js';
 import { mountSmallDisk } from '../support/small-disk.js';
 import { startStack, type Stack } from '../support/stack.js';
@@ -25,6 +33,8 @@ describe('a full disk', () => {
       return (error as Error).name;
     }
   };
+  const landed = async () =>
+    (await stack.gateway.metric('gateway_journal_pending_changes', { bucket: 'files' })) === 0;
   const readsBack = async () => {
     for (const [key, body] of acknowledged) {
       const { Body } = await s3.send(new GetObjectCommand({ Bucket: 'files', Key: key }));
@@ -72,12 +82,90 @@ describe('a full disk', () => {
   test('when Gitee takes bytes again there is room again, and all of it lands', async () => {
     await stack.gitee.clearFaults();
     stack.gateway.child!.process.kill('SIGHUP');
-    await until(
-      'everything is on Gitee',
-      async () => (await stack.gateway.metric('gateway_journal_pending_changes', { bucket: 'files' })) === 0,
-    );
+    await until('everything is on Gitee', landed);
     expect(await put('room/again', 8 * MiB)).toBe('ok');
     await readsBack();
     expect(await stack.gateway.cli('fsck')).toMatchObject({ code: 0 });
+  });
+
+  /** What needs room in the journal and none for chunks. */
+  const JOURNALLED: [string, (key: string) => Promise<unknown>][] = [
+    [
+      'PutObject, inline',
+      (Key) => s3.send(new PutObjectCommand({ Bucket: 'files', Key, Body: 'x'.repeat(300) })),
+    ],
+    [
+      'CreateMultipartUpload',
+      (Key) =>
+        s3.send(
+          new CreateMultipartUploadCommand({ Bucket: 'files', Key, Metadata: { m: 'y'.repeat(1500) } }),
+        ),
+    ],
+    [
+      'PutObjectTagging',
+      (key) =>
+        s3.send(
+          new PutObjectTaggingCommand({
+            ...{ Bucket: 'files', Key: `full/${key.slice(-1)}` },
+            Tagging: { TagSet: [{ Key: 'a', Value: key }] },
+          }),
+        ),
+    ],
+    [
+      'CopyObject',
+      (Key) => s3.send(new CopyObjectCommand({ Bucket: 'files', Key, CopySource: 'files/full/1' })),
+    ],
+  ];
+  const remove = (Key: string) => s3.send(new DeleteObjectCommand({ Bucket: 'files', Key }));
+  const REQUESTS = 80;
+
+  describe('filled to the last byte by somebody else', () => {
+    const junk = () => path.join(stack.gateway.stateDirectory, 'junk');
+    const fill = () =>
+      mustRun('sh', [
+        '-c',
+        'dd if=/dev/zero of="$0" bs=4k oflag=append conv=notrunc 2>/dev/null; true',
+        junk(),
+      ]);
+    const ballast = () => stack.gateway.metric('gateway_disk_ballast_bytes');
+
+    beforeAll(async () => {
+      for (let i = 0; i < 10; i += 1) expect(await put(`full/${i}`, 300)).toBe('ok');
+      for (let i = 0; i < REQUESTS; i += 1) expect(await put(`gone/${i}`, 300)).toBe('ok');
+      await until('everything is on Gitee', landed);
+    });
+    beforeEach(async () => {
+      await until('the ballast is there', async () => (await ballast()) > 0);
+      await fill();
+    });
+    afterEach(() => rm(junk(), { force: true }));
+
+    test.each(JOURNALLED)('%s ends with 503 at most, and the process lives', async (name, run) => {
+      const before = stack.gateway.child;
+      const answers = new Set<number>();
+      for (let i = 0; i < REQUESTS; i += 1)
+        answers.add(
+          await run(`${name}/${i}`).then(
+            () => 200,
+            (error: unknown) => (error as { $metadata: { httpStatusCode: number } }).$metadata.httpStatusCode,
+          ),
+        );
+      expect([...answers].filter((status) => status !== 200 && status !== 503)).toEqual([]);
+      expect(answers).toContain(503);
+      expect(stack.gateway.child).toBe(before);
+      expect(before!.process.exitCode).toBeNull();
+      await readsBack();
+    });
+
+    test('deletions are taken and land', async () => {
+      for (let i = 0; i < REQUESTS; i += 1) {
+        await remove(`gone/${i}`);
+        acknowledged.delete(`gone/${i}`);
+      }
+      stack.gateway.child!.process.kill('SIGHUP');
+      await until('the deletions are on Gitee', landed);
+      expect(await ballast()).toBe(0);
+      await readsBack();
+    });
   });
 });

@@ -1,6 +1,7 @@
 import { noFailpoints, parseFailpoints } from '../../async/failpoint.js';
 import { optionsHelp } from '../../server/config/document.js';
 import { serve } from '../../server/main.js';
+import { Watchdog } from '../../server/watchdog.js';
 import { CONFIG_FLAG, UsageError, type Command } from '../command.js';
 import { readConfiguration } from '../configuration.js';
 import { withLocalGitee } from '../local-gitee-process.js';
@@ -14,6 +15,7 @@ export const serveCommand: Command = {
   run: async (input, context) => {
     const configuration = await readConfiguration(input, context);
     const failpoints = failpointsOf(context.env.GATEWAY_FAILPOINTS);
+    const watchdog = Watchdog.start();
     return withLocalGitee(configuration, ({ config, log, redactor }) =>
       serve({
         config,
@@ -22,6 +24,7 @@ export const serveCommand: Command = {
         redactor,
         failpoints,
         version: context.version,
+        watchdog,
         signals: process,
         exit: (code) => process.exit(code),
       }),

@@ -63,7 +63,7 @@ test('a signal stops within the configured grace; the state is for its owner onl
 test('a broken invariant ends with a code that a supervisor restarts', async () => {
   const { code, gateway } = await run((_, parts) => parts.onFatal(new Error('the tree differs')));
   expect(code).toBe(3);
-  expect(gateway.calls).toContain('stop 7000');
+  expect(gateway.calls).toContain('stop 5000');
 });
 
 test('SIGHUP reloads, a second stop signal ends at once', async () => {
