@@ -57,7 +57,7 @@ export interface GraceShare {
 /** Shared by all buckets; `open()` before use, `close()` after the last bucket is closed. */
 export class ChunkCache {
   readonly paths: CachePaths;
-  readonly files = new VerifiedFiles();
+  readonly files: VerifiedFiles;
   readonly gauges: ChunkGauges;
   readonly aside: AsideShelf;
   readonly #lru: LRUCache<Oid, CachedFile>;
@@ -69,6 +69,7 @@ export class ChunkCache {
 
   constructor(private readonly options: ChunkCacheOptions) {
     this.paths = new CachePaths(options.directory);
+    this.files = new VerifiedFiles(options.clock);
     this.gauges = new ChunkGauges(options.clock, options.observer);
     this.aside = new AsideShelf(this.paths.aside, options.log, options.observer);
     this.#shards = new Shards(this.paths.cache);

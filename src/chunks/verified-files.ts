@@ -2,12 +2,15 @@
  * Invariant 3. No reader gets a complete answer whose bytes do not hash to what the index says.
  *
  * This file keeps its share for files on disk: a chunk file is hashed whole, through the very handle it will be
- * read by, before its first byte goes out; once per file and process. A file is known by inode, modification
- * time and size, so a replaced or rewritten file is hashed anew, and a renamed one is not.
+ * read by, before its first byte goes out. A file is known by inode, modification time and size, so a replaced or
+ * rewritten file is hashed anew, and a renamed one is not. Bytes that rot change none of these: what was idle is hashed
+ * anew before it is read again, since the kernel may have forgotten it and ask the disk; what is read all the time is
+ * hashed once an hour, so that nothing is served wrong for longer.
  */
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
+import type { Clock } from '../async/clock.js';
 import { Semaphore } from '../async/semaphore.js';
 import { SingleFlight } from '../async/single-flight.js';
 import type { Oid } from '../format/ids.js';
@@ -18,6 +21,8 @@ const READ_BYTES = 1024 * 1024;
 const PASSES_AT_ONCE = 4;
 /** Some 200 bytes each; a file that fell out is hashed once more. */
 const REMEMBERED_FILES = 8_192;
+export const IDLE_MAX_MS = 10 * 60_000;
+export const CHECK_MAX_AGE_MS = 3_600_000;
 
 /** SHA-256 of the first `lengthBytes` of an open file, hex. */
 export async function hashOfFile(
@@ -40,11 +45,19 @@ export interface FileCheck {
   readonly inode: bigint;
 }
 
-/** Remembers which files of this process's lifetime were hashed and found right. */
+/** When a file was found right, and when it was read last; steady milliseconds. */
+interface Found {
+  readonly checkedMs: number;
+  readMs: number;
+}
+
+/** Remembers which files were hashed a short while ago and found right. */
 export class VerifiedFiles {
-  readonly #good = new LRUCache<string, true>({ max: REMEMBERED_FILES });
+  readonly #good = new LRUCache<string, Found>({ max: REMEMBERED_FILES });
   readonly #flights = new SingleFlight<string, boolean>();
   readonly #passes = new Semaphore(PASSES_AT_ONCE);
+
+  constructor(private readonly clock: Clock) {}
 
   /** Files hashed so far: a test tells "hashed once" by it. */
   hashedFiles = 0;
@@ -62,15 +75,26 @@ export class VerifiedFiles {
       .update(`${oid} ${s.dev} ${s.ino} ${modifiedMs} ${s.size}`)
       .digest('base64url');
     const found = { sizeBytes: Number(s.size), inode: s.ino };
-    if (this.#good.get(key)) return { good: true, ...found };
+    if (this.#isFresh(key)) return { good: true, ...found };
     const good = await this.#flights.run(key, () =>
       this.#passes.run(async () => {
         this.hashedFiles += 1;
+        const nowMs = this.clock.steadyMs();
         const right = (await hashOfFile(handle)) === oid;
-        if (right) this.#good.set(key, true);
+        if (right) this.#good.set(key, { checkedMs: nowMs, readMs: nowMs });
+        else this.#good.delete(key);
         return right;
       }),
     );
     return { good, ...found };
+  }
+
+  #isFresh(key: string): boolean {
+    const found = this.#good.get(key);
+    if (!found) return false;
+    const nowMs = this.clock.steadyMs();
+    if (nowMs - found.readMs > IDLE_MAX_MS || nowMs - found.checkedMs > CHECK_MAX_AGE_MS) return false;
+    found.readMs = nowMs;
+    return true;
   }
 }

@@ -2,17 +2,20 @@
  * Bodies of records in one store: bytes up to 1 KiB and up to 64 extents stand in the record itself, the rest in
  * rows of their own. A list of any length is written page by page and never held in memory.
  *
+ * Invariant 3 ("no reader gets a complete answer whose bytes do not hash to what the index says"): plain bytes have their
+ * hash in the record, and are checked by it whenever they are read: by a client, before a commit and by fsck.
+ *
  * Nothing leaks and no reader loses its list: every row is born condemned (a row says when it will be deleted),
  * the commit that names it pardons it, and the commit that stops naming it condemns it anew, with a grace time
  * that lets readers of this process finish.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../async/clock.js';
 import type { Extent } from '../format/extent.js';
 import { StorageError } from './errors.js';
 import { packExtents } from './extent-codec.js';
 import { InlineExtentList, PagedExtentList } from './extent-list.js';
-import { joinBytes, prefixEnd, readU64, u64 } from './key-bytes.js';
+import { joinBytes, prefixEnd, readU64, sameBytes, u64 } from './key-bytes.js';
 import type { KeyValueStore, Write } from './key-value-store.js';
 import type { Keyspace } from './keyspace.js';
 import type { BodyRef, NewBody, ObjectBody } from './object-record.js';
@@ -60,7 +63,7 @@ export class BodyStore {
     return ref.kind !== 'plain' || ref.at === undefined || this.keys.owns(ref.at);
   }
 
-  /** @throws StorageError corrupt where the rows are gone. */
+  /** @throws StorageError corrupt where the rows are gone, or the bytes are others than were written (invariant 3). */
   async open(ref: BodyRef, sizeBytes: number): Promise<ObjectBody> {
     if (ref.kind === 'extents') return { kind: 'extents', list: new InlineExtentList(ref.extents) };
     if (ref.kind === 'extent-list') {
@@ -72,6 +75,11 @@ export class BodyStore {
     }
     const bytes = ref.bytes ?? (ref.at && (await this.store.get(ref.at)));
     if (!bytes) throw new StorageError('corrupt', 'the bytes of an object are missing in the store');
+    if (ref.sha256 && !sameBytes(sha256(bytes), ref.sha256))
+      throw new StorageError(
+        'corrupt',
+        'the bytes of an object are not those that were written to the store',
+      );
     return { kind: 'plain', bytes };
   }
 
@@ -118,10 +126,12 @@ export class BodyStore {
   }
 
   #preparePlain(bytes: Uint8Array): PreparedBody {
+    const hash = sha256(bytes);
     if (bytes.length <= INLINE_BYTES_MAX)
-      return { ref: { kind: 'plain', bytes }, sizeBytes: bytes.length, writes: [] };
+      return { ref: { kind: 'plain', bytes, sha256: hash }, sizeBytes: bytes.length, writes: [] };
     const at = this.keys.key('body', randomBytes(ID_BYTES));
-    return { ref: { kind: 'plain', at }, sizeBytes: bytes.length, writes: [{ key: at, value: bytes }] };
+    const ref: BodyRef = { kind: 'plain', at, sha256: hash };
+    return { ref, sizeBytes: bytes.length, writes: [{ key: at, value: bytes }] };
   }
 
   #rowOf(ref: BodyRef): Uint8Array | undefined {
@@ -198,6 +208,10 @@ export function rowIdOf(ref: BodyRef): string | undefined {
   if (ref.kind === 'plain' && ref.at)
     return Buffer.from(ref.at.subarray(ref.at.length - ID_BYTES)).toString('hex');
   return undefined;
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest();
 }
 
 function idOfList(listId: string): Uint8Array {

@@ -42,6 +42,8 @@ export type BodyRef =
       readonly kind: 'plain';
       readonly bytes?: Uint8Array;
       /** key of the body in the store, if not inline */ readonly at?: Uint8Array;
+      /** SHA-256 of the bytes; rows that versions up to 1.0 have written have none. */
+      readonly sha256?: Uint8Array;
     }
   | { readonly kind: 'extents'; readonly extents: readonly Extent[] }
   | { readonly kind: 'extent-list'; readonly listId: string; readonly count: number };

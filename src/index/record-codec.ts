@@ -90,15 +90,18 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
 function bodyToTuple(body: BodyRef): RecordTuple {
   if (body.kind === 'extents') return ['e', packExtents(body.extents)];
   if (body.kind === 'extent-list') return ['l', body.listId, body.count];
-  return body.at ? ['a', body.at] : ['p', body.bytes ?? new Uint8Array(0)];
+  // Older versions look no further than the second field.
+  const hash = body.sha256 ? [body.sha256] : [];
+  return body.at ? ['a', body.at, ...hash] : ['p', body.bytes ?? new Uint8Array(0), ...hash];
 }
 
 function bodyFromTuple(tuple: RecordTuple): BodyRef {
   const [kind, first, second] = tuple;
   if (kind === 'e') return { kind: 'extents', extents: unpackExtents(first as Uint8Array) };
   if (kind === 'l') return { kind: 'extent-list', listId: first as string, count: second as number };
-  if (kind === 'a') return { kind: 'plain', at: first as Uint8Array };
-  if (kind === 'p') return { kind: 'plain', bytes: first as Uint8Array };
+  const hash = second instanceof Uint8Array ? { sha256: second } : {};
+  if (kind === 'a') return { kind: 'plain', at: first as Uint8Array, ...hash };
+  if (kind === 'p') return { kind: 'plain', bytes: first as Uint8Array, ...hash };
   throw new StorageError('corrupt', `a record has a body of kind ${String(kind)}`);
 }
 

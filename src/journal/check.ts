@@ -19,6 +19,7 @@ import { utf8 } from '../index/key-bytes.js';
 import { KeyIndex } from '../index/key-index.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import type { Keyspace, Table } from '../index/keyspace.js';
+import { StorageError } from '../index/errors.js';
 import { LmdbStore } from '../index/lmdb-store.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { fillBase } from '../index/rebuild.js';
@@ -219,6 +220,7 @@ async function checkChunks(
     asked = new Map();
   };
   for await (const { key, record } of base.all()) {
+    if (record.body.kind === 'plain') continue;
     const body = await base.openBody(record);
     if (body.kind === 'plain') continue;
     for await (const extent of body.list.range(0, record.sizeBytes)) {
@@ -279,10 +281,24 @@ async function compare(found: Findings, base: KeyIndex, tree: KeyIndex): Promise
     found.count('compared');
     if (order < 0) found.problem(`${a!.key} is in the index, but not in the tree`);
     else if (order > 0) found.problem(`${b!.key} is in the tree, but not in the index`);
-    else if (!(await isSame(await base.openBody(a!.record), await tree.openBody(b!.record))))
-      found.problem(`${a!.key} has other bytes in the tree than in the index`);
+    else await compareBodies(found, a!.key, () => base.openBody(a!.record), await tree.openBody(b!.record));
     if (order <= 0) a = await nextOf(ours);
     if (order >= 0) b = await nextOf(theirs);
+  }
+}
+
+async function compareBodies(
+  found: Findings,
+  key: string,
+  open: () => Promise<ObjectBody>,
+  tree: ObjectBody,
+): Promise<void> {
+  try {
+    if (await isSame(await open(), tree)) return;
+    found.problem(`${key} has other bytes in the tree than in the index`);
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'corrupt') throw error;
+    found.problem(`${key} can't be read from the index, but from the tree: run gitee-s3 rebuild`);
   }
 }
 

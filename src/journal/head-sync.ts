@@ -16,7 +16,9 @@ import { changesBetween, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
 import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
+import { StorageError } from '../index/errors.js';
 import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { fillBase } from '../index/rebuild.js';
 import type { BaseHolder } from './base-holder.js';
 import type { Claims } from './claims.js';
@@ -279,7 +281,19 @@ async function* knownObjects(
   key: ObjectKey,
 ): AsyncGenerator<KnownObject> {
   const record = own.get(key)?.record;
-  if (record) yield { record, body: await journal.bodies.open(record.body, record.sizeBytes) };
+  if (record) yield* readable(record, () => journal.bodies.open(record.body, record.sizeBytes));
   const base = await index.get(key);
-  if (base) yield { record: base, body: await index.openBody(base) };
+  if (base) yield* readable(base, () => index.openBody(base));
+}
+
+/** What has rotted here tells nothing of what stands in the tree. */
+async function* readable(record: ObjectRecord, open: () => Promise<ObjectBody>): AsyncGenerator<KnownObject> {
+  let body: ObjectBody;
+  try {
+    body = await open();
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'corrupt') return;
+    throw error;
+  }
+  yield { record, body };
 }

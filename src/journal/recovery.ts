@@ -218,6 +218,7 @@ export class Recovery {
     if (!batch || wanted.size === 0) return found;
     const { journal } = this.deps;
     for await (const entry of journal.entriesOf(batch.seqs)) {
+      if (entry.record?.body.kind === 'plain') continue;
       const body = entry.record && (await journal.bodies.open(entry.record.body, entry.record.sizeBytes));
       if (body?.kind !== 'extents') continue;
       for await (const extent of body.list.range(0, body.list.sizeBytes)) {

@@ -1,6 +1,6 @@
 // Attacks invariant 3 ("No reader gets a complete answer whose bytes do not hash to what the index says") and
 // the reader's share of invariant 5 ("Memory is bounded").
-import { writeFile } from 'node:fs/promises';
+import { open, stat, utimes, writeFile } from 'node:fs/promises';
 import { ChunkError } from '../../../src/chunks/api.js';
 import { BLOCK_BYTES } from '../../../src/chunks/reader.js';
 import { wholeExtent } from '../../../src/format/extent.js';
@@ -319,15 +319,48 @@ describe('reading chunks', () => {
     expect(error).toMatchObject({ code: 'corrupt' });
   });
 
-  test('a file is hashed once per process, however often it is read', async () => {
+  test('a file is hashed once an hour, however often it is read', async () => {
     const chunk = bench.remote.seed(bytesOf(14, 100_000));
     await bench.read(listOfChunks(chunk));
-    for (let i = 0; i < 5; i += 1) {
+    for (let minutes = 0; minutes < 60; minutes += 5) {
       await bench.read(listOfChunks(chunk));
-      // Past the interval in which the time of use is written to the file.
-      bench.clock.advance(120_000);
+      bench.clock.advance(300_000);
     }
     expect(bench.cache.files.hashedFiles).toBe(1);
+    await bench.read(listOfChunks(chunk));
+    bench.clock.advance(300_000);
+    await bench.read(listOfChunks(chunk));
+    expect(bench.cache.files.hashedFiles).toBe(2);
+  });
+
+  test('invariant 3: a file that rots on the disk is found where it was idle, and within the hour where it was not', async () => {
+    const body = bytesOf(14, 100_000);
+    const chunk = bench.remote.seed(body);
+    const file = bench.path('cache', chunk.oid);
+    // Downloaded, and looked at as a file.
+    const checked = async () => {
+      for (let i = 0; i < 2; i += 1) await bench.read(listOfChunks(chunk));
+    };
+    const rot = async () => {
+      const { atimeMs, mtimeMs } = await stat(file);
+      const handle = await open(file, 'r+');
+      await handle.write(Buffer.from([body[500]! ^ 1]), 0, 1, 500);
+      await handle.close();
+      await utimes(file, atimeMs / 1000, mtimeMs / 1000);
+    };
+    await checked();
+    await rot();
+    bench.clock.advance(11 * 60_000);
+    expect((await bench.read(listOfChunks(chunk))).equals(body)).toBe(true);
+    await checked();
+    await rot();
+    let right = 0;
+    for (let minutes = 0; minutes <= 65; minutes += 5) {
+      if ((await bench.read(listOfChunks(chunk))).equals(body)) right += 1;
+      bench.clock.advance(300_000);
+    }
+    expect(right).toBeGreaterThan(0);
+    expect((await bench.read(listOfChunks(chunk))).equals(body)).toBe(true);
   });
 
   test('a chunk that is nowhere is missing', async () => {
