@@ -315,6 +315,26 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       expect(await own(theirs, 'gw-2')).toEqual([]);
     });
 
+    test('the way from a head back to an older one is told commit by commit, whoever made them', async () => {
+      await remote.fetch();
+      const first = landed(await push(null, put('a', '1')));
+      const theirs = await fixture.foreignCommit({ x: '1' });
+      await remote.fetch();
+      const last = landed(await push(theirs, put('a', '2')));
+      const way = async (head: CommitId, since: CommitId) =>
+        (await collect(remote.commitsSince(head, since))).map(({ commit, parent, trailers }) => [
+          commit,
+          parent,
+          trailers.has('Gateway-Id'),
+        ]);
+      expect(await way(last, first)).toEqual([
+        [last, theirs, true],
+        [theirs, first, false],
+      ]);
+      expect(await way(last, theirs)).toEqual([[last, theirs, true]]);
+      expect(await way(last, last)).toEqual([]);
+    });
+
     test('a commit that changes nothing is made where it is asked for, and only there', async () => {
       const base = await fixture.foreignCommit({ a: '1' });
       await remote.fetch();
