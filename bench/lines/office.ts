@@ -292,5 +292,5 @@ export class Office {
 /** What the image gives Node; a build from before has none. */
 async function shippedNodeOptions(checkout: string): Promise<string> {
   const dockerfile = await readFile(path.join(checkout, 'deploy/Dockerfile'), 'utf8');
-  return /\bNODE_OPTIONS=(\S+)/.exec(dockerfile)?.[1] ?? '';
+  return /\bNODE_OPTIONS="([^"]*)"/.exec(dockerfile)?.[1] ?? '';
 }
