@@ -44,6 +44,9 @@ const KERNEL_FAR_MIN_BYTES = 256 * 1024;
 const KERNEL_WAIT_MS = 100;
 /** Four seconds at most: a trickle. */
 const KERNEL_WAITS_MAX = 40;
+/** A line that carries less of what it could do of late may be dead for one connection only. */
+const DEAD_SHARE = 0.25;
+const DEAD_BODIES_MIN = 3;
 /** A distant line of which more is used than this has no air. */
 const AIR_RATE_SHARE = 0.9;
 /** So much more of its time may stand in the kernel once all of what goes first has been handed over. */
@@ -199,7 +202,8 @@ export class LineScheduler {
       active += 1;
     }
     if (active === 0 && smallOf === undefined) return true;
-    const hasRoom = restBytes < this.#limitBytes() || active < this.#bodiesMin();
+    const activeMin = Math.max(this.#bodiesMin(), this.#hasAir() ? DEAD_BODIES_MIN : 1);
+    const hasRoom = restBytes < this.#limitBytes() || active < activeMin;
     return hasRoom && bodies < this.options.parallel * BODIES_PER_PARALLEL;
   }
 
@@ -321,13 +325,23 @@ export class LineScheduler {
   #hasAir(): boolean {
     const { uplink } = this.options;
     const { isFar, leastMs } = this.#flight;
-    if (!isFar || !uplink.isKernelKnown) return false;
+    if (!uplink.isKernelKnown) return false;
+    if (!isFar) return this.#isDead() && uplink.inKernelBytesUpTo(KERNEL_MIN_BYTES / 2) < KERNEL_MIN_BYTES;
     // What goes first is on its way, and only waited for: nothing that follows can come in between.
     const isHandedOver = !this.#flight.hasBytes(this.#top);
     if (!isHandedOver && uplink.currentBytesPerSecond > AIR_RATE_SHARE * uplink.bytesPerSecond) return false;
     const ms = leastMs + KERNEL_AGE_MS + (isHandedOver ? AIR_HANDED_MS : 0);
     const limitBytes = (ms * uplink.bytesPerSecond) / 1_000;
     return uplink.inKernelBytesUpTo(limitBytes * AIR_CONNECTION_SHARE) < limitBytes;
+  }
+
+  /**
+   * Next to nothing crosses of what the line could do of late: it has become slow, or what has the line is a connection
+   * that carries nothing more. Nobody knows which; another one finds out.
+   */
+  #isDead(): boolean {
+    const { bestBytesPerSecond, currentBytesPerSecond } = this.options.uplink;
+    return currentBytesPerSecond < DEAD_SHARE * bestBytesPerSecond;
   }
 
   #trickleMs(pieceBytes: number): number {

@@ -7,6 +7,7 @@ const LONG_MS = 10_000;
 const SHORT_MS = 3_000;
 const SHORT_SLACK = 1.25;
 const NOW_MS = 1_000;
+const BEST_FOR_MS = 60_000;
 /** Less than that is too little to lower the estimate by, or to raise it. */
 const LOWER_AFTER_MS = 1_500;
 const RAISE_AFTER_MS = 500;
@@ -56,6 +57,9 @@ export class UplinkMeter {
   #slots: Slot[] = [];
   #estimate: number;
   #lastMs: number;
+  #best = 0;
+  #bestBefore = 0;
+  #bestSinceMs = Number.NEGATIVE_INFINITY;
   #isFull = false;
   #isMeasured: boolean;
   #progressMs: number;
@@ -86,6 +90,18 @@ export class UplinkMeter {
   get bytesPerSecond(): number {
     this.#advance();
     return this.#estimate;
+  }
+
+  /** The most that the line was found to do in the last minute or two. */
+  get bestBytesPerSecond(): number {
+    const nowMs = this.clock.steadyMs();
+    if (nowMs - this.#bestSinceMs >= BEST_FOR_MS) {
+      this.#bestBefore = nowMs - this.#bestSinceMs < 2 * BEST_FOR_MS ? this.#best : 0;
+      this.#best = 0;
+      this.#bestSinceMs = nowMs;
+    }
+    this.#best = Math.max(this.#best, this.bytesPerSecond);
+    return Math.max(this.#best, this.#bestBefore);
   }
 
   /** What crosses now, over the last second in which something was under way. */

@@ -516,6 +516,22 @@ describe('a distant Gitee', () => {
     bench.scheduler.close();
   });
 
+  test.each([5, 200])(
+    'a connection that carries nothing more does not keep all others from the line (%i ms away)',
+    async (roundTripMs) => {
+      const bench = new FarBench(roundTripMs, MIB);
+      bench.slowOf = 1;
+      bench.slowShare = 0;
+      bench.add(8 * MIB);
+      await bench.run(1, 2.5e6);
+      bench.slowOf = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 100; i += 1) bench.add(2 * MIB);
+      await bench.run(30, 2.5e6);
+      expect(await bench.run(20, 2.5e6)).toBeGreaterThan(0.2);
+      bench.scheduler.close();
+    },
+  );
+
   test('a near Gitee needs no more bodies than before', async () => {
     const bench = new FarBench(5, MIB);
     for (let i = 0; i < 100; i += 1) bench.add(2 * MIB);
