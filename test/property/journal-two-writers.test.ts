@@ -7,6 +7,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { RemoteError } from '../../src/gitee/errors.js';
 import { JournalBucket, signal } from '../support/journal-bucket.js';
+import { until } from '../support/child.js';
 
 const POINTS = [
   'committer.batchClosed',
@@ -78,7 +79,11 @@ class Writer {
     this.b.remote.heal();
     await this.put(`${this.name}/end`, this.own, 5);
     await this.b.landed(this.lastSeq);
-    expect(this.b.state.status()).toMatchObject({ pendingChanges: 0, quarantinedChanges: 0 });
+    // What a kill made fail three times is set aside, and tried again after the start.
+    await until('everything has landed', () => {
+      const { pendingChanges, quarantinedChanges } = this.b.state.status();
+      return pendingChanges + quarantinedChanges === 0;
+    });
   }
 }
 
