@@ -6,9 +6,9 @@ import { explainDiskError } from './durable-files.js';
 import { WrongBytes } from './partial-file.js';
 import type { ReadRequest } from './read-request.js';
 
-/** A fault shorter than that is waited out; longer than that nobody waits who has no byte yet. */
+/** A line that is gone for longer than that is waited for by nobody who has no byte yet. */
 const WAIT_WHILE_DOWN_MS = 8_000;
-/** A server that answers with errors may be well again soon; after so long it is told like a line that is gone. */
+/** A server that answers with errors may be well again soon; after so long it counts as a line that is gone. */
 const LASTING_MS = 30_000;
 /** For clients that repeat by themselves; the registry's driver is told not to (src/s3/registry-driver.ts). */
 const RETRY_AFTER_MS = 1_000;
@@ -39,10 +39,16 @@ export function refusalWhileDown(
   nowMs: number,
 ): ChunkError | undefined {
   const sinceMs = downlink.downSinceMs;
-  if (sinceMs === undefined || nowMs - Math.min(sinceMs, request.startedMs) < WAIT_WHILE_DOWN_MS)
-    return undefined;
-  const { isDown, words } = downlink.health.state;
+  if (sinceMs === undefined) return undefined;
+  const { isDown, uses, words } = downlink.health.state;
   const code = isDown || nowMs - sinceMs >= LASTING_MS ? 'remote-down' : 'remote-unavailable';
+  // It has the patience of a new answer then, and a fault of 20 s ends none.
+  const failures = uses.flatMap(({ failure, use }) =>
+    failure && (use === 'download' || use === 'batch') ? [failure.code] : [],
+  );
+  const isAnswered = failures.length > 0 && failures.every((failure) => failure === 'server-fault');
+  if (isAnswered && code !== 'remote-down') return undefined;
+  if (nowMs - Math.min(sinceMs, request.startedMs) < WAIT_WHILE_DOWN_MS) return undefined;
   return new ChunkError(code, `not fetched while Gitee fails: ${words.join('; ')}`, {
     retryAfterMs: RETRY_AFTER_MS,
   });
