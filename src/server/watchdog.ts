@@ -39,6 +39,8 @@ export class Watchdog {
     };
     this.#thread = new Worker(new URL('./watchdog-thread.js', import.meta.url), {
       workerData,
+      // Those of the process are about its own program.
+      execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 },
     });
     this.#thread.unref();
