@@ -56,6 +56,9 @@ export async function ensureRemote(
   throw unkeptError(unkept, options);
 }
 
+/** What Gitee has not, and another try at once would not bring it. */
+const NOT_SENT: readonly string[] = ['chunk-missing', 'chunk-refused', 'chunk-corrupt', 'file-too-large'];
+
 /** See ChunksApi.ensureKept. @throws ChunkError `aborted` */
 export async function ensureKept(
   chunks: readonly Chunk[],
@@ -68,7 +71,7 @@ export async function ensureKept(
   } catch (error) {
     if (!(error instanceof RemoteError)) throw error;
     const { code, message, retryAfterMs = 0 } = error;
-    if (code === 'chunk-missing') return { kind: 'lost', message };
+    if (NOT_SENT.includes(code)) return { kind: 'lost', message };
     return code === 'chunk-unkept' ? { kind: 'unkept', message, retryAfterMs } : { kind: 'unknown', message };
   }
 }

@@ -91,8 +91,11 @@ export class Recovery {
   async judge(error: unknown, batch: Batch | undefined): Promise<Verdict> {
     if (error instanceof StorageError && error.code === 'broken-invariant') throw error;
     const { missingForMs, refusedForMs } = this.deps.timings;
+    // Bytes of our own that have rotted do not come back; those of a chunk may be had from elsewhere yet.
     if (error instanceof ChangeFailed && error.isLoss)
-      return this.#standAside([error.entry], error, missingForMs);
+      return error.cause instanceof StorageError
+        ? this.#setAside([error.entry], error)
+        : this.#standAside([error.entry], error, missingForMs);
     if (!(error instanceof RemoteError)) return this.#notOfGitee(error, batch);
     if (error.pauses) {
       this.deps.condition.pause('commit', error);

@@ -19,13 +19,14 @@ import { imageParts, type ClosureLimits } from './manifest-closure.js';
 const LIMITS: ClosureLimits = { blobs: 2_000, readBytes: 16 * 1024 * 1024, timeMs: 5_000 };
 /** As long as nothing was found lost, a push waits no longer for a Gitee that does not answer. */
 const ASK_MS = 10_000;
+const ASK_AGAIN_MS = 1_000;
 /** 80 GiB in chunks of 8 MiB. */
 const CHUNKS_MAX = 10_000;
 
 /**
  * Of a tag's link in a registry's bucket; of any other key nothing is asked. Where Gitee gives no answer the tag is
  * acknowledged all the same: it has all of it by what was last heard.
- * @throws ObjectError not-yet-remote where Gitee has lost a part of the image and does not get it back in time
+ * @throws ObjectError not-yet-remote where a part of the image is not on Gitee and does not get there in time
  */
 export async function ensureImageKept(
   bucket: Bucket,
@@ -41,8 +42,12 @@ export async function ensureImageKept(
     const state = await unlessUnknown(() => askOnce(bucket, chunks, signal));
     signal.throwIfAborted();
     if (state === undefined || state.kind === 'unknown') {
-      // What was found lost is on its way there already.
-      if (chunks?.some(({ oid }) => bucket.chunks.isUnsent(oid)) && clock.steadyMs() < untilMs) continue;
+      // What was found lost is on its way there, and not there.
+      if (chunks?.some(({ oid }) => bucket.chunks.isUnsent(oid))) {
+        if (clock.steadyMs() >= untilMs) throw lost(key, state?.message ?? 'it is being sent');
+        await clock.sleep(ASK_AGAIN_MS, signal);
+        continue;
+      }
       log.info('whether Gitee still has all of an image could not be found out', {
         bucket: bucket.name,
         key,
@@ -97,6 +102,6 @@ async function chunksOf(bucket: Bucket, key: ObjectKey, signal: AbortSignal): Pr
 function lost(key: ObjectKey, message: string): ObjectError {
   return new ObjectError(
     'not-yet-remote',
-    `Gitee has lost a part of this image (${key}): ${message}. See 'gitee-s3 fsck'.`,
+    `A part of this image is not on Gitee (${key}): ${message}. See 'gitee-s3 fsck'.`,
   );
 }

@@ -97,6 +97,7 @@ describe('the commands of the README', () => {
       /ok +bucket\.accept-remote +operator/,
     );
     expect(await command('notifications', 'list')).toMatch(/^target +waiting +dead letters\n/);
+    expect(await command('quarantine', 'list')).toBe('nothing is in quarantine\n');
   });
 
   test('local-gitee runs alone and ends at SIGTERM', async () => {

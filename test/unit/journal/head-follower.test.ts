@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { oidEtag } from '../../../src/index/oid-etag.js';
+import { until } from '../../support/child.js';
 import { bytesOf, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 import { MemoryRepository } from '../../support/memory-head-remote.js';
 
@@ -224,9 +225,12 @@ describe('a branch that may not be followed', () => {
       await b.start();
       b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'no answer'));
       b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
+      const stop = new AbortController();
       const seq = await b.delete(...many);
-      expect(await b.state.waitLanded(seq, { timeoutMs: 200, signal })).toBe(false);
-      expect(b.tree().size).toBe(0);
+      const landing = b.state.waitLanded(seq, { timeoutMs: 60_000, signal: stop.signal });
+      await until('the push was applied', async () => b.tree().size === 0);
+      stop.abort(new Error('seen'));
+      await expect(landing).rejects.toThrow('seen');
       let last = 0;
       for (const name of many) last = await b.put(name, '2');
       b.remote.heal();
