@@ -14,6 +14,7 @@ import type { PinnedChunks } from './pinned.js';
 
 /** Walking over all that is named costs a read of the overlay: under pressure it is not done for every chunk. */
 const NAMED_KEPT_MS = 5_000;
+const READ_AGAIN_MS = 200;
 
 /** Oids that must stay, at this moment. */
 export type NamedChunks = () => Promise<ReadonlySet<string>>;
@@ -47,6 +48,7 @@ export class GraceTime {
   #releasing: Promise<number> | undefined;
   #stuckMs = Number.NEGATIVE_INFINITY;
   #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(private readonly options: GraceOptions) {}
 
@@ -85,17 +87,23 @@ export class GraceTime {
     const { cache, pinned } = this.options;
     if (!this.#named) return 0;
     let freedBytes = 0;
-    for (const [oid, file] of pinned.entriesOf('grace')) {
-      if (this.#closed || freedBytes >= bytes) break;
-      if (await this.#isNeeded(oid, this.#named)) continue;
-      await pinned.release(oid, file);
-      freedBytes += await cache.shrink(bytes - freedBytes);
+    // What was known of the rows may be seconds old: before a write is refused for it they are read again.
+    for (const isNew of [false, true]) {
+      const isOld = this.options.clock.steadyMs() - (this.#known?.atMs ?? 0) >= READ_AGAIN_MS;
+      if (isNew && isOld) this.#known = undefined;
+      for (const [oid, file] of pinned.entriesOf('grace')) {
+        if (this.#closed || freedBytes >= bytes) return freedBytes;
+        if (await this.#isNeeded(oid, this.#named)) continue;
+        await pinned.release(oid, file);
+        freedBytes += await cache.shrink(bytes - freedBytes);
+      }
     }
     return freedBytes;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#closing.abort(new Error('closed'));
     await this.#releasing?.catch(() => {});
   }
 
@@ -112,7 +120,14 @@ export class GraceTime {
       released += 1;
     }
     // All that is left is named, or of other buckets: not looked at again with every change.
-    if (this.#isTooMuch()) this.#stuckMs = clock.steadyMs();
+    if (this.#isTooMuch() && !this.#closed) {
+      this.#stuckMs = clock.steadyMs();
+      // By then more may have landed, with nothing after it that would look again.
+      clock.sleep(NAMED_KEPT_MS, this.#closing.signal).then(
+        () => this.changed(),
+        () => {},
+      );
+    }
     return released;
   }
 
