@@ -2,8 +2,9 @@
  * How long chunks stay pinned after their upload or their commit, whichever is later: a day, or until they take more
  * than is allowed, oldest first.
  *
- * Invariant 1 (this file's share). What a pending change, one that was set aside, a local key, an open upload
- * or a request under way names stays pinned, however long its commit takes: until that has landed nothing on Gitee but an object that nobody refers to stands for it.
+ * Invariant 1 (this file's share). What a pending change, one that was set aside, a local key, an open upload or a
+ * request under way names stays pinned, however long its commit takes: until that has landed nothing on Gitee but an
+ * object that nobody refers to stands for it.
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -14,7 +15,9 @@ import type { PinnedChunks } from './pinned.js';
 
 /** Walking over all that is named costs a read of the overlay: under pressure it is not done for every chunk. */
 const NAMED_KEPT_MS = 5_000;
+/** What was read so shortly before is not read again for one who needs room. */
 const READ_AGAIN_MS = 200;
+const LOOK_AGAIN_MAX_MS = 60_000;
 
 /** Oids that must stay, at this moment. */
 export type NamedChunks = () => Promise<ReadonlySet<string>>;
@@ -49,6 +52,8 @@ export class GraceTime {
   #stuckMs = Number.NEGATIVE_INFINITY;
   #closed = false;
   readonly #closing = new AbortController();
+  #isPlanned = false;
+  #lookAgainMs = NAMED_KEPT_MS / 2;
 
   constructor(private readonly options: GraceOptions) {}
 
@@ -84,21 +89,29 @@ export class GraceTime {
 
   /** Gives disk space back, oldest first, never what is named; returns how many bytes came free. */
   async giveBack(bytes: number): Promise<number> {
-    const { cache, pinned } = this.options;
     if (!this.#named) return 0;
+    const freedBytes = await this.#giveBack(bytes, this.#named);
+    if (freedBytes >= bytes || this.#closed || !this.#isKnownSince(READ_AGAIN_MS)) return freedBytes;
+    // What was known of the rows is seconds old: before a write is refused for it they are read again.
+    this.#known = undefined;
+    return freedBytes + (await this.#giveBack(bytes - freedBytes, this.#named));
+  }
+
+  async #giveBack(bytes: number, named: NamedChunks): Promise<number> {
+    const { cache, pinned } = this.options;
     let freedBytes = 0;
-    // What was known of the rows may be seconds old: before a write is refused for it they are read again.
-    for (const isNew of [false, true]) {
-      const isOld = this.options.clock.steadyMs() - (this.#known?.atMs ?? 0) >= READ_AGAIN_MS;
-      if (isNew && isOld) this.#known = undefined;
-      for (const [oid, file] of pinned.entriesOf('grace')) {
-        if (this.#closed || freedBytes >= bytes) return freedBytes;
-        if (await this.#isNeeded(oid, this.#named)) continue;
-        await pinned.release(oid, file);
-        freedBytes += await cache.shrink(bytes - freedBytes);
-      }
+    for (const [oid, file] of pinned.entriesOf('grace')) {
+      if (this.#closed || freedBytes >= bytes) break;
+      if (await this.#isNeeded(oid, named)) continue;
+      await pinned.release(oid, file);
+      freedBytes += await cache.shrink(bytes - freedBytes);
     }
     return freedBytes;
+  }
+
+  /** Rows were read, and that is so long ago. */
+  #isKnownSince(ms: number): boolean {
+    return this.#known !== undefined && this.options.clock.steadyMs() - this.#known.atMs >= ms;
   }
 
   async close(): Promise<void> {
@@ -120,15 +133,25 @@ export class GraceTime {
       released += 1;
     }
     // All that is left is named, or of other buckets: not looked at again with every change.
-    if (this.#isTooMuch() && !this.#closed) {
+    if (this.#isTooMuch()) {
       this.#stuckMs = clock.steadyMs();
-      // By then more may have landed, with nothing after it that would look again.
-      clock.sleep(NAMED_KEPT_MS, this.#closing.signal).then(
-        () => this.changed(),
-        () => {},
-      );
-    }
+      this.#lookAgainMs = released > 0 ? NAMED_KEPT_MS : Math.min(LOOK_AGAIN_MAX_MS, 2 * this.#lookAgainMs);
+      this.#lookAgain();
+    } else this.#lookAgainMs = NAMED_KEPT_MS / 2;
     return released;
+  }
+
+  /** By then more may have landed, with nothing after it that would look: seldomer where that did not help. */
+  #lookAgain(): void {
+    if (this.#isPlanned || this.#closed) return;
+    this.#isPlanned = true;
+    this.options.clock.sleep(this.#lookAgainMs, this.#closing.signal).then(
+      () => {
+        this.#isPlanned = false;
+        this.changed();
+      },
+      () => {},
+    );
   }
 
   #isTooMuch(): boolean {

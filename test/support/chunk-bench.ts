@@ -188,6 +188,8 @@ export class ChunkBench {
   /** Called when the store is open and nobody has said yet what must stay. */
   onOpened: (chunks: BucketChunks) => void = () => {};
   freeBytes = 1024 * 1024 * 1024;
+  /** Called whenever the disk is asked. */
+  measureFree = (): void => {};
   cache!: ChunkCache;
   chunks!: BucketChunks;
   line!: UploadLine;
@@ -235,7 +237,10 @@ export class ChunkBench {
       log: silentLog,
       observer: this.observer,
       failpoints: this.options.failpoints ?? noFailpoints,
-      freeBytes: async () => this.freeBytes,
+      freeBytes: async () => {
+        this.measureFree();
+        return this.freeBytes;
+      },
       random: () => 0.5,
       ...(this.options.ledger ? { ledger: this.options.ledger } : {}),
       ...(this.options.space ? { space: this.options.space } : {}),

@@ -12,10 +12,11 @@ const start = async (options: BenchOptions) => {
   bench = await ChunkBench.start(options);
 };
 /** Pushes one chunk and waits until Gitee has it. */
-async function push(seed: number): Promise<Chunk> {
+async function push(seed: number, { isNamed = false } = {}): Promise<Chunk> {
   bench.clock.advance(1);
   const [extent] = await bench.put(bytesOf(seed, 1000));
   const chunk = { oid: extent!.oid, sizeBytes: 1000, volume: 0 };
+  if (isNamed) bench.named.add(chunk.oid);
   await bench.chunks.ensureRemote([chunk]);
   return chunk;
 }
@@ -96,6 +97,39 @@ describe('chunks within their grace time', () => {
     }
     measure();
     expect(bench.freeBytes).toBeGreaterThan(8 * KiB);
+  });
+
+  test('yield seconds after the commit that named them, though nothing else happens', async () => {
+    await start({ graceMaxBytes: 3 * KiB, cacheBytes: 0 });
+    const chunks: Chunk[] = [];
+    for (let seed = 1; seed <= 8; seed += 1) {
+      chunks.push(await push(seed, { isNamed: true }));
+      bench.clock.advance(6_000);
+    }
+    expect(await bench.chunks.releaseGrace()).toBe(0);
+    expect(bench.chunks.stats().graceBytes).toBe(8_000);
+    bench.named.clear();
+    // Time passes, and nobody calls.
+    await bench.stepped(bench.clock.sleep(16_000));
+    await until(() => bench.chunks.stats().graceBytes <= 3 * KiB);
+    expect(isPinned(chunks.at(-1)!)).toBe(true);
+  });
+
+  test('yield to a write though they were named a second ago: rows are read again before it is refused', async () => {
+    await start({ graceMaxBytes: 100 * KiB, cacheBytes: 0 });
+    for (let seed = 1; seed <= 8; seed += 1) await push(seed, { isNamed: true });
+    const measure = () => {
+      const { graceBytes, unsentBytes } = bench.chunks.stats();
+      bench.freeBytes = 8_500 - graceBytes - unsentBytes - bench.cache.sizeBytes;
+    };
+    bench.measureFree = measure;
+    bench.clock.advance(60_000);
+    await expect(bench.put(bytesOf(98, 3_000))).rejects.toMatchObject({ code: 'disk-full' });
+    expect(bench.chunks.stats().graceBytes).toBe(8_000);
+    bench.named.clear();
+    bench.clock.advance(1_000);
+    await bench.put(bytesOf(99, 3_000));
+    expect(bench.chunks.stats().graceBytes).toBeLessThan(8_000);
   });
 
   test('count from the commit, not from the upload, also after a restart', async () => {
