@@ -68,8 +68,9 @@ export class LogOrder implements BatchSource {
     this.#lookedMs = clock.steadyMs();
     this.#lookedUpToSeq = journal.lastPendingSeq;
     const order = { isStrict, isAside: (seq: number) => doubts.has(seq) };
+    const pending = journal.pendingCount;
     const { batch, heldCount } = await closeBatch(journal, maxEntries, order);
-    this.#heldCount = heldCount;
+    this.#heldCount = heldOf(pending, heldCount, batch);
     return { batch, doomed: [] };
   }
 
@@ -84,6 +85,14 @@ export class LogOrder implements BatchSource {
   }
 
   async stop(): Promise<void> {}
+}
+
+/**
+ * Where nothing can be taken, what lies behind the last change that was looked at waits as well: it is not to be looked
+ * at before something has landed or come.
+ */
+function heldOf(pending: number, heldCount: number, batch: Batch | undefined): number {
+  return batch || heldCount === 0 ? heldCount : pending;
 }
 
 /** Chunks that one errand sends; a longer one goes on with the next look. */
@@ -130,15 +139,16 @@ export class ReadySets implements BatchSource {
   }
 
   async take(maxEntries: number, isAsked: boolean): Promise<Taken> {
-    const { clock, landings } = this.deps;
+    const { clock, journal, landings } = this.deps;
     const isDue = isAsked || this.#isOverdueSent || landings.isAllWanted;
     this.#isReady = false;
     this.#isOverdueSent = false;
     this.#lookedMs = clock.steadyMs();
     const wanted = [...landings.wanted];
+    const pending = journal.pendingCount;
     const selection = await Selection.of(this.deps, maxEntries);
     const { batch, doomed, heldSeqs } = selection;
-    this.#heldCount = heldSeqs.length;
+    this.#heldCount = heldOf(pending, heldSeqs.length, batch);
     this.#looked.clear();
     for (const seq of wanted) this.#looked.add(seq);
     // There is more to do at once: what was set aside, or did not fit.

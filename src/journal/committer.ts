@@ -92,6 +92,8 @@ export class Committer {
   #running: Promise<void> | undefined;
   #lastLandedMs: number | undefined;
   #flush = false;
+  /** Rounds in a row that took nothing. */
+  #emptyRounds = 0;
   readonly #source: BatchSource;
   /** When everything that was due and ready was last taken. */
   #takenMs = Number.NEGATIVE_INFINITY;
@@ -173,8 +175,10 @@ export class Committer {
   }
 
   #idleMs(): number {
-    const { clock, journal, landings, timings } = this.deps;
-    if (journal.oldestPendingSteadyMs === undefined) return timings.maxAgeMs;
+    const { bases, clock, condition, journal, landings, timings } = this.deps;
+    if (journal.oldestPendingSteadyMs === undefined) return Math.max(LOOK_MS, timings.maxAgeMs);
+    // However old it is, nothing can be done; what ends that rings.
+    if (!bases.ready || condition.frozen) return LOOK_MS;
     const dueInMs = Math.max(1, this.#dueMs() - clock.steadyMs());
     return this.#isUrgent || landings.isWanted ? Math.min(dueInMs, LOOK_MS) : dueInMs;
   }
@@ -217,13 +221,10 @@ export class Committer {
       if (batch && !(await this.#land(batch, signal))) return;
       if (isDue) this.#takenMs = clock.steadyMs();
       if (!batch) {
-        // What is pending stands behind an append that is being written, whose end rings, or can't land yet. An
-        // undecided claim of which nothing is left to send makes a round due: it must not ask Gitee without a pause.
-        const pauseMs =
-          this.#source.heldCount === 0 ? APPEND_MS : this.deps.claims.undecided.length > 0 ? LOOK_MS : 0;
-        if (pauseMs > 0 && !this.#source.isReady) await this.#work.wait(pauseMs, signal);
+        await this.#rest(signal);
         return;
       }
+      this.#emptyRounds = 0;
       this.#recovery.succeeded();
       this.#lastLandedMs = clock.steadyMs();
       observer.observe('gateway_commit_changes', batch.entries, { bucket });
@@ -237,6 +238,18 @@ export class Committer {
     } finally {
       this.deps.onLanded();
     }
+  }
+
+  /**
+   * After a round that took nothing: what is pending stands behind an append that is being written, whose end rings, or
+   * can't land yet. Whatever still makes a round due, the next one comes when something rings, or after a pause that
+   * grows. An undecided claim of which nothing is left to send does make one due: it must not ask Gitee so soon.
+   */
+  async #rest(signal: AbortSignal): Promise<void> {
+    if (this.#source.isReady) return;
+    const growingMs = Math.min(LOOK_MS, APPEND_MS * 2 ** Math.min(this.#emptyRounds, 16));
+    this.#emptyRounds += 1;
+    await this.#work.wait(this.deps.claims.undecided.length > 0 ? LOOK_MS : growingMs, signal);
   }
 
   /** Reads the branch where that may tell what became of an earlier push. */
