@@ -31,9 +31,16 @@ import {
 import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
-import { ensureKept, ensureRemote, uploadUnsent, type EnsureRemoteOptions } from './ensure-remote.js';
+import {
+  askAgain,
+  ensureKept,
+  ensureRemote,
+  uploadUnsent,
+  type EnsureRemoteOptions,
+} from './ensure-remote.js';
 import { collectUnsent } from './evict.js';
 import { ConfirmedChunks } from './confirmed.js';
+import { DoubtedChunks } from './doubted.js';
 import { ChunkFetcher } from './fetch.js';
 import { GraceTime, type NamedChunks } from './grace.js';
 import { ChunkHolds } from './holds.js';
@@ -52,6 +59,8 @@ import { verifyLocal } from './verify.js';
 const HOUSEKEEPING_INTERVAL_MS = 60_000;
 /** The group of what an earlier run left. */
 const EARLIER_RUN = 'an earlier run';
+/** The group of what Gitee had, and has no more. */
+const LOST_BY_GITEE = 'lost by Gitee';
 
 export interface ChunkLimits {
   /** `chunk_size`, 8 MiB */
@@ -105,6 +114,7 @@ export class BucketChunks implements ChunksApi {
   readonly #unkept: UnkeptChunks;
   readonly #confirmed: ConfirmedChunks;
   readonly #towardsRemote: EnsureRemoteOptions;
+  readonly #doubted: DoubtedChunks;
   readonly #disk: DiskReserve;
   readonly #admission: SpoolAdmission;
   readonly #source: AdmissionSource;
@@ -180,14 +190,27 @@ export class BucketChunks implements ChunksApi {
       isBackground: options.isBackground ?? false,
       onChange,
       onStored: (chunk) => this.#noteStored(chunk),
+      onDoubted: (chunk) => this.#doubted.add(chunk),
     });
     this.#unkept = new UnkeptChunks({ clock, ...random });
     this.#confirmed = new ConfirmedChunks(clock);
     this.#towardsRemote = {
       ...{ remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock },
       unkept: this.#unkept,
-      onConfirmed: (chunks) => this.#confirmed.add(chunks),
+      lostPlace: {
+        cls: options.isBackground ? 'background' : 'push',
+        group: LOST_BY_GITEE,
+        isDoubted: true,
+      },
+      onConfirmed: (chunks) => {
+        this.#confirmed.add(chunks);
+        this.#doubted.delete(chunks);
+      },
     };
+    this.#doubted = new DoubtedChunks({
+      ask: (chunks, signal) => askAgain(chunks, this.#towardsRemote, signal),
+      ...{ clock, log },
+    });
     this.#admission = new SpoolAdmission({
       ...limits,
       disk: this.#disk,
@@ -202,7 +225,7 @@ export class BucketChunks implements ChunksApi {
     this.#source = {
       name: options.bucket,
       unsentBytes: () =>
-        Math.max(0, this.#pinned.unsentBytes - this.#queue.refusedBytes - this.#queue.crossedBytes),
+        Math.max(0, this.#pinned.unsentBytes - this.#queue.idleBytes - this.#queue.crossedBytes),
       isStalled: () => this.#queue.isStalled,
       pausedBy: () => this.#queue.pausedBy,
       progressMs: () => this.#queue.storedMs,
@@ -373,7 +396,10 @@ export class BucketChunks implements ChunksApi {
   /** Stops transfers; what is unsent stays on disk and is sent by the next run. Readers get `aborted`. */
   async close(): Promise<void> {
     this.#closed.abort(new Error('the chunk store is closed'));
-    await Promise.all([this.#queue.close(), this.#fetcher.close(), this.#housekeeping, this.#grace.close()]);
+    await Promise.all([
+      ...[this.#doubted.close(), this.#queue.close(), this.#fetcher.close()],
+      ...[this.#housekeeping, this.#grace.close()],
+    ]);
     this.#leaveGauges();
     this.#leaveSpace();
     this.#leaveLine();

@@ -2,12 +2,14 @@
  * Invariant 2 (this layer's share). A commit never names a chunk that is not on Gitee: after the uploads,
  * Gitee is asked for every chunk once more, and what it lacks is uploaded again or named.
  * Invariant 1 (this layer's share). Whatever Gitee says that it lacks, and a good copy of is here, becomes unsent
- * again, so that no copy of it is evicted before Gitee has been seen to have it.
+ * again, so that no copy of it is evicted before Gitee has been seen to have it; and is queued with that, so that it
+ * is sent whatever becomes of the call that found it out.
  */
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../async/clock.js';
 import { retry } from '../async/retry.js';
 import type { Chunk } from '../format/extent.js';
+import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import { ChunkError, type KeptState } from './api.js';
@@ -15,7 +17,7 @@ import { abortedBy } from './bell.js';
 import type { LocalChunks } from './local-chunks.js';
 import type { PinnedChunks } from './pinned.js';
 import type { UnkeptChunks } from './unkept.js';
-import type { UploadQueue } from './upload-queue.js';
+import type { EagerPlace, UploadQueue } from './upload-queue.js';
 
 const ASK_ATTEMPTS = 3;
 /** Numbers the calls: each is a group of its own in line. */
@@ -27,6 +29,8 @@ export interface EnsureRemoteOptions {
   readonly local: LocalChunks;
   readonly queue: UploadQueue;
   readonly unkept: UnkeptChunks;
+  /** Where chunks that Gitee has lost stand in line. */
+  readonly lostPlace: EagerPlace;
   /** Gitee was asked for these chunks just now, and has them. */
   readonly onConfirmed: (chunks: readonly Chunk[]) => void;
   readonly clock: Clock;
@@ -45,15 +49,25 @@ export async function ensureRemote(
   const lacking = await lackingOf(all, options, signal);
   if (lacking.length === 0) return;
 
-  const back = await bringBack(lacking, options);
   // What was sent and forgotten before has its time to wait: it is not sent twice in a row.
-  for (const { oid } of back) if (options.unkept.has(oid)) options.unkept.note(oid);
+  const back = await bringBack(lacking, options, (oid) => options.unkept.has(oid));
   await upload(back, options, signal);
   const still = await lackingOf(back, options, signal);
   if (still.length === 0) return;
-  const unkept = await bringBack(still, options);
-  for (const { oid } of unkept) options.unkept.note(oid);
-  throw unkeptError(unkept, options);
+  throw unkeptError(await bringBack(still, options, () => true), options);
+}
+
+/**
+ * Asks Gitee for chunks that it had lost, and that were sent again: what it lacks once more is sent later. Waits for
+ * no upload. @throws RemoteError, or ChunkError `aborted`
+ */
+export async function askAgain(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const lacking = await lackingOf(chunks, options, signal);
+  if (lacking.length > 0) throw unkeptError(await bringBack(lacking, options, () => true), options);
 }
 
 /** What Gitee has not, and another try at once would not bring it. */
@@ -186,13 +200,30 @@ function joined(errors: readonly RemoteError[]): RemoteError {
 }
 
 /**
- * Makes chunks that Gitee lacks unsent again, from whatever good copies are here.
+ * Makes chunks that Gitee lacks unsent again, from whatever good copies are here, and queues them.
+ * @param isForgotten Gitee has confirmed this one before: it waits for its time
  * @throws RemoteError `chunk-missing` that names those of which none is here; the others are unsent then, too
  */
-async function bringBack(chunks: readonly Chunk[], options: EnsureRemoteOptions): Promise<Chunk[]> {
+async function bringBack(
+  chunks: readonly Chunk[],
+  options: EnsureRemoteOptions,
+  isForgotten: (oid: Oid) => boolean,
+): Promise<Chunk[]> {
+  const { lostPlace, pinned, queue, unkept } = options;
   const back: Chunk[] = [];
   const gone: Chunk[] = [];
-  for (const chunk of chunks) ((await bringOneBack(chunk, options)) ? back : gone).push(chunk);
+  for (const chunk of chunks) {
+    const { oid } = chunk;
+    try {
+      ((await bringOneBack(chunk, options)) ? back : gone).push(chunk);
+    } finally {
+      // Whatever failed on the way.
+      if (pinned.isUnsent(oid)) {
+        if (isForgotten(oid)) unkept.note(oid);
+        queue.enqueue(chunk, lostPlace, unkept.waitMs(oid));
+      }
+    }
+  }
   if (gone.length > 0) throw missingError(gone);
   return back;
 }

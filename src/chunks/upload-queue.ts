@@ -2,10 +2,12 @@
  * Invariant 5. Memory is bounded: the queue holds oids and sizes of unsent chunks, no bytes.
  *
  * The uploads of one bucket; when each begins is decided for all buckets of the line (src/line/scheduler.ts). A
- * chunk is uploaded once however many ask. After a transient failure all of the bucket wait, with jitter, and
+ * chunk is uploaded once however many ask, and stays in the queue until Gitee has it or has refused it, whoever goes
+ * away meanwhile: what is unsent counts for all who would send, so nothing may be unsent and wait for nothing. After a transient failure all of the bucket wait, with jitter, and
  * longer each time, unless others got through meanwhile: then it is this chunk, and it waits alone. After a
  * refusal that only an operator can lift one chunk is tried every 30 s, or when kicked.
  */
+import { setMaxListeners } from 'node:events';
 import { createReadStream } from 'node:fs';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -45,18 +47,20 @@ export interface EagerPlace {
   readonly cls: Exclude<LineClass, 'waited'>;
   /** The push that it belongs to. */
   readonly group: string;
+  /** Gitee has said before that it has the chunk, and had it not. */
+  readonly isDoubted?: boolean;
 }
 
 interface Task {
   readonly chunk: Chunk;
-  /** Set: stays in the queue until it is sent; others leave with the last who waits for them. */
-  eager: EagerPlace | undefined;
+  /** Where it stands while nobody waits for it. */
+  place: EagerPlace;
   /** Of the call that waits for it; the first one, where several do. */
   waitedBy: string;
   running: boolean;
   /** Of its body, while it runs. */
   turn: LineTurn | undefined;
-  /** Its place in line; none while it runs, or waits after a failure of its own. */
+  /** Its place in line; none while it runs, or waits for its own time. */
   ticket: Ticket | undefined;
   attempts: number;
   /** Uploads of this bucket that had succeeded when it began or failed last. */
@@ -79,6 +83,8 @@ export interface UploadQueueOptions {
   readonly onChange: () => void;
   /** Gitee has the chunk: it was sent now, or was there. Must not reject. */
   readonly onStored: (chunk: Chunk) => Promise<void>;
+  /** One that stood in a doubted place was sent. */
+  readonly onDoubted: (chunk: Chunk) => void;
 }
 
 export class UploadQueue {
@@ -97,18 +103,24 @@ export class UploadQueue {
   #storedMs: number | undefined;
   /** Chunks that Gitee would not take when they were sent last, with their sizes; an entry per chunk on this disk. */
   readonly #refused = new Map<Oid, number>();
+  /** What is not sent before a time that was given with it. */
+  readonly #deferred = new Set<Task>();
 
   constructor(private readonly options: UploadQueueOptions) {
+    // Whatever waits for its time listens to it.
+    setMaxListeners(0, this.#closed.signal);
     this.#source = { name: options.bucket, isReady: () => this.#isReady() };
   }
 
-  /** Unsent bytes that wait for no line: Gitee has refused them, and sending anything else would not help. */
-  get refusedBytes(): number {
+  /** Unsent bytes that wait for no line: Gitee has refused them, or has forgotten them and gets them later. */
+  get idleBytes(): number {
     let sum = 0;
     for (const [oid, bytes] of this.#refused) {
       if (this.options.pinned.isUnsent(oid)) sum += bytes;
       else this.#refused.delete(oid);
     }
+    for (const { chunk } of this.#deferred)
+      if (this.options.pinned.isUnsent(chunk.oid)) sum += chunk.sizeBytes;
     return sum;
   }
 
@@ -138,12 +150,16 @@ export class UploadQueue {
     return task !== undefined && (task.running || task.waiters.size > 0);
   }
 
-  /** Uploads when its turn comes. Asking twice is asking once. */
-  enqueue(chunk: Chunk, place: EagerPlace): void {
+  /**
+   * Uploads when its turn comes, and not before `afterMs` have passed unless somebody asks for it. Asking twice is
+   * asking once.
+   */
+  enqueue(chunk: Chunk, place: EagerPlace, afterMs = 0): void {
     if (this.#closed.signal.aborted) return;
-    const task = this.#taskFor(chunk);
-    task.eager ??= place;
-    if (!task.ticket) this.#queue(task);
+    const isKnown = this.#tasks.has(chunk.oid);
+    const task = this.#taskFor(chunk, place);
+    if (afterMs <= 0 && !task.ticket) this.#queue(task);
+    if (afterMs > 0 && !isKnown) this.#defer(task, afterMs);
   }
 
   /**
@@ -158,7 +174,8 @@ export class UploadQueue {
         reject(abortedBy(stop));
         return;
       }
-      const task = this.#taskFor(chunk);
+      const cls = this.options.isBackground ? 'background' : 'early';
+      const task = this.#taskFor(chunk, { cls, group });
       const done = () => {
         signal?.removeEventListener('abort', onAbort);
         task.waiters.delete(waiter);
@@ -175,7 +192,7 @@ export class UploadQueue {
       };
       const onAbort = () => {
         waiter.reject(abortedBy(signal!));
-        this.#dropIfIdle(task);
+        this.#standBack(task);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       if (task.waiters.size === 0) task.waitedBy = group;
@@ -191,6 +208,7 @@ export class UploadQueue {
     this.#pausedBy = undefined;
     this.#failedRounds = 0;
     this.#resting?.abort(new Error('kicked'));
+    for (const task of [...this.#deferred]) this.#queue(task);
     this.options.line.scheduler.pump();
   }
 
@@ -207,11 +225,11 @@ export class UploadQueue {
     await Promise.all(this.#runs);
   }
 
-  #taskFor(chunk: Chunk): Task {
+  #taskFor(chunk: Chunk, place: EagerPlace): Task {
     const known = this.#tasks.get(chunk.oid);
     if (known) return known;
     const task: Task = {
-      ...{ chunk, eager: undefined, waitedBy: '', running: false, turn: undefined, ticket: undefined },
+      ...{ chunk, place, waitedBy: '', running: false, turn: undefined, ticket: undefined },
       ...{ attempts: 0, seenStored: -1, waiters: new Set<Waiter>() },
     };
     this.#tasks.set(chunk.oid, task);
@@ -222,6 +240,7 @@ export class UploadQueue {
   #drop(task: Task): void {
     task.ticket?.cancel();
     task.ticket = undefined;
+    this.#deferred.delete(task);
     if (!this.#tasks.delete(task.chunk.oid)) return;
     this.options.onChange();
   }
@@ -236,7 +255,8 @@ export class UploadQueue {
       return;
     }
     task.ticket?.cancel();
-    const { cls, group } = isWaited ? { cls: waitedCls, group: task.waitedBy } : task.eager!;
+    this.#deferred.delete(task);
+    const { cls, group } = isWaited ? { cls: waitedCls, group: task.waitedBy } : task.place;
     task.ticket = this.options.line.scheduler.add(this.#source, cls, group, {
       bytes: task.chunk.sizeBytes,
       isSuspect: task.attempts > 0,
@@ -244,10 +264,20 @@ export class UploadQueue {
     });
   }
 
-  #dropIfIdle(task: Task): void {
-    if (task.running || task.waiters.size > 0) return;
-    if (task.eager) this.#queue(task);
-    else this.#drop(task);
+  /** The last who waited for it has gone: it goes on among those that nobody waits for. */
+  #standBack(task: Task): void {
+    if (!task.running && task.waiters.size === 0) this.#queue(task);
+  }
+
+  #defer(task: Task, ms: number): void {
+    this.#deferred.add(task);
+    this.options.onChange();
+    const over = () => {
+      if (!this.#deferred.has(task)) return;
+      this.#queue(task);
+      this.options.onChange();
+    };
+    this.options.clock.sleep(ms, this.#closed.signal).then(over, () => {});
   }
 
   #isReady(): boolean {
@@ -296,6 +326,7 @@ export class UploadQueue {
       }
       task.running = false;
       task.turn = undefined;
+      if (task.place.isDoubted) this.options.onDoubted(chunk);
       for (const waiter of [...task.waiters]) waiter.resolve();
       this.#drop(task);
     } catch (error) {
@@ -355,7 +386,7 @@ export class UploadQueue {
     for (const waiting of [...this.#tasks.values()]) {
       if (waiting.running || (waiting !== task && waiting.waiters.size === 0)) continue;
       this.#rejectAll(waiting, error);
-      this.#dropIfIdle(waiting);
+      this.#standBack(waiting);
     }
     this.options.clock.sleep(PROBE_INTERVAL_MS, this.#closed.signal).then(
       () => {
@@ -382,8 +413,7 @@ export class UploadQueue {
       if (startedMs >= this.#restBegunMs) this.#failedRounds += 1;
       this.#rest(error);
     }
-    if (task.waiters.size === 0 && !task.eager) this.#drop(task);
-    else this.#comeBack(task, error, isAlone);
+    this.#comeBack(task, error, isAlone);
   }
 
   /** Stands in line again, after those that did not fail. */

@@ -347,9 +347,9 @@ describe('uploading chunks', () => {
     const [chunk, other] = [await write(1, 700), await write(2, 700)];
     await until(() => !bench.chunks.isUnsent(chunk.oid) && !bench.chunks.isUnsent(other.oid));
     bench.remote.chunks.clear();
-    bench.remote.forgetPuts = Number.POSITIVE_INFINITY;
+    bench.remote.fail('put', (oids) => new RemoteError('chunk-refused', 'no', { oids }));
     for (const lost of [chunk, other])
-      await expect(bench.chunks.ensureRemote([lost])).rejects.toMatchObject({ code: 'chunk-unkept' });
+      await expect(bench.chunks.ensureRemote([lost])).rejects.toMatchObject({ code: 'chunk-refused' });
     bench.clock.advance(3 * DAY_MS);
     const { removedChunks } = await bench.chunks.collect(
       async () => false,
