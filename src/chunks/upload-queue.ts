@@ -4,7 +4,8 @@
  * The uploads of one bucket; when each begins is decided for all buckets of the line (src/line/scheduler.ts). A
  * chunk is uploaded once however many ask, and stays in the queue until Gitee has it or has refused it, whoever goes
  * away meanwhile: what is unsent counts for all who would send, so nothing may be unsent and wait for nothing. After a transient failure all of the bucket wait, with jitter, and
- * longer each time, unless others got through meanwhile: then it is this chunk, and it waits alone. After a
+ * longer each time, unless others got through meanwhile: then it is this chunk, and it waits alone; nor does one
+ * that was never tried wait for a single one that has failed. After a
  * refusal that only an operator can lift one chunk is tried every 30 s, or when kicked.
  */
 import { setMaxListeners } from 'node:events';
@@ -98,6 +99,8 @@ export class UploadQueue {
   #probing = false;
   #failedRounds = 0;
   #resting: AbortController | undefined;
+  /** What has failed since an upload succeeded last. */
+  #failing: Task | 'several' | undefined;
   #restBegunMs = Number.NEGATIVE_INFINITY;
   #stored = 0;
   #storedMs: number | undefined;
@@ -207,6 +210,7 @@ export class UploadQueue {
   kick(): void {
     this.#pausedBy = undefined;
     this.#failedRounds = 0;
+    this.#failing = undefined;
     this.#resting?.abort(new Error('kicked'));
     for (const task of [...this.#deferred]) this.#queue(task);
     this.options.line.scheduler.pump();
@@ -256,6 +260,9 @@ export class UploadQueue {
     }
     task.ticket?.cancel();
     this.#deferred.delete(task);
+    // One alone has failed, maybe through a fault of its own. This one finds out: should it fail as well, all wait.
+    const isFirstTry = task.attempts === 0 && task !== this.#failing;
+    if (isFirstTry && this.#failing !== 'several') this.#resting?.abort(new Error('another one is tried'));
     const { cls, group } = isWaited ? { cls: waitedCls, group: task.waitedBy } : task.place;
     task.ticket = this.options.line.scheduler.add(this.#source, cls, group, {
       bytes: task.chunk.sizeBytes,
@@ -318,6 +325,7 @@ export class UploadQueue {
         await pinned.markSent(chunk.oid);
         this.#pausedBy = undefined;
         this.#failedRounds = 0;
+        this.#failing = undefined;
         this.#stored += 1;
         this.#storedMs = clock.steadyMs();
       } else if (this.#pausedBy !== undefined) {
@@ -407,6 +415,7 @@ export class UploadQueue {
     }
     // Others got through since it failed last: the fault is with this chunk, and they need not wait for it.
     const isAlone = task.seenStored !== this.#stored;
+    this.#failing = (this.#failing ?? task) === task ? task : 'several';
     task.seenStored = this.#stored;
     if (!isAlone) {
       // Uploads that ran side by side and failed together are one round.

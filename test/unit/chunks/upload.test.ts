@@ -271,6 +271,36 @@ describe('uploading chunks', () => {
     await until(() => !bench.chunks.isUnsent(next.oid));
   });
 
+  test('a new one does not wait for the only one that has failed, however long the bucket was to rest', async () => {
+    const put = bench.remote.put.bind(bench.remote);
+    let failed = 0;
+    bench.remote.put = (chunk, ...rest) => {
+      if (chunk.sizeBytes !== 101) return put(chunk, ...rest);
+      failed += 1;
+      return Promise.reject(new RemoteError('server-fault', '500'));
+    };
+    await write(1, 101);
+    await until(() => {
+      if (failed < 6) bench.clock.advance(1_000);
+      return failed >= 6;
+    });
+    // The clock stands still: it rests for half a minute now.
+    const next = await write(2, 700);
+    await until(() => !bench.chunks.isUnsent(next.oid));
+    // Should the new one fail as well, the rest that follows is everybody's.
+    bench.remote.put = put;
+    bench.remote.fail('put', () => new RemoteError('unreachable', 'down'));
+    bench.clock.advance(60_000);
+    await write(3, 700);
+    await write(4, 700);
+    await until(() => bench.remote.count('put') >= 3);
+    const tried = bench.remote.count('put');
+    const waits = await write(5, 700);
+    for (let i = 0; i < 50; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(bench.remote.count('put')).toBeLessThanOrEqual(tried + 4);
+    expect(bench.chunks.isUnsent(waits.oid)).toBe(true);
+  });
+
   test('what Gitee has already is confirmed without bytes', async () => {
     bench.remote.seed(bytesOf(1, 700));
     const chunk = await write(1, 700);
