@@ -575,10 +575,15 @@ export class Journal {
   async #settled(seqs: SeqSet): Promise<void> {
     // The limit is read first: what is appended while the journal is looked at has a higher seq.
     const closable = this.closableSeq;
-    const [first] = await this.store.page(this.keys.key('journal'), prefixEnd(this.keys.key('journal')), 1);
-    const oldest = first && decodeEntry(first.value);
-    this.#oldest = oldest && { seq: oldest.seq, appendedMs: oldest.appendedMs };
-    this.#floorSeq = Math.max(this.#floorSeq, Math.min(closable, (oldest?.seq ?? Infinity) - 1));
+    try {
+      const [first] = await this.store.page(this.keys.key('journal'), prefixEnd(this.keys.key('journal')), 1);
+      const oldest = first && decodeEntry(first.value);
+      this.#oldest = oldest && { seq: oldest.seq, appendedMs: oldest.appendedMs };
+      this.#floorSeq = Math.max(this.#floorSeq, Math.min(closable, (oldest?.seq ?? Infinity) - 1));
+    } catch {
+      // They have left the journal all the same, and whoever waits is told. The next that leave find out the rest.
+      if (this.#pending === 0) this.#oldest = undefined;
+    }
     this.onSettled(seqs, this.floorSeq);
   }
 

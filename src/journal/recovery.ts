@@ -86,10 +86,26 @@ export class Recovery {
 
   /**
    * @param batch undefined where the round failed before one was closed
-   * @throws the error itself where it must stop the process
+   * @throws what must stop the process: a broken invariant
    */
   async judge(error: unknown, batch: Batch | undefined): Promise<Verdict> {
-    if (error instanceof StorageError && error.code === 'broken-invariant') throw error;
+    if (isBroken(error)) throw error;
+    try {
+      return await this.#judge(error, batch);
+    } catch (problem) {
+      if (isBroken(problem)) throw problem;
+      // The disk, most likely. It is judged anew when the round fails again.
+      const { bucket, log } = this.deps;
+      log.error('what was to be done about a commit that failed could not be done', {
+        bucket,
+        error,
+        problem,
+      });
+      return this.#later(problem);
+    }
+  }
+
+  async #judge(error: unknown, batch: Batch | undefined): Promise<Verdict> {
     const { missingForMs, refusedForMs } = this.deps.timings;
     // Bytes of our own that have rotted do not come back; those of a chunk may be had from elsewhere yet.
     if (error instanceof ChangeFailed && error.isLoss)
@@ -246,6 +262,10 @@ function codeOf(error: unknown): string {
   return cause instanceof ChunkError || cause instanceof StorageError
     ? `chunk-${cause.code}`
     : 'chunk-corrupt';
+}
+
+function isBroken(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'broken-invariant';
 }
 
 /** Disk, memory, network or a stop: it says nothing about the change at which it was met. */
