@@ -194,8 +194,9 @@ export class HeadSync {
     const landed = [...landedSeqs(work)];
     for await (const entry of journal.entries(this.#seqAtStart))
       if (!landed.some((seqs) => seqs.has(entry.seq))) await journal.quarantine(entry, reason, true);
-    // What was set aside before the snapshot is as old: readers see the branch, and it is not tried again by itself.
-    for await (const row of journal.quarantinedRows()) if (row.shown) await journal.unshowSetAside(row, true);
+    // What the snapshot had set aside is as old: readers see the branch, and it is not tried again by itself.
+    for await (const row of journal.quarantinedRows())
+      if (row.shown && row.seq <= this.#seqAtStart) await journal.unshowSetAside(row, true);
     await identity.renew();
     await claims.forgetAll();
     return { ...work, dead: [] };

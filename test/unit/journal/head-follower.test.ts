@@ -399,4 +399,47 @@ describe('a restored snapshot of the state', () => {
     expect(b.repository.commit(b.repository.head!).trailers[0]![1]).not.toBe(firstId);
     expect(await b.problems()).toEqual([]);
   });
+
+  test('hides what was set aside before it, not what was written and set aside here since', async () => {
+    b = await JournalBucket.open({ timings: { maxAgeMs: 20 } });
+    const refused = 'x'.repeat(90);
+    const { oid } = b.chunks.cut(bytesOf(refused))[0]!;
+    let isWell = false;
+    b.chunks.beforeEnsure = async (chunks) => {
+      if (!isWell && chunks.some((chunk) => chunk.oid === oid))
+        throw new RemoteError('chunk-refused', 'no', { oids: [oid] });
+    };
+    const setAside = async (name: string) => {
+      await b.landed(await b.put(name, refused));
+      expect(await b.state.changeState(key(name))).toMatchObject({ state: 'quarantined' });
+    };
+    await b.start();
+    await b.landed(await b.put('first', '1'));
+    await setAside('old');
+    await b.kill();
+    const snapshot = `${b.directory}-snapshot`;
+    await cp(b.directory, snapshot, { recursive: true });
+    await b.reopen();
+    await b.start();
+    await b.landed(await b.put('second', '2'));
+    await b.kill();
+    await rm(b.directory, { recursive: true });
+    await cp(snapshot, b.directory, { recursive: true });
+    await rm(snapshot, { recursive: true });
+    b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
+    await b.reopen();
+    b.bucket.start();
+    await setAside('fresh');
+    b.remote.heal();
+    await b.bucket.follower.followOnce(signal);
+    expect(await b.read('second')).toBe('2');
+    expect(await b.read('old')).toBeUndefined();
+    expect(await b.read('fresh')).toBe(refused);
+    isWell = true;
+    b.bucket.kick();
+    await until('it lands', () => b.tree().has('fresh%chunks/000000') || b.tree().has('fresh'));
+    expect(await b.read('fresh')).toBe(refused);
+    expect(b.state.status()).toMatchObject({ quarantinedChanges: 1 });
+    expect(await b.problems()).toEqual([]);
+  });
 });
