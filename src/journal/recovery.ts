@@ -224,7 +224,8 @@ export class Recovery {
 
   async #quarantine(entry: JournalEntry, reason: { code: string; message: string }): Promise<void> {
     const { bases, journal } = this.deps;
-    await journal.quarantine(entry, { ...reason, base: (await bases.current.get(entry.key))?.etag ?? null });
+    const baseOf = async () => (await bases.current.get(entry.key))?.etag ?? null;
+    await journal.quarantine(entry, { ...reason, baseOf });
   }
 
   /**
