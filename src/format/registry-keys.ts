@@ -45,6 +45,18 @@ export function registryKey(registryRoot: string, key: ObjectKey): RegistryKey |
   return current === undefined ? undefined : { kind: 'tag-link', repository };
 }
 
+const WRITTEN_IN: Record<RegistryKey['kind'], number> = {
+  ...{ blob: 0, 'layer-link': 1, 'revision-link': 2, 'tag-index-link': 3, 'tag-link': 4 },
+};
+/** One more than the largest step of writingStep. */
+export const WRITING_STEPS = 5;
+
+/** At which step of a push the registry writes this key: what it rests on comes in the same one or before. */
+export function writingStep(registryRoot: string, key: ObjectKey): number {
+  const what = registryKey(registryRoot, key);
+  return what ? WRITTEN_IN[what.kind] : 0;
+}
+
 export function blobKey(registryRoot: string, digest: string): ObjectKey {
   return `${registryRoot}${BASE}blobs/sha256/${digest.slice(0, 2)}/${digest}/data` as ObjectKey;
 }

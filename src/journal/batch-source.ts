@@ -155,8 +155,12 @@ export class ReadySets implements BatchSource {
     this.#isReady = doomed.length > 0 || (isDue && selection.isFull);
     if (doomed.length > 0) return { batch: undefined, doomed };
     await this.#sendFor(selection, wanted, { isDue, maxEntries });
-    const isWorthIt = isDue || wanted.some((seq) => batch?.seqs.has(seq));
-    return { batch: isWorthIt ? batch : undefined, doomed };
+    const isWorthIt = isDue || wanted.some((seq) => selection.isServedByBatch(seq));
+    if (!isWorthIt) return { batch: undefined, doomed };
+    // What is held behind changes of this batch is looked at again as soon as they have landed.
+    for (const seq of wanted)
+      if (selection.isHeld(seq) && selection.isServedByBatch(seq)) this.#looked.delete(seq);
+    return { batch, doomed };
   }
 
   doomedOf(batch: Batch): Promise<readonly Doomed[]> {

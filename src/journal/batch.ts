@@ -96,6 +96,10 @@ export class BatchBuilder {
     this.#plainBytes += plainBytesOf(entry);
   }
 
+  has(key: ObjectKey): boolean {
+    return this.#net.has(key);
+  }
+
   /** An entry between the last one and the next is not in the batch. */
   leaveOut(): void {
     this.#seqs.leaveOut();

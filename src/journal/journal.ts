@@ -12,7 +12,6 @@ import { LRUCache } from 'lru-cache';
 import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
-import { Semaphore } from '../async/semaphore.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
 import { BodyStore, type PreparedBody } from '../index/body-store.js';
 import { prefixEnd, sameBytes, u64, utf8 } from '../index/key-bytes.js';
@@ -40,12 +39,6 @@ const DROP_PAGE = 300;
 /** Whoever waits for a change asks soon after it has settled. */
 const SET_ASIDE_MAX = 10_000;
 
-export interface SetAsideReason {
-  readonly code: string;
-  readonly message: string;
-  readonly baseOf?: () => Promise<string | null>;
-}
-
 export class Journal {
   readonly keys: Keyspace;
   readonly bodies: BodyStore;
@@ -57,16 +50,12 @@ export class Journal {
   #quarantinedBytes = 0;
   #oldest: { readonly seq: number; readonly appendedMs: number } | undefined;
   #lastPendingSeq = 0;
+  #triedAgainUpToSeq = 0;
   /** Told of changes that are no longer pending; everything up to `floorSeq` is not. Must not throw. */
   onSettled: (seqs: SeqSet, floorSeq: number) => void = () => {};
   /** Told every chunk of a change before it leaves the journal because it has landed. Must not fail. */
   onLanding: (oid: Oid) => Promise<void> = async () => {};
   readonly #setAside = new LRUCache<number, SetAside>({ max: SET_ASIDE_MAX });
-  /**
-   * One at a time takes changes out. Who sets a change aside asks the base first, so that an older change of the key is
-   * in it by then, or is dropped afterwards.
-   */
-  readonly #leaving = new Semaphore(1);
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
   readonly #times: AppendTimes;
@@ -98,6 +87,8 @@ export class Journal {
       journal.#pendingBytes += sizeOf(entry);
       journal.#lastPendingSeq = entry.seq;
     }
+    // Which of them had been set aside before is not kept.
+    journal.#triedAgainUpToSeq = journal.#lastPendingSeq;
     for await (const row of journal.quarantinedRows()) {
       journal.#quarantined += 1;
       journal.#quarantinedBytes += sizeOf(row);
@@ -123,6 +114,14 @@ export class Journal {
   /** Seq of the last change that had to be committed; local ones are not. */
   get lastPendingSeq(): number {
     return this.#lastPendingSeq;
+  }
+
+  /**
+   * A pending change may rest on one that comes after it, up to this seq: what was set aside is tried again under a new
+   * number, and what rests on it may have been written anew before.
+   */
+  get triedAgainUpToSeq(): number {
+    return this.#triedAgainUpToSeq;
   }
 
   get pendingCount(): number {
@@ -275,13 +274,11 @@ export class Journal {
    * that change with the last of them.
    */
   async drop(seqs: SeqSet, last: readonly Write[] = []): Promise<void> {
-    await this.#leaving.run(async () => {
-      const ranges = [...seqs.ranges()];
-      const final = ranges.pop();
-      for (const range of ranges) await this.#dropRange(range, []);
-      if (final) await this.#dropRange(final, last);
-      else if (last.length > 0) await this.store.commit([], last);
-    });
+    const ranges = [...seqs.ranges()];
+    const final = ranges.pop();
+    for (const range of ranges) await this.#dropRange(range, []);
+    if (final) await this.#dropRange(final, last);
+    else if (last.length > 0) await this.store.commit([], last);
     await this.#settled(seqs);
   }
 
@@ -292,19 +289,22 @@ export class Journal {
 
   /**
    * Sets a pending change aside: it is not tried again by itself. It stays what readers see, unless `hide`: a change
-   * of a restored snapshot would show what the branch has long replaced. `reason.baseOf` gives the ETag of what the base
-   * has at the key, see QuarantineRow; where an older change of the key lands later, drop() brings it up to date.
+   * of a restored snapshot would show what the branch has long replaced. `reason.base`: see QuarantineRow;
+   * `reason.restsOn`: only as long as that key's change is set aside, too.
+   * @returns false where it was not set aside, or is not pending any more
    */
-  quarantine(entry: JournalEntry, reason: SetAsideReason, hide = false): Promise<void> {
-    return this.#leaving.run(() => this.#quarantine(entry, reason, hide));
-  }
-
-  async #quarantine(entry: JournalEntry, reason: SetAsideReason, hide: boolean): Promise<void> {
-    const base = await reason.baseOf?.();
+  async quarantine(
+    entry: JournalEntry,
+    reason: { code: string; message: string; base?: string | null; restsOn?: ObjectKey },
+    hide = false,
+  ): Promise<boolean> {
+    const { restsOn } = reason;
     const at = this.keys.key('quarantine', utf8(entry.key));
     for (let race = 0; race < RACES_MAX; race += 1) {
       const stored = await this.store.get(this.#entryKey(entry.seq));
-      if (!stored) return;
+      if (!stored) return false;
+      const preconditions = restsOn === undefined ? [] : await this.#setAsideRows(restsOn);
+      if (!preconditions) return false;
       const setAside = decodeEntry(stored);
       const { record } = setAside;
       const newest = await this.#newestRow(entry.key);
@@ -312,7 +312,7 @@ export class Journal {
       const isNewest = newest.row?.seq === entry.seq;
       const writes: Write[] = [{ key: this.#entryKey(entry.seq), value: undefined }];
       if (isNewest) {
-        const { code, message } = reason;
+        const { code, message, base } = reason;
         const row = {
           code,
           message,
@@ -331,10 +331,7 @@ export class Journal {
           ...this.bodies.condemn(earlier && decodeQuarantine(earlier).record?.body),
         );
       } else writes.push(...this.bodies.condemn(record?.body));
-      const preconditions = [
-        { key: newest.key, value: newest.value },
-        { key: at, value: earlier },
-      ];
+      preconditions.push({ key: newest.key, value: newest.value }, { key: at, value: earlier });
       if (!(await this.store.commit(preconditions, writes))) continue;
       this.#noteGone([setAside]);
       this.#setAside.set(entry.seq, isNewest ? 'newest' : 'replaced');
@@ -342,7 +339,7 @@ export class Journal {
       if (isNewest)
         this.#quarantinedBytes += sizeOf(setAside) - (earlier ? sizeOf(decodeQuarantine(earlier)) : 0);
       await this.#settled(SeqSet.range(entry.seq, entry.seq));
-      return;
+      return true;
     }
     throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
   }
@@ -366,14 +363,17 @@ export class Journal {
       if (row?.seq !== seq || !row.shown || newest.row?.seq !== seq) return undefined;
       const { record } = row;
       // Its body goes with it: the entry owns it from now on.
-      const newSeq = await this.#commitNumbered(1, sizeOf(row), (seqNow, appendedMs) => ({
-        preconditions: [{ key: at, value: stored }, newest],
-        writes: [
-          { key: at, value: undefined },
-          { key: newest.key, value: encodeNewest({ seq: seqNow, appendedMs, state: 'pending', record }) },
-          { key: this.#entryKey(seqNow), value: encodeEntry({ seq: seqNow, key, appendedMs, record }) },
-        ],
-      }));
+      const newSeq = await this.#commitNumbered(1, sizeOf(row), (seqNow, appendedMs) => {
+        this.#triedAgainUpToSeq = Math.max(this.#triedAgainUpToSeq, seqNow);
+        return {
+          preconditions: [{ key: at, value: stored }, newest],
+          writes: [
+            { key: at, value: undefined },
+            { key: newest.key, value: encodeNewest({ seq: seqNow, appendedMs, state: 'pending', record }) },
+            { key: this.#entryKey(seqNow), value: encodeEntry({ seq: seqNow, key, appendedMs, record }) },
+          ],
+        };
+      });
       if (newSeq === undefined) continue;
       this.#quarantined -= 1;
       this.#quarantinedBytes -= sizeOf(row);
@@ -557,17 +557,13 @@ export class Journal {
       const preconditions: Precondition[] = [];
       const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
       const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
-      /** The last of each key of which a newer change was set aside. */
-      const landed = new Map<ObjectKey, JournalEntry>();
       entries.forEach((entry, i) => {
         const { key, value, row } = newest[i]!;
         writes.push(...this.bodies.condemn(entry.record?.body));
-        if (row?.state === 'quarantined') landed.set(entry.key, entry);
         if (row?.seq !== entry.seq) return;
         preconditions.push({ key, value });
         writes.push({ key, value: undefined });
       });
-      for (const entry of landed.values()) await this.#rebase(entry, preconditions, writes);
       const isLast = page.length < DROP_PAGE;
       if (isLast) writes.push(...last);
       if (writes.length > 0 && !(await this.store.commit(preconditions, writes))) {
@@ -578,22 +574,6 @@ export class Journal {
       if (isLast) return;
     }
     throw new StorageError('broken-invariant', `changes up to ${range.last} do not settle`);
-  }
-
-  /** A change of ours that has landed is nobody else's: the newer one that was set aside may still be tried again. */
-  async #rebase(
-    { key, record }: JournalEntry,
-    preconditions: Precondition[],
-    writes: Write[],
-  ): Promise<void> {
-    const at = this.keys.key('quarantine', utf8(key));
-    const value = await this.store.get(at);
-    if (!value) return;
-    preconditions.push({ key: at, value });
-    writes.push({
-      key: at,
-      value: encodeQuarantine({ ...decodeQuarantine(value), base: record?.etag ?? null }),
-    });
   }
 
   async #tellLanding({ record }: JournalEntry): Promise<void> {
@@ -621,6 +601,17 @@ export class Journal {
       if (this.#pending === 0) this.#oldest = undefined;
     }
     this.onSettled(seqs, this.floorSeq);
+  }
+
+  /** That nothing changes of what was set aside of a key; undefined where that is not its newest change. */
+  async #setAsideRows(
+    key: ObjectKey,
+  ): Promise<{ key: Uint8Array; value: Uint8Array | undefined }[] | undefined> {
+    const at = this.keys.key('quarantine', utf8(key));
+    const newest = await this.#newestRow(key);
+    const value = await this.store.get(at);
+    if (!value || newest.row?.state === 'pending') return undefined;
+    return [{ key: at, value }, newest];
   }
 
   async #newestRow(key: string): Promise<NewestBefore> {

@@ -192,7 +192,10 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     },
     onFatal: deps.onFatal,
   });
-  const again = new SetAsideAgain({ journal, state, condition, log });
+  const again = new SetAsideAgain({
+    ...{ journal, state, condition, log },
+    registryRoot: bucket.layout.registryRoot,
+  });
   const locked = (run: () => Promise<void>) =>
     headLock.run(async () => {
       await repository.prepare();

@@ -11,6 +11,7 @@ import type { Batch } from './batch.js';
 import { StorageError } from '../index/errors.js';
 import type { BaseHolder } from './base-holder.js';
 import type { Claims } from './claims.js';
+import type { ObjectKey } from '../format/ids.js';
 import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
@@ -132,7 +133,9 @@ export class Recovery {
     const { bucket, log } = this.deps;
     for (const { entry, key } of doomed) {
       const message = `rests on ${key}, which was set aside`;
-      await this.#quarantine(entry, { code: 'rests-on-set-aside', message });
+      // What it rests on may be tried again by now: so is it then.
+      const reason = { code: 'rests-on-set-aside', message, restsOn: key };
+      if (!(await this.#quarantine(entry, reason))) continue;
       log.error('a change rests on one that was set aside, and is set aside with it; the rest goes on', {
         bucket,
         key: entry.key,
@@ -222,10 +225,12 @@ export class Recovery {
     return { result: 'quarantined', waitMs: 0 };
   }
 
-  async #quarantine(entry: JournalEntry, reason: { code: string; message: string }): Promise<void> {
+  async #quarantine(
+    entry: JournalEntry,
+    reason: { code: string; message: string; restsOn?: ObjectKey },
+  ): Promise<boolean> {
     const { bases, journal } = this.deps;
-    const baseOf = async () => (await bases.current.get(entry.key))?.etag ?? null;
-    await journal.quarantine(entry, { ...reason, baseOf });
+    return journal.quarantine(entry, { ...reason, base: (await bases.current.get(entry.key))?.etag ?? null });
   }
 
   /**

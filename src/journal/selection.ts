@@ -20,7 +20,7 @@ const LOOKED_AT_MAX = 20_000;
 interface Held {
   readonly entry: JournalEntry;
   readonly isUnsent: boolean;
-  /** Held changes that it waits for; `everything`: all before it. */
+  /** Changes that it waits for; `everything`: all before it. */
   readonly behind: readonly number[] | 'everything';
 }
 
@@ -51,9 +51,19 @@ export class Selection {
     readonly doomed: readonly Doomed[],
     /** More could land than a batch may have. */
     readonly isFull: boolean,
+    /** Some change is held for itself, not only for others: that ends. */
+    private readonly hasCause: boolean,
   ) {}
 
   static async of(source: SelectionSource, maxEntries: number): Promise<Selection> {
+    const selection = await Selection.#of(source, maxEntries, source.journal.triedAgainUpToSeq);
+    // All wait for each other, or for what is farther away than is looked at: then it is the log's order.
+    const isStuck = selection.held.size > 0 && !selection.batch && !selection.hasCause;
+    return isStuck ? Selection.#of(source, maxEntries, 0) : selection;
+  }
+
+  /** @param laterUpToSeq changes before it may have to wait for later ones */
+  static async #of(source: SelectionSource, maxEntries: number, laterUpToSeq: number): Promise<Selection> {
     const { journal, lookedAtMax = LOOKED_AT_MAX } = source;
     const closable = journal.closableSeq;
     const batch = new BatchBuilder();
@@ -64,24 +74,24 @@ export class Selection {
     let floorSeq: number | undefined;
     let lookedAt = 0;
     let isFull = false;
+    let hasCause = false;
     for await (const entry of journal.entries(closable)) {
       lookedAt += 1;
       if (lookedAt > lookedAtMax) {
         floorSeq ??= entry.seq - 1;
         break;
       }
-      const isDoubtful = held.size > 0 || journal.quarantinedCount > 0;
+      const mayBeBehindLater = entry.seq < laterUpToSeq;
+      const isDoubtful = held.size > 0 || journal.quarantinedCount > 0 || mayBeBehindLater;
       const { restsOn, refused, isUnsent } = await lookAt(source, entry, isDoubtful);
       if (refused !== undefined) doomed.push({ entry, key: refused });
-      const behind =
-        restsOn === 'everything'
-          ? restsOn
-          : seqsOf(heldKeys, [entry.key, ...(restsOn === 'unknown' ? [] : restsOn)]);
-      const mayLand =
-        refused === undefined &&
-        !isUnsent &&
-        restsOn !== 'unknown' &&
-        (behind === 'everything' ? held.size === 0 : behind.length === 0);
+      const keys = typeof restsOn === 'string' ? [] : restsOn;
+      const before = seqsOf(heldKeys, [entry.key, ...keys]);
+      const later = mayBeBehindLater ? await laterOf(source, entry, keys, batch) : [];
+      const behind = restsOn === 'everything' ? restsOn : [...before, ...later];
+      const isHeldForItself = refused !== undefined || isUnsent || restsOn === 'unknown';
+      hasCause ||= isHeldForItself;
+      const mayLand = !isHeldForItself && (behind === 'everything' ? held.size === 0 : behind.length === 0);
       isFull ||= mayLand && !batch.hasRoomFor(entry, maxEntries);
       if (mayLand && !isFull) {
         batch.add(entry);
@@ -93,7 +103,7 @@ export class Selection {
       floorSeq ??= entry.seq - 1;
       batch.leaveOut();
     }
-    return new Selection(source, batch.build(floorSeq ?? closable), held, doomed, isFull);
+    return new Selection(source, batch.build(floorSeq ?? closable), held, doomed, isFull, hasCause);
   }
 
   /** Held changes, oldest first. */
@@ -113,22 +123,14 @@ export class Selection {
     seqs: Iterable<number>,
     max: { readonly changes: number; readonly chunks: number },
   ): Promise<{ seqs: number[]; chunks: Chunk[] }> {
-    const reached = new Set<number>();
-    let allBefore = 0;
-    const open = [...seqs];
-    for (let seq = open.pop(); seq !== undefined; seq = open.pop()) {
-      const held = this.held.get(seq);
-      if (!held || reached.has(seq)) continue;
-      reached.add(seq);
-      if (held.behind === 'everything') allBefore = Math.max(allBefore, seq);
-      else open.push(...held.behind);
-    }
+    const { reached, allBefore } = this.#reachedFrom(seqs);
     for (const seq of this.held.keys()) if (seq < allBefore) reached.add(seq);
     const chunks = new Map<string, Chunk>();
     const sent: number[] = [];
     for (const seq of [...reached].sort((a, b) => a - b)) {
-      const { entry, isUnsent } = this.held.get(seq)!;
-      if (!isUnsent) continue;
+      const held = this.held.get(seq);
+      if (!held?.isUnsent) continue;
+      const { entry } = held;
       if (sent.length >= max.changes || chunks.size >= max.chunks) break;
       sent.push(seq);
       for await (const chunk of unsentOf(this.source, entry)) {
@@ -137,6 +139,29 @@ export class Selection {
       }
     }
     return { seqs: sent, chunks: [...chunks.values()] };
+  }
+
+  /** True where the batch has the change, or one that it waits for. */
+  isServedByBatch(seq: number): boolean {
+    const { batch } = this;
+    if (!batch) return false;
+    for (const each of this.#reachedFrom([seq]).reached) if (batch.seqs.has(each)) return true;
+    return false;
+  }
+
+  /** These changes and all that the held ones among them wait for; `allBefore`: all before this one too. */
+  #reachedFrom(seqs: Iterable<number>): { reached: Set<number>; allBefore: number } {
+    const reached = new Set<number>();
+    let allBefore = 0;
+    const open = [...seqs];
+    for (let seq = open.pop(); seq !== undefined; seq = open.pop()) {
+      if (reached.has(seq)) continue;
+      reached.add(seq);
+      const behind = this.held.get(seq)?.behind ?? [];
+      if (behind === 'everything') allBefore = Math.max(allBefore, seq);
+      else open.push(...behind);
+    }
+    return { reached, allBefore };
   }
 }
 
@@ -159,6 +184,26 @@ async function lookAt(
 
 function seqsOf(heldKeys: ReadonlyMap<ObjectKey, number>, keys: readonly ObjectKey[]): number[] {
   return keys.flatMap((key) => heldKeys.get(key) ?? []);
+}
+
+/**
+ * Changes after this one that write what it rests on, where that is not on the branch: what was set aside is tried again
+ * as the newest of its key, behind a tag that had been pushed again before.
+ */
+async function laterOf(
+  { base, journal }: SelectionSource,
+  { seq }: JournalEntry,
+  keys: readonly ObjectKey[],
+  batch: BatchBuilder,
+): Promise<number[]> {
+  const later: number[] = [];
+  for (const key of keys) {
+    if (batch.has(key)) continue;
+    const row = await journal.newest(key);
+    if (row?.state === 'pending' && row.record && row.seq > seq && !(await base.get(key)))
+      later.push(row.seq);
+  }
+  return later;
 }
 
 /** Those of the changes that rest on what was set aside. */

@@ -4,6 +4,7 @@
  */
 import type { Log } from '../async/log.js';
 import type { ObjectKey } from '../format/ids.js';
+import { WRITING_STEPS, writingStep } from '../format/registry-keys.js';
 import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
 import type { JournaledBucket } from './journaled-bucket.js';
@@ -16,6 +17,7 @@ interface SetAsideAgainDeps {
   readonly state: Pick<JournaledBucket, 'retrySetAside'>;
   readonly condition: Condition;
   readonly log: Log;
+  readonly registryRoot: string;
 }
 
 export class SetAsideAgain {
@@ -47,17 +49,25 @@ export class SetAsideAgain {
   }
 
   async #run(): Promise<void> {
-    const { journal, log } = this.deps;
+    const { log } = this.deps;
+    let tried = 0;
+    // What others rest on first, however many rows there are and in whichever order they were written.
+    for (let step = 0; step < WRITING_STEPS; step += 1) tried += await this.#runStep(step);
+    if (tried > 0) log.info('what was set aside is tried again', { changes: tried });
+  }
+
+  async #runStep(step: number): Promise<number> {
+    const { journal, registryRoot } = this.deps;
     let tried = 0;
     let group: { key: ObjectKey; seq: number }[] = [];
     for await (const { key, seq, shown } of journal.quarantinedRows()) {
-      if (shown) group.push({ key, seq });
+      if (!shown || writingStep(registryRoot, key) !== step) continue;
+      group.push({ key, seq });
       if (group.length < GROUP) continue;
       tried += await this.#retry(group);
       group = [];
     }
-    tried += await this.#retry(group);
-    if (tried > 0) log.info('what was set aside is tried again', { changes: tried });
+    return tried + (await this.#retry(group));
   }
 
   /** In the order in which they were written: a change comes after what it rests on. */

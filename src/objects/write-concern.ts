@@ -7,6 +7,7 @@ import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { ObjectKey } from '../format/ids.js';
+import { writingStep } from '../format/registry-keys.js';
 import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
 import { ensureImageKept } from './image-kept.js';
@@ -18,6 +19,9 @@ const RETRY_WINDOW_MS = 60_000;
 const LOOK_MS = 1_000;
 /** What waits for an operator is answered quickly; but he may just have mended it. */
 const PAUSED_HOLD_MS = 2_000;
+
+/** So deep a manifest, its links and its tag stand on each other. */
+const AGAIN_ROUNDS = 3;
 
 interface Attempt {
   readonly etag: string;
@@ -83,8 +87,8 @@ export class WriteConcern {
       }
     }
     for (const key of keys) {
-      let lacking = await this.#closurePending(bucket, key, write, signal);
-      for (; lacking.length > 0; lacking = await this.#closurePending(bucket, key, write, signal)) {
+      let lacking = await this.#closurePending(bucket, key, signal);
+      for (; lacking.length > 0; lacking = await this.#closurePending(bucket, key, signal)) {
         for (const each of await this.#latestFirst(bucket, lacking)) {
           const seq = await this.#pendingSeq(bucket, each);
           if (seq === undefined) continue;
@@ -105,25 +109,31 @@ export class WriteConcern {
    * @returns those of the keys that may be tried again, too, should they be set aside for what is tried again now
    */
   async #tryAgain(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<Set<ObjectKey>> {
-    const { clock } = this.deps;
     const again = new Set<ObjectKey>();
+    const tried = new Set<ObjectKey>();
     for (const key of keys) {
-      if (bucket.state.status().quarantinedChanges === 0) break;
-      const { setAside } = await imageParts(bucket, key, signal);
-      const found: { key: ObjectKey; seq: number }[] = [];
-      for (const each of [...setAside, key]) {
-        const change = await bucket.state.changeState(each);
-        if (change?.state === 'quarantined') found.push({ key: each, seq: change.seq });
-      }
-      for (const { key: each } of found.sort((a, b) => a.seq - b.seq)) {
-        const id = `${bucket.name}/${each}`;
-        const nowMs = clock.steadyMs();
-        if (nowMs - (this.#againMs.get(id) ?? Number.NEGATIVE_INFINITY) < RETRY_WINDOW_MS) continue;
-        this.#againMs.set(id, nowMs);
-        if ((await bucket.state.retrySetAside(each)) !== undefined && each !== key) again.add(key);
+      // Meanwhile other parts may be set aside for those that were: they are found in the next round.
+      for (let round = 0; round < AGAIN_ROUNDS; round += 1) {
+        if (bucket.state.status().quarantinedChanges === 0) break;
+        const { setAside } = await imageParts(bucket, key, signal);
+        const found = await setAsideOf(bucket, [...setAside, key]);
+        const due = found.filter((each) => tried.has(each) || this.#mayTryAgain(bucket, each));
+        if (due.length === 0) break;
+        for (const each of due) {
+          tried.add(each);
+          if ((await bucket.state.retrySetAside(each)) !== undefined && each !== key) again.add(key);
+        }
       }
     }
     return again;
+  }
+
+  #mayTryAgain(bucket: Bucket, key: ObjectKey): boolean {
+    const id = `${bucket.name}/${key}`;
+    const nowMs = this.deps.clock.steadyMs();
+    if (nowMs - (this.#againMs.get(id) ?? Number.NEGATIVE_INFINITY) < RETRY_WINDOW_MS) return false;
+    this.#againMs.set(id, nowMs);
+    return true;
   }
 
   /** Those that wait, the last change first: what was written before it has mostly landed when it has. */
@@ -239,19 +249,14 @@ export class WriteConcern {
   }
 
   /**
-   * What of the image that a tag names is not on Gitee yet. What was appended now landed with all of that;
-   * a tag that was there already may have got its image anew.
+   * What of the image that a tag names is not on Gitee yet. Mostly a tag lands with all of that or after it; but a tag
+   * that was there already may have got its image anew, and what was set aside is tried again behind it.
    */
-  async #closurePending(
-    bucket: Bucket,
-    key: ObjectKey,
-    { appended }: Write,
-    signal: AbortSignal,
-  ): Promise<readonly ObjectKey[]> {
+  async #closurePending(bucket: Bucket, key: ObjectKey, signal: AbortSignal): Promise<readonly ObjectKey[]> {
     const { pendingChanges, quarantinedChanges } = bucket.state.status();
-    if (quarantinedChanges === 0 && (appended || pendingChanges === 0)) return [];
+    if (pendingChanges === 0 && quarantinedChanges === 0) return [];
     const { refused, pending } = await closureState(bucket, key, signal);
-    if (refused === undefined) return appended ? [] : pending;
+    if (refused === undefined) return pending;
     this.#count(bucket, 'quarantined');
     throw new ObjectError(
       'not-yet-remote',
@@ -262,4 +267,15 @@ export class WriteConcern {
   #count(bucket: Bucket, result: string): void {
     this.deps.observer.count('gateway_barrier_waits_total', { bucket: bucket.name, result });
   }
+}
+
+/** Those of the keys that are set aside, what the others rest on first. */
+async function setAsideOf(bucket: Bucket, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
+  const found: { key: ObjectKey; seq: number; step: number }[] = [];
+  for (const key of keys) {
+    const change = await bucket.state.changeState(key);
+    const step = writingStep(bucket.rules.registryRoot, key);
+    if (change?.state === 'quarantined') found.push({ key, seq: change.seq, step });
+  }
+  return found.sort((a, b) => a.step - b.step || a.seq - b.seq).map(({ key }) => key);
 }

@@ -27,6 +27,7 @@ describe('a bucket of preset registry', () => {
   /** Chunks that don't go out until `release`. */
   let stuck: Set<string>;
   let release: () => void;
+  let hold: typeof b.chunks.beforeUpload;
 
   beforeEach(async () => {
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000 } });
@@ -40,7 +41,7 @@ describe('a bucket of preset registry', () => {
       stuck.clear();
       released();
     };
-    const hold = async (chunks: readonly { oid: string }[], aborted?: AbortSignal) => {
+    hold = async (chunks: readonly { oid: string }[], aborted?: AbortSignal) => {
       if (!chunks.some(({ oid }) => stuck.has(oid))) return;
       const stopped = new Promise<never>((_, reject) =>
         aborted?.addEventListener('abort', () => reject(aborted.reason as Error)),
@@ -164,6 +165,54 @@ describe('a bucket of preset registry', () => {
     expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${good.digest}`);
     b.bucket.committer.flush();
     await until('nothing waits', () => b.state.status().pendingChanges === 0);
+  });
+
+  test.each([
+    ['', async () => {}],
+    [', also after a kill', () => b.restart()],
+  ])(
+    'a tag that is pushed again waits for what was set aside and is tried again behind it%s',
+    async (_, kill) => {
+      const good = await pushImage(b, 'a', 'v1', ['good']);
+      await b.landed(good.seq);
+      const refused = b.chunks.cut(bytesOf('bad'))[0]!.oid;
+      b.chunks.beforeUpload = async (chunks) => {
+        if (chunks.some(({ oid }) => oid === refused))
+          throw new RemoteError('chunk-refused', 'no', { oids: [refused] });
+      };
+      const bad = await pushImage(b, 'a', 'v1', ['bad']);
+      await b.landed(bad.seq);
+      expect(await b.state.changeState(key(tagPath('a', 'v1')))).toMatchObject({ state: 'quarantined' });
+      // Tried again, it is long on its way.
+      b.chunks.beforeUpload = hold;
+      stuck.add(refused);
+      const tag = await b.put(tagPath('a', 'v1'), `sha256:${bad.digest}`);
+      const layer = createHash('sha256').update('bad').digest('hex');
+      const revision = `docker/registry/v2/repositories/a/_manifests/revisions/sha256/${bad.digest}/link`;
+      for (const path of [blobPath(layer), layerLinkPath('a', layer), blobPath(bad.digest), revision])
+        expect(await b.state.retrySetAside(key(path))).toBeGreaterThan(tag);
+      await kill();
+      expect(await wait(tag)).toBe(false);
+      expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${good.digest}`);
+      release();
+      await b.landed(tag);
+      expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${bad.digest}`);
+    },
+  );
+
+  test('what waits for a change that is farther away than is looked at lands in the order of the log', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, lookedAtMax: 2 } });
+    await b.start();
+    const layer = createHash('sha256').update('late').digest('hex');
+    // As a copy by other tools may write it: links before what they name.
+    for (const name of ['a', 'b', 'c']) await b.put(layerLinkPath(name, layer), `sha256:${layer}`);
+    const seq = await b.put(blobPath(layer), 'late');
+    await b.restart();
+    b.bucket.committer.flush();
+    await b.landed(seq);
+    await b.landed(seq - 1);
+    expect(b.tree().get(layerLinkPath('c', layer))).toBe(`sha256:${layer}`);
   });
 
   /** The next push is heard of no more, and meanwhile every copy of these bytes is lost. */

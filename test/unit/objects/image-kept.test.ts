@@ -4,13 +4,26 @@ import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
 import { silentObserver } from '../../../src/async/observer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
-import { Buckets } from '../../../src/objects/bucket.js';
+import { type Bucket, Buckets } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
 import { bytesOf, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
-import { blobPath, pushImage, tagPath } from '../../support/journal-images.js';
+import {
+  blobPath,
+  named,
+  openImages,
+  pushImage,
+  putLayer,
+  putManifest,
+  tagPath,
+} from '../../support/journal-images.js';
 
 const LAYER = 'x'.repeat(350);
 const HOLD_MS = 1_000;
+
+function serviceOf(bucket: Bucket): ObjectService {
+  const silent = { clock: systemClock, log: silentLog, observer: silentObserver };
+  return new ObjectService(new Buckets([bucket]), silent);
+}
 
 describe('an image that is pushed again', () => {
   let b: JournalBucket;
@@ -28,9 +41,7 @@ describe('an image that is pushed again', () => {
         ...{ holdMs: HOLD_MS, holdMaxMs: HOLD_MS, outage: 'reject' as const },
       },
     };
-    service = new ObjectService(new Buckets([bucket]), {
-      ...{ clock: systemClock, log: silentLog, observer: silentObserver },
-    });
+    service = serviceOf(bucket);
     const image = await pushImage(b, 'a', 'v1', [LAYER, 'small']);
     digest = image.digest;
     await b.landed(image.seq);
@@ -54,6 +65,10 @@ describe('an image that is pushed again', () => {
       { meta: {}, conditions: {} },
       { signal, requestId: 'test' },
     );
+  /** As far as this gateway knows: another one, which remembers nothing. */
+  const aMinuteLater = () => {
+    service = serviceOf({ ...(service as unknown as { buckets: Buckets }).buckets.get('registry') });
+  };
   const layer = () => b.chunks.cut(bytesOf(LAYER)).map(({ oid }) => oid);
 
   test.each(['v1', 'v2'])('brings back what Gitee has lost, under tag %s', async (name) => {
@@ -121,14 +136,43 @@ describe('an image that is pushed again', () => {
     await expect(tag('v3')).rejects.toEqual(refused);
     expect(refusals).toBe(before);
     isWell = true;
-    // A minute later, as far as this gateway knows: another one, which remembers nothing.
-    const bucket = { ...(service as unknown as { buckets: Buckets }).buckets.get('registry') };
-    service = new ObjectService(new Buckets([bucket]), {
-      ...{ clock: systemClock, log: silentLog, observer: silentObserver },
-    });
+    aMinuteLater();
     await tag('v3');
     expect(b.tree().get(tagPath('a', 'v3'))).toBe(`sha256:${digest}`);
     expect([...b.tree().keys()].some((path) => path.startsWith(blobPath(digest)))).toBe(true);
     expect(b.state.status()).toMatchObject({ quarantinedChanges: 0 });
+  });
+
+  test.each([
+    ['refused again: the tag that was there stays', true],
+    ['taken now: acknowledged when all of it is there', false],
+  ])('whose layer was refused, is %s', async (_, refusesStill) => {
+    const bad = 'z'.repeat(350);
+    const oids = b.chunks.cut(bytesOf(bad)).map(({ oid }) => oid);
+    let refuses = true;
+    const speak = async (chunks: readonly { oid: string }[]) => {
+      const named = chunks.filter(
+        ({ oid }) => oids.includes(oid as never) && !b.chunks.remote.has(oid as never),
+      );
+      if (!refuses || named.length === 0) return;
+      throw new RemoteError('chunk-refused', 'no', { oids: named.map(({ oid }) => oid) });
+    };
+    b.chunks.beforeUpload = speak;
+    b.chunks.beforeEnsure = speak;
+    const [layerDigest, config] = [await putLayer(b, 'a', bad), await putLayer(b, 'a', '{"config":"bad"}')];
+    // The second time its client finds the layers here and sends the manifest only.
+    const push = async () => {
+      const manifest = { config: named(config), layers: [named(layerDigest)] };
+      ({ digest } = await putManifest(b, 'a', undefined, manifest));
+      return tag('v1').then(
+        () => 'acknowledged',
+        (error: { code: string }) => error.code,
+      );
+    };
+    expect(await push()).toBe('not-yet-remote');
+    refuses = refusesStill;
+    aMinuteLater();
+    expect(await push()).toBe(refusesStill ? 'not-yet-remote' : 'acknowledged');
+    expect(openImages(b)).toEqual([]);
   });
 });
