@@ -306,17 +306,32 @@ export class Committer {
     const { failpoints, headLock } = this.deps;
     await failpoints.hit('committer.batchClosed');
     await failpoints.hit('committer.beforeNormalise');
-    const entries = new Map<ObjectKey, JournalEntry>();
-    for (const entry of batch.net.values()) {
-      signal.throwIfAborted();
-      entries.set(entry.key, await this.#normaliser.normalise(entry));
-    }
+    const entries = await this.#normalised(batch, signal);
     const net = await netChanges(this.deps.journal, { ...batch, net: entries });
     await failpoints.hit('committer.beforeUpload');
     const confirmed = await this.#confirmChunks(net, signal);
     await failpoints.hit('committer.afterUpload');
     await failpoints.hit('committer.chunksRemote');
     return headLock.run(() => this.#pushUntilLanded(batch, net, confirmed, signal), signal);
+  }
+
+  /**
+   * What is pending of the batch, in the form in which it can be committed. The follower may take changes out meanwhile
+   * (this state is found to be an old snapshot): the rest is then looked at anew, and gets smaller each time.
+   */
+  async #normalised(batch: Batch, signal: AbortSignal): Promise<ReadonlyMap<ObjectKey, JournalEntry>> {
+    let entries = new Map<ObjectKey, JournalEntry>();
+    for (let rest: Batch | undefined = batch; rest;) {
+      entries = new Map();
+      for (const entry of rest.net.values()) {
+        signal.throwIfAborted();
+        const ready = await this.#normaliser.normalise(entry);
+        if (ready) entries.set(entry.key, ready);
+      }
+      if (entries.size === rest.net.size) break;
+      rest = await batchOf(this.deps.journal, batch.seqs, batch.floorSeq);
+    }
+    return entries;
   }
 
   /** Every chunk that the commit will name, on Gitee: sent where it is missing, then asked for once more. */

@@ -45,10 +45,11 @@ export class Normaliser {
   ) {}
 
   /**
-   * The entry as it may be committed; it stands so in the overlay too, with ETag and times unchanged.
+   * The entry as it may be committed; it stands so in the overlay too, with ETag and times unchanged. undefined where it
+   * is not pending any more.
    * @throws ChangeFailed where its bytes are missing or wrong, or it can't be done for another reason of this change.
    */
-  async normalise(entry: JournalEntry): Promise<JournalEntry> {
+  async normalise(entry: JournalEntry): Promise<JournalEntry | undefined> {
     const { record } = entry;
     if (!record) return entry;
     const hold = this.chunks.hold();
@@ -56,10 +57,7 @@ export class Normaliser {
       const body = await this.journal.bodies.open(record.body, record.sizeBytes);
       const better = await this.#betterBody(entry, record, body, hold);
       if (!better) return entry;
-      const replaced = await this.journal.replaceBody(entry, { ...record, body: better });
-      if (!replaced)
-        throw new StorageError('broken-invariant', `change ${entry.seq} vanished while it was committed`);
-      return replaced;
+      return await this.journal.replaceBody(entry, { ...record, body: better });
     } catch (error) {
       throw ChangeFailed.at(entry, error);
     } finally {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { wholeExtent } from '../../../src/format/extent.js';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { oidEtag } from '../../../src/index/oid-etag.js';
@@ -368,6 +369,20 @@ describe('a branch that may not be followed', () => {
 });
 
 describe('a restored snapshot of the state', () => {
+  /** The state as it is now comes back after `meanwhile`. */
+  async function takeBack(meanwhile: () => Promise<void>): Promise<void> {
+    await b.kill();
+    const snapshot = `${b.directory}-snapshot`;
+    await cp(b.directory, snapshot, { recursive: true });
+    await b.reopen();
+    await meanwhile();
+    await b.kill();
+    await rm(b.directory, { recursive: true });
+    await cp(snapshot, b.directory, { recursive: true });
+    await rm(snapshot, { recursive: true });
+    await b.reopen();
+  }
+
   test('takes a new id and never replays what was pending, so that no tag rolls back', async () => {
     b = await JournalBucket.open({ rules: REGISTRY });
     const tag = 'docker/registry/v2/repositories/app/_manifests/tags/latest/current/link';
@@ -377,17 +392,10 @@ describe('a restored snapshot of the state', () => {
     await b.put(tag, 'sha256:old');
     const local = 'docker/registry/v2/repositories/app/_uploads/1/data';
     await b.put(local, 'upload');
-    await b.kill();
-    const snapshot = `${b.directory}-snapshot`;
-    await cp(b.directory, snapshot, { recursive: true });
-    await b.reopen();
-    await b.start();
-    await b.landed(await b.put(tag, 'sha256:new'));
-    await b.kill();
-    await rm(b.directory, { recursive: true });
-    await cp(snapshot, b.directory, { recursive: true });
-    await rm(snapshot, { recursive: true });
-    await b.reopen();
+    await takeBack(async () => {
+      await b.start();
+      await b.landed(await b.put(tag, 'sha256:new'));
+    });
     const fresh = await b.put('fresh', 'written before the branch was seen');
     await b.start();
     await b.landed(fresh);
@@ -416,18 +424,11 @@ describe('a restored snapshot of the state', () => {
     await b.start();
     await b.landed(await b.put('first', '1'));
     await setAside('old');
-    await b.kill();
-    const snapshot = `${b.directory}-snapshot`;
-    await cp(b.directory, snapshot, { recursive: true });
-    await b.reopen();
-    await b.start();
-    await b.landed(await b.put('second', '2'));
-    await b.kill();
-    await rm(b.directory, { recursive: true });
-    await cp(snapshot, b.directory, { recursive: true });
-    await rm(snapshot, { recursive: true });
+    await takeBack(async () => {
+      await b.start();
+      await b.landed(await b.put('second', '2'));
+    });
     b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
-    await b.reopen();
     b.bucket.start();
     await setAside('fresh');
     b.remote.heal();
@@ -440,6 +441,41 @@ describe('a restored snapshot of the state', () => {
     await until('it lands', () => b.tree().has('fresh%chunks/000000') || b.tree().has('fresh'));
     expect(await b.read('fresh')).toBe(refused);
     expect(b.state.status()).toMatchObject({ quarantinedChanges: 1 });
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('may be found out while what was pending is made ready for a commit', async () => {
+    b = await JournalBucket.open({ timings: { maxAgeMs: 20 } });
+    await b.start();
+    await b.landed(await b.put('first', '1'));
+    await b.bucket.committer.stop();
+    const whole = (text: string) => wholeExtent(b.chunks.keep(bytesOf(text)));
+    await b.putExtents('old', [whole('p'.repeat(60)), whole('q'.repeat(30))]);
+    await b.put('old too', 'r'.repeat(90));
+    await takeBack(async () => {
+      await b.start();
+      await b.landed(await b.put('second', '2'));
+    });
+    const normalise = b.chunks.normalise.bind(b.chunks);
+    let enter: () => void;
+    const entered = new Promise<void>((resolve) => (enter = resolve));
+    let go: () => void;
+    const gone = new Promise<void>((resolve) => (go = resolve));
+    b.chunks.normalise = async function* (list) {
+      enter();
+      await gone;
+      yield* normalise(list);
+    };
+    b.bucket.committer.start();
+    await entered;
+    await b.bucket.follower.followOnce(signal);
+    go!();
+    await b.landed(await b.put('fresh', '3'));
+    expect(b.fatal).toEqual([]);
+    expect(b.tree().get('fresh')).toBe('3');
+    // The log had landed both before it was taken back: they are seen as they stand on the branch.
+    expect(await b.list()).toEqual(['first', 'fresh', 'old', 'old too', 'second']);
+    expect(b.state.status()).toMatchObject({ quarantinedChanges: 2, pendingChanges: 0 });
     expect(await b.problems()).toEqual([]);
   });
 });
