@@ -12,6 +12,7 @@ import { LRUCache } from 'lru-cache';
 import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
+import { Semaphore } from '../async/semaphore.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
 import { BodyStore, type PreparedBody } from '../index/body-store.js';
 import { prefixEnd, sameBytes, u64, utf8 } from '../index/key-bytes.js';
@@ -39,6 +40,18 @@ const DROP_PAGE = 300;
 /** Whoever waits for a change asks soon after it has settled. */
 const SET_ASIDE_MAX = 10_000;
 
+export interface SetAsideReason {
+  readonly code: string;
+  readonly message: string;
+  /**
+   * ETag of what the base has at the key, see QuarantineRow; where an older change of the key lands later, drop() brings
+   * it up to date.
+   */
+  readonly baseOf?: () => Promise<string | null>;
+  /** It is set aside only as long as the change of this key is. */
+  readonly restsOn?: ObjectKey;
+}
+
 export class Journal {
   readonly keys: Keyspace;
   readonly bodies: BodyStore;
@@ -56,6 +69,11 @@ export class Journal {
   /** Told every chunk of a change before it leaves the journal because it has landed. Must not fail. */
   onLanding: (oid: Oid) => Promise<void> = async () => {};
   readonly #setAside = new LRUCache<number, SetAside>({ max: SET_ASIDE_MAX });
+  /**
+   * One at a time takes changes out. Who sets a change aside asks the base first, so that an older change of the key is
+   * in it by then, or is dropped afterwards.
+   */
+  readonly #leaving = new Semaphore(1);
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
   readonly #times: AppendTimes;
@@ -274,11 +292,13 @@ export class Journal {
    * that change with the last of them.
    */
   async drop(seqs: SeqSet, last: readonly Write[] = []): Promise<void> {
-    const ranges = [...seqs.ranges()];
-    const final = ranges.pop();
-    for (const range of ranges) await this.#dropRange(range, []);
-    if (final) await this.#dropRange(final, last);
-    else if (last.length > 0) await this.store.commit([], last);
+    await this.#leaving.run(async () => {
+      const ranges = [...seqs.ranges()];
+      const final = ranges.pop();
+      for (const range of ranges) await this.#dropRange(range, []);
+      if (final) await this.#dropRange(final, last);
+      else if (last.length > 0) await this.store.commit([], last);
+    });
     await this.#settled(seqs);
   }
 
@@ -289,16 +309,16 @@ export class Journal {
 
   /**
    * Sets a pending change aside: it is not tried again by itself. It stays what readers see, unless `hide`: a change
-   * of a restored snapshot would show what the branch has long replaced. `reason.base`: see QuarantineRow;
-   * `reason.restsOn`: only as long as that key's change is set aside, too.
+   * of a restored snapshot would show what the branch has long replaced.
    * @returns false where it was not set aside, or is not pending any more
    */
-  async quarantine(
-    entry: JournalEntry,
-    reason: { code: string; message: string; base?: string | null; restsOn?: ObjectKey },
-    hide = false,
-  ): Promise<boolean> {
+  quarantine(entry: JournalEntry, reason: SetAsideReason, hide = false): Promise<boolean> {
+    return this.#leaving.run(() => this.#quarantine(entry, reason, hide));
+  }
+
+  async #quarantine(entry: JournalEntry, reason: SetAsideReason, hide: boolean): Promise<boolean> {
     const { restsOn } = reason;
+    const base = await reason.baseOf?.();
     const at = this.keys.key('quarantine', utf8(entry.key));
     for (let race = 0; race < RACES_MAX; race += 1) {
       const stored = await this.store.get(this.#entryKey(entry.seq));
@@ -312,7 +332,7 @@ export class Journal {
       const isNewest = newest.row?.seq === entry.seq;
       const writes: Write[] = [{ key: this.#entryKey(entry.seq), value: undefined }];
       if (isNewest) {
-        const { code, message, base } = reason;
+        const { code, message } = reason;
         const row = {
           code,
           message,
@@ -557,13 +577,17 @@ export class Journal {
       const preconditions: Precondition[] = [];
       const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
       const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
+      /** The last of each key of which a newer change was set aside. */
+      const landed = new Map<ObjectKey, JournalEntry>();
       entries.forEach((entry, i) => {
         const { key, value, row } = newest[i]!;
         writes.push(...this.bodies.condemn(entry.record?.body));
+        if (row?.state === 'quarantined') landed.set(entry.key, entry);
         if (row?.seq !== entry.seq) return;
         preconditions.push({ key, value });
         writes.push({ key, value: undefined });
       });
+      for (const entry of landed.values()) await this.#rebase(entry, preconditions, writes);
       const isLast = page.length < DROP_PAGE;
       if (isLast) writes.push(...last);
       if (writes.length > 0 && !(await this.store.commit(preconditions, writes))) {
@@ -574,6 +598,22 @@ export class Journal {
       if (isLast) return;
     }
     throw new StorageError('broken-invariant', `changes up to ${range.last} do not settle`);
+  }
+
+  /** A change of ours that has landed is nobody else's: the newer one that was set aside may still be tried again. */
+  async #rebase(
+    { key, record }: JournalEntry,
+    preconditions: Precondition[],
+    writes: Write[],
+  ): Promise<void> {
+    const at = this.keys.key('quarantine', utf8(key));
+    const value = await this.store.get(at);
+    if (!value) return;
+    preconditions.push({ key: at, value });
+    writes.push({
+      key: at,
+      value: encodeQuarantine({ ...decodeQuarantine(value), base: record?.etag ?? null }),
+    });
   }
 
   async #tellLanding({ record }: JournalEntry): Promise<void> {

@@ -40,7 +40,10 @@ export interface QuarantineRow {
   /** The change is what readers see; otherwise it is kept for the operator only. */
   readonly shown: boolean;
   readonly record: ObjectRecord | undefined;
-  /** ETag of what the branch had at the key then; null: nothing; undefined: not known (rows of earlier versions). */
+  /**
+   * ETag of what the branch had at the key then, or has since an older change of ours has landed; null: nothing;
+   * undefined: not known (rows of earlier versions).
+   */
   readonly base: string | null | undefined;
 }
 

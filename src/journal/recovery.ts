@@ -230,7 +230,8 @@ export class Recovery {
     reason: { code: string; message: string; restsOn?: ObjectKey },
   ): Promise<boolean> {
     const { bases, journal } = this.deps;
-    return journal.quarantine(entry, { ...reason, base: (await bases.current.get(entry.key))?.etag ?? null });
+    const baseOf = async () => (await bases.current.get(entry.key))?.etag ?? null;
+    return journal.quarantine(entry, { ...reason, baseOf });
   }
 
   /**
