@@ -29,6 +29,9 @@ const READS_WITHOUT_YIELD = 256;
 const COMMIT_MAX_MS = 120_000;
 /** With less free than this the disk is full. */
 const FULL_BELOW_BYTES = 1024 * 1024;
+/** What a transaction may take beside its bytes: pages that are written anew, for each change and for itself. */
+const CHANGE_BYTES = 16 * 1024;
+const TRANSACTION_BYTES = 64 * 1024;
 
 export interface LmdbStoreOptions {
   /** Called once, when nothing can be written safely any more: the process must end, a restart recovers. */
@@ -36,6 +39,8 @@ export interface LmdbStoreOptions {
   /** The disk is full. Resolves with true where room was made: the transaction is then tried once more. */
   readonly makeRoom?: () => Promise<boolean>;
   readonly commitMaxMs?: number;
+  /** Bytes that are free on the disk of this directory; by default the system is asked. */
+  readonly freeBytes?: (directory: string) => Promise<number>;
 }
 
 export class LmdbStore implements KeyValueStore {
@@ -141,6 +146,9 @@ export class LmdbStore implements KeyValueStore {
   }
 
   async #write(writes: readonly Write[]): Promise<void> {
+    // LMDB must not meet the full disk where that can be helped: the text of its error does not fit its buffer (lmdb-js
+    // 3.5.6, mdb.c: mdb_page_flush), and a process whose heap is overwritten ends in the middle of anything.
+    if ((await this.#freeBytes()) < roomFor(writes)) await this.options.makeRoom?.();
     for (let isSecond = false; ; isSecond = true) {
       try {
         await this.#transaction(writes);
@@ -182,8 +190,11 @@ export class LmdbStore implements KeyValueStore {
   async #isDiskFull(reason: unknown): Promise<boolean> {
     if (/ENOSPC|No space left|MDB_MAP_FULL|EDQUOT|quota exceeded/i.test(String(reason))) return true;
     if (!/Input\/output error/.test(String(reason))) return false;
-    const { bavail, bsize } = await statfs(this.directory);
-    return bavail * bsize < FULL_BELOW_BYTES;
+    return (await this.#freeBytes()) < FULL_BELOW_BYTES;
+  }
+
+  #freeBytes(): Promise<number> {
+    return (this.options.freeBytes ?? freeBytesOf)(this.directory);
   }
 
   #fail(cause: unknown): StorageError {
@@ -210,6 +221,18 @@ export class LmdbStore implements KeyValueStore {
   #checkOpen(): void {
     if (this.#closing) throw new StorageError('not-ready', 'the store is closed');
   }
+}
+
+/** A disk that does not say so fails by what is done with it. */
+async function freeBytesOf(directory: string): Promise<number> {
+  const free = await statfs(directory).catch(() => undefined);
+  return free ? free.bavail * free.bsize : Number.POSITIVE_INFINITY;
+}
+
+/** Many changes share their pages: the bound is for one of them alone, and ends where the disk is not full. */
+function roomFor(writes: readonly Write[]): number {
+  const bytes = writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+  return TRANSACTION_BYTES + bytes + Math.min(writes.length * CHANGE_BYTES, FULL_BELOW_BYTES);
 }
 
 function environment(directory: string): RootDatabaseOptions & { path: string } {

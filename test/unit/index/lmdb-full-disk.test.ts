@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LmdbStore } from '../../../src/index/lmdb-store.js';
+
+const KIB = 1024;
+const KEY = Buffer.from('key');
+
+describe('a transaction on a disk that is nearly full', () => {
+  let directory: string;
+  let store: LmdbStore;
+  let freeBytes: number;
+  let asked: number;
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'lmdb-full-'));
+    asked = 0;
+    store = LmdbStore.open(directory, {
+      freeBytes: async () => freeBytes,
+      makeRoom: async () => {
+        asked += 1;
+        expect(await store.get(KEY)).toBeUndefined();
+        return false;
+      },
+    });
+  });
+  afterEach(async () => {
+    await store.close();
+    await rm(directory, { recursive: true });
+  });
+
+  test.each([
+    ['none', 0, 1],
+    ['less than it may take', 63 * KIB, 1],
+    ['as much as it may take', 200 * KIB, 0],
+  ])('with %s free', async (_, free, times) => {
+    freeBytes = free;
+    expect(await store.commit([], [{ key: KEY, value: Buffer.alloc(10) }])).toBe(true);
+    expect(asked).toBe(times);
+    expect(await store.get(KEY)).toHaveLength(10);
+  });
+
+  test.each([
+    ['many small changes', 1000, 10, 1200, 0],
+    ['one large change', 1, 3_000 * KIB, 1200, 1],
+  ])('of %s', async (_, changes, valueBytes, freeKib, times) => {
+    freeBytes = freeKib * KIB;
+    const value = Buffer.alloc(valueBytes);
+    const keys = Array.from({ length: changes }, (_, i) => Buffer.from(`key ${i}`));
+    const writes = keys.map((key) => ({ key, value }));
+    expect(await store.commit([], writes)).toBe(true);
+    expect(asked).toBe(times);
+  });
+});
