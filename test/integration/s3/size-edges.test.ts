@@ -41,7 +41,9 @@ describe('a new gateway gives the bytes and the ETag of', () => {
   }
 
   beforeAll(async () => {
-    bucket = await startS3Bucket({ config: { chunk_size: String(CHUNK_BYTES) } });
+    bucket = await startS3Bucket({
+      config: { chunk_size: String(CHUNK_BYTES), commit: { interval: '1s' } },
+    });
     const { s3, Bucket, stack } = bucket;
     for (const sizeBytes of SIZES) {
       const Body = partsOf('one PUT', sizeBytes)[0]!;

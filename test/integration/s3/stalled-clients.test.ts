@@ -77,7 +77,11 @@ describe('clients that stand still', () => {
 
   beforeAll(async () => {
     bucket = await startS3Bucket({
-      config: { s3: { body_idle: '5s', answer_idle: '5s' }, shutdown: { grace: '5s' } },
+      config: {
+        s3: { body_idle: '5s', answer_idle: '5s' },
+        shutdown: { grace: '5s' },
+        commit: { interval: '1s' },
+      },
     });
     registry = await bucket.stack.startRegistry();
     // What a first push opens once is not counted.
