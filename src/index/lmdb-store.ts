@@ -148,7 +148,7 @@ export class LmdbStore implements KeyValueStore {
   async #write(writes: readonly Write[]): Promise<void> {
     // LMDB must not meet the full disk where that can be helped: the text of its error does not fit its buffer (lmdb-js
     // 3.5.6, mdb.c: mdb_page_flush), and a process whose heap is overwritten ends in the middle of anything.
-    if ((await this.#freeBytes()) < roomFor(writes)) await this.options.makeRoom?.();
+    if ((await this.#freeBytes()) < roomFor(writes)) await this.#hasRoomMade();
     for (let isSecond = false; ; isSecond = true) {
       try {
         await this.#transaction(writes);
@@ -156,7 +156,7 @@ export class LmdbStore implements KeyValueStore {
       } catch (error) {
         const reason = await reasonOf(error);
         if (!(await this.#isDiskFull(reason))) throw this.#fail(reason);
-        if (!isSecond && (await this.options.makeRoom?.())) continue;
+        if (!isSecond && (await this.#hasRoomMade())) continue;
         throw new StorageError('disk-full', 'the disk of the state directory is full: nothing was written', {
           cause: reason,
         });
@@ -186,15 +186,28 @@ export class LmdbStore implements KeyValueStore {
     else void this.db.put(key, asBuffer(value));
   }
 
-  /** LMDB calls a short write EIO, which is how a disk gets full: the disk itself is asked. */
+  async #hasRoomMade(): Promise<boolean> {
+    try {
+      return (await this.options.makeRoom?.()) ?? false;
+    } catch {
+      return false; // the disk is full all the same, which is what whoever commits must hear
+    }
+  }
+
+  /**
+   * LMDB calls a short write EIO, which is how a disk gets full: the disk itself is asked. One that can't even say how
+   * full it is has failed.
+   */
   async #isDiskFull(reason: unknown): Promise<boolean> {
     if (/ENOSPC|No space left|MDB_MAP_FULL|EDQUOT|quota exceeded/i.test(String(reason))) return true;
     if (!/Input\/output error/.test(String(reason))) return false;
     return (await this.#freeBytes()) < FULL_BELOW_BYTES;
   }
 
-  #freeBytes(): Promise<number> {
-    return (this.options.freeBytes ?? freeBytesOf)(this.directory);
+  /** A disk that does not say so fails by what is done with it. */
+  async #freeBytes(): Promise<number> {
+    const { freeBytes = freeBytesOf } = this.options;
+    return freeBytes(this.directory).catch(() => Number.POSITIVE_INFINITY);
   }
 
   #fail(cause: unknown): StorageError {
@@ -223,10 +236,9 @@ export class LmdbStore implements KeyValueStore {
   }
 }
 
-/** A disk that does not say so fails by what is done with it. */
 async function freeBytesOf(directory: string): Promise<number> {
-  const free = await statfs(directory).catch(() => undefined);
-  return free ? free.bavail * free.bsize : Number.POSITIVE_INFINITY;
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
 }
 
 /** Many changes share their pages: the bound is for one of them alone, and ends where the disk is not full. */

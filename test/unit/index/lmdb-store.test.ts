@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LmdbStore } from '../../../src/index/lmdb-store.js';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { LmdbStore, type LmdbStoreOptions } from '../../../src/index/lmdb-store.js';
 import { keyValueStoreContract } from '../../contract/key-value-store.js';
 
 let directory: string;
@@ -15,4 +16,67 @@ keyValueStoreContract('LmdbStore', {
     return LmdbStore.open(directory);
   },
   remove: () => rm(directory, { recursive: true, force: true }),
+});
+
+describe('a transaction that LMDB could not write', () => {
+  const [row, other] = ['a', 'b'].map((name) => ({ key: Buffer.from(name), value: Buffer.from('1') }));
+  let path: string;
+  let store: LmdbStore;
+  let failed: unknown[];
+  beforeEach(async () => {
+    path = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
+    failed = [];
+  });
+  afterEach(async () => {
+    await store.close();
+    await rm(path, { recursive: true, force: true });
+  });
+
+  /** The next transaction ends with this reason, as LMDB gives it; those after it would hold. */
+  function failNext(reason: string, options: LmdbStoreOptions = {}): void {
+    store = LmdbStore.open(path, { ...options, onFailed: (error) => failed.push(error) });
+    const { db } = store as unknown as { db: { batch: (run: () => void) => Promise<boolean> } };
+    const batch = db.batch.bind(db);
+    db.batch = async () => {
+      db.batch = batch;
+      throw new Error(reason);
+    };
+  }
+
+  test('is the last one where the disk does not even say how full it is: nothing more is acknowledged', async () => {
+    failNext('Input/output error');
+    await rm(path, { recursive: true }); // statfs fails
+    await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'failed' });
+    await expect(store.commit([], [other!])).rejects.toMatchObject({ code: 'failed' });
+    expect(failed).toMatchObject([{ code: 'failed' }]);
+  });
+
+  test('is the last one where the disk has room', async () => {
+    failNext('Input/output error');
+    await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'failed' });
+    await expect(store.commit([], [other!])).rejects.toMatchObject({ code: 'failed' });
+    expect(failed).toMatchObject([{ code: 'failed' }]);
+  });
+
+  test('is the last one where whoever is asked for the room of the disk does not know', async () => {
+    failNext('Input/output error', { freeBytes: () => Promise.reject(new Error('stale file handle')) });
+    await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'failed' });
+    expect(failed).toMatchObject([{ code: 'failed' }]);
+  });
+
+  test('is not held back by a try to make room beforehand that fails', async () => {
+    const makeRoom = () => Promise.reject(new Error('that can not be done'));
+    store = LmdbStore.open(path, { makeRoom, freeBytes: async () => 0 });
+    expect(await store.commit([], [row!])).toBe(true);
+  });
+
+  test('is undone where the disk is full, whatever becomes of the try to make room, and others hold', async () => {
+    failNext('No space left on device', {
+      makeRoom: () => Promise.reject(new Error('nor can that be done')),
+    });
+    await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'disk-full' });
+    expect(await store.commit([], [other!])).toBe(true);
+    expect([await store.get(row!.key), await store.get(other!.key)]).toEqual([undefined, other!.value]);
+    expect(failed).toEqual([]);
+  });
 });
