@@ -13,39 +13,60 @@ import type { JournaledBucket } from './journaled-bucket.js';
 const GROUP = 10_000;
 
 interface SetAsideAgainDeps {
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, 'quarantinedCount' | 'quarantinedRows'>;
   readonly state: Pick<JournaledBucket, 'retrySetAside'>;
-  readonly condition: Condition;
+  readonly condition: Pick<Condition, 'frozen'>;
   readonly log: Log;
   readonly registryRoot: string;
 }
 
 export class SetAsideAgain {
   #running: Promise<void> | undefined;
+  /** Somebody asked, and no run has begun since. */
+  #isAsked = false;
+  /** The last run did not come to its end. */
+  #hasFailed = false;
   #isStarted = false;
   #isStopped = false;
 
   constructor(private readonly deps: SetAsideAgainDeps) {}
 
-  /** The branch was read: the first time, everything is tried again. */
+  /** The branch was read: the first time everything is tried again, and the next time where that could not be done. */
   atStart(): void {
-    if (this.#isStarted || this.deps.condition.frozen) return;
+    if ((this.#isStarted && !this.#hasFailed) || this.deps.condition.frozen) return;
     this.#isStarted = true;
     this.now();
   }
 
-  /** Everything is tried again; nothing where the branch was not read yet, or is frozen. Does not fail. */
+  /**
+   * Everything is tried again, after what is being tried now; nothing where the branch was not read yet, or is frozen.
+   * Does not fail.
+   */
   now(): void {
-    const { condition, journal, log } = this.deps;
+    const { condition, journal } = this.deps;
     if (!this.#isStarted || this.#isStopped || condition.frozen || journal.quarantinedCount === 0) return;
-    this.#running ??= this.#run()
-      .catch((error: unknown) => log.warn('what was set aside could not be tried again', { error }))
-      .finally(() => (this.#running = undefined));
+    this.#isAsked = true;
+    this.#running ??= this.#runWhileAsked();
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#running;
+  }
+
+  async #runWhileAsked(): Promise<void> {
+    while (this.#isAsked && !this.#isStopped) {
+      this.#isAsked = false;
+      this.#hasFailed = false;
+      try {
+        await this.#run();
+      } catch (error) {
+        this.#hasFailed = true;
+        this.deps.log.warn('what was set aside could not be tried again', { error });
+      }
+    }
+    // Not a moment later than it was last seen that nobody asks.
+    this.#running = undefined;
   }
 
   async #run(): Promise<void> {

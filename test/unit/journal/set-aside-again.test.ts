@@ -1,6 +1,9 @@
-/** In which order what was set aside is tried again. */
+/** In which order what was set aside is tried again; and who asks is heard, whatever goes on at the moment. */
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { silentLog } from '../../../src/async/log.js';
+import type { ObjectKey } from '../../../src/format/ids.js';
+import type { QuarantineRow } from '../../../src/journal/overlay-rows.js';
 import { SetAsideAgain } from '../../../src/journal/set-aside-again.js';
 import { until } from '../../support/child.js';
 import { key } from '../../support/journal-bucket.js';
@@ -46,4 +49,91 @@ test('what others rest on is tried first, in whichever order it was set aside', 
     layerLinkPath('a', layer),
     tagPath('a', 'v1'),
   ]);
+});
+
+/** One change is set aside, and again as soon as it was tried. A try lasts until it is let go. */
+function bench() {
+  const row = { key: key('a'), seq: 1, shown: true } as QuarantineRow;
+  const tries: (() => void)[] = [];
+  let fails = false;
+  const again = new SetAsideAgain({
+    journal: {
+      quarantinedCount: 1,
+      quarantinedRows: async function* () {
+        if (fails) throw new Error('unreadable');
+        yield row;
+      },
+    },
+    state: {
+      retrySetAside: (_key: ObjectKey) => new Promise((resolve) => tries.push(() => resolve(2))),
+    },
+    condition: { frozen: undefined },
+    log: silentLog,
+    registryRoot: '',
+  });
+  return { again, tries, fail: (isSo: boolean) => (fails = isSo) };
+}
+
+test('who asks while everything is tried again is not overheard: all of it is tried once more, after that', async () => {
+  const { again, tries } = bench();
+  again.atStart();
+  await setImmediate();
+  expect(tries).toHaveLength(1);
+  again.now();
+  again.now();
+  await setImmediate();
+  expect(tries).toHaveLength(1);
+  tries[0]!();
+  await setImmediate();
+  expect(tries).toHaveLength(2);
+  tries[1]!();
+  await setImmediate();
+  expect(tries).toHaveLength(2);
+  again.now();
+  await setImmediate();
+  expect(tries).toHaveLength(3);
+  tries[2]!();
+  await again.stop();
+});
+
+test('also where the run that it came into fails', async () => {
+  const { again, tries, fail } = bench();
+  fail(true);
+  again.atStart();
+  again.now();
+  fail(false);
+  await setImmediate();
+  expect(tries).toHaveLength(1);
+  tries[0]!();
+  await again.stop();
+});
+
+test('what could not be tried after a start is tried when the branch is read the next time, once', async () => {
+  const { again, tries, fail } = bench();
+  fail(true);
+  again.atStart();
+  await setImmediate();
+  fail(false);
+  again.atStart();
+  await setImmediate();
+  expect(tries).toHaveLength(1);
+  tries[0]!();
+  await setImmediate();
+  again.atStart();
+  await setImmediate();
+  expect(tries).toHaveLength(1);
+  await again.stop();
+});
+
+test('nothing is tried after a stop', async () => {
+  const { again, tries } = bench();
+  again.atStart();
+  await setImmediate();
+  again.now();
+  const stopped = again.stop();
+  tries[0]!();
+  await stopped;
+  again.now();
+  await setImmediate();
+  expect(tries).toHaveLength(1);
 });
