@@ -7,7 +7,8 @@
  *
  * and whatever fails on the way, it is closed and confirmed anew. Every step is durable before the next begins, and
  * repeating one does no harm, so a kill between any two is mended by the next round. A batch whose outcome is not known
- * is sent again as it was, before any other: until it is decided, its push may land at any time (claims.ts).
+ * is sent again as it was, before any other: until it is decided, its push may land at any time (claims.ts). Where that
+ * fails before the push, the next commit of ours ends it, an empty one if there is nothing else to send.
  */
 import type { ChunksApi } from '../chunks/api.js';
 import { wallTime, type Clock } from '../async/clock.js';
@@ -74,6 +75,8 @@ export interface CommitterDeps {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** The batch of a commit that changes nothing. */
+const NOTHING: Batch = { seqs: SeqSet.EMPTY, floorSeq: 0, entries: 0, net: new Map() };
 const CHUNKS_ASKED_AT_ONCE = 500;
 /** An append takes about as long, at most. */
 const APPEND_MS = 20;
@@ -94,6 +97,8 @@ export class Committer {
   #flush = false;
   /** Rounds in a row that took nothing. */
   #emptyRounds = 0;
+  /** Undecided claims, by number, whose batch could not be made ready to be sent again: another commit ends them. */
+  readonly #givenUp = new Set<number>();
   readonly #source: BatchSource;
   /** When everything that was due and ready was last taken. */
   #takenMs = Number.NEGATIVE_INFINITY;
@@ -217,8 +222,10 @@ export class Committer {
         throw failed.error;
       }
       const isDue = this.#isUrgent || this.#isOverdue();
-      batch = await this.#nextBatch(isDue);
-      if (batch && !(await this.#land(batch, signal))) return;
+      const next = await this.#nextBatch(isDue);
+      ({ batch } = next);
+      if (batch && !(await this.#land(batch, next.again, signal))) return;
+      if (!batch && this.#givenUp.size > 0) await this.#fence(signal);
       if (isDue) this.#takenMs = clock.steadyMs();
       if (!batch) {
         await this.#rest(signal);
@@ -258,16 +265,20 @@ export class Committer {
     if (claims.undecided.length > 0) await headLock.run(() => sync.fetch(signal), signal);
   }
 
-  /** What is sent next: a batch that may land at any time goes before all others, just as it was. */
-  async #nextBatch(isDue: boolean): Promise<Batch | undefined> {
+  /** What is sent next: a batch that may land at any time goes before all others, just as it was, if that can be. */
+  async #nextBatch(isDue: boolean): Promise<{ batch: Batch | undefined; again?: Claim }> {
     const { claims, timings } = this.deps;
-    for (const { seqs, floorSeq } of claims.undecided) {
-      const again = await this.#wholeAgain(seqs, floorSeq);
-      if (again) return again;
+    const { undecided } = claims;
+    for (const number of this.#givenUp)
+      if (!undecided.some((claim) => claim.number === number)) this.#givenUp.delete(number);
+    for (const again of undecided) {
+      if (this.#givenUp.has(again.number)) continue;
+      const batch = await this.#wholeAgain(again.seqs, again.floorSeq);
+      if (batch) return { batch, again };
     }
     const { batch, doomed } = await this.#source.take(this.#recovery.batchMax(timings.maxChanges), isDue);
     if (doomed.length > 0) await this.#recovery.setAsideDoomed(doomed);
-    return batch;
+    return { batch };
   }
 
   /** What is pending of a claim. What rests on a change that was set aside since goes too, link by link. */
@@ -301,9 +312,22 @@ export class Committer {
     });
   }
 
-  /** False where the bucket froze on the way. */
-  async #land(batch: Batch, signal: AbortSignal): Promise<boolean> {
-    const { failpoints, headLock } = this.deps;
+  /** False where the bucket froze on the way. @param again the claim of which the batch is sent once more */
+  async #land(batch: Batch, again: Claim | undefined, signal: AbortSignal): Promise<boolean> {
+    const { headLock } = this.deps;
+    const { net, confirmed } = await this.#prepare(batch, signal).catch((error: unknown) => {
+      if (again) this.#givenUp.add(again.number);
+      throw error;
+    });
+    return headLock.run(() => this.#pushUntilLanded(batch, net, confirmed, signal), signal);
+  }
+
+  /** All that a commit of the batch needs but the push. */
+  async #prepare(
+    batch: Batch,
+    signal: AbortSignal,
+  ): Promise<{ net: ReadonlyMap<ObjectKey, NetChange>; confirmed: ReadonlySet<string> }> {
+    const { failpoints } = this.deps;
     await failpoints.hit('committer.batchClosed');
     await failpoints.hit('committer.beforeNormalise');
     const entries = await this.#normalised(batch, signal);
@@ -312,7 +336,22 @@ export class Committer {
     const confirmed = await this.#confirmChunks(net, signal);
     await failpoints.hit('committer.afterUpload');
     await failpoints.hit('committer.chunksRemote');
-    return headLock.run(() => this.#pushUntilLanded(batch, net, confirmed, signal), signal);
+    return { net, confirmed };
+  }
+
+  /** Ends all undecided claims by a commit of ours that changes nothing: none of their pushes can land after it. */
+  async #fence(signal: AbortSignal): Promise<void> {
+    const { bases, bucket, claims, condition, headLock, log, remote, sync } = this.deps;
+    await headLock.run(async () => {
+      if (remote.knownHead() === null) await sync.fetch(signal);
+      if (condition.frozen || claims.undecided.length === 0) return;
+      const head = bases.current.marker?.head ?? null;
+      const { claim, gaveWay, result } = await this.#push(NOTHING, new Map(), new Set(), head, signal);
+      // By somebody else's commit they are ended as well.
+      if (result.kind === 'moved') await sync.follow(result.head);
+      else await this.#landed(claim, NOTHING, new Map(), gaveWay, result);
+      log.info('an empty commit ends a push whose outcome was not known', { bucket });
+    }, signal);
   }
 
   /**
@@ -392,9 +431,9 @@ export class Committer {
     const isConfirmed = (oid: string) => confirmed.has(oid);
     const { edits, gaveWay } = await treeEdits({ rules, base: bases.current, isConfirmed }, net);
     const others = claims.undecided;
-    const again = others.find((claim) => claim.base === head && isWithin(batch.seqs, claim.seqs));
+    const again = await this.#sameAs(batch, head);
     // As long as another push may land, "nothing to do" is not "landed": a commit of ours must end that.
-    const isFence = others.some((claim) => claim !== again);
+    const isFence = batch.entries === 0 || others.some((claim) => claim !== again);
     // Deletions of what never was there are no reason to begin a branch.
     if (head !== null || isFence || edits.some((edit) => edit.kind === 'put'))
       edits.push(...(await bucketFileEdits(remote, head, rules, this.deps.repositoryId())));
@@ -416,6 +455,19 @@ export class Committer {
       if (isRefused || (error instanceof NotSentError && claim !== again)) await claims.bury([claim]);
       throw error;
     }
+  }
+
+  /** The undecided claim on this head of which the batch is all that is pending. */
+  async #sameAs(batch: Batch, head: CommitId | null): Promise<Claim | undefined> {
+    const { claims, journal } = this.deps;
+    for (const claim of claims.undecided) {
+      const isSame = batch.entries > 0 ? isWithin(batch.seqs, claim.seqs) : claim.seqs.isEmpty;
+      if (claim.base !== head || !isSame) continue;
+      // What the claim holds leaves the journal when it lands: all of it must be in its commit.
+      const pending = await batchOf(journal, claim.seqs, claim.floorSeq);
+      if ((pending?.entries ?? 0) === batch.entries) return claim;
+    }
+    return undefined;
   }
 
   /** `gaveWay`: what the commit means for the base is more than the changes, and read from the tree. */

@@ -10,7 +10,6 @@ import { RemoteError } from '../gitee/errors.js';
 import type { Batch } from './batch.js';
 import { StorageError } from '../index/errors.js';
 import type { BaseHolder } from './base-holder.js';
-import type { Claims } from './claims.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
@@ -23,7 +22,6 @@ export interface RecoveryDeps {
   readonly bucket: string;
   readonly journal: Journal;
   readonly bases: BaseHolder;
-  readonly claims: Claims;
   readonly condition: Condition;
   readonly doubts: Doubts;
   readonly clock: Clock;
@@ -182,9 +180,8 @@ export class Recovery {
     const askedMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
     const over = entries.filter(({ seq }) => this.deps.doubts.note(seq, patienceMs, askedMs));
     if (over.length > 0) return this.#setAside(over, error);
-    // It is theirs to wait, not everybody's; except where they must be sent again just as they were.
-    const isOutOfTheWay = entries.length > 0 && this.deps.claims.undecided.length === 0;
-    if (!isOutOfTheWay) return this.#later(error);
+    // It is theirs to wait, not everybody's.
+    if (entries.length === 0) return this.#later(error);
     const { bucket, log } = this.deps;
     log.warn('changes stand aside for a while; the rest goes on', { bucket, changes: entries.length, error });
     return { result: 'retry', waitMs: 0 };

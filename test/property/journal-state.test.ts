@@ -6,6 +6,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { RemoteError } from '../../src/gitee/errors.js';
+import { until } from '../support/child.js';
 import { JournalBucket, key, signal } from '../support/journal-bucket.js';
 
 /** Few keys, so that they meet; some are directories of others. */
@@ -25,6 +26,7 @@ type Step =
   | { kind: 'delete'; keys: string[] }
   | { kind: 'land' | 'restart' | 'rebuild' | 'foreign' }
   | { kind: 'fail'; operation: 'push' | 'push-answer' }
+  | { kind: 'unwell'; times: number }
   | { kind: 'kill'; point: string };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -53,6 +55,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('fail' as const),
       operation: fc.constantFrom('push' as const, 'push-answer' as const),
     }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('unwell' as const), times: fc.integer({ min: 1, max: 4 }) }),
   },
   {
     weight: 2,
@@ -100,9 +106,20 @@ class Run {
       case 'fail':
         b.remote.fail(step.operation, new RemoteError('outcome-unknown', 'asked for'));
         break;
+      case 'unwell':
+        this.#isUnwell(step.times);
+        break;
       case 'kill':
         await this.#killAt(step.point);
     }
+  }
+
+  /** The LFS store forgets a chunk so many times. */
+  #isUnwell(times: number): void {
+    let left = times;
+    this.b.chunks.beforeEnsure = async ([chunk]) => {
+      if (chunk && left-- > 0) throw new RemoteError('chunk-unkept', 'asked for', { oids: [chunk.oid] });
+    };
   }
 
   /** Dies at the point if the committer comes there, and starts again. */
@@ -148,7 +165,10 @@ test('a bucket is the sorted map of what was written to it, whatever fails on th
         run.model.set('end', 'x');
         await b.landed(await b.put('end', 'x'));
         await run.compare();
-        expect(b.state.status().pendingChanges).toBe(0);
+        // What stood aside comes later.
+        b.bucket.committer.flush();
+        await until('everything has landed', () => b.state.status().pendingChanges === 0);
+        await run.compare();
         expect(await b.state.changeState(key('end'))).toBeUndefined();
         expect(await b.problems()).toEqual([]);
         expect(b.fatal).toEqual([]);

@@ -22,7 +22,8 @@ const SHARED = ['s1', 's2'];
 
 interface Step {
   readonly who: 0 | 1;
-  readonly what: 'put' | 'shared' | 'delete' | 'land' | 'lost' | 'refused' | 'kill' | 'restart' | 'by-hand';
+  readonly what:
+    'put' | 'shared' | 'delete' | 'land' | 'lost' | 'refused' | 'unwell' | 'kill' | 'restart' | 'by-hand';
   readonly n: number;
 }
 
@@ -31,7 +32,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   what: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('put' as const, 'shared', 'land') },
     { weight: 3, arbitrary: fc.constantFrom('delete' as const, 'lost', 'kill', 'by-hand') },
-    { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'restart') },
+    { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'unwell', 'restart') },
   ),
   n: fc.nat({ max: 60 }),
 });
@@ -52,6 +53,14 @@ class Writer {
     const content = `${this.name} ${(this.#writes += 1)} `.padEnd(sizeBytes, 'x');
     this.lastSeq = await this.b.put(key, content);
     into.set(key, content);
+  }
+
+  /** The LFS store forgets a chunk so many times. */
+  isUnwell(times: number): void {
+    let left = times;
+    this.b.chunks.beforeEnsure = async ([chunk]) => {
+      if (chunk && left-- > 0) throw new RemoteError('chunk-unkept', 'asked for', { oids: [chunk.oid] });
+    };
   }
 
   async delete(key: string): Promise<void> {
@@ -79,6 +88,7 @@ class Writer {
     this.b.remote.heal();
     await this.put(`${this.name}/end`, this.own, 5);
     await this.b.landed(this.lastSeq);
+    this.b.bucket.committer.flush();
     // What a kill made fail three times is set aside, and tried again after the start.
     await until('everything has landed', () => {
       const { pendingChanges, quarantinedChanges } = this.b.state.status();
@@ -103,6 +113,8 @@ async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: 
       return w.b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'asked for'));
     case 'refused':
       return w.b.remote.fail('push', new RemoteError('timeout', 'asked for'));
+    case 'unwell':
+      return w.isUnwell(1 + (n % 4));
     case 'kill':
       return w.killAt(POINTS[n % POINTS.length]!);
     case 'restart':

@@ -163,7 +163,7 @@ describe('a push that is held up on the way', () => {
   });
 
   test('ends with a commit of ours where nothing else is left to do', async () => {
-    const b = await bucket();
+    const b = await bucket({ timings: { maxAgeMs: 20 } });
     await b.start();
     await b.landed(await b.put('other', '1'));
     const held = holdUp(b);

@@ -1,0 +1,195 @@
+/** A push whose outcome is not known, of which a chunk can't be had any more: the rest goes on, and it can't land late. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { RemoteError } from '../../../src/gitee/errors.js';
+import type { PushRequest } from '../../../src/gitee/remote.js';
+import { until } from '../../support/child.js';
+import { bytesOf, GENERIC, JournalBucket, REGISTRY, signal } from '../../support/journal-bucket.js';
+import { pushImage, tagPath } from '../../support/journal-images.js';
+import { MemoryHeadRemote } from '../../support/memory-head-remote.js';
+
+const LAYER = 'x'.repeat(90);
+const HOUR_MS = 3_600_000;
+const PATIENT = { missingForMs: HOUR_MS, refusedForMs: HOUR_MS };
+
+let b: JournalBucket;
+afterEach(async () => {
+  expect(b.fatal).toEqual([]);
+  await b.remove();
+});
+
+const open = async (options: Parameters<typeof JournalBucket.open>[0] = {}) => {
+  b = await JournalBucket.open({ rules: GENERIC, timings: { maxAgeMs: 20, ...PATIENT }, ...options });
+  await b.start();
+  await b.landed(await b.put('first', 'f'));
+};
+
+/** The next push goes out, and its answer is a time-out; gives what was sent. */
+function timesOut(): Promise<PushRequest> {
+  const { remote } = b;
+  const push = remote.push.bind(remote);
+  return new Promise((sent) => {
+    remote.push = async (request) => {
+      remote.push = push;
+      sent(request);
+      throw new RemoteError('timeout', 'no answer in time');
+    };
+  });
+}
+
+const late = (request: PushRequest) => new MemoryHeadRemote(b.repository).push(request);
+
+type Unwell = 'chunk-unkept' | 'chunk-missing' | 'chunk-refused';
+
+/** The LFS store says so of this text's chunks from now on. */
+function isUnwell(text: string, code: Unwell): void {
+  const wrong = new Set<string>(b.chunks.cut(bytesOf(text)).map(({ oid }) => oid));
+  b.chunks.beforeEnsure = async (chunks) => {
+    const oids = chunks.map(({ oid }) => oid).filter((oid) => wrong.has(oid));
+    if (oids.length > 0) throw new RemoteError(code, code, { oids });
+  };
+}
+
+const heal = () => {
+  b.chunks.beforeEnsure = async () => {};
+  b.bucket.kick();
+};
+
+describe.each(['chunk-unkept', 'chunk-missing', 'chunk-refused'] as const)('the store says %s', (code) => {
+  test('and what is written meanwhile lands, and the late push does not', async () => {
+    await open();
+    const sent = timesOut();
+    await b.put('beside', 'small');
+    const seq = await b.put('big', LAYER);
+    const request = await sent;
+    isUnwell(LAYER, code);
+    await b.landed(await b.put('other', 'small'));
+    expect(b.tree().has('big')).toBe(false);
+    expect(b.tree().has('beside')).toBe(true);
+    expect((await late(request)).kind).toBe('moved');
+    await b.bucket.follower.followOnce(signal);
+    expect(await b.read('big')).toBe(LAYER);
+    heal();
+    await b.landed(seq);
+    expect(await b.problems()).toEqual([]);
+    expect(b.state.status()).toMatchObject({ pendingChanges: 0, quarantinedChanges: 0 });
+  });
+
+  test('and where nothing else waits an empty commit ends it, once', async () => {
+    await open();
+    const sent = timesOut();
+    const seq = await b.put('big', LAYER);
+    const request = await sent;
+    const { head } = b.repository;
+    isUnwell(LAYER, code);
+    await until('the branch moves on', async () => b.repository.head !== head);
+    const { parent, tree } = b.repository.commit(b.repository.head!);
+    expect(parent).toBe(head);
+    expect(tree).toEqual(b.repository.commit(head!).tree);
+    expect((await late(request)).kind).toBe('moved');
+    const commits = b.repository.commits.size;
+    heal();
+    await b.landed(seq);
+    expect(b.repository.commits.size).toBe(commits + 1);
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('and if the push lands before all that, it is found', async () => {
+    await open();
+    const sent = timesOut();
+    const seq = await b.put('big', LAYER);
+    const request = await sent;
+    isUnwell(LAYER, code);
+    const answer = await late(request);
+    const other = await b.put('other', 'small');
+    await b.landed(other);
+    await b.landed(seq);
+    // Either it came in time, or it was too late for it.
+    expect(answer.kind).toBe('landed');
+    expect(b.tree().get('other')).toBe('small');
+    expect(await b.read('big')).toBe(LAYER);
+  });
+});
+
+test('a tag lands though the layer of another one, whose push is undecided, is forgotten', async () => {
+  await open({ rules: { ...REGISTRY, inlineLimitBytes: 80 } });
+  const sent = timesOut();
+  const bad = await pushImage(b, 'a', 'bad', [LAYER]);
+  const landed = b.landed(bad.seq);
+  const request = await sent;
+  isUnwell(LAYER, 'chunk-unkept');
+  const good = await pushImage(b, 'a', 'good', ['y'.repeat(90)]);
+  await b.landed(good.seq);
+  expect(b.tree().has(tagPath('a', 'bad'))).toBe(false);
+  expect((await late(request)).kind).toBe('moved');
+  heal();
+  await landed;
+  expect(b.tree().has(tagPath('a', 'bad'))).toBe(true);
+  expect(await b.problems()).toEqual([]);
+});
+
+test('in strict order what lands before the stuck change takes nothing else out of the journal', async () => {
+  await open({ isStrictOrder: true, timings: { maxAgeMs: HOUR_MS, ...PATIENT } });
+  const sent = timesOut();
+  const before = await b.put('before', 'small');
+  const seq = await b.put('big', LAYER);
+  const after = await b.put('after', 'small');
+  b.bucket.committer.flush();
+  const request = await sent;
+  isUnwell(LAYER, 'chunk-unkept');
+  await b.landed(before);
+  expect(b.state.status().pendingChanges).toBe(2);
+  expect([await b.read('big'), await b.read('after')]).toEqual([LAYER, 'small']);
+  expect((await late(request)).kind).toBe('moved');
+  heal();
+  await b.landed(after);
+  await b.landed(seq);
+  expect(await b.problems()).toEqual([]);
+});
+
+const POINTS = [
+  'committer.batchClosed',
+  'committer.chunksRemote',
+  'committer.beforePush',
+  'committer.claimed',
+  'committer.afterLanded',
+  'committer.baseApplied',
+  'committer.overlayDropped',
+];
+
+test.each(POINTS)(
+  'a kill at %s while it is ended loses nothing, and names no chunk too much',
+  async (point) => {
+    await open();
+    const sent = timesOut();
+    const seq = await b.put('big', LAYER);
+    const request = await sent;
+    const died = new Promise<void>((resolve) => {
+      b.failpoints = {
+        hit: (name) => {
+          if (name !== point) return Promise.resolve();
+          resolve();
+          return new Promise(() => {});
+        },
+      };
+    });
+    isUnwell(LAYER, 'chunk-unkept');
+    const other = await b.put('other', 'small');
+    await died;
+    await b.bucket.follower.stop();
+    await b.bucket.close();
+    await b.overlay.close();
+    b.failpoints = { hit: () => Promise.resolve() };
+    b.remote = new MemoryHeadRemote(b.repository);
+    await b.reopen();
+    expect([await b.read('big'), await b.read('other')]).toEqual([LAYER, 'small']);
+    b.bucket.start();
+    await b.landed(other);
+    expect(b.tree().has('big')).toBe(false);
+    expect((await late(request)).kind).toBe('moved');
+    heal();
+    await b.landed(seq);
+    expect(b.tree().get('other')).toBe('small');
+    expect(b.state.status()).toMatchObject({ pendingChanges: 0, quarantinedChanges: 0 });
+    expect(await b.problems()).toEqual([]);
+  },
+);
