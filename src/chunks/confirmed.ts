@@ -3,8 +3,8 @@ import type { Clock } from '../async/clock.js';
 import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 
-/** Some 2 MB; a chunk that is not remembered is asked for again. */
-const ENTRIES_MAX = 8_192;
+/** Half a megabyte; a chunk that is not remembered is asked for again. */
+const ENTRIES_MAX = 2_048;
 /** Afterwards Gitee is asked again: somebody may have deleted objects there. */
 const VALID_MS = 10 * 60_000;
 

@@ -20,7 +20,7 @@ const READ_BYTES = 1024 * 1024;
 /** Invariant 5: so many files are read for hashing at once, 1 MiB each. */
 const PASSES_AT_ONCE = 4;
 /** Some 200 bytes each; a file that fell out is hashed once more. */
-const REMEMBERED_FILES = 8_192;
+const REMEMBERED_FILES = 2_048;
 export const IDLE_MAX_MS = 10 * 60_000;
 export const CHECK_MAX_AGE_MS = 3_600_000;
 
