@@ -89,18 +89,36 @@ describe.each([
     }
   });
 
-  test('a change lands whose waiter is told, whichever read fails once', async () => {
-    for (let n = 1, calls = () => n; n <= calls(); n += 1) {
-      if (n > 1) await b.remove();
-      b = await JournalBucket.open({ rules });
-      await b.bucket.follower.followOnce(signal);
-      const landed = b.landed(await b.put('notes/a', 'a'));
-      await setImmediate();
-      calls = failFrom(n, 'page', unreadable, 1);
-      b.bucket.committer.start();
-      await landed;
-      jest.restoreAllMocks();
-      expect(b.fatal).toEqual([]);
-    }
-  });
+  test.each([
+    ['commit', full],
+    ['get', unreadable],
+    ['page', unreadable],
+  ] as const)(
+    'a %s that fails, at every step after a push whose answer was lost',
+    async (operation, error) => {
+      for (let n = 1, calls = () => n; n <= calls(); n += 1) {
+        if (n > 1) await b.remove();
+        b = await JournalBucket.open({ rules, timings: { maxAgeMs: 20 } });
+        await b.bucket.follower.followOnce(signal);
+        const landed: Promise<boolean>[] = [];
+        for (const [name, text] of [
+          ['a', 'small'],
+          ['b', GOOD],
+          ['a', 'newer'],
+        ] as const)
+          landed.push(b.state.waitLanded(await b.put(name, text), { timeoutMs: CONDITION_LIMIT_MS, signal }));
+        await setImmediate();
+        b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'no answer'), 1);
+        calls = failFrom(n, operation, error, 1);
+        b.bucket.start();
+        expect(await Promise.all(landed)).toEqual([true, true, true]);
+        jest.restoreAllMocks();
+        expect({ n, fatal: b.fatal }).toEqual({ n, fatal: [] });
+        expect(b.state.status()).toMatchObject({ pendingChanges: 0, quarantinedChanges: 0 });
+        expect(b.tree().get('a')).toBe('newer');
+        expect([await b.read('a'), await b.read('b')]).toEqual(['newer', GOOD]);
+        expect(await b.problems()).toEqual([]);
+      }
+    },
+  );
 });
