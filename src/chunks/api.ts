@@ -49,7 +49,9 @@ export type KeptState =
   | { readonly kind: 'lost'; readonly message: string }
   /** Some were sent again, and it does not keep them yet; another try is worth it after `retryAfterMs`. */
   | { readonly kind: 'unkept'; readonly message: string; readonly retryAfterMs: number }
-  /** It could not be found out. */
+  /** It could not be found out, or sent, and will not be until an operator acts: token, quota. */
+  | { readonly kind: 'paused'; readonly message: string }
+  /** It could not be found out, or sent, this time. */
   | { readonly kind: 'unknown'; readonly message: string };
 
 export interface ChunkStats {

@@ -86,7 +86,8 @@ export async function ensureKept(
     if (!(error instanceof RemoteError)) throw error;
     const { code, message, retryAfterMs = 0 } = error;
     if (NOT_SENT.includes(code)) return { kind: 'lost', message };
-    return code === 'chunk-unkept' ? { kind: 'unkept', message, retryAfterMs } : { kind: 'unknown', message };
+    if (code === 'chunk-unkept') return { kind: 'unkept', message, retryAfterMs };
+    return { kind: error.pauses ? 'paused' : 'unknown', message };
   }
 }
 

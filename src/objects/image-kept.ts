@@ -20,6 +20,8 @@ const LIMITS: ClosureLimits = { blobs: 2_000, readBytes: 16 * 1024 * 1024, timeM
 /** As long as nothing was found lost, a push waits no longer for a Gitee that does not answer. */
 const ASK_MS = 10_000;
 const ASK_AGAIN_MS = 1_000;
+/** What waits for an operator is answered quickly; but he may just have mended it. */
+const PAUSED_HOLD_MS = 2_000;
 /** 80 GiB in chunks of 8 MiB. */
 const CHUNKS_MAX = 10_000;
 
@@ -36,31 +38,34 @@ export async function ensureImageKept(
 ): Promise<void> {
   const { clock, log } = deps;
   if (registryKey(bucket.rules.registryRoot, key)?.kind !== 'tag-link') return;
-  const untilMs = clock.steadyMs() + bucket.concern.holdMs;
-  const chunks = await unlessUnknown(() => chunksOf(bucket, key, signal));
+  const begunMs = clock.steadyMs();
+  const untilMs = begunMs + bucket.concern.holdMs;
+  const chunks = await unlessUnknown(key, () => chunksOf(bucket, key, signal));
   for (;;) {
-    const state = await unlessUnknown(() => askOnce(bucket, chunks, signal));
+    const state = (await unlessUnknown(key, () => askOnce(bucket, chunks, signal))) ?? TOO_LONG;
     signal.throwIfAborted();
-    if (state === undefined || state.kind === 'unknown') {
-      // What was found lost is on its way there, and not there.
-      if (chunks?.some(({ oid }) => bucket.chunks.isUnsent(oid))) {
-        if (clock.steadyMs() >= untilMs) throw lost(key, state?.message ?? 'it is being sent');
-        await clock.sleep(ASK_AGAIN_MS, signal);
-        continue;
-      }
-      log.info('whether Gitee still has all of an image could not be found out', {
-        bucket: bucket.name,
-        key,
-        why: state?.message,
+    if (state.kind === 'kept') return;
+    if (state.kind === 'lost') throw lost(key, state.message);
+    if (state.kind === 'unkept') {
+      if (clock.steadyMs() + state.retryAfterMs >= untilMs) throw lost(key, state.message);
+      await clock.sleep(state.retryAfterMs, signal);
+      continue;
+    }
+    // What was found lost is on its way there, and not there.
+    if (!chunks?.some(({ oid }) => bucket.chunks.isUnsent(oid))) {
+      const why = state.message;
+      log.warn('whether Gitee still has all of an image could not be found out', {
+        ...{ bucket: bucket.name, key, why },
       });
       return;
     }
-    if (state.kind === 'kept') return;
-    if (state.kind === 'lost' || clock.steadyMs() + state.retryAfterMs >= untilMs)
-      throw lost(key, state.message);
-    await clock.sleep(state.retryAfterMs, signal);
+    const endMs = state.kind === 'paused' ? Math.min(untilMs, begunMs + PAUSED_HOLD_MS) : untilMs;
+    if (clock.steadyMs() >= endMs) throw lost(key, state.message);
+    await clock.sleep(ASK_AGAIN_MS, signal);
   }
 }
+
+const TOO_LONG: KeptState = { kind: 'unknown', message: 'Gitee was asked for too long' };
 
 async function askOnce(
   bucket: Bucket,
@@ -73,17 +78,22 @@ async function askOnce(
   return withDeadline(ASK_MS, signal, (own) => bucket.chunks.ensureKept(chunks, own), tooLong);
 }
 
-/** undefined where something is not known now, through no fault of ours. */
-async function unlessUnknown<T>(run: () => Promise<T>): Promise<T | undefined> {
+/**
+ * undefined where something is not known now, through no fault of ours.
+ * @throws ObjectError not-yet-remote where bytes that had to be read (a manifest's) are neither here nor there
+ */
+async function unlessUnknown<T>(key: ObjectKey, run: () => Promise<T>): Promise<T | undefined> {
   try {
     return await run();
   } catch (error) {
+    if (error instanceof ChunkError && (error.code === 'missing' || error.code === 'corrupt'))
+      throw lost(key, error.message);
     if (error instanceof ChunkError || error instanceof ObjectError) return undefined;
     throw error;
   }
 }
 
-/** Of all blobs of the image; none where there are too many. */
+/** Of all blobs of the image. @throws ObjectError where there are too many to be asked for */
 async function chunksOf(bucket: Bucket, key: ObjectKey, signal: AbortSignal): Promise<Chunk[]> {
   const { blobs } = await imageParts(bucket, key, signal, LIMITS);
   const chunks = new Map<string, Chunk>();
@@ -94,7 +104,8 @@ async function chunksOf(bucket: Bucket, key: ObjectKey, signal: AbortSignal): Pr
     if (body.kind === 'plain') continue;
     for await (const { oid, chunkLengthBytes, volume } of body.list.range(0, record.sizeBytes))
       chunks.set(oid, { oid, sizeBytes: chunkLengthBytes, volume });
-    if (chunks.size > CHUNKS_MAX) return [];
+    if (chunks.size > CHUNKS_MAX)
+      throw new ObjectError('not-yet-remote', `this image has more than ${CHUNKS_MAX} chunks`);
   }
   return [...chunks.values()];
 }

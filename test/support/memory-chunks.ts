@@ -134,9 +134,8 @@ export class MemoryChunks implements ChunksApi {
     } catch (error) {
       const { code, message, retryAfterMs = 0 } = error as RemoteError;
       if (code === 'chunk-missing') return { kind: 'lost', message };
-      return code === 'chunk-unkept'
-        ? { kind: 'unkept', message, retryAfterMs }
-        : { kind: 'unknown', message };
+      if (code === 'chunk-unkept') return { kind: 'unkept', message, retryAfterMs };
+      return { kind: (error as RemoteError).pauses ? 'paused' : 'unknown', message };
     }
   }
 

@@ -1,7 +1,7 @@
 /** A push of an image that is there already: what Gitee has lost of it since comes back, or the push says so. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
-import { silentLog } from '../../../src/async/log.js';
+import { type Log, silentLog } from '../../../src/async/log.js';
 import { silentObserver } from '../../../src/async/observer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { type Bucket, Buckets } from '../../../src/objects/bucket.js';
@@ -16,12 +16,13 @@ import {
   putManifest,
   tagPath,
 } from '../../support/journal-images.js';
+import { TEST_LIMIT_MS } from '../../support/time-limits.js';
 
 const LAYER = 'x'.repeat(350);
 const HOLD_MS = 1_000;
 
-function serviceOf(bucket: Bucket): ObjectService {
-  const silent = { clock: systemClock, log: silentLog, observer: silentObserver };
+function serviceOf(bucket: Bucket, log: Log = silentLog): ObjectService {
+  const silent = { clock: systemClock, log, observer: silentObserver };
   return new ObjectService(new Buckets([bucket]), silent);
 }
 
@@ -29,19 +30,24 @@ describe('an image that is pushed again', () => {
   let b: JournalBucket;
   let service: ObjectService;
   let digest: string;
+  let concern: { holdMs: number; holdMaxMs: number };
+  let warned: string[];
 
   beforeEach(async () => {
     b = await JournalBucket.open({ rules: { ...REGISTRY, inlineLimitBytes: 80 }, timings: { maxAgeMs: 20 } });
     await b.start();
+    const own = {
+      mode: 'barrier' as const,
+      barrierPatterns: [/\/_manifests\/tags\/[^/]+\/current\/link$/],
+      ...{ holdMs: HOLD_MS, holdMaxMs: HOLD_MS, outage: 'reject' as const },
+    };
+    concern = own;
     const bucket = {
       ...{ name: 'registry', createdMs: 0, rules: b.rules, state: b.state, chunks: b.chunks },
-      concern: {
-        mode: 'barrier' as const,
-        barrierPatterns: [/\/_manifests\/tags\/[^/]+\/current\/link$/],
-        ...{ holdMs: HOLD_MS, holdMaxMs: HOLD_MS, outage: 'reject' as const },
-      },
+      concern: own,
     };
-    service = serviceOf(bucket);
+    warned = [];
+    service = serviceOf(bucket, { ...silentLog, warn: (message) => warned.push(message) });
     const image = await pushImage(b, 'a', 'v1', [LAYER, 'small']);
     digest = image.digest;
     await b.landed(image.seq);
@@ -115,6 +121,45 @@ describe('an image that is pushed again', () => {
       throw new TypeError('a bug');
     };
     await expect(tag('v1')).rejects.toThrow('a bug');
+  });
+
+  test.each(['quota-full', 'unauthorized'] as const)(
+    'whose lost layer Gitee does not take for %s is refused soon, with the reason',
+    async (code) => {
+      concern.holdMs = concern.holdMaxMs = 2 * TEST_LIMIT_MS;
+      let asked = 0;
+      b.chunks.beforeEnsure = async () => {
+        asked += 1;
+        for (const oid of layer()) b.chunks.remote.delete(oid);
+        throw new RemoteError(code, 'only an operator can help');
+      };
+      await expect(tag('v1')).rejects.toMatchObject({
+        code: 'not-yet-remote',
+        message: expect.stringContaining('only an operator can help'),
+      });
+      expect(asked).toBeLessThanOrEqual(4);
+    },
+  );
+
+  test('whose manifest is neither here nor on Gitee is not acknowledged', async () => {
+    const { body } = (await b.state.get(key(blobPath(digest))))!;
+    expect(body.kind).not.toBe('plain');
+    for (const oid of b.chunks.local.keys()) if (!layer().includes(oid)) b.chunks.local.delete(oid);
+    await expect(tag('v1')).rejects.toMatchObject({
+      code: 'not-yet-remote',
+      message: expect.stringContaining('gitee-s3 fsck'),
+    });
+  });
+
+  test('of more chunks than are asked for is not taken for looked through', async () => {
+    const range = async function* () {
+      for (let i = 0; i <= 10_000; i += 1) yield { oid: String(i), chunkLengthBytes: 1, volume: 0 };
+    };
+    const openBody = b.state.openBody.bind(b.state);
+    b.state.openBody = async (record) =>
+      record.sizeBytes === LAYER.length ? ({ kind: 'extents', list: { range } } as never) : openBody(record);
+    await tag('v1');
+    expect(warned).toEqual(['whether Gitee still has all of an image could not be found out']);
   });
 
   test('gets what was set aside tried again, its layer before its tag, and once a minute at most', async () => {
