@@ -16,6 +16,12 @@ export interface AccountAdmin {
   revokeSessions(which: string): Promise<SessionView[]>;
 }
 
+/** @throws Error that says which option is off */
+export function requireAccounts(admin: AccountAdmin | undefined): AccountAdmin {
+  if (!admin) throw new Error('there are no robots and sessions: auth.enabled is false in the configuration');
+  return admin;
+}
+
 /** Through the control socket, whose rights are the login: so changes are `operator`'s, from `local`. */
 export class RecordedAccountAdmin implements AccountAdmin {
   constructor(

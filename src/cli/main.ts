@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The program `gitee-s3`. */
-import { compose } from '../server/compose.js';
 import { VERSION } from '../server/version.js';
 import { runCli } from './run.js';
 
@@ -9,6 +8,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   logStream: process.stderr,
-  compose,
+  // Most commands only ask the gateway that runs: none of them waits for all of its modules.
+  compose: async (config, parts) => (await import('../server/compose.js')).compose(config, parts),
   version: VERSION,
 });

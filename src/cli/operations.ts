@@ -2,12 +2,10 @@
 import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../async/clock.js';
 import { noFailpoints } from '../async/failpoint.js';
-import type { AccountAdmin } from '../auth/account-admin.js';
+import { requireAccounts, type AccountAdmin } from '../auth/account-admin.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
-import { requireAccounts } from '../server/control-accounts.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckOptions, FsckStep, Gateway, ProbeResult } from '../server/gateway.js';
-import { Metrics } from '../server/metrics.js';
 import type { QuarantineAdmin } from '../server/quarantine.js';
 import { STORAGE_FORMAT } from '../server/version.js';
 import type { CommandContext } from './command.js';
@@ -37,6 +35,7 @@ export async function withClosedGateway<T>(
     process.umask(0o077);
     await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
     const broken = new AbortController();
+    const { Metrics } = await import('../server/metrics.js');
     const gateway = await context.compose(config, {
       log,
       redactor,

@@ -1,7 +1,7 @@
 /** The part of the control socket that is about robots and sessions. */
 import express, { type Router } from 'express';
 import { z } from 'zod';
-import type { AccountAdmin } from '../auth/account-admin.js';
+import { requireAccounts, type AccountAdmin } from '../auth/account-admin.js';
 import { newRobotSchema } from '../auth/robots.js';
 
 const nameRequest = z.object({ name: z.string() });
@@ -32,10 +32,4 @@ export function accountRoutes(accounts: () => AccountAdmin | undefined): Router 
     response.json(await admin().revokeSessions(revokeRequest.parse(request.body).which));
   });
   return router;
-}
-
-/** @throws Error that says which option is off */
-export function requireAccounts(admin: AccountAdmin | undefined): AccountAdmin {
-  if (!admin) throw new Error('there are no robots and sessions: auth.enabled is false in the configuration');
-  return admin;
 }

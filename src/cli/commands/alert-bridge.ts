@@ -1,13 +1,10 @@
 import { systemClock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
-import { createDispatcher } from '../../gitee/http/dispatcher.js';
-import { alertBridge } from '../../notifications/alert-bridge.js';
 import { loadAlertBridgeConfig, type AlertBridgeConfig } from '../../server/config/load-alerts.js';
 import type { Secret } from '../../server/config/secret.js';
 import { createLog } from '../../server/logging/logger.js';
 import { Redactor } from '../../server/logging/redact.js';
 import { Shutdown } from '../../server/shutdown.js';
-import { WebListener } from '../../server/web-listener.js';
 import { CONFIG_FLAG, textFlag, type Command } from '../command.js';
 import { EXIT } from '../exit-codes.js';
 
@@ -50,6 +47,10 @@ async function serve(
   log: Log,
   shutdown: Shutdown,
 ): Promise<void> {
+  // Other commands need none of the HTTP libraries.
+  const { createDispatcher } = await import('../../gitee/http/dispatcher.js');
+  const { alertBridge } = await import('../../notifications/alert-bridge.js');
+  const { WebListener } = await import('../../server/web-listener.js');
   const { alerts, targets } = config;
   const dispatcher = createDispatcher({ connectTimeoutMs: CONNECT_MS, env: process.env });
   const stop = new AbortController();

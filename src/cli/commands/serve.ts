@@ -1,6 +1,5 @@
 import { noFailpoints, parseFailpoints } from '../../async/failpoint.js';
 import { optionsHelp } from '../../server/config/document.js';
-import { serve } from '../../server/main.js';
 import { Watchdog } from '../../server/watchdog.js';
 import { CONFIG_FLAG, UsageError, type Command } from '../command.js';
 import { readConfiguration } from '../configuration.js';
@@ -16,6 +15,8 @@ export const serveCommand: Command = {
     const configuration = await readConfiguration(input, context);
     const failpoints = failpointsOf(context.env.GATEWAY_FAILPOINTS);
     const watchdog = Watchdog.start();
+    // Loaded for this command alone, as its modules are in main.ts.
+    const { serve } = await import('../../server/main.js');
     return withLocalGitee(configuration, ({ config, log, redactor }) =>
       serve({
         config,
