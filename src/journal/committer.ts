@@ -97,7 +97,7 @@ export class Committer {
   #flush = false;
   /** Rounds in a row that took nothing. */
   #emptyRounds = 0;
-  /** Undecided claims, by number, whose batch could not be made ready to be sent again: another commit ends them. */
+  /** Undecided claims, by number, whose batch can't be sent again just as it was: another commit ends them. */
   readonly #givenUp = new Set<number>();
   readonly #source: BatchSource;
   /** When everything that was due and ready was last taken. */
@@ -315,28 +315,35 @@ export class Committer {
   /** False where the bucket froze on the way. @param again the claim of which the batch is sent once more */
   async #land(batch: Batch, again: Claim | undefined, signal: AbortSignal): Promise<boolean> {
     const { headLock } = this.deps;
-    const { net, confirmed } = await this.#prepare(batch, signal).catch((error: unknown) => {
-      if (again) this.#givenUp.add(again.number);
+    const giveUp = () => again && this.#givenUp.add(again.number);
+    const { net, confirmed, isAsItWas } = await this.#prepare(batch, signal).catch((error: unknown) => {
+      giveUp();
       throw error;
     });
+    if (!isAsItWas) giveUp();
     return headLock.run(() => this.#pushUntilLanded(batch, net, confirmed, signal), signal);
   }
 
-  /** All that a commit of the batch needs but the push. */
+  /** All that a commit of the batch needs but the push. `isAsItWas`: nothing of it was cut anew. */
   async #prepare(
     batch: Batch,
     signal: AbortSignal,
-  ): Promise<{ net: ReadonlyMap<ObjectKey, NetChange>; confirmed: ReadonlySet<string> }> {
+  ): Promise<{
+    net: ReadonlyMap<ObjectKey, NetChange>;
+    confirmed: ReadonlySet<string>;
+    isAsItWas: boolean;
+  }> {
     const { failpoints } = this.deps;
     await failpoints.hit('committer.batchClosed');
     await failpoints.hit('committer.beforeNormalise');
     const entries = await this.#normalised(batch, signal);
+    const isAsItWas = [...entries].every(([key, entry]) => batch.net.get(key) === entry);
     const net = await netChanges(this.deps.journal, { ...batch, net: entries });
     await failpoints.hit('committer.beforeUpload');
     const confirmed = await this.#confirmChunks(net, signal);
     await failpoints.hit('committer.afterUpload');
     await failpoints.hit('committer.chunksRemote');
-    return { net, confirmed };
+    return { net, confirmed, isAsItWas };
   }
 
   /** Ends all undecided claims by a commit of ours that changes nothing: none of their pushes can land after it. */
@@ -461,6 +468,8 @@ export class Committer {
   async #sameAs(batch: Batch, head: CommitId | null): Promise<Claim | undefined> {
     const { claims, journal } = this.deps;
     for (const claim of claims.undecided) {
+      // Its id stands for what was sent under it.
+      if (this.#givenUp.has(claim.number)) continue;
       const isSame = batch.entries > 0 ? isWithin(batch.seqs, claim.seqs) : claim.seqs.isEmpty;
       if (claim.base !== head || !isSame) continue;
       // What the claim holds leaves the journal when it lands: all of it must be in its commit.
