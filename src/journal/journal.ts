@@ -8,50 +8,35 @@
  */
 import { AppendTimes } from './append-times.js';
 import type { AppendOptions, Change, SetAside } from './bucket-state.js';
-import { LRUCache } from 'lru-cache';
 import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import { Semaphore } from '../async/semaphore.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
 import { BodyStore, type PreparedBody } from '../index/body-store.js';
-import { prefixEnd, sameBytes, u64, utf8 } from '../index/key-bytes.js';
-import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
-import { Keyspace } from '../index/keyspace.js';
+import { prefixEnd, sameBytes, u64 } from '../index/key-bytes.js';
+import type { KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
+import type { Keyspace } from '../index/keyspace.js';
 import type { NewObject, ObjectRecord } from '../index/object-record.js';
-import { packRow, unpackRow } from '../index/record-codec.js';
+import { packRow } from '../index/record-codec.js';
 import { walk } from '../index/walk.js';
 import {
   decodeEntry,
   decodeNewest,
-  decodeQuarantine,
   encodeEntry,
   encodeNewest,
-  encodeQuarantine,
+  sizeOf,
   type JournalEntry,
   type NewestRow,
   type QuarantineRow,
 } from './overlay-rows.js';
+import { OverlayTable, type NewestBefore } from './overlay-table.js';
 import { SeqSet } from './seq-set.js';
+import { SetAsideRows, type SetAsideReason } from './set-aside-rows.js';
 
 /** A commit loses its race against others at most so often: each time one of them has won. */
 const RACES_MAX = 1000;
 const DROP_PAGE = 300;
-/** Whoever waits for a change asks soon after it has settled. */
-const SET_ASIDE_MAX = 10_000;
-
-export interface SetAsideReason {
-  readonly code: string;
-  readonly message: string;
-  /**
-   * ETag of what the base has at the key, see QuarantineRow; where an older change of the key lands later, drop() brings
-   * it up to date.
-   */
-  readonly baseOf?: () => Promise<string | null>;
-  /** It is set aside only as long as the change of this key is. */
-  readonly restsOn?: ObjectKey;
-}
-
 export class Journal {
   readonly keys: Keyspace;
   readonly bodies: BodyStore;
@@ -59,8 +44,6 @@ export class Journal {
   #floorSeq = 0;
   #pending = 0;
   #pendingBytes = 0;
-  #quarantined = 0;
-  #quarantinedBytes = 0;
   #oldest: { readonly seq: number; readonly appendedMs: number } | undefined;
   #lastPendingSeq = 0;
   #triedAgainUpToSeq = 0;
@@ -68,7 +51,8 @@ export class Journal {
   onSettled: (seqs: SeqSet, floorSeq: number) => void = () => {};
   /** Told every chunk of a change before it leaves the journal because it has landed. Must not fail. */
   onLanding: (oid: Oid) => Promise<void> = async () => {};
-  readonly #setAside = new LRUCache<number, SetAside>({ max: SET_ASIDE_MAX });
+  readonly #table: OverlayTable;
+  readonly #setAside: SetAsideRows;
   /**
    * One at a time takes changes out. Who sets a change aside asks the base first, so that an older change of the key is
    * in it by then, or is dropped afterwards.
@@ -83,8 +67,10 @@ export class Journal {
     bucket: string,
     private readonly deps: { clock: Clock; failpoints: Failpoints },
   ) {
-    this.keys = Keyspace.overlay(bucket);
+    this.#table = new OverlayTable(store, bucket);
+    this.keys = this.#table.keys;
     this.bodies = new BodyStore(store, this.keys, deps.clock, 'o');
+    this.#setAside = new SetAsideRows(this.#table, this.bodies, deps.clock);
     this.#times = new AppendTimes(deps.clock);
   }
 
@@ -95,8 +81,8 @@ export class Journal {
     deps: { clock: Clock; failpoints: Failpoints },
   ): Promise<Journal> {
     const journal = new Journal(store, bucket, deps);
-    const landedSeq = await journal.#number('landed');
-    journal.#lastSeq = Math.max(await journal.#number('seq'), landedSeq);
+    const landedSeq = await journal.#table.number('landed');
+    journal.#lastSeq = Math.max(await journal.#table.number('seq'), landedSeq);
     journal.#floorSeq = journal.#lastSeq;
     for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
       if (journal.#pending === 0) journal.#floorSeq = entry.seq - 1;
@@ -107,10 +93,7 @@ export class Journal {
     }
     // Which of them had been set aside before is not kept.
     journal.#triedAgainUpToSeq = journal.#lastPendingSeq;
-    for await (const row of journal.quarantinedRows()) {
-      journal.#quarantined += 1;
-      journal.#quarantinedBytes += sizeOf(row);
-    }
+    await journal.#setAside.open();
     return journal;
   }
 
@@ -147,7 +130,7 @@ export class Journal {
   }
 
   get quarantinedCount(): number {
-    return this.#quarantined;
+    return this.#setAside.count;
   }
 
   /** Bytes of the objects that pending changes write. */
@@ -157,7 +140,7 @@ export class Journal {
 
   /** Bytes of the objects that were set aside and not written anew since. */
   get quarantinedBytes(): number {
-    return this.#quarantinedBytes;
+    return this.#setAside.bytes;
   }
 
   /** When the oldest pending change was appended, steady milliseconds. */
@@ -182,7 +165,7 @@ export class Journal {
     for (const change of changes) bodies.push(await this.#prepare(change));
     await this.deps.failpoints.hit('journal.beforeSync');
     for (let race = 0; race < RACES_MAX; race += 1) {
-      const before = await Promise.all(changes.map((change) => this.#newestRow(change.key)));
+      const before = await Promise.all(changes.map((change) => this.#table.newestRow(change.key)));
       const lastSeq = await this.#write(changes, bodies, before, options);
       if (lastSeq !== undefined) {
         await this.deps.failpoints.hit('journal.afterSync');
@@ -199,7 +182,7 @@ export class Journal {
   }
 
   async newest(key: string): Promise<NewestRow | undefined> {
-    const value = await this.store.get(this.#newestKey(key));
+    const value = await this.store.get(this.#table.newestKey(key));
     return value && decodeNewest(value);
   }
 
@@ -210,12 +193,12 @@ export class Journal {
   ): Promise<{ key: ObjectKey; row: NewestRow }[]> {
     const from = this.keys.key('newest', start);
     const to = end ? this.keys.key('newest', end) : this.keys.end('newest');
-    return (await this.store.page(from, to, limit)).map((entry) => this.#newestOf(entry));
+    return (await this.store.page(from, to, limit)).map((entry) => this.#table.newestOf(entry));
   }
 
   async *newestRows(): AsyncGenerator<{ key: ObjectKey; row: NewestRow }> {
     const rows = walk(this.store, this.keys.key('newest'), this.keys.end('newest'));
-    for await (const entry of rows) yield this.#newestOf(entry);
+    for await (const entry of rows) yield this.#table.newestOf(entry);
   }
 
   /** Pending changes between two seqs, in order. */
@@ -227,23 +210,22 @@ export class Journal {
 
   /** The pending change with this seq, as it is now. */
   async entry(seq: number): Promise<JournalEntry | undefined> {
-    const value = await this.store.get(this.#entryKey(seq));
+    const value = await this.store.get(this.#table.entryKey(seq));
     return value && decodeEntry(value);
   }
 
   /** Whether this change was set aside in the life of this process, and how. */
   setAsideAs(seq: number): SetAside | undefined {
-    return this.#setAside.get(seq);
+    return this.#setAside.kindOf(seq);
   }
 
   /** True where a change of this key was set aside and none was written since. */
   async isSetAside(key: ObjectKey): Promise<boolean> {
-    return (await this.store.get(this.keys.key('quarantine', utf8(key)))) !== undefined;
+    return (await this.#setAside.row(key)) !== undefined;
   }
 
-  async *quarantinedRows(): AsyncGenerator<QuarantineRow> {
-    const rows = walk(this.store, this.keys.key('quarantine'), this.keys.end('quarantine'));
-    for await (const entry of rows) yield decodeQuarantine(entry.value);
+  quarantinedRows(): AsyncGenerator<QuarantineRow> {
+    return this.#setAside.rows();
   }
 
   /**
@@ -253,11 +235,11 @@ export class Journal {
   async replaceBody(entry: JournalEntry, object: NewObject): Promise<JournalEntry | undefined> {
     const body = await this.bodies.prepare(object.body);
     const record: ObjectRecord = { ...object, body: body.ref };
-    const at = this.#entryKey(entry.seq);
+    const at = this.#table.entryKey(entry.seq);
     for (let race = 0; race < RACES_MAX; race += 1) {
       const stored = await this.store.get(at);
       if (!stored) return undefined;
-      const newest = await this.#newestRow(entry.key);
+      const newest = await this.#table.newestRow(entry.key);
       const replaced = { ...entry, record };
       const writes: Write[] = [
         ...body.writes,
@@ -284,7 +266,7 @@ export class Journal {
   }
 
   async isPending(seq: number): Promise<boolean> {
-    return (await this.store.get(this.#entryKey(seq))) !== undefined;
+    return (await this.store.get(this.#table.entryKey(seq))) !== undefined;
   }
 
   /**
@@ -313,118 +295,45 @@ export class Journal {
    * @returns false where it was not set aside, or is not pending any more
    */
   quarantine(entry: JournalEntry, reason: SetAsideReason, hide = false): Promise<boolean> {
-    return this.#leaving.run(() => this.#quarantine(entry, reason, hide));
-  }
-
-  async #quarantine(entry: JournalEntry, reason: SetAsideReason, hide: boolean): Promise<boolean> {
-    const { restsOn } = reason;
-    const base = await reason.baseOf?.();
-    const at = this.keys.key('quarantine', utf8(entry.key));
-    for (let race = 0; race < RACES_MAX; race += 1) {
-      const stored = await this.store.get(this.#entryKey(entry.seq));
-      if (!stored) return false;
-      const preconditions = restsOn === undefined ? [] : await this.#setAsideRows(restsOn);
-      if (!preconditions) return false;
-      const setAside = decodeEntry(stored);
-      const { record } = setAside;
-      const newest = await this.#newestRow(entry.key);
-      const earlier = await this.store.get(at);
-      const isNewest = newest.row?.seq === entry.seq;
-      const writes: Write[] = [{ key: this.#entryKey(entry.seq), value: undefined }];
-      if (isNewest) {
-        const { code, message } = reason;
-        const row = {
-          code,
-          message,
-          base,
-          key: entry.key,
-          seq: entry.seq,
-          sinceMs: this.deps.clock.nowMs(),
-          record,
-        };
-        writes.push(
-          { key: at, value: encodeQuarantine({ ...row, shown: !hide }) },
-          {
-            key: newest.key,
-            value: hide ? undefined : encodeNewest({ ...newest.row, state: 'quarantined' }),
-          },
-          ...this.bodies.condemn(earlier && decodeQuarantine(earlier).record?.body),
-        );
-      } else writes.push(...this.bodies.condemn(record?.body));
-      preconditions.push({ key: newest.key, value: newest.value }, { key: at, value: earlier });
-      if (!(await this.store.commit(preconditions, writes))) continue;
+    return this.#leaving.run(async () => {
+      const setAside = await this.#setAside.put(entry, reason, hide);
+      if (!setAside) return false;
       this.#noteGone([setAside]);
-      this.#setAside.set(entry.seq, isNewest ? 'newest' : 'replaced');
-      if (isNewest && !earlier) this.#quarantined += 1;
-      if (isNewest)
-        this.#quarantinedBytes += sizeOf(setAside) - (earlier ? sizeOf(decodeQuarantine(earlier)) : 0);
       await this.#settled(SeqSet.range(entry.seq, entry.seq));
       return true;
-    }
-    throw new StorageError('broken-invariant', `change ${entry.seq} does not settle`);
+    });
   }
 
   /** What was set aside of a key, if that is still its newest change here. */
-  async setAsideRow(key: ObjectKey): Promise<QuarantineRow | undefined> {
-    const value = await this.store.get(this.keys.key('quarantine', utf8(key)));
-    return value && decodeQuarantine(value);
+  setAsideRow(key: ObjectKey): Promise<QuarantineRow | undefined> {
+    return this.#setAside.row(key);
   }
 
   /**
    * Makes a change that was set aside pending again, as the newest of its key; resolves with its new seq, undefined
    * where it is not set aside any more, or not what readers see.
    */
-  async retrySetAside({ key, seq }: Pick<QuarantineRow, 'key' | 'seq'>): Promise<number | undefined> {
-    const at = this.keys.key('quarantine', utf8(key));
+  async retrySetAside(change: Pick<QuarantineRow, 'key' | 'seq'>): Promise<number | undefined> {
     for (let race = 0; race < RACES_MAX; race += 1) {
-      const stored = await this.store.get(at);
-      const row = stored && decodeQuarantine(stored);
-      const newest = await this.#newestRow(key);
-      if (row?.seq !== seq || !row.shown || newest.row?.seq !== seq) return undefined;
-      const { record } = row;
-      // Its body goes with it: the entry owns it from now on.
-      const newSeq = await this.#commitNumbered(1, sizeOf(row), (seqNow, appendedMs) => {
-        this.#triedAgainUpToSeq = Math.max(this.#triedAgainUpToSeq, seqNow);
-        return {
-          preconditions: [{ key: at, value: stored }, newest],
-          writes: [
-            { key: at, value: undefined },
-            { key: newest.key, value: encodeNewest({ seq: seqNow, appendedMs, state: 'pending', record }) },
-            { key: this.#entryKey(seqNow), value: encodeEntry({ seq: seqNow, key, appendedMs, record }) },
-          ],
-        };
+      const shown = await this.#setAside.shown(change);
+      if (!shown) return undefined;
+      const newSeq = await this.#commitNumbered(1, sizeOf(shown.row), (seq, appendedMs) => {
+        this.#triedAgainUpToSeq = Math.max(this.#triedAgainUpToSeq, seq);
+        return this.#setAside.pendingAgain(shown, seq, appendedMs);
       });
       if (newSeq === undefined) continue;
-      this.#quarantined -= 1;
-      this.#quarantinedBytes -= sizeOf(row);
+      this.#setAside.noteGone(1, sizeOf(shown.row));
       return newSeq;
     }
-    throw new StorageError('broken-invariant', `the change of ${key} that was set aside does not settle`);
+    throw new StorageError(
+      'broken-invariant',
+      `the change of ${change.key} that was set aside does not settle`,
+    );
   }
 
-  /**
-   * Takes a change that was set aside out for good, or (`keep`) only out of what readers see: they see the branch from
-   * now on. False where it is not set aside any more.
-   */
-  async unshowSetAside({ key, seq }: Pick<QuarantineRow, 'key' | 'seq'>, keep: boolean): Promise<boolean> {
-    const at = this.keys.key('quarantine', utf8(key));
-    for (let race = 0; race < RACES_MAX; race += 1) {
-      const stored = await this.store.get(at);
-      const row = stored && decodeQuarantine(stored);
-      if (row?.seq !== seq) return false;
-      const newest = await this.#newestRow(key);
-      const writes: Write[] = [
-        { key: at, value: keep ? encodeQuarantine({ ...row, shown: false }) : undefined },
-      ];
-      if (newest.row?.seq === seq) writes.push({ key: newest.key, value: undefined });
-      if (!keep) writes.push(...this.bodies.condemn(row.record?.body));
-      if (!(await this.store.commit([{ key: at, value: stored }, newest], writes))) continue;
-      if (keep) return true;
-      this.#quarantined -= 1;
-      this.#quarantinedBytes -= sizeOf(row);
-      return true;
-    }
-    throw new StorageError('broken-invariant', `the change of ${key} that was set aside does not settle`);
+  /** See SetAsideRows.unshow. */
+  unshowSetAside(change: Pick<QuarantineRow, 'key' | 'seq'>, keep: boolean): Promise<boolean> {
+    return this.#setAside.unshow(change, keep);
   }
 
   /** Deletes rows of local keys that were last written before the time and are not kept. */
@@ -432,7 +341,7 @@ export class Journal {
     let expired = 0;
     for await (const entry of walk(this.store, this.keys.key('newest'), this.keys.end('newest'))) {
       const { key, value } = entry;
-      const { key: name, row } = this.#newestOf(entry);
+      const { key: name, row } = this.#table.newestOf(entry);
       if (row.state !== 'local' || row.appendedMs >= beforeMs || isKept(name)) continue;
       const writes = [{ key, value: undefined }, ...this.bodies.condemn(row.record?.body)];
       // Written meanwhile: then it is not old any more.
@@ -443,7 +352,7 @@ export class Journal {
 
   /** Key of a row that exists once per bucket. */
   single(name: string): Uint8Array {
-    return this.keys.key('single', utf8(name));
+    return this.#table.single(name);
   }
 
   async #write(
@@ -467,8 +376,7 @@ export class Journal {
       }),
     );
     if (lastSeq === undefined) return undefined;
-    this.#quarantined -= released.size;
-    for (const bytes of released.values()) this.#quarantinedBytes -= bytes;
+    for (const bytes of released.values()) this.#setAside.noteGone(1, bytes);
     return lastSeq;
   }
 
@@ -494,7 +402,7 @@ export class Journal {
       const { key, row: old } = before[i]!;
       if (old && old.state !== 'pending') writes.push(...this.bodies.condemn(old.record?.body));
       if (old?.state === 'quarantined') {
-        writes.push({ key: this.keys.key('quarantine', utf8(change.key)), value: undefined });
+        writes.push({ key: this.#table.quarantineKey(change.key), value: undefined });
         released.set(change.key, sizeOf(old));
       }
       const state = options.local ? 'local' : 'pending';
@@ -502,7 +410,7 @@ export class Journal {
       writes.push({ key, value: isGone ? undefined : encodeNewest({ seq, appendedMs, state, record }) });
       if (!options.local)
         writes.push({
-          key: this.#entryKey(seq),
+          key: this.#table.entryKey(seq),
           value: encodeEntry({ seq, key: change.key, appendedMs, record }),
         });
     });
@@ -576,7 +484,7 @@ export class Journal {
       for (const entry of entries) await this.#tellLanding(entry);
       const preconditions: Precondition[] = [];
       const writes: Write[] = page.map((row) => ({ key: row.key, value: undefined }));
-      const newest = await Promise.all(entries.map((entry) => this.#newestRow(entry.key)));
+      const newest = await Promise.all(entries.map((entry) => this.#table.newestRow(entry.key)));
       /** The last of each key of which a newer change was set aside. */
       const landed = new Map<ObjectKey, JournalEntry>();
       entries.forEach((entry, i) => {
@@ -587,7 +495,7 @@ export class Journal {
         preconditions.push({ key, value });
         writes.push({ key, value: undefined });
       });
-      for (const entry of landed.values()) await this.#rebase(entry, preconditions, writes);
+      for (const entry of landed.values()) await this.#setAside.rebase(entry, preconditions, writes);
       const isLast = page.length < DROP_PAGE;
       if (isLast) writes.push(...last);
       if (writes.length > 0 && !(await this.store.commit(preconditions, writes))) {
@@ -598,22 +506,6 @@ export class Journal {
       if (isLast) return;
     }
     throw new StorageError('broken-invariant', `changes up to ${range.last} do not settle`);
-  }
-
-  /** A change of ours that has landed is nobody else's: the newer one that was set aside may still be tried again. */
-  async #rebase(
-    { key, record }: JournalEntry,
-    preconditions: Precondition[],
-    writes: Write[],
-  ): Promise<void> {
-    const at = this.keys.key('quarantine', utf8(key));
-    const value = await this.store.get(at);
-    if (!value) return;
-    preconditions.push({ key: at, value });
-    writes.push({
-      key: at,
-      value: encodeQuarantine({ ...decodeQuarantine(value), base: record?.etag ?? null }),
-    });
   }
 
   async #tellLanding({ record }: JournalEntry): Promise<void> {
@@ -642,53 +534,8 @@ export class Journal {
     }
     this.onSettled(seqs, this.floorSeq);
   }
-
-  /** That nothing changes of what was set aside of a key; undefined where that is not its newest change. */
-  async #setAsideRows(
-    key: ObjectKey,
-  ): Promise<{ key: Uint8Array; value: Uint8Array | undefined }[] | undefined> {
-    const at = this.keys.key('quarantine', utf8(key));
-    const newest = await this.#newestRow(key);
-    const value = await this.store.get(at);
-    if (!value || newest.row?.state === 'pending') return undefined;
-    return [{ key: at, value }, newest];
-  }
-
-  async #newestRow(key: string): Promise<NewestBefore> {
-    const at = this.#newestKey(key);
-    const value = await this.store.get(at);
-    return { key: at, value, row: value && decodeNewest(value) };
-  }
-
-  #newestOf(entry: Entry): { key: ObjectKey; row: NewestRow } {
-    const key = Buffer.from(this.keys.rest('newest', entry.key)).toString('utf8') as ObjectKey;
-    return { key, row: decodeNewest(entry.value) };
-  }
-
-  #newestKey(key: string): Uint8Array {
-    return this.keys.key('newest', utf8(key));
-  }
-
-  #entryKey(seq: number): Uint8Array {
-    return this.keys.key('journal', u64(seq));
-  }
-
-  async #number(name: string): Promise<number> {
-    const row = await this.store.get(this.single(name));
-    return row ? (unpackRow(row)[0] as number) : 0;
-  }
 }
 
 function bytesOf(changes: readonly Change[]): number {
   return changes.reduce((sum, change) => sum + (change.kind === 'put' ? change.object.sizeBytes : 0), 0);
-}
-
-function sizeOf({ record }: { readonly record: ObjectRecord | undefined }): number {
-  return record?.sizeBytes ?? 0;
-}
-
-interface NewestBefore {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array | undefined;
-  readonly row: NewestRow | undefined;
 }

@@ -47,6 +47,11 @@ export interface QuarantineRow {
   readonly base: string | null | undefined;
 }
 
+/** Bytes of the object that a change writes; 0 for a deletion. */
+export function sizeOf({ record }: { readonly record: ObjectRecord | undefined }): number {
+  return record?.sizeBytes ?? 0;
+}
+
 export function encodeNewest(row: NewestRow): Uint8Array {
   return packRow([
     ROW_VERSION,
