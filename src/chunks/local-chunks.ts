@@ -12,7 +12,7 @@ import type { ChunkCache } from './cache.js';
 import type { ChunkSource } from './chunk-source.js';
 import { readAt } from './durable-files.js';
 import type { ChunkHome } from './paths.js';
-import type { PinnedChunks } from './pinned.js';
+import type { PinnedChunks, PinnedHome } from './pinned.js';
 
 /** A chunk file that was checked: all its bytes may go out. */
 class CheckedFile implements ChunkSource {
@@ -54,14 +54,23 @@ export class LocalChunks {
    * @throws ChunkError `corrupt` where the only copy is wrong, or the chunk is longer or shorter than asked for
    */
   async open(chunk: Chunk): Promise<ChunkSource | undefined> {
-    const pinned = await this.pinned.openFile(chunk.oid);
-    if (pinned) {
-      const source = await this.#checked(pinned.handle, chunk, pinned.home);
-      if (source) {
-        this.observer.count('gateway_cache_reads_total', { result: 'spool' });
-        return source;
-      }
-    }
+    return (
+      (await this.#spooled(await this.pinned.openFile(chunk.oid), chunk)) ??
+      (await this.#cached(chunk)) ??
+      (await this.#spooled(await this.pinned.openMoved(chunk.oid), chunk))
+    );
+  }
+
+  async #spooled(
+    file: { readonly handle: FileHandle; readonly home: PinnedHome } | undefined,
+    chunk: Chunk,
+  ): Promise<ChunkSource | undefined> {
+    const source = file && (await this.#checked(file.handle, chunk, file.home));
+    if (source) this.observer.count('gateway_cache_reads_total', { result: 'spool' });
+    return source;
+  }
+
+  async #cached(chunk: Chunk): Promise<ChunkSource | undefined> {
     const handle = await this.cache.openFile(chunk.oid);
     const source = handle && (await this.#checked(handle, chunk, 'cache'));
     if (source) this.observer.count('gateway_cache_reads_total', { result: 'hit' });

@@ -173,6 +173,11 @@ export class PinnedChunks {
     return undefined;
   }
 
+  /** Once more, after whoever moves it at this moment: on its way from the cache it is in neither. */
+  openMoved(oid: Oid): Promise<{ handle: FileHandle; home: PinnedHome } | undefined> {
+    return this.#locks.run(oid, () => this.openFile(oid));
+  }
+
   /** After a confirmed upload: the grace time begins. Nothing where the chunk is not unsent any more. */
   async markSent(oid: Oid): Promise<void> {
     await this.#locks.run(oid, async () => {
@@ -203,11 +208,12 @@ export class PinnedChunks {
         await rename(this.pathOf(oid, 'grace'), path);
         this.#remove('grace', oid);
       } else if (!(await this.options.cache.giveTo(oid, path))) return false;
+      // At once: whoever finds it in neither home takes it for lost.
+      this.#set('unsent', oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
       // Its time begins anew after a restart, too.
       // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
       const nowMs = this.options.clock.nowMs();
       await utimes(path, nowMs / 1000, nowMs / 1000);
-      this.#set('unsent', oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
       await syncDirectory(directory);
       return true;
     });
