@@ -11,7 +11,7 @@ import { writingStep } from '../format/registry-keys.js';
 import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
 import { ensureImageKept } from './image-kept.js';
-import { closureState, imageParts } from './manifest-closure.js';
+import { closureState, imageParts, type ClosureState } from './manifest-closure.js';
 
 /** After a refusal the driver repeats its request 3 times within seconds: those are answered at once. */
 const RETRY_WINDOW_MS = 60_000;
@@ -20,6 +20,7 @@ const LOOK_MS = 1_000;
 /** What waits for an operator is answered quickly; but he may just have mended it. */
 const PAUSED_HOLD_MS = 2_000;
 
+const NOTHING_LACKS: ClosureState = { refused: undefined, pending: [] };
 /** So deep a manifest, its links and its tag stand on each other. */
 const AGAIN_ROUNDS = 3;
 
@@ -87,8 +88,8 @@ export class WriteConcern {
       }
     }
     for (const key of keys) {
-      let lacking = await this.#closurePending(bucket, key, signal);
-      for (; lacking.length > 0; lacking = await this.#closurePending(bucket, key, signal)) {
+      let lacking = await this.#closurePending(bucket, key, write, signal);
+      for (; lacking.length > 0; lacking = await this.#closurePending(bucket, key, write, signal)) {
         for (const each of await this.#latestFirst(bucket, lacking)) {
           const seq = await this.#pendingSeq(bucket, each);
           if (seq === undefined) continue;
@@ -252,10 +253,19 @@ export class WriteConcern {
    * What of the image that a tag names is not on Gitee yet. Mostly a tag lands with all of that or after it; but a tag
    * that was there already may have got its image anew, and what was set aside is tried again behind it.
    */
-  async #closurePending(bucket: Bucket, key: ObjectKey, signal: AbortSignal): Promise<readonly ObjectKey[]> {
+  async #closurePending(
+    bucket: Bucket,
+    key: ObjectKey,
+    { appended }: Write,
+    signal: AbortSignal,
+  ): Promise<readonly ObjectKey[]> {
     const { pendingChanges, quarantinedChanges } = bucket.state.status();
     if (pendingChanges === 0 && quarantinedChanges === 0) return [];
-    const { refused, pending } = await closureState(bucket, key, signal);
+    const { refused, pending } = await closureState(bucket, key, signal).catch((error: unknown) => {
+      // An image too large for that has landed in order: nothing of it was set aside.
+      if (error instanceof ObjectError && appended && quarantinedChanges === 0) return NOTHING_LACKS;
+      throw error;
+    });
     if (refused === undefined) return pending;
     this.#count(bucket, 'quarantined');
     throw new ObjectError(

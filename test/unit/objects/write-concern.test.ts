@@ -2,6 +2,7 @@ import { silentLog } from '../../../src/async/log.js';
 import type { ObjectKey } from '../../../src/format/ids.js';
 import type { BucketState, BucketStatus, ChangeState } from '../../../src/journal/bucket-state.js';
 import type { Bucket, WriteConcernRules } from '../../../src/objects/bucket.js';
+import { ObjectError } from '../../../src/objects/errors.js';
 import { WriteConcern } from '../../../src/objects/write-concern.js';
 
 const TAG = 'docker/registry/v2/repositories/a/_manifests/tags/v1/current/link' as ObjectKey;
@@ -18,6 +19,9 @@ class StalledBucket {
   paused: BucketStatus['paused'];
   /** When something last got through to Gitee. */
   heardMs: number | undefined;
+  pendingChanges = 0;
+  /** The image that is written is. */
+  isTooLarge = false;
   /** Called while a request is held. */
   onWait: () => void = () => {};
   #waitedMs = 0;
@@ -49,9 +53,16 @@ class StalledBucket {
         return false;
       },
       status: () =>
-        ({ quarantinedChanges: this.quarantined, pendingChanges: 0, paused: this.paused }) as never,
+        ({
+          quarantinedChanges: this.quarantined,
+          pendingChanges: this.pendingChanges,
+          paused: this.paused,
+        }) as never,
       setAsideAs: () => undefined,
-      get: async () => undefined,
+      get: async () => {
+        if (this.isTooLarge) throw new ObjectError('not-yet-remote', 'too large to be looked through');
+        return undefined;
+      },
       retrySetAside: async () => undefined,
     };
     return {
@@ -175,5 +186,15 @@ describe('write concern, invariant 6', () => {
       stalled.newConcern().settle(stalled.bucket({ outage: 'accept' }), write(TAG, false), signal),
     ).rejects.toMatchObject({ code: 'not-yet-remote' });
     expect(stalled.heldMs()).toBe(0);
+  });
+
+  test.each([
+    ['written now, while others wait', true, 0, true],
+    ['found written, while others wait', false, 0, false],
+    ['written now, while something is set aside', true, 1, false],
+  ])('a tag whose image is too large to be looked through, %s', async (_, appended, quarantined, isKept) => {
+    Object.assign(stalled, { pendingChanges: 1, quarantined, isTooLarge: true });
+    const said = stalled.newConcern().settle(stalled.bucket(), write(TAG, appended), signal);
+    await (isKept ? said : expect(said).rejects.toMatchObject({ code: 'not-yet-remote' }));
   });
 });
