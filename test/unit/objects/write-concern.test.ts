@@ -193,7 +193,7 @@ describe('write concern, invariant 6', () => {
     ['found written, while others wait', false, 0, false],
     ['written now, while something is set aside', true, 1, false],
   ])('a tag whose image is too large to be looked through, %s', async (_, appended, quarantined, isKept) => {
-    Object.assign(stalled, { pendingChanges: 1, quarantined, isTooLarge: true });
+    Object.assign(stalled, { change: undefined, pendingChanges: 1, quarantined, isTooLarge: true });
     const said = stalled.newConcern().settle(stalled.bucket(), write(TAG, appended), signal);
     await (isKept ? said : expect(said).rejects.toMatchObject({ code: 'not-yet-remote' }));
   });
