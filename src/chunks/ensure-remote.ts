@@ -10,7 +10,7 @@ import type { Clock } from '../async/clock.js';
 import { retry } from '../async/retry.js';
 import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
-import { RemoteError } from '../gitee/errors.js';
+import { joinedFailures, ofFirstCode, RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import { ChunkError, type KeptState } from './api.js';
 import { abortedBy } from './bell.js';
@@ -139,16 +139,16 @@ async function upload(
     .map((r): unknown => r.reason);
   if (failures.length === 0) return;
   const remote = failures.filter((e) => e instanceof RemoteError);
-  const pausing = remote.find((e) => e.pauses);
+  const ofAll = remote.filter((e) => e.oids.length === 0);
+  const pausing = ofAll.find((e) => e.pauses);
   if (pausing) throw pausing;
-  // The committer takes out what will never land: it must learn of all of them at once.
+  // The committer takes out what does not land: it must learn of all of them at once.
   for (const code of ['chunk-refused', 'chunk-corrupt', 'chunk-missing', 'file-too-large'] as const) {
     const same = remote.filter((e) => e.code === code);
-    if (same.length > 0) throw joined(same);
+    if (same.length > 0) throw joinedFailures(same);
   }
   // What fails as a whole says more than what waits for its own time.
-  const others = remote.filter((e) => e.code !== 'chunk-unkept');
-  throw others[0] ?? (remote.length > 0 ? joined(remote) : failures[0]);
+  throw ofAll[0] ?? (remote.length > 0 ? joinedFailures(ofFirstCode(remote)) : failures[0]);
 }
 
 /** One listener on the caller's signal, however many chunks listen here. */
@@ -186,18 +186,6 @@ async function askMissing(
   } catch (error) {
     throw signal?.aborted ? abortedBy(signal) : error;
   }
-}
-
-/** Errors of one code as one. */
-function joined(errors: readonly RemoteError[]): RemoteError {
-  const [first] = errors as [RemoteError, ...RemoteError[]];
-  if (errors.length === 1) return first;
-  const waits = errors.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
-  return new RemoteError(first.code, first.message, {
-    cause: first,
-    oids: errors.flatMap(({ oids }) => oids),
-    ...(waits.length > 0 ? { retryAfterMs: Math.min(...waits) } : {}),
-  });
 }
 
 /**

@@ -4,9 +4,10 @@
  * The uploads of one bucket; when each begins is decided for all buckets of the line (src/line/scheduler.ts). A
  * chunk is uploaded once however many ask, and stays in the queue until Gitee has it or has refused it, whoever goes
  * away meanwhile: what is unsent counts for all who would send, so nothing may be unsent and wait for nothing. After a transient failure all of the bucket wait, with jitter, and
- * longer each time, unless others got through meanwhile: then it is this chunk, and it waits alone; nor does one
- * that was never tried wait for a single one that has failed. After a
- * refusal that only an operator can lift one chunk is tried every 30 s, or when kicked.
+ * longer each time, unless others got through meanwhile, or the answer was about this chunk: then it waits alone, and
+ * whoever asks for it is told so at once; nor does one that was never tried wait for a single one that has failed.
+ * Where one after the other gets such an answer, it is not theirs. After a refusal of all that only an operator can
+ * lift one chunk is tried every 30 s, or when kicked.
  */
 import { setMaxListeners } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -29,6 +30,10 @@ const BACKOFF_MAX_MS = 30_000;
 /** Somebody waits, and has a bound of his own: he is told after so many attempts, soon after one another. */
 const URGENT_ATTEMPTS = 4;
 const URGENT_BACKOFF_MAX_MS = 4_000;
+/** What is said of one object is no fault of its own where so many have failed since one was taken. */
+const OWN_FAULTS_MAX = 5;
+/** And is told to those who wait after so many attempts. */
+const OWN_ATTEMPTS = 2;
 /** So many rounds of failures in a row, and the line counts as down. */
 const DOWN_AFTER_ROUNDS = 3;
 /** Of a file at a time: a body that yields does so between two of them. */
@@ -64,6 +69,9 @@ interface Task {
   /** Its place in line; none while it runs, or waits for its own time. */
   ticket: Ticket | undefined;
   attempts: number;
+  /** Why it waits alone, until `againMs` (steady). */
+  fault: RemoteError | undefined;
+  againMs: number;
   /** Uploads of this bucket that had succeeded when it began or failed last. */
   seenStored: number;
   readonly waiters: Set<Waiter>;
@@ -106,7 +114,9 @@ export class UploadQueue {
   #storedMs: number | undefined;
   /** Chunks that Gitee would not take when they were sent last, with their sizes; an entry per chunk on this disk. */
   readonly #refused = new Map<Oid, number>();
-  /** What is not sent before a time that was given with it. */
+  /** Chunks that failed by what was said of them since an upload succeeded last; OWN_FAULTS_MAX at most. */
+  readonly #faulty = new Set<Oid>();
+  /** What is not sent before its time. */
   readonly #deferred = new Set<Task>();
 
   constructor(private readonly options: UploadQueueOptions) {
@@ -115,7 +125,7 @@ export class UploadQueue {
     this.#source = { name: options.bucket, isReady: () => this.#isReady() };
   }
 
-  /** Unsent bytes that wait for no line: Gitee has refused them, or has forgotten them and gets them later. */
+  /** Unsent bytes that wait for no line: Gitee does not take them, or has forgotten them, and gets them later. */
   get idleBytes(): number {
     let sum = 0;
     for (const [oid, bytes] of this.#refused) {
@@ -168,7 +178,7 @@ export class UploadQueue {
   /**
    * Uploads before everything that nobody waits for; resolves when Gitee has confirmed it. A paused queue
    * tries at once: whoever waits here decides how often. Calls with the same group share one share of the line.
-   * @throws RemoteError, or ChunkError `aborted`; the chunk stays where it is
+   * @throws RemoteError, which names the chunk where the fault is its own, or ChunkError `aborted`; the chunk stays where it is
    */
   ensure(chunk: Chunk, group: string, signal?: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {
@@ -179,6 +189,10 @@ export class UploadQueue {
       }
       const cls = this.options.isBackground ? 'background' : 'early';
       const task = this.#taskFor(chunk, { cls, group });
+      if (task.fault && this.#deferred.has(task)) {
+        reject(ownFault(task.fault, chunk, task.againMs - this.options.clock.steadyMs()));
+        return;
+      }
       const done = () => {
         signal?.removeEventListener('abort', onAbort);
         task.waiters.delete(waiter);
@@ -211,6 +225,7 @@ export class UploadQueue {
     this.#pausedBy = undefined;
     this.#failedRounds = 0;
     this.#failing = undefined;
+    this.#faulty.clear();
     this.#resting?.abort(new Error('kicked'));
     for (const task of [...this.#deferred]) this.#queue(task);
     this.options.line.scheduler.pump();
@@ -234,7 +249,7 @@ export class UploadQueue {
     if (known) return known;
     const task: Task = {
       ...{ chunk, place, waitedBy: '', running: false, turn: undefined, ticket: undefined },
-      ...{ attempts: 0, seenStored: -1, waiters: new Set<Waiter>() },
+      ...{ attempts: 0, fault: undefined, againMs: 0, seenStored: -1, waiters: new Set<Waiter>() },
     };
     this.#tasks.set(chunk.oid, task);
     this.#refused.delete(chunk.oid);
@@ -326,6 +341,7 @@ export class UploadQueue {
         this.#pausedBy = undefined;
         this.#failedRounds = 0;
         this.#failing = undefined;
+        this.#faulty.clear();
         this.#stored += 1;
         this.#storedMs = clock.steadyMs();
       } else if (this.#pausedBy !== undefined) {
@@ -374,7 +390,12 @@ export class UploadQueue {
     task.attempts += 1;
     // Any other answer than a refusal ends the pause: no probe is planned any more.
     this.#pausedBy = undefined;
-    if (error instanceof RemoteError && error.pauses) {
+    if (error instanceof RemoteError && this.#isItsOwn(task, error)) {
+      log.info('an upload failed by a fault of its own and will be tried again', {
+        ...{ oid: task.chunk.oid, code: error.code, attempts: task.attempts, error },
+      });
+      this.#setApart(task, error);
+    } else if (error instanceof RemoteError && error.pauses) {
       log.warn('uploads are paused', { oid: task.chunk.oid, code: error.code, error });
       this.#pause(task, error);
     } else if (error instanceof RemoteError && error.isTransient) {
@@ -388,7 +409,40 @@ export class UploadQueue {
     }
   }
 
-  #pause(task: Task, error: RemoteError): void {
+  /**
+   * Others get through, or it is the only one that fails, and has for a while; or what was said is about this chunk, and
+   * not about one after the other.
+   */
+  #isItsOwn(task: Task, error: RemoteError): boolean {
+    if (!(error.isTransient || error.pauses)) return false;
+    const { oid } = task.chunk;
+    const isNamed = error.oids.includes(oid);
+    if (isNamed && this.#faulty.size < OWN_FAULTS_MAX) this.#faulty.add(oid);
+    if (isNamed && this.#faulty.size < OWN_FAULTS_MAX) return true;
+    if (error.pauses || error.code === 'rate-limited') return false;
+    const isOnlyOne = this.#failing === undefined || this.#failing === task;
+    return task.seenStored !== this.#stored || (isOnlyOne && task.attempts >= URGENT_ATTEMPTS);
+  }
+
+  /** It waits for its own time, longer each time; nothing else does. */
+  #setApart(task: Task, error: RemoteError): void {
+    const { clock, random = Math.random } = this.options;
+    const { chunk } = task;
+    task.seenStored = this.#stored;
+    const attemptsMax = error.pauses ? 1 : error.oids.includes(chunk.oid) ? OWN_ATTEMPTS : URGENT_ATTEMPTS;
+    const isOver = task.waiters.size === 0 || task.attempts >= attemptsMax;
+    const maxMs = isOver ? BACKOFF_MAX_MS : URGENT_BACKOFF_MAX_MS;
+    const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(task.attempts, 10));
+    const askedMs = Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS);
+    const waitMs = SUSPECT_EXTRA_MS + askedMs + (0.5 + random() / 2) * ceilingMs;
+    task.fault = isOver ? error : undefined;
+    task.againMs = clock.steadyMs() + waitMs;
+    if (isOver) this.#rejectAll(task, ownFault(error, chunk, waitMs));
+    this.#defer(task, waitMs);
+  }
+
+  #pause(task: Task, cause: RemoteError): void {
+    const error = faultOfAll(cause);
     this.#pausedBy = error;
     // Whoever waits for something that stands still should know at once.
     for (const waiting of [...this.#tasks.values()]) {
@@ -411,9 +465,9 @@ export class UploadQueue {
   #retryLater(task: Task, error: RemoteError, startedMs: number): void {
     if (task.waiters.size > 0 && task.attempts >= URGENT_ATTEMPTS) {
       task.attempts = 0;
-      this.#rejectAll(task, error);
+      this.#rejectAll(task, faultOfAll(error));
     }
-    // Others got through since it failed last: the fault is with this chunk, and they need not wait for it.
+    // Others got through since it failed last: whatever it is, they need not wait for it.
     const isAlone = task.seenStored !== this.#stored;
     this.#failing = (this.#failing ?? task) === task ? task : 'several';
     task.seenStored = this.#stored;
@@ -475,4 +529,20 @@ export class UploadQueue {
 
 function lost(code: 'chunk-missing' | 'chunk-corrupt', message: string, oid: Oid): RemoteError {
   return new RemoteError(code, message, { oids: [oid] });
+}
+
+/** As told to those who wait for this chunk alone. */
+function ownFault(error: RemoteError, { oid }: Chunk, waitMs: number): RemoteError {
+  const { detail, status } = error;
+  const retryAfterMs = Math.max(0, Math.ceil(waitMs));
+  return new RemoteError(error.code, error.message, {
+    ...{ cause: error, detail, status, oids: [oid], retryAfterMs },
+  });
+}
+
+/** It names no object: none of them is at fault. */
+function faultOfAll(error: RemoteError): RemoteError {
+  if (error.oids.length === 0) return error;
+  const { detail, retryAfterMs, status } = error;
+  return new RemoteError(error.code, error.message, { cause: error, detail, retryAfterMs, status });
 }

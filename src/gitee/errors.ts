@@ -81,6 +81,15 @@ const DEMANDS = {
   'chunk-corrupt': 'own',
 } as const satisfies Record<RemoteCause, 'retry' | 'pause' | 'quarantine' | 'own'>;
 
+/** Never about one object, whatever was asked for. */
+const OF_ALL: ReadonlySet<RemoteCause> = new Set([
+  'unauthorized',
+  'rate-limited',
+  'lfs-not-enabled',
+  'bandwidth-exceeded',
+  'repository-closed',
+]);
+
 /** Every cause, for docs/errors.md and its test. */
 export const REMOTE_CAUSES = Object.keys(DEMANDS) as RemoteCause[];
 
@@ -105,7 +114,10 @@ export class RemoteError extends Error {
   readonly detail: string | undefined;
   /** HTTP status, if there was one. */
   readonly status: number | undefined;
-  /** Oids that the error is about (`chunk-missing`, `chunk-unkept`, `chunk-refused`, `chunk-corrupt`). */
+  /**
+   * Oids that the error is about; none: it is about the call, or about everything. Most of the causes can be about
+   * one object only: its upload is answered 500 or 403 where others are taken.
+   */
   readonly oids: readonly string[];
 
   constructor(
@@ -123,7 +135,7 @@ export class RemoteError extends Error {
     this.retryAfterMs = fields.retryAfterMs;
     this.detail = fields.detail?.slice(0, 500);
     this.status = fields.status;
-    this.oids = fields.oids ?? [];
+    this.oids = OF_ALL.has(code) ? [] : (fields.oids ?? []);
   }
 
   /** The same call may succeed later without anybody's help. */
@@ -140,4 +152,22 @@ export class RemoteError extends Error {
   get isPoison(): boolean {
     return DEMANDS[this.code] === 'quarantine';
   }
+}
+
+/** Those that have the code of the first one: the others are met again. */
+export function ofFirstCode(errors: readonly RemoteError[]): RemoteError[] {
+  return errors.filter(({ code }) => code === errors[0]?.code);
+}
+
+/** Errors of one code, each about objects of its own, as one that names them all. @param errors at least one */
+export function joinedFailures(errors: readonly RemoteError[]): RemoteError {
+  const [first] = errors as [RemoteError, ...RemoteError[]];
+  if (errors.length === 1) return first;
+  const waits = errors.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
+  const { detail, status } = first;
+  return new RemoteError(first.code, first.message, {
+    ...{ cause: first, detail, status },
+    oids: errors.flatMap(({ oids }) => oids),
+    ...(waits.length > 0 ? { retryAfterMs: Math.min(...waits) } : {}),
+  });
 }

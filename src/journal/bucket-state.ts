@@ -45,6 +45,15 @@ export interface BucketStatus {
   readonly quarantinedBytes: number;
   /** Objects of the branch whose files are damaged: not shown. */
   readonly damagedObjects: number;
+  /** Changes that wait for single LFS objects which Gitee does not take at the moment, and why the first of them does. */
+  readonly doubtful:
+    | {
+        readonly changes: number;
+        readonly code: string;
+        readonly message: string;
+        readonly sinceMs: number;
+      }
+    | undefined;
   readonly lastLandedMs: number | undefined;
   /** RemoteCause and message of what keeps the committer from landing changes. */
   readonly paused: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;

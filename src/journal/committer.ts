@@ -27,7 +27,7 @@ import { baseChanges, batchOf, netChanges, type Batch } from './batch.js';
 import { bucketFileEdits } from './bucket-files.js';
 import type { Claim, Claims } from './claims.js';
 import type { Condition } from './condition.js';
-import { Doubts } from './doubts.js';
+import type { Doubts } from './doubts.js';
 import type { GatewayIdentity } from './gateway-identity.js';
 import type { HeadSync } from './head-sync.js';
 import type { Journal } from './journal.js';
@@ -61,6 +61,7 @@ export interface CommitterDeps {
   readonly claims: Claims;
   readonly bases: BaseHolder;
   readonly landings: Landings;
+  readonly doubts: Doubts;
   readonly chunks: ChunksApi;
   readonly remote: HeadRemote;
   readonly sync: HeadSync;
@@ -91,7 +92,6 @@ export class Committer {
   readonly #stop = new AbortController();
   readonly #normaliser: Normaliser;
   readonly #recovery: Recovery;
-  readonly #doubts: Doubts;
   #running: Promise<void> | undefined;
   #lastLandedMs: number | undefined;
   #flush = false;
@@ -107,10 +107,8 @@ export class Committer {
     this.#work = new Wake(deps.clock);
     this.#retry = new Wake(deps.clock);
     this.#normaliser = new Normaliser(deps.journal, deps.chunks, deps.rules);
-    const { clock, isStrictOrder = false, journal, rules, timings } = deps;
-    const doubts = new Doubts({ clock, waitMaxMs: timings.retryMaxMs });
-    this.#doubts = doubts;
-    this.#recovery = new Recovery({ ...deps, doubts });
+    const { clock, doubts, isStrictOrder = false, journal, rules } = deps;
+    this.#recovery = new Recovery(deps);
     this.#source =
       rules.preset === 'registry'
         ? this.#readySets()
@@ -133,7 +131,7 @@ export class Committer {
 
   /** What failed may work again: does not wait any longer. */
   kick(): void {
-    this.#doubts.clear();
+    this.deps.doubts.clear();
     this.#source.kick();
     this.#retry.ring();
     this.#work.ring();
@@ -299,7 +297,7 @@ export class Committer {
     };
     return new ReadySets({
       ...{ journal, chunks, landings, clock, base },
-      isAside: (seq) => this.#doubts.has(seq),
+      isAside: (seq) => this.deps.doubts.has(seq),
       lookedAtMax: timings.lookedAtMax,
       closure: new Closure(journal, chunks, base, rules.registryRoot),
       onNews: () => this.#work.ring(),

@@ -2,7 +2,7 @@
  * Changes that can't land for what the LFS store says about one of their chunks ("not there", "refused"). A store that
  * is unwell says so for a while and about anything, so its word is not believed at once: the change stands aside, for
  * longer each time, while everything else goes on; only where it is said again and again over the whole of a patience
- * is it final.
+ * is it final. What may be the fault of the store (5xx, a refusal) never is: the change is tried until it lands.
  *
  * Invariant 1 (this file's share). Nothing that was acknowledged is set aside for what was said for a few seconds.
  * Invariant 5. Memory is bounded: an entry per change in doubt, ENTRIES_MAX at most; a forgotten one is tried anew.
@@ -17,7 +17,21 @@ const FIRST_WAIT_MS = 500;
 /** What was said before so long a silence (paused, the line gone) has nothing to do with what is said now. */
 const SILENCE_MS = 10 * 60_000;
 
+export interface DoubtReason {
+  /** RemoteCause, or as in the list of what is set aside. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** All changes that are in doubt, as people are told of them. */
+export interface DoubtSummary extends DoubtReason {
+  readonly changes: number;
+  /** Since when the first of them is in doubt, steady milliseconds; `code` and `message` are of that one. */
+  readonly sinceMs: number;
+}
+
 interface Doubt {
+  readonly reason: DoubtReason;
   readonly sinceMs: number;
   readonly lastMs: number;
   readonly tries: number;
@@ -39,9 +53,13 @@ export class Doubts {
 
   /**
    * The change with this seq can't land for now. True where that has been so for all of `patienceMs`: it is final.
-   * @param askedMs it is not tried again before
+   * @param what `askedMs`: it is not tried again before
    */
-  note(seq: number, patienceMs: number, askedMs = 0): boolean {
+  note(
+    seq: number,
+    what: { readonly patienceMs: number; readonly askedMs?: number; readonly reason: DoubtReason },
+  ): boolean {
+    const { askedMs = 0, patienceMs, reason } = what;
     const { clock, random = Math.random, waitMaxMs } = this.options;
     const nowMs = clock.steadyMs();
     const known = this.#doubts.get(seq);
@@ -52,7 +70,7 @@ export class Doubts {
     const longestMs = Math.min(waitMaxMs, Math.max(FIRST_WAIT_MS, patienceMs / 4));
     const ceilingMs = Math.min(longestMs, FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 16));
     const untilMs = nowMs + Math.max(askedMs, ceilingMs * (0.1 + 0.9 * random()));
-    this.#doubts.set(seq, { sinceMs, lastMs: nowMs, tries, untilMs });
+    this.#doubts.set(seq, { reason, sinceMs, lastMs: nowMs, tries, untilMs });
     return tries >= TRIES_MIN && nowMs - sinceMs >= patienceMs;
   }
 
@@ -61,9 +79,20 @@ export class Doubts {
     return (this.#doubts.peek(seq)?.untilMs ?? 0) > this.options.clock.steadyMs();
   }
 
-  /** It is no longer pending. */
-  delete(seq: number): void {
-    this.#doubts.delete(seq);
+  get count(): number {
+    return this.#doubts.size;
+  }
+
+  /** What people are told; undefined where nothing is in doubt. */
+  summary(): DoubtSummary | undefined {
+    let first: Doubt | undefined;
+    for (const doubt of this.#doubts.values()) if (!first || doubt.sinceMs < first.sinceMs) first = doubt;
+    return first && { ...first.reason, changes: this.#doubts.size, sinceMs: first.sinceMs };
+  }
+
+  /** These are no longer pending. */
+  settled(isSettled: (seq: number) => boolean): void {
+    for (const seq of [...this.#doubts.keys()]) if (isSettled(seq)) this.#doubts.delete(seq);
   }
 
   /** What failed may work again: all are tried now, and judged anew. */

@@ -100,7 +100,9 @@ export class Errands {
         return await this.deps.chunks.upload(chunks, signal);
       } catch (error) {
         signal.throwIfAborted();
-        if (!(error instanceof RemoteError) || (!error.pauses && !error.isTransient)) throw error;
+        const isOfAll = error instanceof RemoteError && error.oids.length === 0;
+        // What some of them fail by holds up no others: their changes stand aside.
+        if (!isOfAll || (!error.pauses && !error.isTransient)) throw error;
         if (error.pauses) onPause(error);
         const ceilingMs = error.pauses
           ? pausedRetryMs

@@ -19,6 +19,7 @@ import type {
   SetAside,
 } from './bucket-state.js';
 import type { Condition } from './condition.js';
+import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
 import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
@@ -30,6 +31,7 @@ export interface JournaledBucketDeps {
   readonly journal: Journal;
   readonly bases: BaseHolder;
   readonly landings: Landings;
+  readonly doubts: Pick<Doubts, 'count' | 'summary'>;
   readonly condition: Condition;
   readonly clock: Clock;
   readonly observer: Observer;
@@ -171,8 +173,9 @@ export class JournaledBucket implements BucketState {
   }
 
   status(): BucketStatus {
-    const { bases, condition, journal } = this.deps;
+    const { bases, clock, condition, doubts, journal } = this.deps;
     const { paused, frozen } = condition;
+    const doubtful = doubts.summary();
     const oldestMs = journal.oldestPendingSteadyMs;
     return {
       bucket: this.deps.bucket,
@@ -181,10 +184,11 @@ export class JournaledBucket implements BucketState {
       head: bases.peek?.marker?.head ?? null,
       pendingChanges: journal.pendingCount,
       pendingBytes: journal.pendingBytes,
-      oldestPendingMs: oldestMs === undefined ? undefined : wallTime(this.deps.clock, oldestMs),
+      oldestPendingMs: oldestMs === undefined ? undefined : wallTime(clock, oldestMs),
       quarantinedChanges: journal.quarantinedCount,
       quarantinedBytes: journal.quarantinedBytes,
       damagedObjects: bases.peek?.damagedCount ?? 0,
+      doubtful: doubtful && { ...doubtful, sinceMs: wallTime(clock, doubtful.sinceMs) },
       lastLandedMs: this.deps.lastLandedMs(),
       paused,
       frozen: frozen && { reason: frozen.reason, sinceMs: frozen.sinceMs },
@@ -194,7 +198,7 @@ export class JournaledBucket implements BucketState {
 
   /** Brings the gauges of the journal up to date. */
   report(): void {
-    const { bucket, clock, journal, observer } = this.deps;
+    const { bucket, clock, doubts, journal, observer } = this.deps;
     const oldestMs = journal.oldestPendingSteadyMs;
     observer.set('gateway_journal_pending_changes', journal.pendingCount, { bucket });
     observer.set(
@@ -203,6 +207,7 @@ export class JournaledBucket implements BucketState {
       { bucket },
     );
     observer.set('gateway_quarantined_changes', journal.quarantinedCount, { bucket });
+    observer.set('gateway_doubtful_changes', doubts.count, { bucket });
     observer.set('gateway_journal_pending_bytes', journal.pendingBytes, { bucket });
     observer.set('gateway_quarantined_bytes', journal.quarantinedBytes, { bucket });
   }

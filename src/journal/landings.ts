@@ -19,6 +19,8 @@ export class Landings {
   readonly #wanted = new Set<number>();
   #wantedUpTo = 0;
   readonly #waiters = new Set<Waiter>();
+  /** Told of changes that have landed, or were set aside. */
+  onSettled: (isSettled: (seq: number) => boolean) => void = () => {};
 
   constructor(
     private readonly journal: Journal,
@@ -92,5 +94,6 @@ export class Landings {
     for (const seq of this.#wanted) if (isSettled(seq)) this.#wanted.delete(seq);
     for (const { seq, only, resolve } of this.#waiters)
       if (only ? isSettled(seq) : seq <= floorSeq) resolve(true);
+    this.onSettled(isSettled);
   }
 }

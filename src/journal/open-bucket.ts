@@ -21,6 +21,7 @@ import { Claims } from './claims.js';
 import { checkBucket, type CheckOptions, type CheckStep } from './check.js';
 import { Committer, type CommitterTimings } from './committer.js';
 import { Condition } from './condition.js';
+import { Doubts } from './doubts.js';
 import { GatewayIdentity } from './gateway-identity.js';
 import { HeadFollower } from './head-follower.js';
 import { HeadSync } from './head-sync.js';
@@ -151,13 +152,15 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   await finishLanding(journal, claims, bases.peek?.marker);
   const condition = new Condition(bucket.name, identity, { clock, log, observer });
   const landings = new Landings(journal, clock);
+  const doubts = new Doubts({ clock, waitMaxMs: timings.retryMaxMs });
+  landings.onSettled = (isSettled) => doubts.settled(isSettled);
   const headLock = new Semaphore(1);
   const shared = {
     bucket: bucket.name,
     repositoryId: () => repository.id,
     rules: bucket.layout,
     isStrictOrder: bucket.isStrictOrder,
-    ...{ remote, journal, identity, claims, bases, condition, landings, clock, log, observer },
+    ...{ remote, journal, identity, claims, bases, condition, landings, doubts, clock, log, observer },
   };
   const sync = new HeadSync({ ...shared, directory, stores, census: deps.census });
   const committer = new Committer({
@@ -168,7 +171,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   });
   const state: JournaledBucket = new JournaledBucket({
     ...{ bucket: bucket.name, repository: bucket.repository, branch: bucket.branch },
-    ...{ journal, bases, landings, condition, clock, observer },
+    ...{ journal, bases, landings, doubts, condition, clock, observer },
     onWork: () => committer.wake(),
     lastLandedMs: () => committer.lastLandedMs,
     ...(deps.admits ? { admits: deps.admits } : {}),

@@ -1,7 +1,8 @@
 /**
  * What to do when a batch did not land. Nothing is ever dropped: a change waits, or it is set aside with a reason
  * (quarantined) where Gitee does not take it, so that it does not stop the rest. What the LFS store says about single
- * objects is believed only after a while (doubts.ts), and never where a good copy is here that can be sent again.
+ * objects is believed only after a while (doubts.ts), and never where a good copy is here that can be sent again; and
+ * what fails for single objects stops no other.
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -112,13 +113,15 @@ export class Recovery {
         ? this.#setAside([error.entry], error)
         : this.#standAside([error.entry], error, missingForMs);
     if (!(error instanceof RemoteError)) return this.#notOfGitee(error, batch);
-    if (error.pauses) {
+    const named = await this.#naming(batch, error.oids);
+    // The bytes are here: sooner or later Gitee takes them, or an operator mends what stands in their way.
+    if (named.length > 0 && (error.isTransient || error.pauses))
+      return this.#standAside(named, error, Infinity);
+    // Where it names an object, no change of this batch does any more.
+    if (error.pauses && error.oids.length === 0) {
       this.deps.condition.pause('commit', error);
       return { result: 'paused', waitMs: this.deps.timings.pausedRetryMs };
     }
-    const named = await this.#naming(batch, error.oids);
-    // The bytes are here: sooner or later Gitee takes them.
-    if (error.code === 'chunk-unkept') return this.#standAside(named, error, Infinity);
     if (error.code === 'chunk-missing' || error.code === 'chunk-corrupt')
       return this.#standAside(named, error, missingForMs);
     if (batch && (error.code === 'push-too-large' || error.isPoison))
@@ -178,7 +181,8 @@ export class Recovery {
     patienceMs: number,
   ): Promise<Verdict> {
     const askedMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
-    const over = entries.filter(({ seq }) => this.deps.doubts.note(seq, patienceMs, askedMs));
+    const reason = { code: codeOf(error), message: error.message };
+    const over = entries.filter(({ seq }) => this.deps.doubts.note(seq, { patienceMs, askedMs, reason }));
     if (over.length > 0) return this.#setAside(over, error);
     // It is theirs to wait, not everybody's.
     if (entries.length === 0) return this.#later(error);
@@ -204,12 +208,11 @@ export class Recovery {
   }
 
   async #setAside(entries: readonly JournalEntry[], error: unknown): Promise<Verdict> {
-    const { bucket, doubts, log } = this.deps;
+    const { bucket, log } = this.deps;
     const code = codeOf(error);
     const message = error instanceof Error ? error.message : String(error);
     for (const entry of entries) {
       await this.#quarantine(entry, { code, message });
-      doubts.delete(entry.seq);
       log.error('a change does not land and is quarantined; the rest goes on', {
         bucket,
         key: entry.key,

@@ -85,6 +85,11 @@ export const METRICS: readonly MetricRow[] = [
   histogram('gateway_commit_duration_seconds', 'Time to land a commit on Gitee.', SECONDS, 'bucket'),
   histogram('gateway_commit_changes', 'Changes in one commit.', CHANGES, 'bucket'),
   counter('gateway_barrier_waits_total', 'Writes that waited for Gitee, by result.', 'bucket', 'result'),
+  gauge(
+    'gateway_doubtful_changes',
+    'Changes that wait for single LFS objects which Gitee does not take at the moment.',
+    'bucket',
+  ),
   gauge('gateway_quarantined_changes', 'Changes that Gitee refuses for good.', 'bucket'),
   gauge('gateway_quarantined_bytes', 'Bytes of the objects that these write.', 'bucket'),
   gauge('gateway_bucket_frozen', '1 where the bucket is read-only until accept-remote.', 'bucket'),

@@ -32,10 +32,22 @@ export function statusLines(status: GatewayStatus, nowMs: number): string[] {
     ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
     ...(status.local ? [`on this disk: ${describeLocal(status.local)}`] : []),
     ...status.buckets.filter((b) => b.damagedObjects > 0).map(damagedLine),
+    ...status.buckets.flatMap((bucket) => doubtLine(bucket, nowMs)),
     ...columns([
       ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
       ...status.buckets.map((bucket) => bucketRow(bucket, nowMs)),
     ]),
+  ];
+}
+
+/** How long, how many and why. */
+function doubtLine({ bucket, doubtful }: BucketStatus, nowMs: number): string[] {
+  if (!doubtful) return [];
+  const { changes, code, message, sinceMs } = doubtful;
+  const many = changes === 1 ? '1 change waits' : `${changes} changes wait`;
+  const since = humanDuration(nowMs - sinceMs);
+  return [
+    `bucket ${bucket}: ${many} for single LFS objects that Gitee does not take, the first since ${since} (${code}: ${message}); the rest lands`,
   ];
 }
 

@@ -152,14 +152,17 @@ export class LfsBatch {
     token: string,
   ): RemoteError {
     const only = chunks.length === 1 ? chunks[0] : undefined;
-    return statusFailure(raw, {
+    const context = {
       what: this.what,
       nowMs: this.options.clock.nowMs(),
       token,
       user: this.options.user,
       meaning: only ? MEANING_OF_ONE[operation] : MEANING,
-      ...(only ? { oids: [only.oid] } : {}),
-    });
+    };
+    const failure = statusFailure(raw, context);
+    // Of what is said of the whole call only this is about its one object.
+    const isOfOne = only !== undefined && (failure.isPoison || failure.code === 'chunk-missing');
+    return isOfOne ? statusFailure(raw, { ...context, oids: [only.oid] }) : failure;
   }
 
   /** Another call may have read it already. */

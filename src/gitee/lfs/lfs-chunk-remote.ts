@@ -12,7 +12,7 @@ import type { Log } from '../../async/log.js';
 import type { Observer } from '../../async/observer.js';
 import type { Chunk } from '../../format/extent.js';
 import type { LineReports, LineUse } from '../../line/health.js';
-import { RemoteError } from '../errors.js';
+import { joinedFailures, ofFirstCode, RemoteError } from '../errors.js';
 import { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
@@ -103,13 +103,17 @@ export class LfsChunkRemote implements ChunkRemote {
   async missing(chunks: readonly Chunk[], signal?: AbortSignal): Promise<Chunk[]> {
     const waiting = [...new Map(chunks.map((chunk) => [chunk.oid, chunk])).values()];
     const lacking = new Set<string>();
+    /** What was said of single objects. */
+    const failures: RemoteError[] = [];
     let hasFailed = false;
     const work = async () => {
       while (waiting.length > 0 && !hasFailed) {
         const group = waiting.splice(0, this.#batch.sizeMax);
         const objects = await this.#batch.ask('download', group, signal);
         group.forEach((chunk, i) => {
-          if (!this.#isThere(chunk, objects[i]!)) lacking.add(chunk.oid);
+          const state = this.#stateOf(chunk, objects[i]!);
+          if (state === 'missing') lacking.add(chunk.oid);
+          else if (state !== 'there') failures.push(state);
         });
       }
     };
@@ -119,6 +123,8 @@ export class LfsChunkRemote implements ChunkRemote {
       // What the other worker still has before it is of no use after a failure.
       hasFailed = true;
     }
+    // Whoever asked goes on without these, and must learn of all of them at once.
+    if (failures.length > 0) throw joinedFailures(ofFirstCode(failures));
     return chunks.filter((chunk) => lacking.has(chunk.oid));
   }
 
@@ -180,14 +186,15 @@ export class LfsChunkRemote implements ChunkRemote {
     }
   }
 
-  /** Whether a download answer proves that the object is there. @throws RemoteError for any other error */
-  #isThere(chunk: Chunk, object: BatchObject): boolean {
+  /** What a download answer says of the object: that it is there only where it proves it. */
+  #stateOf(chunk: Chunk, object: BatchObject): 'there' | 'missing' | RemoteError {
     const { error } = object;
     // 410: removed by its owner. It may come again, so it is missing; if not, the upload will say so.
-    if (error?.code === 404 || error?.code === 410) return false;
-    if (error) throw objectFailure(error, chunk.oid, 'download', this.options.token.current());
+    if (error?.code === 404 || error?.code === 410) return 'missing';
+    if (error) return objectFailure(error, chunk.oid, 'download', this.options.token.current());
     // Neither an error nor a link proves nothing. Another size is another content.
-    return Boolean(object.actions?.download) && (object.size ?? chunk.sizeBytes) === chunk.sizeBytes;
+    const isThere = object.actions?.download && (object.size ?? chunk.sizeBytes) === chunk.sizeBytes;
+    return isThere ? 'there' : 'missing';
   }
 
   async #uploadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer | 'present'> {
@@ -216,7 +223,9 @@ export class LfsChunkRemote implements ChunkRemote {
       attempts: 1,
       answerMs: FIRST_BYTE_MS,
     });
-    const download = this.#isThere(chunk, object!) ? object!.actions?.download : undefined;
+    const state = this.#stateOf(chunk, object!);
+    if (state instanceof RemoteError) throw state;
+    const download = state === 'there' ? object!.actions?.download : undefined;
     if (!download)
       throw new RemoteError('chunk-missing', `chunk ${chunk.oid} is not on Gitee`, {
         oids: [chunk.oid],

@@ -125,10 +125,24 @@ export class LfsApi {
     }
     if (objects.length > OBJECTS_MAX) throw new HttpFault(413, `more than ${OBJECTS_MAX} objects`);
     if (upload && repository.closed) throw new HttpFault(403, 'This repository is closed or paused');
+    const refusals = objects.flatMap((object) => this.#refusal(repo, object) ?? []);
+    const wanted = objects.filter(({ oid }) => !refusals.some((refused) => refused.oid === oid));
     const answers = upload
-      ? await this.#uploads(repository, objects)
-      : await this.#downloads(repository, objects);
-    answer(exchange, 200, { transfer: 'basic', objects: answers, hash_algo: 'sha256' });
+      ? await this.#uploads(repository, wanted)
+      : await this.#downloads(repository, wanted);
+    // The protocol promises no order.
+    answer(exchange, 200, { transfer: 'basic', objects: [...answers, ...refusals], hash_algo: 'sha256' });
+  }
+
+  /** What a fault says of one object in a batch that is otherwise well. */
+  #refusal(repo: string, { oid, size }: { oid: string; size: number }): ObjectAnswer | undefined {
+    const refused = this.faults.take('lfs-object-status', { repo, oid });
+    if (!refused) return undefined;
+    return {
+      oid,
+      size,
+      error: { code: refused.status ?? 500, message: refused.text ?? 'Something went wrong' },
+    };
   }
 
   async #downloads(
@@ -232,6 +246,9 @@ export class LfsApi {
     const { oid, size } = parseObject(await exchange.body());
     const wrong = typeof oid !== 'string' || typeof size !== 'number' || checkObject(oid, size);
     if (wrong) throw new HttpFault(422, 'oid and size are needed');
+    const refused = this.faults.take('lfs-verify-status', { repo: `${owner}/${name}`, oid });
+    if (refused)
+      throw new HttpFault(refused.status ?? 500, refused.text ?? 'Internal error', retryAfter(refused));
     const repository = this.#ticketHolder(exchange, owner, name, oid, size);
     this.statistics.of(repository.id).verifyCalls++;
     const found = this.forgotten.has(repository.id, oid) ? size : await this.files.size(repository.id, oid);

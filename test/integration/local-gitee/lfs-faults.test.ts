@@ -52,6 +52,19 @@ describe('faults of Git LFS and of the API', () => {
     });
   });
 
+  it('lfs-object-status gives an error for one object of a batch, in uploads and downloads', async () => {
+    const [one, two] = [randomBytes(100), randomBytes(100)];
+    expect([await lfs.upload(one), await lfs.upload(two)]).toEqual([200, 200]);
+    await gitee.fault('lfs-object-status', { status: 507, text: 'full', match: { oid: oidOf(one) } });
+    for (const operation of ['upload', 'download'] as const) {
+      const answer = await lfs.batch(operation, [object(one), object(two)]);
+      expect(answer.status).toBe(200);
+      const errors = new Map(answer.objects.map(({ oid, error }) => [oid, error]));
+      expect(errors.get(oidOf(one))).toEqual({ code: 507, message: 'full' });
+      expect(errors.get(oidOf(two))).toBeUndefined();
+    }
+  });
+
   it('lfs-upload-status refuses the data of one object and of no other', async () => {
     const [one, two] = [randomBytes(100), randomBytes(100)];
     await gitee.fault('lfs-upload-status', { status: 500, match: { oid: oidOf(one) } });
@@ -174,6 +187,15 @@ describe('faults of Git LFS and of the API', () => {
     await gitee.fault('lfs-present-with-download-action');
     const actions = (await lfs.batch('upload', [object(bytes)])).objects[0]!.actions!;
     expect(Object.keys(actions)).toEqual(['download']);
+  });
+
+  it('lfs-verify-status refuses to verify an object that it has taken', async () => {
+    const [one, two] = [randomBytes(100), randomBytes(100)];
+    expect([await lfs.upload(one), await lfs.upload(two)]).toEqual([200, 200]);
+    await gitee.fault('lfs-verify-status', { status: 403, match: { oid: oidOf(one) } });
+    expect((await lfs.post('verify', object(one))).status).toBe(403);
+    expect((await lfs.post('verify', object(two))).status).toBe(200);
+    expect(await isThere(one)).toBe(true);
   });
 
   it('lfs-forget takes an object, confirms it, and does not have it', async () => {

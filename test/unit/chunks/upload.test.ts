@@ -1,6 +1,7 @@
 import { readFile, stat, unlink, writeFile } from 'node:fs/promises';
-import { RemoteError } from '../../../src/gitee/errors.js';
+import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
 import type { Chunk, Extent } from '../../../src/format/extent.js';
+import type { Oid } from '../../../src/format/ids.js';
 import type { UploadFlow } from '../../../src/gitee/remote.js';
 import type { LineTurn } from '../../../src/line/scheduler.js';
 import { bytesOf, ChunkBench, listOfChunks, until } from '../../support/chunk-bench.js';
@@ -299,6 +300,91 @@ describe('uploading chunks', () => {
     for (let i = 0; i < 50; i += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(bench.remote.count('put')).toBeLessThanOrEqual(tried + 4);
     expect(bench.chunks.isUnsent(waits.oid)).toBe(true);
+  });
+
+  describe('one object that Gitee does not take', () => {
+    /** Gitee says this about chunks of 101 bytes, until `heal`. */
+    function refuse(make: (oid: Oid) => RemoteError): { times: () => number; heal: () => void } {
+      const put = bench.remote.put.bind(bench.remote);
+      let times = 0;
+      bench.remote.put = (chunk, ...rest) => {
+        if (chunk.sizeBytes !== 101) return put(chunk, ...rest);
+        times += 1;
+        return Promise.reject(make(chunk.oid));
+      };
+      return { times: () => times, heal: () => (bench.remote.put = put) };
+    }
+    const named = (code: RemoteCause) => (oid: Oid) => new RemoteError(code, 'said of it', { oids: [oid] });
+    const tick = async () => {
+      bench.clock.advance(1_000);
+      for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    };
+
+    test.each(['server-fault', 'forbidden', 'refused', 'quota-full'] as const)(
+      '%s: twenty minutes of it hold up no other, and it is tried ever seldomer until it is taken',
+      async (code) => {
+        const store = refuse(named(code));
+        let seed = 10;
+        const passes = async () => {
+          const chunk = await write((seed += 1), 700);
+          await until(() => !bench.chunks.isUnsent(chunk.oid));
+        };
+        // Whatever is written before, between and after goes without any time passing.
+        for (let i = 0; i < 7; i += 1) await passes();
+        const bad = await write(1, 101);
+        await until(() => store.times() > 0);
+        for (let i = 0; i < 7; i += 1) await passes();
+        const failure = bench.chunks.upload([bad]).catch((e: unknown) => e);
+        await bench.stepped(failure);
+        expect(await failure).toMatchObject({ code, oids: [bad.oid], retryAfterMs: expect.any(Number) });
+        for (let s = 0; s < 1_200; s += 1) {
+          await tick();
+          if (s % 200 === 0) await passes();
+        }
+        expect(store.times()).toBeGreaterThan(20);
+        expect(store.times()).toBeLessThan(100);
+        expect(bench.chunks.uploadsPausedBy).toBeUndefined();
+        store.heal();
+        for (let s = 0; s < 31; s += 1) await tick();
+        await until(() => !bench.chunks.isUnsent(bad.oid));
+      },
+    );
+
+    test('who asks for it meanwhile is told so at once; kick() tries it', async () => {
+      const store = refuse(named('forbidden'));
+      const bad = await write(1, 101);
+      await until(() => store.times() === 1 && bench.line.scheduler.running === 0);
+      const asked = await bench.chunks.upload([bad]).catch((e: unknown) => e);
+      expect(asked).toMatchObject({ code: 'forbidden', oids: [bad.oid] });
+      expect(store.times()).toBe(1);
+      store.heal();
+      bench.chunks.kick();
+      await until(() => !bench.chunks.isUnsent(bad.oid));
+    });
+
+    test('where one after the other fails so it is nobody in particular: all wait, and no object is named', async () => {
+      bench.remote.fail('put', ([oid]) => named('quota-full')(oid as Oid));
+      const chunks: Chunk[] = [];
+      for (let seed = 1; seed <= 8; seed += 1) chunks.push(await write(seed, 700));
+      await until(() => bench.chunks.uploadsPausedBy?.code === 'quota-full');
+      const failure = await bench.chunks.upload(chunks).catch((e: unknown) => e);
+      expect(failure).toMatchObject({ code: 'quota-full', oids: [] });
+      bench.remote.heal();
+      await until(() => {
+        bench.clock.advance(31_000);
+        return bench.chunks.stats().unsentBytes === 0;
+      });
+      expect(bench.chunks.uploadsPausedBy).toBeUndefined();
+    });
+
+    test('without a word about it, it is the only one that fails', async () => {
+      const store = refuse(() => new RemoteError('unreachable', 'reset'));
+      const bad = await write(1, 101);
+      const failure = bench.chunks.upload([bad]).catch((e: unknown) => e);
+      await bench.stepped(failure);
+      expect(await failure).toMatchObject({ code: 'unreachable', oids: [bad.oid] });
+      expect(store.times()).toBeGreaterThan(1);
+    });
   });
 
   test('what Gitee has already is confirmed without bytes', async () => {

@@ -39,6 +39,7 @@ export class GatewayInMemory implements Gateway {
         quarantinedBytes: 0,
         quarantinedChanges: 0,
         damagedObjects: 0,
+        doubtful: undefined,
         lastLandedMs: undefined,
         paused: { code: 'unauthorized', message: 'gitee.token is refused.', sinceMs: 0 },
         frozen: undefined,

@@ -48,20 +48,36 @@ describe.each([
     await b.start();
   });
 
-  test.each(['chunk-missing', 'chunk-refused', 'file-too-large', 'chunk-unkept', 'chunk-corrupt'] as const)(
+  test.each([
+    'chunk-missing',
+    'chunk-refused',
+    'file-too-large',
+    'chunk-unkept',
+    'chunk-corrupt',
+    // What may be about everything is about one object here.
+    'server-fault',
+    'unreachable',
+    'forbidden',
+    'refused',
+    'quota-full',
+  ] as const)(
     'some seconds of %s set nothing aside and hold up nothing else, and it lands when they are over',
     async (code) => {
       const store = says(code, bytes('x'));
       const doubtful = await b.put('notes/a', bytes('x'));
       await b.landed(await b.put('notes/b', bytes('y')));
       await landingUntil(() => store.times() >= 6);
-      expect(b.state.status()).toMatchObject({ quarantinedChanges: 0 });
+      expect(b.state.status()).toMatchObject({
+        ...{ quarantinedChanges: 0, paused: undefined },
+        doubtful: { changes: 1, code, message: 'says the store', sinceMs: expect.any(Number) },
+      });
       expect(await b.state.changeState(key('notes/a'))).toMatchObject({ state: 'pending' });
       expect(await b.read('notes/a')).toBe(bytes('x'));
       store.heal();
       await b.landed(doubtful);
       expect(await b.read('notes/a')).toBe(bytes('x'));
-      expect(b.state.status()).toMatchObject({ quarantinedChanges: 0, pendingChanges: 0 });
+      const well = { quarantinedChanges: 0, pendingChanges: 0, doubtful: undefined };
+      expect(b.state.status()).toMatchObject(well);
       expect(await b.problems()).toEqual([]);
     },
   );
@@ -207,7 +223,8 @@ describe('doubts', () => {
     b = await JournalBucket.open();
     const clock = new ManualClock();
     const doubts = new Doubts({ clock, waitMaxMs: 1_000, random: () => 1 });
-    const note = () => doubts.note(7, 30_000);
+    const reason = { code: 'chunk-refused', message: 'no' };
+    const note = () => doubts.note(7, { patienceMs: 30_000, reason });
     expect([note(), doubts.has(7), doubts.has(8)]).toEqual([false, true, false]);
     clock.advance(500);
     expect(doubts.has(7)).toBe(false);

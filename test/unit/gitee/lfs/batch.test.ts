@@ -203,7 +203,25 @@ const objectErrors: [number, string, RemoteCause][] = [
 test.each(objectErrors)('an object error %i "%s" of an upload is %s', async (code, message, cause) => {
   lfs.onBatch = (body, response) => lfs.answerObjects(body, response, { error: { code, message } });
   const error = await remoteFailure(lfs.remote().put(lfs.chunk, lfs.open));
-  expect([error.code, error.oids, error.detail]).toEqual([cause, [lfs.chunk.oid], message]);
+  // What can only be about everything names no object.
+  const oids = cause === 'rate-limited' ? [] : [lfs.chunk.oid];
+  expect([error.code, error.oids, error.detail]).toEqual([cause, oids, message]);
+});
+
+test.each([403, 507, 500])(
+  'a status %i of a whole call is about no object, even where it has only one',
+  async (status) => {
+    lfs.onBatch = (_, response) => json(response, status, { message: 'no' });
+    expect((await remoteFailure(lfs.remote().put(lfs.chunk, lfs.open))).oids).toEqual([]);
+  },
+);
+
+test('errors for some objects of a question name all of these', async () => {
+  const chunks = many(3);
+  lfs.onBatch = (body, response) =>
+    lfs.answerObjects(body, response, { error: { code: 403, message: 'no' } });
+  const error = await remoteFailure(lfs.remote().missing(chunks));
+  expect([error.code, [...error.oids]]).toEqual(['forbidden', chunks.map(({ oid }) => oid)]);
 });
 
 test('an answer with neither error nor link proves nothing: the chunk counts as missing', async () => {

@@ -1,0 +1,26 @@
+import { expect, test } from '@jest/globals';
+import { statusLines } from '../../../src/cli/commands/status.js';
+import { GatewayInMemory } from './gateway-in-memory.js';
+
+test('status tells since when and why changes wait for single LFS objects, and only then', () => {
+  const [bucket] = new GatewayInMemory().statuses();
+  const lines = (changes: number) =>
+    statusLines(
+      {
+        ...{ version: '1', pid: 1, ready: true, problems: [] },
+        buckets: [
+          {
+            ...bucket!,
+            doubtful:
+              changes === 0 ? undefined : { changes, code: 'forbidden', message: 'answered 403', sinceMs: 0 },
+          },
+        ],
+      },
+      120_000,
+    ).join('\n');
+  expect(lines(0)).not.toContain('single LFS objects');
+  expect(lines(1)).toContain(
+    'bucket registry: 1 change waits for single LFS objects that Gitee does not take, the first since 2m 0s (forbidden: answered 403); the rest lands',
+  );
+  expect(lines(2)).toContain('2 changes wait for');
+});
