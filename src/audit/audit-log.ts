@@ -28,6 +28,8 @@ export interface AuditLogOptions {
   readonly observer: Observer;
   /** Told of every line that is in the file, in order. */
   readonly onRecord?: (record: AuditRecord, line: string) => void;
+  /** Throws where another process has taken over the directory: two writers would break the chain. */
+  readonly checkLease?: () => void;
 }
 
 export interface ChainHead {
@@ -213,6 +215,7 @@ export class AuditLog implements Audit {
     const lines = records.map(encodeLine);
     try {
       const file = await this.#fileFor(records[0]!);
+      this.options.checkLease?.();
       await file.append(Buffer.from(lines.join(''), 'utf8'));
     } catch (error) {
       this.#failed('the audit log could not be written; it is tried again every second', error);

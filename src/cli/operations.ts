@@ -43,6 +43,7 @@ export async function withClosedGateway<T>(
       clock: systemClock,
       failpoints: noFailpoints,
       onFatal: (error) => broken.abort(error),
+      onLeaseLost: (error) => broken.abort(error),
     });
     try {
       const result = await run(offline(gateway, context.version));

@@ -36,6 +36,11 @@ const TRANSACTION_BYTES = 64 * 1024;
 export interface LmdbStoreOptions {
   /** Called once, when nothing can be written safely any more: the process must end, a restart recovers. */
   readonly onFailed?: (error: StorageError) => void;
+  /**
+   * Throws StorageError `failed` where another process has taken over what is written here. Asked before each
+   * transaction, with nothing in between, and after it, before anybody is told that it holds.
+   */
+  readonly checkLease?: () => void;
   /** The disk is full. Resolves with true where room was made: the transaction is then tried once more. */
   readonly makeRoom?: () => Promise<boolean>;
   readonly commitMaxMs?: number;
@@ -154,6 +159,7 @@ export class LmdbStore implements KeyValueStore {
         await this.#transaction(writes);
         return;
       } catch (error) {
+        if (error instanceof StorageError) throw error;
         const reason = await reasonOf(error);
         if (!(await this.#isDiskFull(reason))) throw this.#fail(reason);
         if (!isSecond && (await this.#hasRoomMade())) continue;
@@ -165,16 +171,18 @@ export class LmdbStore implements KeyValueStore {
   }
 
   async #transaction(writes: readonly Write[]): Promise<void> {
-    const limitMs = this.options.commitMaxMs ?? COMMIT_MAX_MS;
+    const { checkLease, commitMaxMs: limitMs = COMMIT_MAX_MS } = this.options;
     let timer: NodeJS.Timeout | undefined;
     const unanswered = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`a transaction was not over after ${limitMs} ms`)), limitMs);
     });
     try {
+      checkLease?.();
       const committed = this.db.batch(() => {
         for (const { key, value } of writes) this.#put(asBuffer(key), value);
       });
       await Promise.race([committed, unanswered]);
+      checkLease?.();
     } finally {
       clearTimeout(timer);
     }

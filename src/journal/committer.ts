@@ -74,6 +74,8 @@ export interface CommitterDeps {
   readonly failpoints: Failpoints;
   readonly onLanded: () => void;
   readonly onFatal: (error: unknown) => void;
+  /** Throws where another process has taken over. */
+  readonly checkLease?: (() => void) | undefined;
 }
 
 /** The batch of a commit that changes nothing. */
@@ -445,6 +447,8 @@ export class Committer {
     await failpoints.hit('committer.beforePush');
     const claim = again ?? (await claims.make(head, batch.seqs, batch.floorSeq));
     await failpoints.hit('committer.claimed');
+    // Whoever has taken over since knows the claim, and what he does about it is not to be crossed.
+    this.deps.checkLease?.();
     const request = {
       expectedHead: head,
       edits,

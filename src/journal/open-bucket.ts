@@ -89,6 +89,8 @@ export interface OpenBucketDeps {
   readonly onFatal: (error: unknown) => void;
   /** See LmdbStoreOptions. */
   readonly makeRoom?: () => Promise<boolean>;
+  /** See LmdbStoreOptions; also asked before each push. */
+  readonly checkLease?: () => void;
   readonly admits?: Admits;
 }
 
@@ -145,6 +147,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   const stores: LmdbStoreOptions = {
     onFailed: deps.onFatal,
     ...(deps.makeRoom ? { makeRoom: deps.makeRoom } : {}),
+    ...(deps.checkLease ? { checkLease: deps.checkLease } : {}),
   };
   const bases = new BaseHolder(await openBase(directory, clock, stores));
   const identity = await GatewayIdentity.open(journal);
@@ -168,6 +171,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     ...{ chunks, sync, headLock, timings, failpoints },
     onLanded: () => state.report(),
     onFatal: deps.onFatal,
+    checkLease: deps.checkLease,
   });
   const state: JournaledBucket = new JournaledBucket({
     ...{ bucket: bucket.name, repository: bucket.repository, branch: bucket.branch },

@@ -2,9 +2,13 @@
  * A lease on a directory as a lock file, made with O_EXCL. A holder that died without release is recognised: in the
  * same pid namespace by its pid and start time; in another one (a container that was killed) by its socket, which
  * nobody listens on any more, or by a heartbeat that has stopped where there is no socket.
+ *
+ * Invariant 1 (this file's share). Who stood still while another took over, or whose lock file somebody removed, learns
+ * it before he writes or acknowledges anything: a holder keeps his file open, and the name must still be that file's.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, readlink, rm, stat, utimes } from 'node:fs/promises';
+import { fstatSync, statSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, readlink, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../async/clock.js';
@@ -39,17 +43,24 @@ const SOCKET = /^lock\.[0-9a-f]{8}\.sock$/;
 const HEARTBEAT_MS = 5_000;
 /** A heartbeat older than this has stopped. */
 const STALE_MS = 30_000;
+/** From its socket to its lock file a starter takes less. */
+const STARTING_MS = 5_000;
 const TAKEOVERS_MAX = 10;
 
 export class FileLease implements Lease {
   readonly #path: string;
   #token: string | undefined;
+  /** Open as long as it is held. */
+  #file: FileHandle | undefined;
+  #lost: LeaseHeldError | undefined;
   #heartbeat: AbortController | undefined;
   #socket: LeaseSocket | undefined;
 
+  /** @param onLost called once, when it is found to be lost: nothing in the directory may be touched any more */
   constructor(
     private readonly directory: string,
     private readonly clock: Clock,
+    private readonly onLost: (error: LeaseHeldError) => void = () => {},
   ) {
     this.#path = join(directory, FILE);
   }
@@ -57,6 +68,7 @@ export class FileLease implements Lease {
   /** @throws LeaseHeldError where another process holds it. */
   async acquire(): Promise<void> {
     await mkdir(this.directory, { recursive: true });
+    await this.#refuseListeners();
     for (let attempt = 0; attempt < TAKEOVERS_MAX; attempt += 1) {
       if (await this.#create()) {
         this.#beat();
@@ -75,21 +87,26 @@ export class FileLease implements Lease {
     throw new LeaseHeldError(this.#path, 'several starters at once');
   }
 
-  async check(): Promise<void> {
-    const text = await readOptional(this.#path);
-    const holder = text === undefined ? undefined : parseHolder(text);
-    if (this.#token === undefined || holder?.token !== this.#token)
-      throw new LeaseHeldError(this.#path, holder ? describe(holder) : 'nobody (the lock file is gone)');
+  check(): void {
+    if (this.#lost) throw this.#lost;
+    if (this.#file === undefined) throw new LeaseHeldError(this.#path, 'nobody that this process knows of');
+    if (isSameFile(this.#file, this.#path)) return;
+    this.#lost = new LeaseHeldError(this.#path, 'another process (the lock file is gone, or another one)');
+    this.onLost(this.#lost);
+    throw this.#lost;
   }
 
   async release(): Promise<void> {
     this.#heartbeat?.abort(new Error('the lease is released'));
     const socket = this.#socket;
     this.#socket = undefined;
+    const file = this.#file;
+    this.#file = undefined;
     const token = this.#token;
     this.#token = undefined;
     const text = token === undefined ? undefined : await readOptional(this.#path);
     if (text !== undefined && parseHolder(text)?.token === token) await rm(this.#path, { force: true });
+    await file?.close();
     await socket?.close();
   }
 
@@ -113,9 +130,11 @@ export class FileLease implements Lease {
       try {
         await file.writeFile(JSON.stringify(holder));
         await file.sync();
-      } finally {
+      } catch (e) {
         await file.close();
+        throw e;
       }
+      this.#file = file;
     } catch (e) {
       await socket?.close();
       if ((e as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -148,18 +167,53 @@ export class FileLease implements Lease {
     return ((await mtimeMs(this.#path)) ?? 0) !== sinceMs;
   }
 
+  /**
+   * Somebody may have removed the lock file of a process that lives: its socket is still listened on. Not that of one
+   * that is starting at this moment: who gets the file is then decided there.
+   */
+  async #refuseListeners(): Promise<void> {
+    if ((await readOptional(this.#path)) !== undefined) return;
+    for (const name of await readdir(this.directory)) {
+      if (!SOCKET.test(name)) continue;
+      const madeMs = (await mtimeMs(join(this.directory, name))) ?? this.clock.nowMs();
+      // eslint-disable-next-line no-restricted-syntax -- a file's time, of a process that may be gone
+      if (Math.abs(this.clock.nowMs() - madeMs) < STARTING_MS) continue;
+      const isListening = await isListenedOn(this.directory, name);
+      if (isListening)
+        throw new LeaseHeldError(
+          this.#path,
+          `the process that listens on ${name}; its lock file was removed`,
+        );
+      if (isListening === false) await rm(join(this.directory, name), { force: true });
+    }
+  }
+
   #beat(): void {
     const stop = new AbortController();
     this.#heartbeat = stop;
     const run = async () => {
       for (;;) {
         await this.clock.sleep(HEARTBEAT_MS, stop.signal);
+        this.check();
         const now = new Date(this.clock.nowMs());
-        await utimes(this.#path, now, now);
+        // By the open file, never by the name: that may be another holder's. What fails once may work the next time.
+        await this.#file?.utimes(now, now).catch(() => {});
       }
     };
-    // Ends with the release; a lock file that cannot be touched is noticed by check().
+    // Ends with the release, and with the loss, which check() has told.
     run().catch(() => {});
+  }
+}
+
+/** An error of the disk says nothing of who holds it: what is written meets it too. */
+function isSameFile({ fd }: FileHandle, path: string): boolean {
+  try {
+    const named = statSync(path, { throwIfNoEntry: false });
+    if (!named) return false;
+    const own = fstatSync(fd);
+    return own.ino === named.ino && own.dev === named.dev;
+  } catch {
+    return true;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Audit } from '../async/audit.js';
 import { AuditLog } from '../audit/audit-log.js';
 import { FloodGuard } from '../audit/flood-guard.js';
 import { SyslogSender } from '../audit/syslog.js';
+import type { Lease } from '../journal/lease.js';
 import { FileLease } from '../journal/state-lock.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
@@ -25,17 +26,20 @@ export class AuditParts {
   ) {}
 
   /** The caller holds the lease of the state directory. Rejects where another gateway writes to the directory. */
-  static async open(config: Config, parts: GatewayParts): Promise<AuditParts> {
+  static async open(config: Config, parts: GatewayParts, stateLease: Lease): Promise<AuditParts> {
     const { clock, log, metrics: observer } = parts;
     const { keepDays, fileMaxBytes, syslog: url } = config.audit;
     const directory = config.audit.directory;
     const lease =
-      dirname(directory) === resolve(config.stateDir) ? undefined : new FileLease(directory, clock);
+      dirname(directory) === resolve(config.stateDir)
+        ? undefined
+        : new FileLease(directory, clock, parts.onLeaseLost);
     await lease?.acquire();
     try {
       const syslog = url === undefined ? undefined : new SyslogSender({ url, clock, log, observer });
       const audit = await AuditLog.open({
         ...{ directory, keepDays, fileMaxBytes, clock, log, observer },
+        checkLease: () => (lease ?? stateLease).check(),
         ...(syslog ? { onRecord: (record, line) => syslog.send(record, line) } : {}),
       });
       return new AuditParts(audit, new FloodGuard(audit, clock), syslog, lease);

@@ -40,6 +40,8 @@ export interface SharedParts {
   readonly overlay: KeyValueStore;
   readonly cache: ChunkCache;
   readonly ballast: DiskBallast;
+  /** See LmdbStoreOptions. */
+  readonly checkLease: () => void;
   readonly lfs: LfsParts;
   readonly audit: AuditParts;
   readonly hooks: HookParts;
@@ -154,6 +156,7 @@ export async function openBucketParts(
     },
     onFatal: shared.parts.onFatal,
     makeRoom: () => shared.ballast.giveUp(),
+    checkLease: shared.checkLease,
     admits: (bytes) => shared.ballast.admits(bytes),
   }).catch(async (error: unknown) => {
     // A bucket made at run time is tried again while the gateway runs.

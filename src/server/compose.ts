@@ -9,6 +9,7 @@ import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
 import { RemoteError } from '../gitee/errors.js';
 import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
+import { StorageError } from '../index/errors.js';
 import { FileLease } from '../journal/state-lock.js';
 import { Downlink } from '../line/downlink.js';
 import { LineHealth } from '../line/health.js';
@@ -58,12 +59,12 @@ const COMMIT_SHARE = 0.5;
 
 /** Opens everything and starts nothing. */
 export const compose: Compose = async (config, parts) => {
-  const lease = new FileLease(config.stateDir, parts.clock);
+  const lease = new FileLease(config.stateDir, parts.clock, parts.onLeaseLost);
   await lease.acquire();
   const opened: (() => Promise<void>)[] = [() => lease.release()];
   try {
     // First, so that it is closed last.
-    const audit = await AuditParts.open(config, parts);
+    const audit = await AuditParts.open(config, parts, lease);
     opened.push(() => audit.close());
     const ballast = new DiskBallast({
       path: join(config.stateDir, 'disk-ballast'),
@@ -72,7 +73,17 @@ export const compose: Compose = async (config, parts) => {
     });
     await ballast.open();
     opened.push(() => ballast.close());
-    const stores: LmdbStoreOptions = { onFailed: parts.onFatal, makeRoom: () => ballast.giveUp() };
+    const checkLease = () => {
+      try {
+        lease.check();
+      } catch (cause) {
+        throw new StorageError('failed', (cause as Error).message, { cause });
+      }
+    };
+    const stores: LmdbStoreOptions = {
+      ...{ onFailed: parts.onFatal, checkLease },
+      makeRoom: () => ballast.giveUp(),
+    };
     const hooks = await HookParts.open(config, parts, audit, stores);
     opened.push(() => hooks.close());
     const chunkDirectory = join(config.stateDir, 'chunks');
@@ -109,7 +120,7 @@ export const compose: Compose = async (config, parts) => {
     const downlink = new Downlink({ clock: parts.clock, health: line });
     const shared: SharedParts = {
       ...{ config, parts, gitee, line, downlink, uploads, overlay, cache, ballast, lfs },
-      ...{ audit, hooks, auth, login },
+      ...{ audit, hooks, auth, login, checkLease },
     };
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) {

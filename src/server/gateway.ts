@@ -26,6 +26,8 @@ export interface GatewayParts {
   readonly failpoints: Failpoints;
   /** A broken invariant: stop the process, a restart recovers. */
   readonly onFatal: (error: unknown) => void;
+  /** Another process has taken over the state: end without touching it. */
+  readonly onLeaseLost: (error: unknown) => void;
 }
 
 /**

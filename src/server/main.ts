@@ -16,6 +16,11 @@ import type { Watchdog } from './watchdog.js';
 
 /** Where a restart recovers, running requests are not worth a long wait. */
 const FATAL_GRACE_MS = 5_000;
+/**
+ * Who has lost the state to another process answers what is under way, with 503, and ends: a graceful stop would close
+ * what is the other's by now (the control socket), and write to it.
+ */
+const LEASE_LOST_GRACE_MS = 500;
 /** What a stop takes beside its grace time: the state is closed. */
 const CLOSE_MS = 20_000;
 
@@ -62,6 +67,13 @@ export async function serve(parts: ServeParts): Promise<number> {
       clock: systemClock,
       failpoints: parts.failpoints,
       onFatal: (error) => shutdown.fatal(error),
+      onLeaseLost: (error) => {
+        log.error('another process has taken over the state directory: nothing more is written, ending', {
+          error,
+        });
+        parts.watchdog?.endWithin(CLOSE_MS);
+        setTimeout(() => parts.exit(3), LEASE_LOST_GRACE_MS);
+      },
     });
     return await runUntilStopped(gateway, shutdown, parts);
   } finally {

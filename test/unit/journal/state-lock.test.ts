@@ -1,12 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/async/clock.js';
 import { FileLease, LeaseHeldError } from '../../../src/journal/state-lock.js';
 import { leaseContract } from '../../contract/lease.js';
+import { until } from '../../support/child.js';
 import { spawnTied } from '../../support/tied.js';
 
 const inDirectory = async (run: (directory: string) => Promise<void>) => {
@@ -24,8 +25,12 @@ leaseContract('a lock file', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'state-lock-'));
   return {
     open: () => lease(directory),
-    // The file now names another lease of this process, which is alive.
-    lose: () => rewrite(directory, { token: 'somebody else' }),
+    // The file is now that of another lease of this process, which is alive.
+    lose: async () => {
+      await copyFile(join(directory, 'lock'), join(directory, 'other'));
+      await rename(join(directory, 'other'), join(directory, 'lock'));
+      await rewrite(directory, { token: 'somebody else' });
+    },
     end: () => rm(directory, { recursive: true, force: true }),
   };
 });
@@ -34,13 +39,13 @@ test('a second holder is refused and told who has it, until the first lets go', 
   inDirectory(async (directory) => {
     const first = lease(directory);
     await first.acquire();
-    await first.check();
+    first.check();
     const refusal = lease(directory).acquire();
     await expect(refusal).rejects.toBeInstanceOf(LeaseHeldError);
     await expect(refusal).rejects.toThrow(`pid ${process.pid}`);
     await first.release();
     await first.release();
-    await expect(first.check()).rejects.toBeInstanceOf(LeaseHeldError);
+    expect(() => first.check()).toThrow(LeaseHeldError);
     const second = lease(directory);
     await second.acquire();
     await second.release();
@@ -55,10 +60,10 @@ test('the lock of a process that is dead is taken over', () =>
     await rewrite(directory, { pid: child.pid, token: 'other' });
     const next = lease(directory);
     await next.acquire();
-    await next.check();
-    await expect(dead.check()).rejects.toBeInstanceOf(LeaseHeldError);
+    next.check();
+    expect(() => dead.check()).toThrow(LeaseHeldError);
     await dead.release();
-    await next.check();
+    next.check();
     await next.release();
   }));
 
@@ -98,7 +103,7 @@ test.each([
     await once(child, 'exit');
     const next = lease(directory);
     await next.acquire();
-    await next.check();
+    next.check();
     await next.release();
     expect(await readdir(directory)).toEqual([]);
   }),
@@ -116,6 +121,47 @@ test('a container that stands still holds it, however old its heartbeat is: it m
     await next.acquire();
     await next.release();
   }));
+
+test('a container that stands still holds it also where somebody has removed its lock file', () =>
+  inDirectory(async (directory) => {
+    const child = await otherContainer(directory);
+    child.kill('SIGSTOP');
+    await rm(join(directory, 'lock'));
+    const [socket] = await readdir(directory);
+    await utimes(join(directory, socket!), new Date(0), new Date(0));
+    await expect(lease(directory).acquire()).rejects.toThrow('its lock file was removed');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const next = lease(directory);
+    await next.acquire();
+    await next.release();
+    expect(await readdir(directory)).toEqual([]);
+  }));
+
+test.each([
+  ['is gone', async () => {}],
+  ['is that of another holder', async (directory: string) => lease(directory).acquire()],
+])('who finds that the lock file %s is told once, and leaves it alone', (_, takeOver) =>
+  inDirectory(async (directory) => {
+    const told: unknown[] = [];
+    const beats: (() => void)[] = [];
+    const clock = { ...systemClock, sleep: () => new Promise<void>((beat) => beats.push(beat)) };
+    const first = new FileLease(directory, clock, (error) => told.push(error));
+    await first.acquire();
+    first.check();
+    for (const name of await readdir(directory)) await rm(join(directory, name));
+    await takeOver(directory);
+    const before = await stat(join(directory, 'lock')).catch(() => undefined);
+    // Its next heartbeat finds out.
+    beats[0]!();
+    await until('it is told', () => told.length > 0);
+    expect(() => first.check()).toThrow(LeaseHeldError);
+    expect(told).toEqual([expect.any(LeaseHeldError)]);
+    expect((await stat(join(directory, 'lock')).catch(() => undefined))?.mtimeMs).toBe(before?.mtimeMs);
+    await first.release();
+    expect((await stat(join(directory, 'lock')).catch(() => undefined))?.ino).toBe(before?.ino);
+  }),
+);
 
 test('a holder in another container without a socket lives as long as its heartbeat', () =>
   inDirectory(async (directory) => {
@@ -166,7 +212,7 @@ test('the lock of a container that is gone is taken over also where the clock wa
       sleep: (ms, signal) => (signal ? systemClock.sleep(ms, signal) : Promise.resolve()),
     });
     await next.acquire();
-    await next.check();
+    next.check();
     await next.release();
     await dead.release();
   }));
