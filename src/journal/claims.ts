@@ -103,11 +103,17 @@ export class Claims {
     return typeof claim === 'string' ? undefined : claim;
   }
 
-  /** Their commits are on the branch and in the base: exactly their changes leave the journal. */
-  async land(claims: readonly Claim[]): Promise<void> {
+  /**
+   * Their commits are on the branch and in the base: exactly their changes leave the journal.
+   * @param writes become durable with that
+   */
+  async land(claims: readonly Claim[], writes: readonly Write[] = []): Promise<void> {
     for (const claim of claims) {
       const isKnown = this.#claims.get(claim.number)?.id === claim.id;
-      await this.journal.drop(claim.seqs, isKnown ? [this.#write({ ...claim, state: 'landed' })] : []);
+      await this.journal.drop(claim.seqs, [
+        ...(isKnown ? [this.#write({ ...claim, state: 'landed' })] : []),
+        ...writes,
+      ]);
       if (isKnown) this.#claims.set(claim.number, { ...claim, state: 'landed' });
     }
   }

@@ -489,7 +489,7 @@ export class Committer {
     gaveWay: boolean,
     result: Exclude<PushResult, { kind: 'moved' }>,
   ): Promise<void> {
-    const { bases, bucket, claims, condition, failpoints, log, observer, sync } = this.deps;
+    const { bases, bucket, claims, condition, failpoints, identity, log, observer, sync } = this.deps;
     const { head } = result;
     condition.resume('commit');
     await failpoints.hit('committer.afterLanded');
@@ -499,7 +499,7 @@ export class Committer {
       const landedSeq = Math.max(claim.floorSeq, bases.current.marker?.landedSeq ?? 0);
       await bases.current.apply(baseChanges(net), { head, landedSeq, batches: [claim.id] });
       await failpoints.hit('committer.baseApplied');
-      await claims.land([claim]);
+      await claims.land([claim], identity.landed());
       await claims.bury(claims.undecided.filter(({ base }) => base !== head));
     }
     await failpoints.hit('committer.overlayDropped');

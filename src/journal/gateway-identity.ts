@@ -3,8 +3,13 @@
  * of changes is one gateway's. Commits of versions before the batch ids (claims.ts) have numbers only; the highest
  * one that was ever sent under the id is durable before it is sent, so that a branch which shows a higher one proves
  * that this state is older than what happened under its id: a restored snapshot.
+ *
+ * Which of the pending changes are the snapshot's then, and which were written here since, its runs say: each opening
+ * notes a random id and the last change that it found, until a commit of ours has landed that carries all ids noted.
+ * So an id that was in a snapshot is on the branch as soon as what came after the snapshot is, and one that is not on
+ * the branch began after it was restored, however often the process was started since.
  */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { CommitId } from '../format/ids.js';
 import type { KeyValueStore, Write } from '../index/key-value-store.js';
 import { packRow, unpackRow } from '../index/record-codec.js';
@@ -28,11 +33,22 @@ export interface Freeze {
   readonly head: CommitId | null;
 }
 
+/** Openings that are told apart. Those between which nothing was written are one. */
+const RUNS_MAX = 20;
+
+/** One opening of the state. */
+export interface Run {
+  readonly id: string;
+  /** The last change that it found. */
+  readonly startSeq: number;
+}
+
 export class GatewayIdentity {
   private constructor(
     private readonly store: KeyValueStore,
     private readonly key: (name: string) => Uint8Array,
     private state: { id: string; epoch: number; attemptedSeq: number },
+    private known: readonly Run[],
     private freeze: Freeze | undefined,
   ) {}
 
@@ -45,10 +61,15 @@ export class GatewayIdentity {
       ? (unpackRow(row) as [string, number, number])
       : [randomUUID(), 0, 0];
     const frozen = await store.get(key('frozen'));
+    const runs = await store.get(key('runs'));
+    const known = runs ? runsOf(unpackRow(runs)) : [];
+    const startSeq = journal.lastSeq;
+    const run = { id: randomBytes(8).toString('hex'), startSeq };
     const identity = new GatewayIdentity(
       store,
       key,
       { id, epoch: epoch + 1, attemptedSeq },
+      [...known.filter((earlier) => earlier.startSeq !== startSeq), run].slice(-RUNS_MAX),
       frozen && freezeOf(unpackRow(frozen)),
     );
     await identity.#save();
@@ -66,6 +87,17 @@ export class GatewayIdentity {
   /** No commit of ours says that everything up to a higher seq has landed. */
   get attemptedSeq(): number {
     return this.state.attemptedSeq;
+  }
+
+  /** Openings since a commit of ours landed last, oldest first; the last one is this one. */
+  get runs(): readonly Run[] {
+    return this.known;
+  }
+
+  /** What becomes durable with the landing of a commit that carried the ids of all runs. */
+  landed(): Write[] {
+    this.known = this.known.slice(-1);
+    return [{ key: this.key('runs'), value: undefined }];
   }
 
   get frozen(): Freeze | undefined {
@@ -92,13 +124,18 @@ export class GatewayIdentity {
   }
 
   async #save(): Promise<void> {
-    await this.store.commit([], [this.#row()]);
+    const runs = this.known.map(({ id, startSeq }) => [id, startSeq]);
+    await this.store.commit([], [this.#row(), { key: this.key('runs'), value: packRow(runs) }]);
   }
 
   #row(): Write {
     const { id, epoch, attemptedSeq } = this.state;
     return { key: this.key('gateway'), value: packRow([id, epoch, attemptedSeq]) };
   }
+}
+
+function runsOf(row: unknown[]): Run[] {
+  return (row as [string, number][]).map(([id, startSeq]) => ({ id, startSeq }));
 }
 
 function freezeOf(row: unknown[]): Freeze {

@@ -25,7 +25,7 @@ import type { Claims } from './claims.js';
 import type { Condition } from './condition.js';
 import type { GatewayIdentity } from './gateway-identity.js';
 import type { Journal } from './journal.js';
-import { findOwnWork, landedSeqs, type OwnWork } from './own-work.js';
+import { findOwnWork, landedSeqs, snapshotSeq, type OwnWork } from './own-work.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { removedByOthers } from './removals.js';
 import { SeqSet } from './seq-set.js';
@@ -55,12 +55,7 @@ export interface HeadSyncDeps {
 }
 
 export class HeadSync {
-  /** Changes up to here were pending when this process began: only they can be a snapshot's. */
-  readonly #seqAtStart: number;
-
-  constructor(private readonly deps: HeadSyncDeps) {
-    this.#seqAtStart = deps.journal.lastSeq;
-  }
+  constructor(private readonly deps: HeadSyncDeps) {}
 
   /** Asks the server for the head and follows it. */
   async fetch(signal?: AbortSignal): Promise<void> {
@@ -180,7 +175,7 @@ export class HeadSync {
   /** What of ours is on the branch. Finds out whether this state is older than the branch. */
   async #ownWork(head: CommitId | null, since: CommitId | null): Promise<OwnWork> {
     const work = await findOwnWork(this.deps, head, since);
-    if (work.unknown === undefined) return work;
+    if (work.unknown === undefined || head === null) return work;
     const { claims, identity, journal, log } = this.deps;
     log.error('this state is an older snapshot: what was pending is quarantined, never replayed', {
       bucket: this.deps.bucket,
@@ -192,11 +187,12 @@ export class HeadSync {
       message: `pending in a snapshot that knows nothing of ${work.unknown}, which is on the branch`,
     };
     const landed = [...landedSeqs(work)];
-    for await (const entry of journal.entries(this.#seqAtStart))
+    const upToSeq = await snapshotSeq(this.deps, head);
+    for await (const entry of journal.entries(upToSeq))
       if (!landed.some((seqs) => seqs.has(entry.seq))) await journal.quarantine(entry, reason, true);
     // What the snapshot had set aside is as old: readers see the branch, and it is not tried again by itself.
     for await (const row of journal.quarantinedRows())
-      if (row.shown && row.seq <= this.#seqAtStart) await journal.unshowSetAside(row, true);
+      if (row.shown && row.seq <= upToSeq) await journal.unshowSetAside(row, true);
     await identity.renew();
     await claims.forgetAll();
     return { ...work, dead: [] };

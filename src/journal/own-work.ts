@@ -27,6 +27,7 @@ export function ownTrailers(identity: GatewayIdentity, claim: Claim): (readonly 
     ['Log-Id', identity.id],
     ['Batch-Id', claim.id],
     ['Base', baseText(claim.base)],
+    ['Runs', identity.runs.map(({ id }) => id).join(' ')],
   ];
 }
 
@@ -68,6 +69,25 @@ export async function findOwnWork(
     if (claim !== 'unknown' && [...open.keys()].every((number) => number > claim.number)) break;
   }
   return { seq, landed, dead: [...open.values()], unknown };
+}
+
+/**
+ * Where this state is a restored snapshot: pending changes up to here are the snapshot's, later ones were written since
+ * it was restored. See GatewayIdentity for why.
+ */
+export async function snapshotSeq(
+  { remote, identity }: { remote: HeadRemote; identity: GatewayIdentity },
+  head: CommitId,
+): Promise<number> {
+  const { runs } = identity;
+  const own = runs[runs.length - 1]!.startSeq;
+  if (runs.length === 1) return own;
+  const unseen = new Map(runs.map((run) => [run.id, run]));
+  for await (const { trailers } of remote.ownCommits(head, identity.id, null)) {
+    for (const id of (trailers.get('Runs') ?? '').split(' ')) unseen.delete(id);
+    if (unseen.size === 0) return own;
+  }
+  return [...unseen.values()][0]!.startSeq;
 }
 
 /** True for a commit of any gateway where it made it: cherry-picked or rebased by somebody, it is their change. */

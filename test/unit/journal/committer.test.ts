@@ -52,6 +52,7 @@ describe('a bucket of preset generic', () => {
       'Log-Id': expect.stringMatching(/^[0-9a-f-]{36}$/),
       'Batch-Id': expect.stringMatching(/^1-[0-9a-f]{24}$/),
       Base: 'none',
+      Runs: expect.stringMatching(/^[0-9a-f]{16}$/),
     });
   });
 

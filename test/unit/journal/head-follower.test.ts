@@ -408,6 +408,52 @@ describe('a restored snapshot of the state', () => {
     expect(await b.problems()).toEqual([]);
   });
 
+  test.each(
+    [true, false].flatMap((hasLanded) => [0, 1, 2, 25].map((restarts) => [hasLanded, restarts] as const)),
+  )(
+    'replays nothing of its own and lands all that came since (a commit landed in its last run: %s; starts before the branch could be read: %i more)',
+    async (hasLanded, restarts) => {
+      b = await JournalBucket.open({ timings: { maxAgeMs: 20 } });
+      await b.start();
+      await b.landed(await b.put('k', '0'));
+      if (!hasLanded) await b.restart();
+      await b.bucket.committer.stop();
+      await b.put('k', 'of the snapshot');
+      await takeBack(async () => {
+        // Started once more without a commit, so that the next one must speak for this run as well.
+        await b.restart();
+        await b.landed(await b.put('k', 'after the snapshot'));
+        await b.landed(await b.put('k', 'newest'));
+      });
+      const away = () => {
+        b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
+        b.bucket.start();
+      };
+      away();
+      const fresh = ['fresh 0'];
+      await b.put('fresh 0', 'since it was restored');
+      for (let i = 1; i <= restarts; i += 1) {
+        await b.kill();
+        await b.reopen();
+        away();
+        // What crashes at each start has nothing to write in between.
+        if (i > 2) continue;
+        fresh.push(`fresh ${i}`);
+        await b.put(`fresh ${i}`, 'since it was restored');
+      }
+      b.remote.heal();
+      await b.bucket.follower.followOnce(signal);
+      expect(await b.read('k')).toBe('newest');
+      for (const name of fresh) expect(await b.read(name)).toBe('since it was restored');
+      b.bucket.kick();
+      await until('all lands', () => b.state.status().pendingChanges === 0);
+      expect([...b.tree().keys()].sort()).toEqual([...fresh, 'k'].sort());
+      expect(b.tree().get('k')).toBe('newest');
+      expect(b.state.status()).toMatchObject({ quarantinedChanges: 1 });
+      expect(await b.problems()).toEqual([]);
+    },
+  );
+
   test('hides what was set aside before it, not what was written and set aside here since', async () => {
     b = await JournalBucket.open({ timings: { maxAgeMs: 20 } });
     const refused = 'x'.repeat(90);
