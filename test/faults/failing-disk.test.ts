@@ -10,10 +10,13 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { LmdbStore } from '../../src/index/lmdb-store.js';
 import { until } from '../support/child.js';
 import { FailingDisk } from '../support/failing-disk/failing-disk.js';
+import { expectNothingLost } from '../support/history/everywhere.js';
+import { History } from '../support/history/history.js';
+import { record, throughGateway } from '../support/history/s3-client.js';
 import { startStack, type Stack } from '../support/stack.js';
 import { spawnTied } from '../support/tied.js';
 
@@ -117,13 +120,14 @@ describe('a gateway', () => {
   let stack: Stack;
   let disk: FailingDisk;
   let s3: S3Client;
+  const history = new History();
 
   beforeAll(async () => {
     stack = await startStack({ start: false });
     disk = await FailingDisk.prepare(path.join(stack.directory, 'disk'), '/overlay/data.mdb');
     Object.assign(stack.gateway.env, disk.env);
     await stack.gateway.start();
-    s3 = stack.gateway.s3Client();
+    s3 = record(stack.gateway.s3Client(), history);
   });
   afterAll(async () => {
     s3.destroy();
@@ -149,12 +153,12 @@ describe('a gateway', () => {
     // The commit that failed, and nothing after it.
     expect(answers.lastIndexOf('ok')).toBe(acknowledged.length - 1);
     expect(await ended).toEqual([3, null]);
+    history.serverEnded();
     await stack.gitee.clearFaults();
     await stack.gateway.start();
-    for (const Key of ['before', ...acknowledged]) {
-      const { Body } = await s3.send(new GetObjectCommand({ Bucket: 'files', Key }));
-      expect(await Body!.transformToString()).toBe(`body of ${Key}`);
-    }
     expect(await put('after')).toBe('ok');
+    expect(history.possible('before')).toHaveLength(1);
+    const view = throughGateway(s3, 'files');
+    await expectNothingLost(stack, { bucket: 'files', history, view, holds: 'objects' });
   });
 });
