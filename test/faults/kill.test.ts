@@ -1,6 +1,9 @@
 import * as path from 'node:path';
 import { mustRun, until } from '../support/child.js';
-import { makeImage, pull, push, type TestImage } from '../support/image.js';
+import { expectNothingLost } from '../support/history/everywhere.js';
+import { History } from '../support/history/history.js';
+import { recordPush, throughRegistry } from '../support/history/images.js';
+import { makeImage } from '../support/image.js';
 import { startStack, type Stack } from '../support/stack.js';
 import { TEST_LIMIT_MS } from '../support/time-limits.js';
 
@@ -44,7 +47,7 @@ function randomOf(start: number): () => number {
 describe(`kill -9 of the gateway (seed ${seed})`, () => {
   let stack: Stack;
   let registry: Awaited<ReturnType<Stack['startRegistry']>>;
-  const acknowledged = new Map<string, TestImage>();
+  const history = new History();
   let n = 0;
 
   beforeAll(async () => {
@@ -53,20 +56,17 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
 
   afterAll(() => stack.close());
 
+  const view = () => throughRegistry(registry.address, stack.directory);
+
   async function checkAll(names: Iterable<string>): Promise<void> {
-    for (const name of names) {
-      const digest = await pull(registry.address, name, path.join(stack.directory, `pulled-${(n += 1)}`));
-      expect([name, digest]).toEqual([name, acknowledged.get(name)!.manifestDigest]);
-    }
+    expect(await history.problems(view(), 'local', names)).toEqual([]);
     const fsck = await stack.gateway.cli('fsck');
     expect([fsck.code, fsck.stdout, fsck.stderr].join('\n')).toMatch(/^0\n/);
   }
 
   async function tryPush(name: string): Promise<boolean> {
     const image = await makeImage(path.join(stack.directory, `image-${(n += 1)}`), [30_000, 9 * 1024 * 1024]);
-    const ok = (await push(image, registry.address, name)).code === 0;
-    if (ok) acknowledged.set(name, image);
-    return ok;
+    return (await recordPush(history, registry.address, name, image)) === 'ok';
   }
 
   test.each(STAGES)(
@@ -81,7 +81,7 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
       stack.gateway.env = { ...stack.gateway.env, GATEWAY_FAILPOINTS: '' };
       await stack.gateway.start();
       expect(await tryPush(`${name}:next`)).toBe(true);
-      await checkAll([...acknowledged.keys()].filter((k) => k.startsWith(name)));
+      await checkAll(history.keys.filter((k) => k.startsWith(name)));
       await stack.gateway.stop();
     },
   );
@@ -102,7 +102,7 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
         await stack.gateway.start();
         expect(await tryPush(`random/r${i}:v2`)).toBe(true);
       }
-      await checkAll(acknowledged.keys());
+      await checkAll(history.keys);
       await mustRun('git', [
         '-C',
         path.join(stack.gitee.dataDir, 'repositories/acme/images.git'),
@@ -112,4 +112,7 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
     },
     TEST_LIMIT_MS * (1 + RANDOM_KILLS),
   );
+
+  test('after all of it nothing is lost: here, in a clone, and of a gateway that has Gitee alone', () =>
+    expectNothingLost(stack, { bucket: 'registry', history, view: view(), holds: 'images' }));
 });
