@@ -189,7 +189,10 @@ export class WriteConcern {
       return;
     }
     this.#count(bucket, 'timeout');
-    this.#attempts.set(id, { etag, seq, firstMs: firstMs ?? 0, refusedMs: this.deps.clock.steadyMs() });
+    // A repeat that was only asked for changes nothing of what was refused: were its own change remembered instead,
+    // whoever repeats faster than changes land would never be held again, and never hear that they have.
+    if (firstMs !== undefined)
+      this.#attempts.set(id, { etag, seq, firstMs, refusedMs: this.deps.clock.steadyMs() });
     const paused = bucket.state.status().paused;
     throw new ObjectError(
       'not-yet-remote',

@@ -22,6 +22,8 @@ class StalledBucket {
   pendingChanges = 0;
   /** The image that is written is. */
   isTooLarge = false;
+  /** All up to this one have landed. */
+  landedSeq = 0;
   /** Called while a request is held. */
   onWait: () => void = () => {};
   #waitedMs = 0;
@@ -46,11 +48,12 @@ class StalledBucket {
       'changeState' | 'waitLanded' | 'setAsideAs' | 'status' | 'get' | 'retrySetAside'
     > = {
       changeState: async () => this.change,
-      waitLanded: async (_seq, { timeoutMs }) => {
+      waitLanded: async (seq, { timeoutMs }) => {
+        if (seq <= this.landedSeq) return true;
         this.#waitedMs += timeoutMs;
         this.nowMs += timeoutMs;
-        this.onWait();
-        return false;
+        if (timeoutMs > 0) this.onWait();
+        return seq <= this.landedSeq;
       },
       status: () =>
         ({
@@ -88,8 +91,8 @@ class StalledBucket {
     return held;
   }
 
-  pending(): void {
-    this.change = { seq: 7, appendedMs: this.nowMs, state: 'pending' };
+  pending(seq = 7): void {
+    this.change = { seq, appendedMs: this.nowMs, state: 'pending' };
   }
 }
 
@@ -123,6 +126,44 @@ describe('write concern, invariant 6', () => {
     expect(stalled.heldMs()).toBe(HOLD_MS);
     stalled.nowMs += 61_000;
     await expect(put(false)).rejects.toMatchObject({ code: 'not-yet-remote' });
+    expect(stalled.heldMs()).toBe(HOLD_MS);
+  });
+
+  test('a client that repeats faster than its tries land is held once the refused one has landed', async () => {
+    const concern = stalled.newConcern();
+    const put = () => concern.settle(stalled.bucket(), write(TAG, true), signal);
+    await expect(put()).rejects.toMatchObject({ code: 'not-yet-remote' });
+    // Each try is a change of its own, and lands when four more have come.
+    const told: string[] = [];
+    stalled.onWait = () => {
+      stalled.landedSeq = stalled.change!.seq;
+    };
+    for (let seq = 8; seq < 20; seq += 1) {
+      stalled.nowMs += 300;
+      stalled.pending(seq);
+      stalled.landedSeq = Math.max(stalled.landedSeq, seq - 4);
+      told.push(
+        await put().then(
+          () => 'ok',
+          (error: unknown) => (error as { code: string }).code,
+        ),
+      );
+      if (told.at(-1) === 'ok') break;
+    }
+    expect(told).toEqual(['not-yet-remote', 'not-yet-remote', 'not-yet-remote', 'ok']);
+  });
+
+  test('the minute in which repeats are answered at once is counted from the refusal, not from the last of them', async () => {
+    const concern = stalled.newConcern();
+    const put = () => concern.settle(stalled.bucket(), write(TAG, false), signal);
+    await expect(put()).rejects.toThrow();
+    for (let i = 0; i < 2; i += 1) {
+      stalled.nowMs += 25_000;
+      await expect(put()).rejects.toThrow();
+    }
+    stalled.heldMs();
+    stalled.nowMs += 25_000;
+    await expect(put()).rejects.toThrow();
     expect(stalled.heldMs()).toBe(HOLD_MS);
   });
 
