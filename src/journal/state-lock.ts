@@ -1,13 +1,14 @@
 /**
  * A lease on a directory as a lock file, made with O_EXCL. A holder that died without release is recognised: in the
  * same pid namespace by its pid and start time; in another one (a container that was killed) by its socket, which
- * nobody listens on any more, or by a heartbeat that has stopped where there is no socket.
+ * nobody listens on any more, or by a heartbeat that has stopped where there is no socket, or where another kernel may
+ * run it (a micro VM that shares the directory; or this machine was started anew).
  *
  * Invariant 1 (this file's share). Who stood still while another took over, or whose lock file somebody removed, learns
  * it before he writes or acknowledges anything: a holder keeps his file open, and the name must still be that file's.
  */
 import { randomUUID } from 'node:crypto';
-import { fstatSync, statSync } from 'node:fs';
+import { fstatSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +44,8 @@ const SOCKET = /^lock\.[0-9a-f]{8}\.sock$/;
 const HEARTBEAT_MS = 5_000;
 /** A heartbeat older than this has stopped. */
 const STALE_MS = 30_000;
+/** Two heartbeats and some: that long a start right after a restart of the machine waits. */
+const OTHER_BOOT_MS = 12_000;
 /** From its socket to its lock file a starter takes less. */
 const STARTING_MS = 5_000;
 const TAKEOVERS_MAX = 10;
@@ -90,7 +93,7 @@ export class FileLease implements Lease {
   check(): void {
     if (this.#lost) throw this.#lost;
     if (this.#file === undefined) throw new LeaseHeldError(this.#path, 'nobody that this process knows of');
-    if (isSameFile(this.#file, this.#path)) return;
+    if (this.#isNamed(this.#file)) return;
     this.#lost = new LeaseHeldError(this.#path, 'another process (the lock file is gone, or another one)');
     this.onLost(this.#lost);
     throw this.#lost;
@@ -149,10 +152,11 @@ export class FileLease implements Lease {
     const beatenMs = (await mtimeMs(this.#path)) ?? 0;
     // eslint-disable-next-line no-restricted-syntax -- a file's time, of a process that may be gone
     const ageMs = this.clock.nowMs() - beatenMs;
-    const mayBeat = async () => ageMs < STALE_MS && (ageMs > -STALE_MS || (await this.#beats(beatenMs)));
+    const mayBeat = async () =>
+      ageMs < STALE_MS && (ageMs > -STALE_MS || (await this.#beats(beatenMs, STALE_MS)));
     // Cut short while it was written: a starter that died, unless it is writing at this moment.
     if (!holder) return mayBeat();
-    if (holder.bootId !== (await bootId())) return false;
+    if (holder.bootId !== (await bootId())) return ageMs < STALE_MS && this.#beats(beatenMs, OTHER_BOOT_MS);
     if (holder.pidNamespace === (await pidNamespace()))
       return holder.startTicks === (await startTicks(holder.pid));
     // The same kernel (boot): it knows. One that stands still is alive too, and would go on where it stopped.
@@ -161,10 +165,27 @@ export class FileLease implements Lease {
     return isAlive ?? mayBeat();
   }
 
-  /** A heartbeat that lies far ahead tells nothing, since the clock was set back after it: is there another? */
-  async #beats(sinceMs: number): Promise<boolean> {
-    await this.clock.sleep(STALE_MS);
+  /**
+   * The last heartbeat tells nothing: the clock was set back after it, or it was the last one of before the machine was
+   * started anew. Is there another?
+   */
+  async #beats(sinceMs: number, withinMs: number): Promise<boolean> {
+    await this.clock.sleep(withinMs);
     return ((await mtimeMs(this.#path)) ?? 0) !== sinceMs;
+  }
+
+  /** Whether the lock file is still this one. An error of the disk says nothing of that: what is written meets it too. */
+  #isNamed({ fd }: FileHandle): boolean {
+    try {
+      const named = statSync(this.#path, { throwIfNoEntry: false });
+      if (!named) return false;
+      const own = fstatSync(fd);
+      if (own.ino === named.ino && own.dev === named.dev) return true;
+      // Some file systems (FUSE, SMB) may number a file anew with each look.
+      return parseHolder(readFileSync(this.#path, 'utf8'))?.token === this.#token;
+    } catch (e) {
+      return (e as NodeJS.ErrnoException).code !== 'ENOENT';
+    }
   }
 
   /**
@@ -202,18 +223,6 @@ export class FileLease implements Lease {
     };
     // Ends with the release, and with the loss, which check() has told.
     run().catch(() => {});
-  }
-}
-
-/** An error of the disk says nothing of who holds it: what is written meets it too. */
-function isSameFile({ fd }: FileHandle, path: string): boolean {
-  try {
-    const named = statSync(path, { throwIfNoEntry: false });
-    if (!named) return false;
-    const own = fstatSync(fd);
-    return own.ino === named.ino && own.dev === named.dev;
-  } catch {
-    return true;
   }
 }
 

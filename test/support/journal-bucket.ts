@@ -44,6 +44,8 @@ export interface HarnessOptions {
 export class JournalBucket {
   readonly fatal: unknown[] = [];
   failpoints: Failpoints = noFailpoints;
+  /** Throws where another process has taken over. */
+  checkLease: () => void = () => {};
   /** A gateway's remote; a new one for every opening, as for a new process. */
   remote: MemoryHeadRemote;
   bucket!: OpenBucket;
@@ -101,6 +103,7 @@ export class JournalBucket {
       failpoints: { hit: (name) => this.failpoints.hit(name) },
       timings: { ...QUICK, ...this.options.timings },
       onFatal: (error) => this.fatal.push(error),
+      checkLease: () => this.checkLease(),
     });
   }
 

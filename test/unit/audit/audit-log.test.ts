@@ -32,6 +32,24 @@ test('the chain goes on over restarts, days and full files, and holds', async ()
   expect((await stat(audit.path(FIRST))).mode & 0o777).toBe(0o600);
 });
 
+test('nothing is written to a directory that another process has taken over', async () => {
+  let asked = 0;
+  let isLost = true;
+  const log = await audit.open({
+    checkLease: () => {
+      asked += 1;
+      if (isLost) throw new Error('taken over');
+    },
+  });
+  const recorded = log.record(event('login'));
+  await until('it was refused', () => asked > 0);
+  expect(await records(FIRST).catch(() => [])).toEqual([]);
+  isLost = false;
+  await recorded;
+  expect(await records(FIRST)).toHaveLength(1);
+  await log.close();
+});
+
 test('an event is in the file when its promise resolves, and the head names it', async () => {
   const log = await audit.open();
   await log.record(event('login', { requestId: 'r1', detail: { b: 2, a: 'x' } }));

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { StorageError } from '../../../src/index/errors.js';
 import { LmdbStore, type LmdbStoreOptions } from '../../../src/index/lmdb-store.js';
 import { keyValueStoreContract } from '../../contract/key-value-store.js';
 
@@ -16,6 +17,33 @@ keyValueStoreContract('LmdbStore', {
     return LmdbStore.open(directory);
   },
   remove: () => rm(directory, { recursive: true, force: true }),
+});
+
+test('who has lost the lease writes nothing more, and tells nobody that the last of it holds', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
+  const row = (name: string) => ({ key: Buffer.from(name), value: Buffer.from('1') });
+  let asked = 0;
+  let lostAfter = Number.POSITIVE_INFINITY;
+  const failed: unknown[] = [];
+  const store = LmdbStore.open(path, {
+    onFailed: (error) => failed.push(error),
+    checkLease: () => {
+      asked += 1;
+      if (asked > lostAfter) throw new StorageError('failed', 'taken over');
+    },
+  });
+  expect(await store.commit([], [row('a')])).toBe(true);
+  expect(asked).toBe(2);
+  // Lost while it was written: it may hold, and whoever waits is not told so.
+  lostAfter = 3;
+  await expect(store.commit([], [row('b')])).rejects.toMatchObject({ code: 'failed' });
+  await expect(store.commit([], [row('c')])).rejects.toMatchObject({ code: 'failed' });
+  expect(await store.get(Buffer.from('b'))).toBeDefined();
+  expect(await store.get(Buffer.from('c'))).toBeUndefined();
+  // Nothing is wrong with the disk.
+  expect(failed).toEqual([]);
+  await store.close();
+  await rm(path, { recursive: true });
 });
 
 describe('a transaction that LMDB could not write', () => {

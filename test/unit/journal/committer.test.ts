@@ -5,6 +5,7 @@ import { wholeExtent } from '../../../src/format/extent.js';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
 import { decodeMeta } from '../../../src/format/meta.js';
 import { NotSentError, RemoteError } from '../../../src/gitee/errors.js';
+import { StorageError } from '../../../src/index/errors.js';
 import { Journal } from '../../../src/journal/journal.js';
 import { until } from '../../support/child.js';
 import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
@@ -39,6 +40,30 @@ describe('a bucket of preset generic', () => {
     expect(b.state.status()).toMatchObject({ pendingChanges: 0, head: b.repository.head });
     expect(await b.read('a')).toBe('one');
     expect(await b.problems()).toEqual([]);
+  });
+
+  test('who has lost the lease pushes nothing, not even what he has claimed', async () => {
+    await b.landed(await b.put('a', 'one'));
+    const head = b.repository.head;
+    let isRefused = false;
+    b.failpoints = {
+      hit: async (name) => {
+        if (name !== 'committer.claimed') return;
+        b.checkLease = () => {
+          isRefused = true;
+          throw new StorageError('failed', 'taken over');
+        };
+      },
+    };
+    const seq = await b.put('a', 'two');
+    b.bucket.committer.flush();
+    await until('it was refused', () => isRefused);
+    expect(b.repository.head).toBe(head);
+    b.failpoints = noFailpoints;
+    b.checkLease = () => {};
+    b.bucket.kick();
+    await b.landed(seq);
+    expect(b.tree().get('a')).toBe('two');
   });
 
   test('a commit carries who made it and which changes it holds', async () => {

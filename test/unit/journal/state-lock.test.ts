@@ -73,6 +73,8 @@ test('a pid that another process has by now, or a machine that was started anew,
       const old = lease(directory);
       await old.acquire();
       await rewrite(directory, fields);
+      // Before the machine was started anew.
+      await utimes(join(directory, 'lock'), new Date(0), new Date(0));
       const next = lease(directory);
       await next.acquire();
       await old.release();
@@ -120,6 +122,46 @@ test('a container that stands still holds it, however old its heartbeat is: it m
     const next = lease(directory);
     await next.acquire();
     await next.release();
+  }));
+
+test.each([
+  ['it beats on: it lives, in a kernel of its own', true],
+  ['it does not: the machine was started anew a moment ago', false],
+])('a holder of another boot with a fresh heartbeat is watched for another one; %s', (_, isAlive) =>
+  inDirectory(async (directory) => {
+    const other = lease(directory);
+    await other.acquire();
+    await rewrite(directory, { bootId: 'another boot' });
+    const watched: number[] = [];
+    const next = new FileLease(directory, {
+      ...systemClock,
+      sleep: async (ms, signal) => {
+        if (signal) return systemClock.sleep(ms, signal); // its own heartbeat
+        watched.push(ms);
+        if (isAlive) await utimes(join(directory, 'lock'), new Date(), new Date(Date.now() + 1_000));
+      },
+    });
+    const acquired = next.acquire();
+    await (isAlive ? expect(acquired).rejects.toBeInstanceOf(LeaseHeldError) : acquired);
+    expect(watched).toEqual([12_000]);
+    if (isAlive) other.check();
+    else expect(() => other.check()).toThrow(LeaseHeldError);
+    await next.release();
+    await other.release();
+  }),
+);
+
+test('a file system that numbers a file anew with each look takes it from nobody', () =>
+  inDirectory(async (directory) => {
+    const held = lease(directory);
+    await held.acquire();
+    // The same content under another number.
+    await copyFile(join(directory, 'lock'), join(directory, 'other'));
+    await rename(join(directory, 'other'), join(directory, 'lock'));
+    held.check();
+    await rewrite(directory, { token: 'somebody else' });
+    expect(() => held.check()).toThrow(LeaseHeldError);
+    await held.release();
   }));
 
 test('a container that stands still holds it also where somebody has removed its lock file', () =>

@@ -43,7 +43,10 @@ async function run(onStarted: (signals: EventEmitter, parts: GatewayParts) => vo
       failpoints: noFailpoints,
       version: '1',
       signals,
-      exit: (c) => exits.push(c),
+      exit: (c) => {
+        exits.push(c);
+        signals.emit('exited');
+      },
       onStarted: () => onStarted(signals, parts!),
     });
     return { code, gateway, exits, stateDir };
@@ -64,6 +67,16 @@ test('a broken invariant ends with a code that a supervisor restarts', async () 
   const { code, gateway } = await run((_, parts) => parts.onFatal(new Error('the tree differs')));
   expect(code).toBe(3);
   expect(gateway.calls).toContain('stop 5000');
+});
+
+test('who has lost the state to another process ends without a stop that would touch it', async () => {
+  const { exits, gateway } = await run((signals, parts) => {
+    // In the test the process goes on, and is stopped by a signal.
+    signals.once('exited', () => signals.emit('SIGTERM'));
+    parts.onLeaseLost(new Error('taken over'));
+  });
+  expect(exits).toEqual([3]);
+  expect(gateway.calls).toEqual(['start', 'stop 7000']);
 });
 
 test('SIGHUP reloads, a second stop signal ends at once', async () => {
