@@ -34,6 +34,8 @@ const URGENT_BACKOFF_MAX_MS = 4_000;
 const OWN_FAULTS_MAX = 5;
 /** And is told to those who wait after so many attempts. */
 const OWN_ATTEMPTS = 2;
+/** What breaks off without a word is tried soon again before so many attempts. */
+const PATIENT_ATTEMPTS = 12;
 /** So many rounds of failures in a row, and the line counts as down. */
 const DOWN_AFTER_ROUNDS = 3;
 /** Of a file at a time: a body that yields does so between two of them. */
@@ -429,9 +431,12 @@ export class UploadQueue {
     const { clock, random = Math.random } = this.options;
     const { chunk } = task;
     task.seenStored = this.#stored;
-    const attemptsMax = error.pauses ? 1 : error.oids.includes(chunk.oid) ? OWN_ATTEMPTS : URGENT_ATTEMPTS;
-    const isOver = task.waiters.size === 0 || task.attempts >= attemptsMax;
-    const maxMs = isOver ? BACKOFF_MAX_MS : URGENT_BACKOFF_MAX_MS;
+    const isNamed = error.oids.includes(chunk.oid);
+    const attemptsMax = error.pauses ? 1 : isNamed ? OWN_ATTEMPTS : URGENT_ATTEMPTS;
+    const isOver = task.attempts >= attemptsMax || (isNamed && task.waiters.size === 0);
+    // A line that breaks now and then meets one chunk more often than others: no push waits half a minute for that.
+    const isPatient = isNamed ? isOver : task.attempts >= PATIENT_ATTEMPTS;
+    const maxMs = isPatient ? BACKOFF_MAX_MS : URGENT_BACKOFF_MAX_MS;
     const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(task.attempts, 10));
     const askedMs = Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS);
     const waitMs = SUSPECT_EXTRA_MS + askedMs + (0.5 + random() / 2) * ceilingMs;

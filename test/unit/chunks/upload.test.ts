@@ -385,6 +385,24 @@ describe('uploading chunks', () => {
       expect(await failure).toMatchObject({ code: 'unreachable', oids: [bad.oid] });
       expect(store.times()).toBeGreaterThan(1);
     });
+
+    test('a line that breaks now and then makes no chunk wait longer than who waits for it can bear', async () => {
+      const store = refuse(() => new RemoteError('unreachable', 'reset'));
+      const bad = await write(1, 101);
+      await until(() => store.times() > 0);
+      let seed = 10;
+      // Others get through all the time.
+      for (let s = 0; s < 36 && store.times() < 8; s += 1) {
+        const other = await write((seed += 1), 700);
+        await until(() => !bench.chunks.isUnsent(other.oid));
+        await tick();
+      }
+      // A pause is 4.5 s at most.
+      expect(store.times()).toBe(8);
+      store.heal();
+      for (let s = 0; s < 5; s += 1) await tick();
+      await until(() => !bench.chunks.isUnsent(bad.oid));
+    });
   });
 
   test('what Gitee has already is confirmed without bytes', async () => {
