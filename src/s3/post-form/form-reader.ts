@@ -204,6 +204,8 @@ class FormReading<T> {
     this.#isFileRead = true;
     this.#hurry();
     await this.#formEnd.promise;
+    // Nothing is missing any more: how long the store takes, and Gitee behind it, is not the client's doing.
+    clearTimeout(this.#timer);
   }
 
   #hurry(): void {

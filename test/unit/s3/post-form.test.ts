@@ -670,6 +670,29 @@ describe('a form', () => {
     });
   });
 
+  it('is waited for as long as its store takes, once it is read to its end', async () => {
+    const WITHIN_MS = 20;
+    async function* body() {
+      yield formBody([['file', { filename: 'f', content: 'x' }]]);
+    }
+    const stored = await readForm(
+      FORM_TYPE,
+      body(),
+      async (_fields, bytes) => {
+        for await (const piece of bytes) expect(piece.length).toBe(1);
+        // What waits for a commit on Gitee waits for much longer than a body may stand still.
+        const readMs = performance.now();
+        await until(
+          'a body that stood still had been refused',
+          () => performance.now() - readMs > 5 * WITHIN_MS,
+        );
+        return 'stored';
+      },
+      WITHIN_MS,
+    );
+    expect(stored).toBe('stored');
+  });
+
   describe('its file', () => {
     it('is checked against Content-MD5 and checksums of its fields', async () => {
       const md5 = createHash('md5').update('the file').digest('base64');
