@@ -1,0 +1,113 @@
+/** Lets each fault of the matrix happen while its operations are asked, and ends it. */
+import { once } from 'node:events';
+import * as path from 'node:path';
+import { until } from '../../support/child.js';
+import { FailingDisk } from '../../support/failing-disk/failing-disk.js';
+import type { S3Bucket } from '../../support/s3-bucket.js';
+import { SetClock } from '../../support/set-clock/set-clock.js';
+import type { Fault, LocalFault } from './faults.js';
+
+/** Less than what makes a signature too old (15 min), and much more than anything waits for. */
+const CLOCK_SECONDS = 8 * 60;
+const STANDS_STILL_MS = 3_000;
+
+/** What happens while the fault is there. */
+export interface Asking {
+  /** Asks for everything at once. */
+  atOnce(): Promise<unknown>;
+  /** First for what is written here: what waits for Gitee waits for what was written before it too. */
+  inOrder(): Promise<unknown>;
+  /** How many have theirs. */
+  answers(): number;
+  /** Called when the process that was asked is gone. */
+  serverEnded(): void;
+}
+
+export class FaultMaker {
+  /** Requests that each fault of local Gitee met. */
+  readonly hits = new Map<string, number>();
+
+  private constructor(
+    private readonly bucket: S3Bucket,
+    private readonly disk: FailingDisk,
+    private readonly clock: SetClock,
+  ) {}
+
+  static async prepare(bucket: S3Bucket): Promise<FaultMaker> {
+    const { directory } = bucket.stack;
+    const disk = await FailingDisk.prepare(path.join(directory, 'disk'), '/overlay/data.mdb');
+    return new FaultMaker(bucket, disk, await SetClock.prepare(path.join(directory, 'clock')));
+  }
+
+  /** For the gateway. */
+  get env(): NodeJS.ProcessEnv {
+    const preload = [this.disk, this.clock].map(({ env }) => env['LD_PRELOAD']).join(':');
+    return { ...this.disk.env, ...this.clock.env, LD_PRELOAD: preload };
+  }
+
+  async during(fault: Fault, asking: Asking): Promise<void> {
+    if (fault.kind === 'local') return this.#local(fault.name, asking);
+    const { gitee } = this.bucket.stack;
+    await gitee.fault(fault.name, fault.options);
+    await asking.inOrder();
+    this.hits.set(fault.name, await gitee.hits(fault.name));
+    await gitee.clearFaults();
+  }
+
+  async #local(name: LocalFault['name'], asking: Asking): Promise<void> {
+    const { gateway } = this.bucket.stack;
+    switch (name) {
+      case 'process: killed':
+      case 'process: ended and started': {
+        const all = asking.atOnce();
+        // As soon as one has its answer: the others are at all stages then.
+        await until('the first answer', () => asking.answers() > 0);
+        await (name === 'process: killed' ? gateway.kill() : gateway.stop());
+        asking.serverEnded();
+        await all;
+        return gateway.start();
+      }
+      case 'process: stands still': {
+        gateway.child!.process.kill('SIGSTOP');
+        const all = asking.inOrder();
+        // eslint-disable-next-line no-restricted-syntax -- how long it stands still is the fault
+        await new Promise((resolve) => setTimeout(resolve, STANDS_STILL_MS));
+        gateway.child!.process.kill('SIGCONT');
+        await all;
+        return;
+      }
+      case 'disk: a sync of the journal fails': {
+        const ended = once(gateway.child!.process, 'exit');
+        await this.disk.nextSync('fail');
+        await asking.atOnce();
+        await ended;
+        asking.serverEnded();
+        return gateway.start();
+      }
+      case 'clock: set back':
+      case 'clock: set forward':
+        await this.clock.set(name === 'clock: set back' ? -CLOCK_SECONDS : CLOCK_SECONDS);
+        await this.#isClockOff();
+        await asking.inOrder();
+        return this.clock.set(0);
+      case 'lease: a second gateway is started': {
+        const second = gateway.cli('serve');
+        await asking.inOrder();
+        const { code, stderr, stdout } = await second;
+        if (code === 0 || !/held by/.test(stderr + stdout))
+          throw new Error(`a second gateway on one state directory ended with ${code}: ${stderr}${stdout}`);
+        return;
+      }
+      default:
+        await asking.inOrder();
+    }
+  }
+
+  async #isClockOff(): Promise<void> {
+    // Node keeps the text of the header for a second.
+    await until('the clock of the gateway is off', async () => {
+      const { headers } = await this.bucket.wire.send({ method: 'GET', path: '/' });
+      return Math.abs(Date.parse(headers.date!) - Date.now()) > (CLOCK_SECONDS / 2) * 1000;
+    });
+  }
+}

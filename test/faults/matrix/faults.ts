@@ -1,0 +1,163 @@
+/**
+ * The rows of the fault matrix, and what each operation is told under each: the expectation is a datum, so that a fault
+ * or an operation that nobody thought about has no row and fails a test (test/unit/support/fault-matrix.test.ts).
+ */
+import { FAULT_NAMES, type FaultName } from '../../../src/local-gitee/faults.js';
+import { hasBody, type Group, type MatrixOperation } from './operations.js';
+
+/** What a client is told, and what is there after the fault is over and all has landed. */
+export interface Expected {
+  /** Statuses that are right; `cut`: the connection ends before the end of an answer. */
+  readonly told: readonly (number | 'cut')[];
+  /**
+   * Of an operation that changes something, after recovery. `told`: it is done exactly where it was acknowledged, and
+   * either where nobody was told. Of reads it means that they change nothing.
+   */
+  readonly after: 'done' | 'not done' | 'told';
+  /**
+   * How long the client may wait: `soon` of what asks nobody but this machine, `hold` of what waits for Gitee,
+   * `patience` of bytes that only Gitee has.
+   */
+  readonly within: 'soon' | 'hold' | 'patience';
+}
+export type Cell = Expected | { readonly never: string };
+
+const done: Expected = { told: [200, 204], after: 'done', within: 'soon' };
+/** What waits for Gitee, and has it. */
+const landed: Expected = { told: [200, 204], after: 'done', within: 'hold' };
+/** Stored here, not yet on Gitee; lands once it is well. */
+const putOff: Expected = { told: [503], after: 'done', within: 'hold' };
+/** It may land before the hold is over, or only after. */
+const landsOrPutOff: Expected = { told: [200, 204, 503], after: 'done', within: 'hold' };
+const read: Expected = { told: [200, 204, 404], after: 'told', within: 'soon' };
+const fetched: Expected = { told: [200], after: 'told', within: 'patience' };
+const notFetched: Expected = { told: [503], after: 'told', within: 'patience' };
+const mayBeFetched: Expected = { told: [200, 503, 'cut'], after: 'told', within: 'patience' };
+/** Begun, and not ended; or refused before its beginning. Never whole and wrong. */
+const brokenOff: Expected = { told: ['cut', 500, 503], after: 'told', within: 'patience' };
+
+type Cells = Readonly<Record<Group, Cell>>;
+
+/** All well but for what is said. */
+const cells = (but: Partial<Cells> = {}): Cells => ({
+  looks: read,
+  'reads here': { ...read, told: [200] },
+  'reads from Gitee': fetched,
+  writes: done,
+  waits: landed,
+  ...but,
+});
+
+export interface GiteeFault {
+  readonly kind: 'gitee';
+  readonly name: FaultName;
+  readonly options?: { readonly ms?: number; readonly status?: number; readonly afterBytes?: number };
+  readonly cells: Cells;
+  /** Why no request meets it here; otherwise a row that nothing met fails. */
+  readonly unmet?: string;
+}
+
+/** Of this machine and of clients; world.ts does them. */
+export const LOCAL_FAULTS = [
+  'process: killed',
+  'process: ended and started',
+  'process: stands still',
+  'disk: a sync of the journal fails',
+  'clock: set back',
+  'clock: set forward',
+  'lease: a second gateway is started',
+  'client: cuts its body',
+  'client: stops in its body',
+  'client: leaves before the answer',
+] as const;
+export type LocalFaultName = (typeof LOCAL_FAULTS)[number];
+
+export interface LocalFault {
+  readonly kind: 'local';
+  readonly name: LocalFaultName;
+  readonly cells: Cells;
+}
+export type Fault = GiteeFault | LocalFault;
+
+const NO_LFS = { waits: putOff };
+const NO_DOWNLOAD = { 'reads from Gitee': notFetched };
+
+const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
+  'git-refuse-push': { cells: cells({ waits: putOff }) },
+  'git-stall': { cells: cells({ waits: putOff }) },
+  'git-stall-info-refs': { cells: cells() },
+  'git-stall-receive-pack': { cells: cells({ waits: putOff }) },
+  'git-cut-mid-body': { cells: cells({ waits: putOff }) },
+  'git-lose-after-accept': { cells: cells() },
+  'git-slow-after-push': { options: { ms: 200 }, cells: cells() },
+  'git-move-branch-before-push': {
+    cells: cells({ waits: landsOrPutOff }),
+  },
+  'git-garbage': { cells: cells({ waits: putOff }) },
+  'git-hook-refuse': { cells: cells({ waits: putOff }) },
+  'git-ge007': { cells: cells({ waits: putOff }) },
+  'lfs-stall': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-batch-status': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-batch-garbage': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-object-status': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-verify-status': { cells: cells(NO_LFS) },
+  // Uploads that fail may make it count as down.
+  'lfs-upload-status': { cells: cells({ ...NO_LFS, 'reads from Gitee': mayBeFetched }) },
+  'lfs-upload-cut': { cells: cells(NO_LFS) },
+  'lfs-upload-slow': { options: { ms: 10 }, cells: cells() },
+  'lfs-upload-lose-after-accept': { cells: cells() },
+  'lfs-download-status': { cells: cells(NO_DOWNLOAD) },
+  'lfs-download-cut': { options: { afterBytes: 1000 }, cells: cells({ 'reads from Gitee': mayBeFetched }) },
+  'lfs-download-corrupt': { cells: cells({ 'reads from Gitee': brokenOff }) },
+  'lfs-download-slow': { options: { ms: 10 }, cells: cells() },
+  'lfs-no-range': { cells: cells(), unmet: 'a whole download asks for no range' },
+  'lfs-link-expired': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-quota-full': { cells: cells(NO_LFS) },
+  'lfs-no-verify': { cells: cells() },
+  'lfs-present-with-download-action': { cells: cells() },
+  'lfs-forget': { cells: cells(NO_LFS) },
+  'lfs-chunked-header': { cells: cells() },
+  'api-status': { cells: cells() },
+  'api-stall': { cells: cells() },
+  'rate-limit': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+};
+
+/** Any moment of it: answered, cut, or nobody there. */
+const interrupted: Expected = { told: [200, 204, 404, 503, 'cut'], after: 'told', within: 'hold' };
+const all = (cell: Cell): Cells => ({
+  ...{ looks: cell, 'reads here': cell, 'reads from Gitee': cell, writes: cell, waits: cell },
+});
+
+const LOCAL: Readonly<Record<LocalFaultName, Cells>> = {
+  'process: killed': all(interrupted),
+  'process: ended and started': all(interrupted),
+  // Its clients wait with it.
+  'process: stands still': cells({ waits: landsOrPutOff }),
+  'disk: a sync of the journal fails': all({ ...interrupted, told: [200, 204, 404, 500, 503, 'cut'] }),
+  'clock: set back': cells(),
+  'clock: set forward': cells(),
+  // It ends at once, and the first one goes on.
+  'lease: a second gateway is started': cells(),
+  'client: cuts its body': all({ told: ['cut'], after: 'not done', within: 'soon' }),
+  'client: stops in its body': all({ told: [400], after: 'not done', within: 'hold' }),
+  'client: leaves before the answer': all({ told: ['cut'], after: 'told', within: 'hold' }),
+};
+
+export const FAULTS: readonly Fault[] = [
+  ...FAULT_NAMES.map((name): GiteeFault => ({ kind: 'gitee', name, ...GITEE[name] })),
+  ...LOCAL_FAULTS.map((name): LocalFault => ({ kind: 'local', name, cells: LOCAL[name] })),
+];
+
+/** What is expected of an operation under a fault; or why there is no such thing. */
+export function cellOf(fault: Fault, operation: MatrixOperation): Cell {
+  if (fault.name.startsWith('client: ')) {
+    if (operation.s3 === undefined)
+      return { never: 'the client of the gateway is the registry here, and stays' };
+    if (fault.name.endsWith('its body') && !hasBody(operation)) return { never: 'its request has no body' };
+  }
+  const cell = fault.cells[operation.group];
+  if (operation.s3 !== 'CreateBucket' && operation.s3 !== 'DeleteBucket') return cell;
+  if (fault.kind === 'local') return cell;
+  // The branch is looked at first, where Gitee may be slow to answer.
+  return { told: [200, 204, 503], after: 'told', within: 'hold' };
+}
