@@ -140,9 +140,9 @@ export async function collectBytes(stream: Readable): Promise<Buffer> {
 /** What follows an operation on a file is begun within so many turns of the event loop. */
 const QUIET_TURNS = 5;
 
-/** No operation on a file is under way in this process. */
-function filesAreQuiet(): boolean {
-  return !process.getActiveResourcesInfo().some((name) => /^(FSReq|FileHandleCloseReq)/.test(name));
+/** No operation on a file is under way in this process. (Node 20 and 24 name the end of a handle `CloseReq`.) */
+export function filesAreQuiet(): boolean {
+  return !process.getActiveResourcesInfo().some((name) => /^(FSReq|(FileHandle)?CloseReq)/.test(name));
 }
 
 /** Lets everything that is ready run, files included, until the condition holds. */
