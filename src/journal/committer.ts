@@ -78,6 +78,15 @@ export interface CommitterDeps {
   readonly checkLease?: (() => void) | undefined;
 }
 
+interface Pushed {
+  readonly claim: Claim;
+  /** What the commit means for the base is more than the changes, and read from the tree. */
+  readonly gaveWay: boolean;
+  readonly result: PushResult;
+  /** The branch has the ids of all runs by now (GatewayIdentity): not where no commit was needed. */
+  readonly carriesRuns: boolean;
+}
+
 /** The batch of a commit that changes nothing. */
 const NOTHING: Batch = { seqs: SeqSet.EMPTY, floorSeq: 0, entries: 0, net: new Map() };
 const CHUNKS_ASKED_AT_ONCE = 500;
@@ -353,10 +362,11 @@ export class Committer {
       if (remote.knownHead() === null) await sync.fetch(signal);
       if (condition.frozen || claims.undecided.length === 0) return;
       const head = bases.current.marker?.head ?? null;
-      const { claim, gaveWay, result } = await this.#push(NOTHING, new Map(), new Set(), head, signal);
+      const pushed = await this.#push(NOTHING, new Map(), new Set(), head, signal);
+      const { result } = pushed;
       // By somebody else's commit they are ended as well.
       if (result.kind === 'moved') await sync.follow(result.head);
-      else await this.#landed(claim, NOTHING, new Map(), gaveWay, result);
+      else await this.#landed(NOTHING, new Map(), pushed, result);
       log.info('an empty commit ends a push whose outcome was not known', { bucket });
     }, signal);
   }
@@ -416,9 +426,10 @@ export class Committer {
       if (!rest) return true;
       const restNet = new Map([...net].filter(([key]) => rest.net.has(key)));
       const head = bases.current.marker?.head ?? null;
-      const { claim, gaveWay, result } = await this.#push(rest, restNet, confirmed, head, signal);
+      const pushed = await this.#push(rest, restNet, confirmed, head, signal);
+      const { result } = pushed;
       if (result.kind !== 'moved') {
-        await this.#landed(claim, rest, restNet, gaveWay, result);
+        await this.#landed(rest, restNet, pushed, result);
         return true;
       }
       await sync.follow(result.head);
@@ -433,7 +444,7 @@ export class Committer {
     confirmed: ReadonlySet<string>,
     head: CommitId | null,
     signal: AbortSignal,
-  ): Promise<{ claim: Claim; gaveWay: boolean; result: PushResult }> {
+  ): Promise<Pushed> {
     const { bases, claims, failpoints, identity, remote, rules } = this.deps;
     const isConfirmed = (oid: string) => confirmed.has(oid);
     const { edits, gaveWay } = await treeEdits({ rules, base: bases.current, isConfirmed }, net);
@@ -457,7 +468,9 @@ export class Committer {
       evenIfUnchanged: isFence,
     };
     try {
-      return { claim, gaveWay, result: await remote.push(request, signal) };
+      const result = await remote.push(request, signal);
+      // What was sent under the same id before carries the runs of then.
+      return { claim, gaveWay, result, carriesRuns: result.kind === 'landed' && again === undefined };
     } catch (error) {
       // Refused, or never sent: that is decided. Should the answer have been about a repeated push, the branch will show it.
       const isRefused = error instanceof RemoteError && !error.isTransient;
@@ -481,12 +494,10 @@ export class Committer {
     return undefined;
   }
 
-  /** `gaveWay`: what the commit means for the base is more than the changes, and read from the tree. */
   async #landed(
-    claim: Claim,
     batch: Batch,
     net: ReadonlyMap<ObjectKey, NetChange>,
-    gaveWay: boolean,
+    { claim, gaveWay, carriesRuns }: Pushed,
     result: Exclude<PushResult, { kind: 'moved' }>,
   ): Promise<void> {
     const { bases, bucket, claims, condition, failpoints, identity, log, observer, sync } = this.deps;
@@ -499,7 +510,7 @@ export class Committer {
       const landedSeq = Math.max(claim.floorSeq, bases.current.marker?.landedSeq ?? 0);
       await bases.current.apply(baseChanges(net), { head, landedSeq, batches: [claim.id] });
       await failpoints.hit('committer.baseApplied');
-      await claims.land([claim], identity.landed());
+      await claims.land([claim], carriesRuns ? identity.landed() : []);
       await claims.bury(claims.undecided.filter(({ base }) => base !== head));
     }
     await failpoints.hit('committer.overlayDropped');

@@ -454,6 +454,25 @@ describe('a restored snapshot of the state', () => {
     },
   );
 
+  test('replays nothing of its own where that had needed no commit', async () => {
+    b = await JournalBucket.open({ timings: { maxAgeMs: 20 } });
+    await b.start();
+    await b.landed(await b.put('first', '1'));
+    await b.restart();
+    await b.bucket.committer.stop();
+    const nothing = await b.delete('k');
+    await takeBack(async () => {
+      await b.restart();
+      await b.landed(nothing);
+      await b.landed(await b.put('k', 'newest'));
+    });
+    await b.start();
+    b.bucket.kick();
+    await until('all is settled', () => b.state.status().pendingChanges === 0);
+    expect(b.tree().get('k')).toBe('newest');
+    expect(await b.read('k')).toBe('newest');
+  });
+
   test('hides what was set aside before it, not what was written and set aside here since', async () => {
     b = await JournalBucket.open({ timings: { maxAgeMs: 20 } });
     const refused = 'x'.repeat(90);
