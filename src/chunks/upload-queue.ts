@@ -1,13 +1,13 @@
 /**
  * Invariant 5. Memory is bounded: the queue holds oids and sizes of unsent chunks, no bytes.
  *
- * The uploads of one bucket; when each begins is decided for all buckets of the line (src/line/scheduler.ts). A
- * chunk is uploaded once however many ask, and stays in the queue until Gitee has it or has refused it, whoever goes
- * away meanwhile: what is unsent counts for all who would send, so nothing may be unsent and wait for nothing. After a transient failure all of the bucket wait, with jitter, and
- * longer each time, unless others got through meanwhile, or the answer was about this chunk: then it waits alone, and
- * whoever asks for it is told so at once; nor does one that was never tried wait for a single one that has failed.
- * Where one after the other gets such an answer, it is not theirs. After a refusal of all that only an operator can
- * lift one chunk is tried every 30 s, or when kicked.
+ * The uploads of one bucket; when each begins is decided for all buckets of the line (src/line/scheduler.ts). A chunk
+ * is uploaded once however many ask, and stays in the queue until Gitee has it or has refused it, whoever goes away
+ * meanwhile: what is unsent counts for all who would send, so nothing may be unsent and wait for nothing. After a
+ * transient failure all of the bucket wait, with jitter, and longer each time, unless others got through meanwhile, or
+ * the answer was about this chunk: then it waits alone, and whoever asks for it is told so at once; nor does one that
+ * was never tried wait for a single one that has failed. Where one after the other gets such an answer, it is not
+ * theirs. After a refusal of all that only an operator can lift one chunk is tried every 30 s, or when kicked.
  */
 import { setMaxListeners } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -180,7 +180,8 @@ export class UploadQueue {
   /**
    * Uploads before everything that nobody waits for; resolves when Gitee has confirmed it. A paused queue
    * tries at once: whoever waits here decides how often. Calls with the same group share one share of the line.
-   * @throws RemoteError, which names the chunk where the fault is its own, or ChunkError `aborted`; the chunk stays where it is
+   * @throws RemoteError, which names the chunk where the fault is its own, or ChunkError `aborted`; the chunk stays
+   * where it is
    */
   ensure(chunk: Chunk, group: string, signal?: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {

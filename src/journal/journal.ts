@@ -30,12 +30,10 @@ import {
   type NewestRow,
   type QuarantineRow,
 } from './overlay-rows.js';
-import { OverlayTable, type NewestBefore } from './overlay-table.js';
+import { OverlayTable, RACES_MAX, type NewestBefore } from './overlay-table.js';
 import { SeqSet } from './seq-set.js';
 import { SetAsideRows, type SetAsideReason } from './set-aside-rows.js';
 
-/** A commit loses its race against others at most so often: each time one of them has won. */
-const RACES_MAX = 1000;
 const DROP_PAGE = 300;
 export class Journal {
   readonly keys: Keyspace;

@@ -6,6 +6,9 @@ import { Keyspace } from '../index/keyspace.js';
 import { unpackRow } from '../index/record-codec.js';
 import { decodeNewest, type NewestRow } from './overlay-rows.js';
 
+/** A commit loses its race against others at most so often: each time one of them has won. */
+export const RACES_MAX = 1000;
+
 /** The newest row of a key as it was read, to be a precondition. */
 export interface NewestBefore {
   readonly key: Uint8Array;

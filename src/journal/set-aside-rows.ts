@@ -21,10 +21,8 @@ import {
   type JournalEntry,
   type QuarantineRow,
 } from './overlay-rows.js';
-import type { NewestBefore, OverlayTable } from './overlay-table.js';
+import { RACES_MAX, type NewestBefore, type OverlayTable } from './overlay-table.js';
 
-/** A commit loses its race against others at most so often: each time one of them has won. */
-const RACES_MAX = 1000;
 /** Whoever waits for a change asks soon after it has settled. */
 const KINDS_MAX = 10_000;
 

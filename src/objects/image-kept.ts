@@ -21,7 +21,7 @@ const LIMITS: ClosureLimits = { blobs: 2_000, readBytes: 16 * 1024 * 1024, timeM
 const ASK_MS = 10_000;
 const ASK_AGAIN_MS = 1_000;
 /** What waits for an operator is answered quickly; but he may just have mended it. */
-const PAUSED_HOLD_MS = 2_000;
+export const PAUSED_HOLD_MS = 2_000;
 /** 80 GiB in chunks of 8 MiB. */
 const CHUNKS_MAX = 10_000;
 

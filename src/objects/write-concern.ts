@@ -10,15 +10,13 @@ import type { ObjectKey } from '../format/ids.js';
 import { writingStep } from '../format/registry-keys.js';
 import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
-import { ensureImageKept } from './image-kept.js';
+import { ensureImageKept, PAUSED_HOLD_MS } from './image-kept.js';
 import { closureState, imageParts, type ClosureState } from './manifest-closure.js';
 
 /** After a refusal the driver repeats its request 3 times within seconds: those are answered at once. */
 const RETRY_WINDOW_MS = 60_000;
 /** How often a wait asks whether there is still hope. */
 const LOOK_MS = 1_000;
-/** What waits for an operator is answered quickly; but he may just have mended it. */
-const PAUSED_HOLD_MS = 2_000;
 
 const NOTHING_LACKS: ClosureState = { refused: undefined, pending: [] };
 /** So deep a manifest, its links and its tag stand on each other. */
