@@ -36,8 +36,9 @@ describe('a slow line to Gitee', () => {
       return isOver;
     });
     await all;
-    // 32 MiB came at once. 8 s of line, and what the estimate may be above the truth.
-    expect(mostBytes).toBeLessThan(18 * MIB);
+    // 32 MiB came at once. Until the line was measured two chunks of 8 MiB are let in, what waits comes at a
+    // trickle of 1 MiB pieces, and an estimate may be above the truth: a quarter of all waits in any case.
+    expect(mostBytes).toBeLessThanOrEqual(24 * MIB);
     expect(waited).toBeGreaterThanOrEqual(2);
   });
 });
