@@ -16,6 +16,7 @@ import { UploadLine } from '../../src/line/upload-line.js';
 import type { ExtentList } from '../../src/index/object-record.js';
 import { Downlink } from '../../src/line/downlink.js';
 import { LineHealth } from '../../src/line/health.js';
+import { seededBytes } from './bytes.js';
 import { MemoryChunkRemote } from './memory-chunk-remote.js';
 import { CONDITION_LIMIT_MS } from './time-limits.js';
 
@@ -114,18 +115,7 @@ export function listOfChunks(...chunks: readonly Chunk[]): ExtentList {
   return listOf(chunks.map(wholeExtent));
 }
 
-/** Bytes that look random and are the same in every run. */
-export function bytesOf(seed: number, lengthBytes: number): Buffer {
-  const out = Buffer.allocUnsafe(lengthBytes);
-  let x = (seed * 2654435761 + 1) >>> 0;
-  for (let i = 0; i < lengthBytes; i += 1) {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    out[i] = x;
-  }
-  return out;
-}
+export { seededBytes as bytesOf };
 
 export async function* pieces(...runs: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* runs;

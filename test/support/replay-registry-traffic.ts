@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { seededBytes } from './bytes.js';
 import { WireClient, encodePath, type S3Answer, type S3Target } from './s3-client.js';
 
 export interface ReplayOptions extends S3Target {
@@ -164,7 +165,8 @@ export class Replay {
     switch (recorded.operation) {
       case 'PutObject':
       case 'UploadPart':
-        return bytesOf(recorded.bodyBytes, `${recorded.path}?${recorded.query}`);
+        // The same bytes for the same place every time, so that a repeated push is a repeated push.
+        return seededBytes(`${recorded.path}?${recorded.query}`, recorded.bodyBytes);
       case 'DeleteObjects':
         return Buffer.from(
           `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${this.#listedKeys
@@ -260,17 +262,6 @@ const CONSTANT_HEADERS: Readonly<Record<string, Readonly<Record<string, string>>
     'x-amz-storage-class': 'STANDARD',
   },
 };
-
-/** The same bytes for the same place every time, so that a repeated push is a repeated push. */
-function bytesOf(sizeBytes: number, seed: string): Buffer {
-  const block = createHash('sha512').update(seed).digest();
-  const bytes = Buffer.alloc(sizeBytes);
-  for (let at = 0; at < sizeBytes; at += block.length) {
-    block.writeUInt32LE(at >>> 0, 0);
-    block.copy(bytes, at, 0, Math.min(block.length, sizeBytes - at));
-  }
-  return bytes;
-}
 
 /** Counts and fields that the recording notes: `contents=1 truncated=false`, `cr=bytes 0-70/71`, `code=NoSuchKey`. */
 const NOTED: readonly (readonly [RegExp, (answer: S3Answer) => string])[] = [

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { ListObjectsV2Command, type S3Client, type S3ServiceException } from '@aws-sdk/client-s3';
+import { seededBytes } from './bytes.js';
 import { until } from './child.js';
 import { WireClient } from './s3-client.js';
 import { startStack, type Stack } from './stack.js';
@@ -89,18 +90,8 @@ async function listAll(s3: S3Client, Bucket: string, Prefix?: string): Promise<L
   return all;
 }
 
-/** Bytes that no compression, and no hole in a file, makes shorter; the same for the same seed. */
-export function bytesOf(sizeBytes: number, seed = 'seed'): Buffer {
-  const bytes = Buffer.alloc(sizeBytes);
-  let block = createHash('sha512').update(seed).digest();
-  for (let at = 0; at < sizeBytes; at += block.length) {
-    // A whole hash for every 64 KiB, and a counter between: 20 MiB in some milliseconds.
-    if (at % 65_536 === 0) block = createHash('sha512').update(block).digest();
-    block.writeUInt32LE(at, 0);
-    block.copy(bytes, at);
-  }
-  return bytes;
-}
+/** {@link seededBytes}, with the seed that hardly any test names. */
+export const bytesOf = (sizeBytes: number, seed = 'seed'): Buffer => seededBytes(seed, sizeBytes);
 
 export const md5Hex = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
 

@@ -198,13 +198,20 @@ export class WireClient {
 }
 
 function answer(res: http.IncomingMessage, body: Buffer): S3Answer {
-  const text = body.toString('utf8');
+  // Only where it is asked for: the text of some megabytes takes longer than their way here.
+  let text: string | undefined;
+  const asText = () => (text ??= body.toString('utf8'));
   const xmlAll = (name: string) =>
-    [...text.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, 'g'))].map((m) =>
+    [...asText().matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, 'g'))].map((m) =>
       unescapeXml(m[1]!),
     );
   const { statusCode: status = 0, headers, rawHeaders } = res;
-  return { status, headers, rawHeaders, body, text, xmlAll, xml: (name) => xmlAll(name)[0] };
+  return {
+    ...{ status, headers, rawHeaders, body, xmlAll, xml: (name: string) => xmlAll(name)[0] },
+    get text() {
+      return asText();
+    },
+  };
 }
 
 function unescapeXml(text: string): string {
