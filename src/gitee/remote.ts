@@ -109,6 +109,8 @@ export interface HeadRemote {
   blobs(ids: AsyncIterable<string> | Iterable<string>, maxBytes: number): AsyncIterable<Uint8Array | null>;
   /** Content of one file at a commit, or undefined; null where it is over `maxBytes` (it is then not read). */
   readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined>;
+  /** Git blob id of one file at a commit, without reading it; undefined where there is none. */
+  fileId(head: CommitId, path: TreePath): Promise<string | undefined>;
   /** Paths that differ between two commits. `from` null: everything. */
   diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange>;
   /** True where `ancestor` is reachable from `head`. */

@@ -11,6 +11,7 @@ import {
 } from '../format/tree-layout.js';
 import { encodeFormat, SELF_VOLUME } from '../format/version.js';
 import type { HeadRemote, PathEdit } from '../gitee/remote.js';
+import { gitBlobId } from '../index/git-blob-id.js';
 
 /** Edits that make them what they must be; none where they are. */
 export async function bucketFileEdits(
@@ -27,8 +28,8 @@ export async function bucketFileEdits(
   ];
   const edits: PathEdit[] = [];
   for (const [path, content] of wanted) {
-    const present = head === null ? undefined : await remote.readFile(head, path, content.length);
-    if (present && Buffer.compare(present, content) === 0) continue;
+    const present = head === null ? undefined : await remote.fileId(head, path);
+    if (present === gitBlobId(content)) continue;
     // Nothing else may stand at these paths; what did would keep every commit off the branch.
     if (path.startsWith(`${GATEWAY_DIR}/`)) edits.push({ kind: 'remove-file', path: GATEWAY_DIR });
     edits.push({ kind: 'remove-tree', path }, { kind: 'put', path, content: async () => content });

@@ -2,6 +2,7 @@
 import { RemoteError } from '../../src/gitee/errors.js';
 import type { HeadRemote, PathEdit, PushResult } from '../../src/gitee/remote.js';
 import type { CommitId, TreePath } from '../../src/format/ids.js';
+import { gitBlobId } from '../../src/index/git-blob-id.js';
 
 export interface HeadRemoteFixture {
   readonly remote: HeadRemote;
@@ -114,6 +115,14 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
         ['d/new', true],
         ['e/f/gone', false],
       ]);
+    });
+
+    test('the id of a file is that of its bytes; a directory has none, and what is not there neither', async () => {
+      const base = await fixture.foreignCommit({ a: '1', 'd/x': '2' });
+      await remote.fetch();
+      const ids = ['a', 'd/x', 'd', 'none', 'a/below'].map((path) => remote.fileId(base, path as TreePath));
+      const [one, two] = ['1', '2'].map((text) => gitBlobId(Buffer.from(text)));
+      expect(await Promise.all(ids)).toEqual([one, two, undefined, undefined, undefined]);
     });
 
     test('edits that change nothing make no commit', async () => {

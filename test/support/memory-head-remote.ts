@@ -182,6 +182,11 @@ export class MemoryHeadRemote implements HeadRemote {
     return bytes && bytes.length > maxBytes ? null : bytes;
   }
 
+  async fileId(head: CommitId, path: TreePath): Promise<string | undefined> {
+    const bytes = this.repository.commit(head).tree.get(path);
+    return bytes && blobId(bytes);
+  }
+
   async *diff(from: CommitId | null, to: CommitId): AsyncIterable<PathChange> {
     const old = from === null ? new Map<string, Uint8Array>() : this.repository.commit(from).tree;
     const tree = this.repository.commit(to).tree;

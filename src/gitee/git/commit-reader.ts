@@ -52,11 +52,17 @@ export class CommitReader {
   }
 
   async readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined> {
+    const id = await this.fileId(head, path);
+    if (id === undefined) return undefined;
+    for await (const bytes of this.blobs([id], maxBytes)) return bytes;
+    throw new LocalDamageError(`the blob ${id} cannot be read`);
+  }
+
+  /** Costs no process, but for the trees on the way that are not cached. */
+  async fileId(head: CommitId, path: TreePath): Promise<string | undefined> {
     await this.require(head);
     const entry = await this.#entry(head, path);
-    if (!entry || !isRegularFile(entry.mode)) return undefined;
-    for await (const bytes of this.blobs([entry.id], maxBytes)) return bytes;
-    throw new LocalDamageError(`the blob ${entry.id} cannot be read`);
+    return entry && isRegularFile(entry.mode) ? entry.id : undefined;
   }
 
   async *diff(from: CommitId | null, to: CommitId): AsyncGenerator<PathChange, void, undefined> {

@@ -93,6 +93,10 @@ export class GitHeadRemote implements HeadRemote {
     return this.#reading(() => this.#reader.readFile(head, path, maxBytes));
   }
 
+  async fileId(head: CommitId, path: TreePath): Promise<string | undefined> {
+    return this.#reading(() => this.#reader.fileId(head, path));
+  }
+
   async isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean> {
     return this.#reading(() => this.#reader.isAncestor(ancestor, head));
   }

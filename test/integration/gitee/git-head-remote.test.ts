@@ -666,6 +666,8 @@ describe('what somebody else put into the tree', () => {
     expect(await remote.fetch()).toBe(theirs);
     expect((await collect(remote.files(theirs))).map((f) => f.path)).toEqual(['run.sh']);
     expect(await remote.readFile(theirs, 'link' as TreePath, 1 << 20)).toBeUndefined();
+    expect(await remote.fileId(theirs, 'link' as TreePath)).toBeUndefined();
+    expect(await remote.fileId(theirs, 'run.sh' as TreePath)).toBe(link);
     expect((await collect(remote.diff(first, theirs))).map((c) => [c.path, c.blobId])).toEqual([
       ['a', undefined],
       ['run.sh', link],

@@ -1,14 +1,19 @@
 import type { CommitId, TreePath } from '../../../src/format/ids.js';
 import { RESTORE_PATH, RESTORE_SH, type LayoutRules } from '../../../src/format/tree-layout.js';
 import type { HeadRemote } from '../../../src/gitee/remote.js';
+import { gitBlobId } from '../../../src/index/git-blob-id.js';
 import { bucketFileEdits } from '../../../src/journal/bucket-files.js';
 
 const rules: LayoutRules = { preset: 'generic', registryRoot: '', inlineLimitBytes: 1, chunkSizeBytes: 1 };
 const head = 'a'.repeat(40) as CommitId;
 
-/** A branch that has these files; nothing else of it is asked. */
+/** A branch that has these files; nothing else of it is asked, and none is read: that costs processes at each commit. */
 function branchWith(files: ReadonlyMap<TreePath, Uint8Array>): HeadRemote {
-  return { readFile: async (_commit: CommitId, path: TreePath) => files.get(path) } as unknown as HeadRemote;
+  const fileId = async (_commit: CommitId, path: TreePath) => {
+    const content = files.get(path);
+    return content && gitBlobId(content);
+  };
+  return { fileId } as unknown as HeadRemote;
 }
 
 async function contentsOf(files: ReadonlyMap<TreePath, Uint8Array>): Promise<Map<TreePath, Uint8Array>> {
