@@ -5,6 +5,7 @@ import type { CommitId } from '../../format/ids.js';
 import { RemoteError } from '../errors.js';
 import type { PushResult } from '../remote.js';
 import type { StoredPack } from './commit-pack.js';
+import { EarlyLook } from './early-look.js';
 import { meansMoved } from './push-report.js';
 import type { PushAttempt, ServerBranch } from './server-branch.js';
 
@@ -19,11 +20,17 @@ export interface BranchView {
 
 /** Reading the branch after a push is worth some patience: without it nobody knows whether the push landed. */
 const READ_BACK_ATTEMPTS = 3;
+/** Up to here a push takes its way there and back, and no time for its bytes; and needs its pack's file no more. */
+const EARLY_LOOK_MAX_BYTES = 64 << 10;
+/** It is answered about when the report comes. */
+const EARLY_LOOK_GRACE_MS = 1_000;
 
 /**
  * Sends one commit and finds out what became of it. No status decides anything: only the server's line, and what the branch is afterwards.
  */
 export class BranchPush {
+  readonly #early = new EarlyLook();
+
   constructor(
     readonly server: ServerBranch,
     readonly view: BranchView,
@@ -43,8 +50,9 @@ export class BranchPush {
   ): Promise<PushResult> {
     await this.failpoints.hit('committer.beforePush');
     for (let tries = 1; ; tries += 1) {
-      const attempt = await this.server.push(old, commit, pack, signal);
+      const attempt = await this.#push(old, commit, pack, signal);
       await this.failpoints.hit('committer.afterPush');
+      if (attempt === 'seen') return this.#landed(commit);
       if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);
       if (attempt.line) return this.#afterRefused(old, commit, attempt, signal);
       try {
@@ -60,17 +68,81 @@ export class BranchPush {
     }
   }
 
+  /** Sends the commit. `seen`: it was found on the branch, by a look that began before the report came. */
+  async #push(
+    old: CommitId | null,
+    commit: CommitId,
+    pack: StoredPack,
+    signal: AbortSignal | undefined,
+  ): Promise<PushAttempt | 'seen'> {
+    const mayLook = this.server.isReadOnWire && pack.sizeBytes <= EARLY_LOOK_MAX_BYTES;
+    const lookAfterMs = mayLook ? this.#early.afterMs : undefined;
+    const startedMs = this.clock.steadyMs();
+    const push = this.server.push(old, commit, pack, signal).then((attempt) => {
+      if (attempt.line?.accepted) this.#early.pushed(this.clock.steadyMs() - startedMs);
+      return attempt;
+    });
+    if (lookAfterMs === undefined) return push;
+    const look = this.#lookLater(lookAfterMs, commit, signal);
+    try {
+      const seen = async () => ((await look.isSeen) ? 'seen' : push);
+      const first = await Promise.race([push, seen()]);
+      if (first === 'seen') {
+        // It goes on by itself, within its bounds, so that its connection can be used again.
+        push.catch(() => {});
+        return first;
+      }
+      return first.line?.accepted && (await look.isSeenSoon()) ? 'seen' : first;
+    } finally {
+      look.stop();
+    }
+  }
+
+  /** Never rejects: a look that fails says nothing. */
+  #lookLater(
+    afterMs: number,
+    commit: CommitId,
+    signal: AbortSignal | undefined,
+  ): { isSeen: Promise<boolean>; isSeenSoon: () => Promise<boolean>; stop: () => void } {
+    const over = new AbortController();
+    const own = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+    let hasBegun = false;
+    const look = async () => {
+      await this.clock.sleep(afterMs, own);
+      hasBegun = true;
+      return (await this.#readHead(own)) === commit;
+    };
+    const isSeen = look().catch(() => false);
+    const isNot = () => false;
+    return {
+      isSeen,
+      // One that has not begun need not.
+      isSeenSoon: async () =>
+        hasBegun && Promise.race([isSeen, this.clock.sleep(EARLY_LOOK_GRACE_MS, own).then(isNot, isNot)]),
+      stop: () => over.abort(new Error('the push is over')),
+    };
+  }
+
+  async #readHead(signal: AbortSignal | undefined): Promise<CommitId | null> {
+    const startedMs = this.clock.steadyMs();
+    const head = await this.server.readHead(signal);
+    this.#early.looked(this.clock.steadyMs() - startedMs);
+    return head;
+  }
+
+  async #landed(commit: CommitId): Promise<PushResult> {
+    await this.view.setKnown(commit);
+    return { kind: 'landed', head: commit };
+  }
+
   /** The server said yes; in review mode it says so too, and makes a pull request (facts/gitee.md §3). */
   async #afterAccepted(
     old: CommitId | null,
     commit: CommitId,
     signal: AbortSignal | undefined,
   ): Promise<PushResult> {
-    const head = await this.#readBack(() => this.server.readHead(signal), signal);
-    if (head === commit) {
-      await this.view.setKnown(commit);
-      return { kind: 'landed', head: commit };
-    }
+    const head = await this.#readBack(() => this.#readHead(signal), signal);
+    if (head === commit) return this.#landed(commit);
     if (head === old)
       throw new RemoteError(
         'review-mode',
@@ -112,8 +184,7 @@ export class BranchPush {
     if (attempt.thinRefused && head !== old) return this.#whereIsIt(old, commit, signal, undefined);
     if (attempt.thinRefused) this.server.sendWhole();
     if (head !== commit) throw attempt.error!;
-    await this.view.setKnown(commit);
-    return { kind: 'landed', head: commit };
+    return this.#landed(commit);
   }
 
   async #afterUnclear(

@@ -47,10 +47,15 @@ export class ServerBranch {
     this.#wire = /^https?:/.test(settings.url) ? new GitWire(settings, this.#context()) : undefined;
   }
 
+  /** Reading the head is one request and no process. */
+  get isReadOnWire(): boolean {
+    return this.#wire !== undefined && this.settings.clock.steadyMs() >= this.#programReadsUntilMs;
+  }
+
   /** The head on the server, null where the branch does not exist. Moves no objects. */
   async readHead(signal: AbortSignal | undefined): Promise<CommitId | null> {
     const { clock, log } = this.settings;
-    if (!this.#wire || clock.steadyMs() < this.#programReadsUntilMs) return this.#readHeadByProgram(signal);
+    if (!this.#wire || !this.isReadOnWire) return this.#readHeadByProgram(signal);
     const head = await this.#wire.readHead(this.timeouts.readHeadMs, signal);
     if (head !== undefined) return head;
     const byProgram = await this.#readHeadByProgram(signal);
