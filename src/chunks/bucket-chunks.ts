@@ -189,7 +189,11 @@ export class BucketChunks implements ChunksApi {
       ...random,
       isBackground: options.isBackground ?? false,
       onChange,
-      onStored: (chunk) => this.#noteStored(chunk),
+      onStored: (chunk, isSeen) => {
+        // What Gitee has forgotten before is asked for once more, and later again.
+        if (isSeen && !this.#unkept.has(chunk.oid)) this.#confirmed.addUploaded(chunk);
+        return this.#noteStored(chunk);
+      },
       onDoubted: (chunk) => this.#doubted.add(chunk),
     });
     this.#unkept = new UnkeptChunks({ clock, ...random });
@@ -197,6 +201,7 @@ export class BucketChunks implements ChunksApi {
     this.#towardsRemote = {
       ...{ remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock },
       unkept: this.#unkept,
+      isConfirmed: (oid) => this.#confirmed.isJustUploaded(oid),
       lostPlace: {
         cls: options.isBackground ? 'background' : 'push',
         group: LOST_BY_GITEE,
@@ -205,6 +210,9 @@ export class BucketChunks implements ChunksApi {
       onConfirmed: (chunks) => {
         this.#confirmed.add(chunks);
         this.#doubted.delete(chunks);
+      },
+      onLacking: (chunks) => {
+        for (const { oid } of chunks) this.#confirmed.forget(oid);
       },
     };
     this.#doubted = new DoubtedChunks({

@@ -1,6 +1,7 @@
 /**
  * Invariant 2 (this layer's share). A commit never names a chunk that is not on Gitee: after the uploads,
- * Gitee is asked for every chunk once more, and what it lacks is uploaded again or named.
+ * Gitee is asked for every chunk once more, and what it lacks is uploaded again or named. For a small one that went
+ * over a long line seconds ago that was done while its upload was verified, and counts (confirmed.ts).
  * Invariant 1 (this layer's share). Whatever Gitee says that it lacks, and a good copy of is here, becomes unsent
  * again, so that no copy of it is evicted before Gitee has been seen to have it; and is queued with that, so that it
  * is sent whatever becomes of the call that found it out.
@@ -31,8 +32,12 @@ export interface EnsureRemoteOptions {
   readonly unkept: UnkeptChunks;
   /** Where chunks that Gitee has lost stand in line. */
   readonly lostPlace: EagerPlace;
+  /** It was sent just now, and Gitee was asked for it after that and has it. */
+  readonly isConfirmed: (oid: Oid) => boolean;
   /** Gitee was asked for these chunks just now, and has them. */
   readonly onConfirmed: (chunks: readonly Chunk[]) => void;
+  /** It was asked for them just now, and has them not. */
+  readonly onLacking: (chunks: readonly Chunk[]) => void;
   readonly clock: Clock;
 }
 
@@ -46,7 +51,9 @@ export async function ensureRemote(
   if (all.length === 0) return;
 
   await uploadUnsent(all, options, signal);
-  const lacking = await lackingOf(all, options, signal);
+  const unsure = all.filter(({ oid }) => !options.isConfirmed(oid));
+  if (unsure.length === 0) return;
+  const lacking = await lackingOf(unsure, options, signal);
   if (lacking.length === 0) return;
 
   // What was sent and forgotten before has its time to wait: it is not sent twice in a row.
@@ -102,6 +109,7 @@ async function lackingOf(
   const there = chunks.filter(({ oid }) => !oids.has(oid));
   for (const { oid } of there) options.unkept.kept(oid);
   options.onConfirmed(there);
+  options.onLacking(lacking);
   return lacking;
 }
 

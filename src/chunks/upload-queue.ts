@@ -92,8 +92,8 @@ export interface UploadQueueOptions {
   /** Of a bucket whose writes are acknowledged before Gitee has them: its commits wait, nobody waits for them. */
   readonly isBackground?: boolean;
   readonly onChange: () => void;
-  /** Gitee has the chunk: it was sent now, or was there. Must not reject. */
-  readonly onStored: (chunk: Chunk) => Promise<void>;
+  /** Gitee has the chunk: it was sent now, or was there; `isSeen` as in Stored. Must not reject. */
+  readonly onStored: (chunk: Chunk, isSeen: boolean) => Promise<void>;
   /** One that stood in a doubted place was sent. */
   readonly onDoubted: (chunk: Chunk) => void;
 }
@@ -337,9 +337,9 @@ export class UploadQueue {
         const path = pinned.pathOf(chunk.oid, 'unsent');
         const highWaterMark = this.#readBytes();
         const open = () => createReadStream(path, { highWaterMark });
-        await remote.put(chunk, open, upload.signal, turn);
+        const { isSeen = false } = await remote.put(chunk, open, upload.signal, turn);
         hasArrived = true;
-        await this.options.onStored(chunk);
+        await this.options.onStored(chunk, isSeen);
         await pinned.markSent(chunk.oid);
         this.#pausedBy = undefined;
         this.#failedRounds = 0;

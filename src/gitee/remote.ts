@@ -18,6 +18,16 @@ export interface UploadFlow {
   turn(pieceBytes: number): Promise<void> | undefined;
   /** So many more bytes were handed over. */
   sent(bytes: number): void;
+  /** The chunk is asked for while its upload is being verified: worth a call where Gitee is far away. */
+  readonly asksAtOnce?: boolean;
+}
+
+/** What became of an upload. */
+export interface Stored {
+  /** Bytes that crossed the line: 0 where the remote had the chunk already. */
+  readonly sentBytes: number;
+  /** It was asked for after it had been sent, and is offered for download. */
+  readonly isSeen?: boolean;
 }
 
 /** A place that keeps chunks by their SHA-256. */
@@ -26,15 +36,9 @@ export interface ChunkRemote {
   missing(chunks: readonly Chunk[], signal?: AbortSignal): Promise<Chunk[]>;
   /**
    * Uploads one chunk, verified by the server where it offers that; idempotent. `open` may be called again
-   * for a retry. Resolves with the bytes that crossed the line: 0 where the remote had it already. `flow` may
-   * hold the body up; such a pause counts for no deadline.
+   * for a retry. `flow` may hold the body up; such a pause counts for no deadline.
    */
-  put(
-    chunk: Chunk,
-    open: () => Readable,
-    signal?: AbortSignal,
-    flow?: UploadFlow,
-  ): Promise<{ sentBytes: number }>;
+  put(chunk: Chunk, open: () => Readable, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored>;
   /**
    * Streams one chunk from an offset on (below its size; the whole chunk without one). The caller checks the
    * hash. A cut body is an error event, never an early end.

@@ -67,6 +67,8 @@ export interface LineTurn {
   turn(pieceBytes: number): Promise<void> | undefined;
   /** So many more bytes were handed to the connection. */
   sent(bytes: number): void;
+  /** The chunk is small and Gitee far away: round trips are what it costs (UploadFlow). */
+  readonly asksAtOnce: boolean;
   /** Somebody waits for it now: it goes on in this class, if that is a higher one. */
   raise(cls: LineClass): void;
   /** Exactly once, after the answer or the failure; `arrived`: all bytes handed over have crossed. */
@@ -252,7 +254,11 @@ export class LineScheduler {
     if (body.isSmall)
       for (const other of this.#flight)
         if (other.level === level && this.#yields(other, body)) other.yieldedBytes += body.bytes;
+    const flight = this.#flight;
     job.start({
+      get asksAtOnce() {
+        return body.isSmall && flight.isFar;
+      },
       turn: (pieceBytes) => {
         this.#flight.sends(body);
         return this.#turn(body, pieceBytes);

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import type { Chunk } from '../../src/format/extent.js';
 import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
-import type { ChunkOffset, ChunkRemote, UploadFlow } from '../../src/gitee/remote.js';
+import type { ChunkOffset, ChunkRemote, Stored, UploadFlow } from '../../src/gitee/remote.js';
 
 /** SHA-256 of bytes as an oid. */
 export function oidOf(bytes: Uint8Array): Oid {
@@ -67,6 +67,8 @@ export class MemoryChunkRemote implements ChunkRemote {
   /** The next so many uploads are confirmed and then not there. */
   forgetPuts = 0;
   pieceBytes = 64 * 1024;
+  /** Chunks that were asked for with their upload, in order. */
+  readonly looks: string[] = [];
   /** Where each get() began. */
   readonly offsets: number[] = [];
   /** Largest number of puts, gets that ran at once. */
@@ -102,12 +104,7 @@ export class MemoryChunkRemote implements ChunkRemote {
     return chunks.filter((c) => this.chunks.get(c.oid)?.length !== c.sizeBytes);
   }
 
-  async put(
-    chunk: Chunk,
-    open: () => Readable,
-    signal?: AbortSignal,
-    flow?: UploadFlow,
-  ): Promise<{ sentBytes: number }> {
+  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored> {
     this.#running.put += 1;
     this.mostAtOnce.put = Math.max(this.mostAtOnce.put, this.#running.put);
     try {
@@ -126,7 +123,9 @@ export class MemoryChunkRemote implements ChunkRemote {
         });
       if (this.forgetPuts > 0) this.forgetPuts -= 1;
       else this.chunks.set(chunk.oid, bytes);
-      return { sentBytes: bytes.length };
+      if (!flow?.asksAtOnce) return { sentBytes: bytes.length };
+      this.looks.push(chunk.oid);
+      return { sentBytes: bytes.length, isSeen: this.chunks.has(chunk.oid) };
     } finally {
       this.#running.put -= 1;
     }

@@ -17,7 +17,7 @@ import { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
 import type { CallTimeouts } from '../http/watch.js';
-import type { ChunkOffset, ChunkRemote, UploadFlow } from '../remote.js';
+import type { ChunkOffset, ChunkRemote, Stored, UploadFlow } from '../remote.js';
 import type { TokenSource } from '../token.js';
 import type { BatchObject } from './batch-schema.js';
 import { LfsBatch } from './batch.js';
@@ -31,6 +31,8 @@ const MISSING_PARALLEL = 2;
 /** Fresh links in a row that the storage may call expired. */
 const STALE_LINKS_MAX = 2;
 const VERIFY_ATTEMPTS = 3;
+/** Of a question that goes out with a verification: without an answer by then it is asked again before the commit. */
+const SEEN_ANSWER_MS = 3_000;
 
 type Operation = Extract<LineUse, 'upload' | 'download' | 'batch'> | 'verify';
 
@@ -64,6 +66,8 @@ export function lfsEndpointUrl(giteeUrl: string, owner: string, name: string): s
 export class LfsChunkRemote implements ChunkRemote {
   readonly #batch: LfsBatch;
   readonly #questions: JoinedQuestions;
+  /** Of chunks that were sent just now. */
+  readonly #looks: JoinedQuestions;
   readonly #transfers: Transfers;
   readonly #links = new LinkCache();
 
@@ -87,6 +91,13 @@ export class LfsChunkRemote implements ChunkRemote {
         return batch.sizeMax;
       },
       ask: (chunks, signal) => batch.ask('upload', chunks, signal),
+    });
+    const patience = { attempts: 1, answerMs: SEEN_ANSWER_MS };
+    this.#looks = new JoinedQuestions({
+      get sizeMax() {
+        return batch.sizeMax;
+      },
+      ask: (chunks, signal) => batch.ask('download', chunks, signal, patience),
     });
     this.#transfers = new Transfers({
       http,
@@ -128,12 +139,7 @@ export class LfsChunkRemote implements ChunkRemote {
     return chunks.filter((chunk) => lacking.has(chunk.oid));
   }
 
-  async put(
-    chunk: Chunk,
-    open: () => Readable,
-    signal?: AbortSignal,
-    flow?: UploadFlow,
-  ): Promise<{ sentBytes: number }> {
+  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored> {
     let sentBytes = 0;
     for (let staleLinks = 0; ; staleLinks += 1) {
       const offer = await this.#uploadOffer(chunk, signal);
@@ -154,8 +160,12 @@ export class LfsChunkRemote implements ChunkRemote {
       this.options.observer.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
       // Whatever verify says, a further try must ask first what is there.
       this.#links.forget('upload', chunk.oid);
-      stale ??= await this.#verify(chunk, offer, signal);
-      if (!stale) return { sentBytes };
+      let isSeen = false;
+      if (!stale) {
+        const look = flow?.asksAtOnce ? this.#isOffered(chunk, signal) : false;
+        [stale, isSeen] = await Promise.all([this.#verify(chunk, offer, signal), look]);
+      }
+      if (!stale) return isSeen ? { sentBytes, isSeen } : { sentBytes };
       if (staleLinks >= STALE_LINKS_MAX) throw stale.failure;
     }
   }
@@ -251,6 +261,18 @@ export class LfsChunkRemote implements ChunkRemote {
       return (await this.#uploadOffer(chunk, signal)) === 'present';
     } catch {
       // The error of the upload says more than that of the question.
+      return false;
+    }
+  }
+
+  /**
+   * True where the server offers the chunk by now. False says nothing: it may know of the object once it was verified
+   * only, or have given no answer. Never rejects.
+   */
+  async #isOffered(chunk: Chunk, signal?: AbortSignal): Promise<boolean> {
+    try {
+      return this.#stateOf(chunk, await this.#looks.ask(chunk, signal)) === 'there';
+    } catch {
       return false;
     }
   }

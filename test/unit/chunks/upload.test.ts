@@ -143,6 +143,69 @@ describe('uploading chunks', () => {
     other!.end(false);
   });
 
+  describe('of which Gitee is far away', () => {
+    /** Chunks whose link is waited for so long, stored. */
+    const writeFar = async (seeds: readonly number[], waitMs: number, lengthBytes = 300) => {
+      bench.remote.gates.put.shut();
+      const chunks: Chunk[] = [];
+      for (const seed of seeds) chunks.push(await write(seed, lengthBytes));
+      await until(() => bench.remote.gates.put.waiting > 0);
+      bench.clock.advance(waitMs);
+      bench.remote.gates.put.open();
+      await until(() => bench.chunks.stats().unsentBytes === 0);
+      return chunks;
+    };
+
+    test('a commit asks for none that was asked for with its upload a moment ago', async () => {
+      const chunks = await writeFar([1, 2, 3], 200);
+      expect([...bench.remote.looks].sort()).toEqual(chunks.map(({ oid }) => oid).sort());
+      await bench.chunks.ensureRemote(chunks);
+      expect(bench.remote.count('missing')).toBe(0);
+    });
+
+    test('of several only the others are asked for', async () => {
+      const [before] = await writeFar([1], 200);
+      bench.clock.advance(5_000);
+      const [after] = await writeFar([2], 200);
+      await bench.chunks.ensureRemote([before!, after!]);
+      const asked = bench.remote.calls.filter(({ call }) => call === 'missing').map(({ oids }) => oids);
+      expect(asked).toEqual([[before!.oid]]);
+    });
+
+    test('a while later the commit asks as ever, and finds what was lost since', async () => {
+      const [chunk] = await writeFar([1], 200);
+      bench.clock.advance(5_000);
+      bench.remote.chunks.clear();
+      await bench.stepped(bench.chunks.ensureRemote([chunk!]));
+      expect([bench.remote.count('missing') >= 2, bench.remote.count('put')]).toEqual([true, 2]);
+      expect(bench.remote.chunks.has(chunk!.oid)).toBe(true);
+    });
+
+    test('one that Gitee confirmed and had not is asked for by the commit, again and again', async () => {
+      bench.remote.forgetPuts = 1;
+      const [chunk] = await writeFar([1], 200);
+      expect([bench.remote.looks.length, bench.remote.count('missing')]).toEqual([1, 0]);
+      await bench.stepped(bench.chunks.ensureRemote([chunk!]));
+      // What it lacked, what it has now: of a store that has forgotten once the upload's own question is not enough.
+      expect(bench.remote.count('missing')).toBe(2);
+      expect(bench.remote.chunks.has(chunk!.oid)).toBe(true);
+    });
+
+    test('whoever sends the same bytes again has Gitee asked for them, however short ago it was', async () => {
+      const [chunk] = await writeFar([1], 200);
+      bench.remote.chunks.clear();
+      await write(1, 300);
+      await bench.stepped(bench.chunks.ensureRemote([chunk!]));
+      expect(bench.remote.chunks.has(chunk!.oid)).toBe(true);
+    });
+  });
+
+  test('near by no chunk is asked for with its upload', async () => {
+    const chunk = await write(1, 300);
+    await bench.chunks.ensureRemote([chunk]);
+    expect([bench.remote.looks, bench.remote.count('missing')]).toEqual([[], 1]);
+  });
+
   test('a transient failure is tried again', async () => {
     bench.remote.fail('put', () => new RemoteError('timeout', 'slow'), 2);
     const chunk = await write(1, 700);

@@ -1,7 +1,9 @@
+import type { ServerResponse } from 'node:http';
 import type { RemoteCause } from '../../../../src/gitee/errors.js';
+import type { UploadFlow } from '../../../../src/gitee/remote.js';
 import { readAll, remoteFailure } from '../../../contract/chunk-remote.js';
 import { json } from '../http/scripted-server.js';
-import { LfsFixture, TOKEN } from './lfs-fixture.js';
+import { LfsFixture, TOKEN, type BatchBody } from './lfs-fixture.js';
 
 let lfs: LfsFixture;
 beforeEach(async () => {
@@ -122,6 +124,59 @@ describe('upload', () => {
     lfs.onVerify = (response) => (++calls === 1 ? response.destroy() : json(response, 200, {}));
     expect(await put()).toEqual({ sentBytes: 2000 });
     expect(lfs.requests('PUT')).toHaveLength(1);
+  });
+
+  describe('that is to be asked for at once', () => {
+    const flow: UploadFlow = { turn: () => undefined, sent: () => {}, asksAtOnce: true };
+    const putFar = () => lfs.remote().put(lfs.chunk, lfs.open, undefined, flow);
+    /** Answers to the question for a download; uploads get their link and one to verify. */
+    let onLook: (body: BatchBody, response: ServerResponse) => void;
+    beforeEach(() => {
+      onLook = (body, response) => lfs.answerBatch(body, response);
+      const verify = { href: `${lfs.server.url}/verify` };
+      lfs.onBatch = (body, response) =>
+        body.operation === 'download'
+          ? onLook(body, response)
+          : lfs.answerBatch(body, response, {}, { verify });
+    });
+
+    test('is asked for while it is verified: none of the two waits for the other', async () => {
+      const held: (() => void)[] = [];
+      const both = (answer: () => void) => {
+        held.push(answer);
+        if (held.length === 2) for (const one of held) one();
+      };
+      lfs.onVerify = (response) => both(() => json(response, 200, {}));
+      onLook = (body, response) => both(() => lfs.answerBatch(body, response));
+      expect(await putFar()).toEqual({ sentBytes: 2000, isSeen: true });
+      expect(lfs.requests('batch')).toHaveLength(2);
+    });
+
+    test.each([
+      ['lacks it', (body: BatchBody, response: ServerResponse) => lfs.answerObjects(body, response, {})],
+      ['is broken', (_body: BatchBody, response: ServerResponse) => json(response, 500, {})],
+      ['says nothing', (_body: BatchBody, response: ServerResponse) => void response.destroy()],
+      ['means another', (_body: BatchBody, response: ServerResponse) => json(response, 200, { objects: [] })],
+    ])('is not seen where a server %s, and is stored all the same', async (_what, look) => {
+      onLook = look;
+      expect(await putFar()).toEqual({ sentBytes: 2000 });
+      expect(lfs.requests('batch')).toHaveLength(2);
+    });
+
+    test('has failed where its verification does, whatever the question was answered', async () => {
+      lfs.onVerify = (response) => json(response, 422, {});
+      expect((await remoteFailure(putFar())).code).toBe('server-fault');
+    });
+
+    test('is asked for where nothing verifies it', async () => {
+      lfs.onBatch = (body, response) => lfs.answerBatch(body, response);
+      expect(await putFar()).toEqual({ sentBytes: 2000, isSeen: true });
+    });
+
+    test('and one that need not be is not', async () => {
+      expect(await put()).toEqual({ sentBytes: 2000 });
+      expect(lfs.requests('batch')).toHaveLength(1);
+    });
   });
 
   const refusals: [number, string, RemoteCause][] = [
