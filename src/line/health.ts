@@ -149,6 +149,12 @@ export class LineHealth {
     };
   }
 
+  /** An operator says that the cause is gone: nothing counts as down until it fails anew, and whoever waits tries. */
+  forget(): void {
+    for (const row of this.#rows.values()) row.run = undefined;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   /**
    * Whether a new call of this use would very likely get no answer: it is down itself, or nothing at all comes
    * through the line. False where that isn't known (any more).

@@ -353,6 +353,7 @@ class ComposedGateway implements Gateway {
     for (const secret of this.shared.config.secrets) {
       if (await secret.refresh()) this.shared.parts.redactor.register(secret.reveal());
     }
+    this.shared.line.forget();
     for (const { chunks, open } of this.#buckets()) {
       chunks.kick();
       open.kick();

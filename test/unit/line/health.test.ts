@@ -55,6 +55,23 @@ describe('LineHealth', () => {
     expect(told).toBe(1);
   });
 
+  test('is forgotten where an operator says that the cause is gone, and tells who listens', () => {
+    const { health, wait } = setup();
+    let told = 0;
+    health.onUp(() => (told += 1));
+    for (const use of ['upload', 'download'] as const) {
+      health.failed(use, failure('server-fault'));
+      wait(DOWN_AFTER_MS);
+      health.failed(use, failure('server-fault'));
+      expect(health.isDown(use)).toBe(true);
+    }
+    health.forget();
+    expect([health.isDown('upload'), health.isDown('download'), told]).toEqual([false, false, 1]);
+    expect(health.state).toMatchObject({ isDown: false, sinceMs: undefined, words: [] });
+    health.failed('download', failure());
+    expect(health.isDown('download')).toBe(false);
+  });
+
   test('a refusal is an answer', () => {
     const { health, wait } = setup();
     for (const code of ['quota-full', 'unauthorized', 'rate-limited', 'chunk-missing'] as const) {
