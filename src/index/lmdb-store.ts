@@ -151,9 +151,14 @@ export class LmdbStore implements KeyValueStore {
   }
 
   async #write(writes: readonly Write[]): Promise<void> {
-    // LMDB must not meet the full disk where that can be helped: the text of its error does not fit its buffer (lmdb-js
-    // 3.5.6, mdb.c: mdb_page_flush), and a process whose heap is overwritten ends in the middle of anything.
-    if ((await this.#freeBytes()) < roomFor(writes)) await this.#hasRoomMade();
+    // LMDB must not meet the full disk: the text of its error does not fit its buffer (lmdb-js 3.5.6, mdb.c:
+    // mdb_page_flush), and a process whose heap is overwritten ends in the middle of anything.
+    const room = roomFor(writes);
+    if (
+      (await this.#freeBytes()) < room &&
+      !((await this.#hasRoomMade()) && (await this.#freeBytes()) >= room)
+    )
+      throw diskFull();
     for (let isSecond = false; ; isSecond = true) {
       try {
         await this.#transaction(writes);
@@ -163,9 +168,7 @@ export class LmdbStore implements KeyValueStore {
         const reason = await reasonOf(error);
         if (!(await this.#isDiskFull(reason))) throw this.#fail(reason);
         if (!isSecond && (await this.#hasRoomMade())) continue;
-        throw new StorageError('disk-full', 'the disk of the state directory is full: nothing was written', {
-          cause: reason,
-        });
+        throw diskFull(reason);
       }
     }
   }
@@ -247,6 +250,12 @@ export class LmdbStore implements KeyValueStore {
 async function freeBytesOf(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory);
   return bavail * bsize;
+}
+
+function diskFull(cause?: unknown): StorageError {
+  return new StorageError('disk-full', 'the disk of the state directory is full: nothing was written', {
+    cause,
+  });
 }
 
 /** Many changes share their pages: the bound is for one of them alone, and ends where the disk is not full. */

@@ -92,10 +92,14 @@ describe('a transaction that LMDB could not write', () => {
     expect(failed).toMatchObject([{ code: 'failed' }]);
   });
 
-  test('is not held back by a try to make room beforehand that fails', async () => {
+  test('is not begun where the disk is full and the try to make room fails; the next holds once there is some', async () => {
     const makeRoom = () => Promise.reject(new Error('that can not be done'));
-    store = LmdbStore.open(path, { makeRoom, freeBytes: async () => 0 });
-    expect(await store.commit([], [row!])).toBe(true);
+    let freeBytes = 0;
+    store = LmdbStore.open(path, { makeRoom, freeBytes: async () => freeBytes });
+    await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'disk-full' });
+    freeBytes = 1024 ** 2;
+    expect(await store.commit([], [other!])).toBe(true);
+    expect([await store.get(row!.key), await store.get(other!.key)]).toEqual([undefined, other!.value]);
   });
 
   test('is undone where the disk is full, whatever becomes of the try to make room, and others hold', async () => {
