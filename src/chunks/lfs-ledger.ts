@@ -1,7 +1,8 @@
 /**
  * Which LFS objects Gitee keeps for us, as far as this gateway knows: a row per repository and oid, and their sum.
  * Gitee has no call that tells it, and keeps what the branch does not name any more, so nothing but a recount
- * takes a row out. An oid is a row, hence counted once however often it is sent, found or read from the branch.
+ * takes a row out. An oid is a row, hence counted once however often it is sent or found. What only the branch says is
+ * counted when Gitee has said so too (lfs-claims.ts).
  *
  * Memory is bounded: rows wait for a commit that many share, PENDING_MAX at most. What a kill takes with it comes
  * back by itself, since every start tells the chunks within their grace time again, and every chunk that is not
@@ -16,6 +17,7 @@ import type { ChunkCensus } from '../index/chunk-census.js';
 import { joinBytes, prefixEnd, readU64, u64, utf8 } from '../index/key-bytes.js';
 import type { KeyValueStore, Write } from '../index/key-value-store.js';
 import { walk } from '../index/walk.js';
+import { LfsClaims, type AskMissing } from './lfs-claims.js';
 
 const FLUSH_AFTER_MS = 1_000;
 /** A rebuild commits so many at once: oids are random, so a small batch would rewrite as many pages. */
@@ -26,6 +28,10 @@ const OID_BYTES = 32;
 const ROW = utf8('o');
 const SUM = utf8('s');
 const COMPLETE = utf8('c');
+const CLAIM = utf8('p');
+/** Of a census that is complete: Gitee was asked for what it told, or was not yet. */
+const ASKED = new Uint8Array(0);
+const NOT_ASKED = Uint8Array.of(1);
 const END = Uint8Array.of(0);
 
 export interface RepositoryLedgerOptions {
@@ -34,6 +40,8 @@ export interface RepositoryLedgerOptions {
   readonly repository: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** In [0, 1), for jitter. */
+  readonly random?: () => number;
 }
 
 /** Space of one repository. */
@@ -46,11 +54,31 @@ export class RepositoryLedger {
   #isPlanned = false;
   /** Grows with each commit: what was read before it may be out of date. */
   #commitCount = 0;
+  readonly #claims: LfsClaims;
+  /** Censuses that are complete, but for what Gitee says to them. */
+  readonly #notAsked = new Map<Uint8Array, () => Promise<void>>();
 
   private constructor(
     private readonly options: RepositoryLedgerOptions,
     private kept: { bytes: number; objects: number },
-  ) {}
+  ) {
+    const { store, repository } = options;
+    this.#claims = new LfsClaims({
+      ...options,
+      prefix: joinBytes(CLAIM, utf8(repository), END),
+      onFound: async (chunks) => {
+        for (const chunk of chunks) await this.add(chunk);
+        await this.flush();
+      },
+      onAsked: async () => {
+        for (const [key, onComplete] of this.#notAsked) {
+          await store.commit([], [{ key, value: ASKED }]);
+          this.#notAsked.delete(key);
+          await onComplete();
+        }
+      },
+    });
+  }
 
   static async open(options: RepositoryLedgerOptions): Promise<RepositoryLedger> {
     const row = await options.store.get(joinBytes(SUM, utf8(options.repository)));
@@ -83,6 +111,11 @@ export class RepositoryLedger {
     while (this.#pending.size >= PENDING_MAX) await this.flush();
   }
 
+  /** Whom to ask for what the branch names. */
+  askWith(missing: AskMissing): void {
+    this.#claims.askWith(missing);
+  }
+
   /** Makes durable what was counted up to now. */
   flush(): Promise<void> {
     return this.#commits.run(() => this.#flush());
@@ -90,35 +123,42 @@ export class RepositoryLedger {
 
   /**
    * The counting of one bucket's branch. `bucket` names its state: a new one is counted anew. `onComplete` is called
-   * when that was done for the first time.
+   * when that was done for the first time, and Gitee was asked for all of it.
    */
   async censusOf(bucket: string, onComplete: () => Promise<void>): Promise<ChunkCensus> {
+    const { store } = this.options;
     const key = joinBytes(COMPLETE, utf8(this.options.repository), END, utf8(bucket));
-    let isComplete = (await this.options.store.get(key)) !== undefined;
+    const row = await store.get(key);
+    let isComplete = row !== undefined;
+    if (row && row.length > 0) this.#notAsked.set(key, onComplete);
     return {
       get isComplete() {
         return isComplete;
       },
-      add: (chunk) => this.add(chunk),
+      add: async (chunk) => {
+        if (chunk.volume === 0 && !(await this.#isCounted(chunk.oid))) await this.#claims.add(chunk);
+      },
       complete: async () => {
-        await this.flush();
+        await this.#claims.flush();
         if (isComplete) return;
-        await this.options.store.commit([], [{ key, value: new Uint8Array(0) }]);
+        await store.commit([], [{ key, value: NOT_ASKED }]);
         isComplete = true;
-        await onComplete();
+        this.#notAsked.set(key, onComplete);
+        this.#claims.wake();
       },
     };
   }
 
   /** Asks Gitee for every object and forgets what is not there: for after somebody deleted objects by hand. */
   async recount(
-    missing: (chunks: readonly Chunk[]) => Promise<readonly Chunk[]>,
+    missing: AskMissing,
   ): Promise<{ objects: number; removedObjects: number; removedBytes: number }> {
+    await this.#claims.ask(missing);
     await this.flush();
     const removed = { objects: 0, bytes: 0 };
     let group: Chunk[] = [];
     const ask = async () => {
-      const gone = await missing(group);
+      const gone = await missing(group, this.#closed.signal);
       group = [];
       await this.#forget(gone);
       removed.objects += gone.length;
@@ -136,7 +176,12 @@ export class RepositoryLedger {
 
   async close(): Promise<void> {
     this.#closed.abort(new Error('the ledger is closed'));
+    await this.#claims.close();
     await this.flush();
+  }
+
+  async #isCounted(oid: Oid): Promise<boolean> {
+    return this.#pending.has(oid) || (await this.options.store.get(this.#rowKey(oid))) !== undefined;
   }
 
   async #flush(): Promise<void> {
@@ -198,7 +243,7 @@ export class LfsLedger {
   readonly #repositories = new Map<string, Promise<RepositoryLedger>>();
   readonly #open = new Set<RepositoryLedger>();
 
-  constructor(private readonly options: { store: KeyValueStore; clock: Clock; log: Log }) {}
+  constructor(private readonly options: Omit<RepositoryLedgerOptions, 'repository'>) {}
 
   /** Sum over the repositories that this run uses. */
   get usedBytes(): number {

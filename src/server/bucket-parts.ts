@@ -98,6 +98,7 @@ export async function openBucketParts(
     line: shared.line,
   });
   const ledger = await shared.lfs.ledger.repository(config.repository);
+  ledger.askWith((asked, signal) => lfs.missing(asked, signal));
   const chunks = new BucketChunks({
     ...common,
     failpoints,

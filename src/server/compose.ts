@@ -381,7 +381,7 @@ class ComposedGateway implements Gateway {
       recounted.add(repository);
       const ledger = await this.shared.lfs.ledger.repository(repository);
       yield await recountStep(`${repository}: LFS objects on Gitee`, () =>
-        ledger.recount((chunks) => part.lfs.missing(chunks)),
+        ledger.recount((chunks, signal) => part.lfs.missing(chunks, signal)),
       );
     }
   }

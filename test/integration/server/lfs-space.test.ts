@@ -1,13 +1,15 @@
 /** What the gateway says that Gitee keeps, against what Gitee keeps; and what happens where there is no room. */
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
 import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { until } from '../../support/child.js';
+import { mustRun, until } from '../../support/child.js';
 import { oidOf } from '../../support/memory-chunk-remote.js';
 import { startStack, type Stack } from '../../support/stack.js';
 
@@ -30,6 +32,7 @@ beforeAll(async () => {
     config: {
       gitee: { lfs_quota_bytes: '2MiB', lfs_quota_action: 'refuse' },
       commit: { interval: '200ms' },
+      poll_interval: '5s',
     },
   });
   s3 = stack.gateway.s3Client();
@@ -87,13 +90,45 @@ test('fsck --deep forgets what somebody deleted on the pages of Gitee', async ()
   expect([await used(), await stored()]).toEqual([420_000, 420_000]);
 });
 
-test('on an empty disk it is what the branch names, once each', async () => {
+test('what a pointer claims that somebody committed takes no space, and refuses nobody', async () => {
+  const clone = path.join(stack.directory, 'clone');
+  const url = new URL(`${stack.gitee.url}/acme/files.git`);
+  url.username = 'oauth2';
+  url.password = stack.gitee.token;
+  // Without any filter of git-lfs, which would look at them.
+  const env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' };
+  const who = ['-c', 'user.name=x', '-c', 'user.email=x@example.com'];
+  const git = (...args: string[]) => mustRun('git', ['-C', clone, ...who, ...args], { env });
+  await mustRun('git', ['clone', '-q', url.href, clone], { env });
+  const sizes = [10 * QUOTA_BYTES, 2 ** 40];
+  for (const [i, size] of sizes.entries()) {
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${String(i).repeat(64)}\nsize ${size}\n`;
+    await writeFile(path.join(clone, `claimed-${i}`), pointer);
+  }
+  await git('add', '--all');
+  await git('commit', '-q', '-m', 'by hand');
+  await git('push', '-q', 'origin', 'HEAD');
+  await until('the gateway has seen it', async () => {
+    const { KeyCount } = await s3.send(new ListObjectsV2Command({ Bucket: 'files', Prefix: 'claimed-' }));
+    return KeyCount === sizes.length;
+  });
+  await put('a', A);
+  // Gitee says that it has neither.
+  expect(await stack.gateway.cli('fsck', '--deep')).toMatchObject({ code: 1 });
+  expect([await used(), await stored()]).toEqual([420_000, 420_000]);
+  for (const [i] of sizes.entries())
+    await s3.send(new DeleteObjectCommand({ Bucket: 'files', Key: `claimed-${i}` }));
+  await landed();
+});
+
+test('on an empty disk it is what the branch names, once each, as soon as Gitee has said so too', async () => {
   await s3.send(new DeleteObjectCommand({ Bucket: 'files', Key: 'c' }));
   await landed();
   await stack.gateway.stop();
   await rm(stack.gateway.stateDirectory, { recursive: true });
   await stack.gateway.start();
   // What was deleted and not purged is not known; Gitee still has it.
+  await until('Gitee was asked', async () => (await used()) > 0);
   expect([await used(), await stored()]).toEqual([200_000, 420_000]);
   // It is known again once it is needed: nothing is sent for it.
   await put('c', C);

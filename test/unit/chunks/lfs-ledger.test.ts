@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../../src/async/log.js';
 import { LfsLedger, type RepositoryLedger } from '../../../src/chunks/lfs-ledger.js';
+import { describeSpace, LfsSpace } from '../../../src/chunks/lfs-space.js';
+import { LfsTrend } from '../../../src/chunks/lfs-trend.js';
 import type { Chunk } from '../../../src/format/extent.js';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
@@ -45,7 +47,7 @@ async function open(): Promise<void> {
     sizeBytes: () => lmdb.sizeBytes(),
     close: () => lmdb.close(),
   };
-  ledgers = new LfsLedger({ store, clock, log: silentLog });
+  ledgers = new LfsLedger({ store, clock, log: silentLog, random: () => 0.999 });
   ledger = await ledgers.repository(REPOSITORY);
 }
 
@@ -159,8 +161,12 @@ describe('what the branch names', () => {
     const marker = { head: await remote.fetch(), landedSeq: 0 };
     await fillBase({ ...source, census: counted ? census : undefined }, index, marker);
     if (counted) await census.complete();
+    await asked();
     return { index, completed };
   }
+
+  /** Gitee has all of it. */
+  const asked = () => ledger.recount(async () => []);
 
   test('a rebuild on an empty disk counts each object of the branch once', async () => {
     const { index, completed } = await rebuilt(true);
@@ -184,9 +190,157 @@ describe('what the branch names', () => {
     const census = await ledger.censusOf('files', async () => {});
     expect(census.isComplete).toBe(false);
     await tellBase(index, census);
+    await asked();
     expect(ledger.usedBytes).toBe(600_000);
     expect((await ledger.censusOf('files', async () => {})).isComplete).toBe(true);
     await index.close();
+  });
+});
+
+describe('what only a pointer on the branch claims', () => {
+  const HUGE = 2 ** 47;
+  let there: Set<string>;
+  let asked: string[][];
+  /** As Gitee answers: it has it, or not; the wrong size is no object of its. */
+  const missing = async (chunks: readonly Chunk[]) => {
+    asked.push(chunks.map(({ oid }) => oid));
+    return chunks.filter(({ oid, sizeBytes }) => !there.has(`${oid} ${sizeBytes}`));
+  };
+  const has = (...chunks: Chunk[]) => chunks.forEach((one) => there.add(`${one.oid} ${one.sizeBytes}`));
+  const claim = async (...chunks: Chunk[]) => {
+    const census = await ledger.censusOf('files', async () => {});
+    for (const one of chunks) await census.add(one);
+  };
+  /** Until Gitee was asked so often in all. */
+  async function askedTimes(times: number, stepMs = 1_000): Promise<void> {
+    await until(() => {
+      if (asked.length < times) clock.advance(stepMs);
+      return asked.length >= times;
+    });
+  }
+
+  beforeEach(() => {
+    there = new Set();
+    asked = [];
+  });
+
+  test('takes no space, whatever size it says, until Gitee has it', async () => {
+    has(chunk(2, 200));
+    await claim(chunk(1, HUGE), chunk(2, 200), chunk(3, Number.MAX_SAFE_INTEGER));
+    expect(ledger.usedBytes).toBe(0);
+    ledger.askWith(missing);
+    await askedTimes(1);
+    expect(asked).toEqual([[1, 2, 3].map((seed) => chunk(seed).oid).sort()]);
+    await ledgers.close();
+    expect([ledger.usedBytes, ledger.objects]).toEqual([200, 1]);
+    await open();
+    expect(ledger.usedBytes).toBe(200);
+  });
+
+  test('leaves a quota as it is', async () => {
+    const trend = await LfsTrend.open(store);
+    const space = new LfsSpace({
+      ...{ ledger: ledgers, trend, quotaBytes: 1_000, action: 'refuse', clock, log: silentLog },
+    });
+    await ledger.add(chunk(9, 400));
+    await claim(chunk(1, HUGE));
+    ledger.askWith(missing);
+    await askedTimes(1);
+    await ledgers.close();
+    expect(() => space.demand(600)).not.toThrow();
+    expect(describeSpace(space.status())).toContain('(40 %)');
+  });
+
+  test('is asked for once it is claimed, and not again for what is counted', async () => {
+    ledger.askWith(missing);
+    await ledger.add(chunk(1));
+    await claim(chunk(1));
+    has(chunk(2));
+    await claim(chunk(2), chunk(2));
+    await askedTimes(1);
+    await until(() => ledger.usedBytes === 200);
+    await claim(chunk(1), chunk(2));
+    await claim(chunk(3));
+    await askedTimes(2);
+    expect(asked).toEqual([[chunk(2).oid], [chunk(3).oid]]);
+    expect(ledger.usedBytes).toBe(200);
+  });
+
+  test('is known after a restart, and asked for again as long as Gitee gives no answer, seldomer each time', async () => {
+    has(chunk(1));
+    await claim(chunk(1));
+    await ledgers.close();
+    await open();
+    let times = 0;
+    const waits: number[] = [];
+    const sleep = clock.sleep.bind(clock);
+    clock.sleep = (ms, signal) => {
+      waits.push(ms);
+      return sleep(ms, signal);
+    };
+    ledger.askWith(async (chunks) => {
+      times += 1;
+      if (times <= 12) throw new RemoteError('unreachable', 'no answer');
+      return missing(chunks);
+    });
+    await askedTimes(1, 3_600_000);
+    expect(times).toBe(13);
+    expect(waits[1]).toBeLessThanOrEqual(5_000);
+    expect(waits[11]).toBeGreaterThan(1_800_000 - 1);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(3_600_000);
+    await until(() => ledger.usedBytes === 100);
+  });
+
+  test('and about which Gitee says nothing, or refuses to, holds up no other', async () => {
+    has(chunk(1), chunk(2), chunk(3));
+    await claim(chunk(1), chunk(2), chunk(3));
+    let isWell = false;
+    ledger.askWith(async (chunks) => {
+      const names = (seed: number) => chunks.some(({ oid }) => oid === chunk(seed).oid);
+      if (names(1)) throw new RemoteError('chunk-refused', 'no', { oids: [chunk(1).oid] });
+      if (names(2) && !isWell) throw new RemoteError('server-fault', 'oops', { oids: [chunk(2).oid] });
+      return missing(chunks);
+    });
+    await askedTimes(1);
+    await until(() => ledger.usedBytes === 100);
+    isWell = true;
+    await askedTimes(2, 60_000);
+    expect(asked.at(-1)).toEqual([chunk(2).oid]);
+    await until(() => ledger.usedBytes === 200);
+  });
+
+  test('and was told of a whole branch counts before that is said to be counted, over a restart too', async () => {
+    const known: number[] = [];
+    const census = () => ledger.censusOf('files', async () => void known.push(ledger.usedBytes));
+    has(chunk(1), chunk(2));
+    const first = await census();
+    for (const seed of [1, 2]) await first.add(chunk(seed));
+    await first.complete();
+    expect([known, first.isComplete]).toEqual([[], true]);
+    await ledgers.close();
+    await open();
+    expect((await census()).isComplete).toBe(true);
+    ledger.askWith(missing);
+    await until(() => {
+      clock.advance(1_000);
+      return known.length > 0;
+    });
+    expect(known).toEqual([200]);
+    await ledgers.close();
+    await open();
+    await census();
+    await ledger.recount(missing);
+    expect(known).toEqual([200]);
+  });
+
+  test('is asked for page by page, thousands of them', async () => {
+    const chunks = Array.from({ length: 2_500 }, (_, seed) => chunk(seed));
+    has(...chunks.slice(0, 2_000));
+    await claim(...chunks);
+    ledger.askWith(missing);
+    await askedTimes(3);
+    await until(() => ledger.objects === 2_000);
+    expect(asked.map((oids) => oids.length)).toEqual([1_000, 1_000, 500]);
   });
 });
 
