@@ -3,8 +3,8 @@
 # The last line is `N passed, M failed`; the exit status is 0 where nothing failed. Under 15 minutes on 2 cores.
 #
 #   bash test/run.sh           everything but what is long
-#   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, `npm run bench`, the core
-#                              cells of its lines, and `npm run soak`: an hour and more)
+#   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, 500 rounds of random faults,
+#                              `npm run bench`, the core cells of its lines, and `npm run soak`: two hours and more)
 #   bash test/run.sh --load 2  beside two busy loops per core: it passes on a machine that has other work, too
 #
 # TEST_TIME_SCALE=3 multiplies every time limit of test/support/time-limits.ts, for a machine that is slower still.
@@ -214,6 +214,8 @@ QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart
 if $LONG; then
+  # No rows of the matrix: those ran above.
+  FAULT_NAMES='' FAULT_ROUNDS=500 jest_step random-faults npm run --silent test:integration -- --testPathPatterns faults/matrix
   step clients npm run --silent clients -- stops --results "$RESULTS/clients" --size 5 --size 1.5GB \
     --event gateway-term --event gateway-kill --event registry-kill --event nginx-kill --event nginx-reload
   step bench npm run --silent bench

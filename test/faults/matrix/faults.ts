@@ -32,9 +32,10 @@ const landsOrPutOff: Expected = { told: [200, 204, 503], after: 'done', within: 
 const read: Expected = { told: [200, 204, 404], after: 'told', within: 'soon' };
 const fetched: Expected = { told: [200], after: 'told', within: 'patience' };
 const notFetched: Expected = { told: [503], after: 'told', within: 'patience' };
-const mayBeFetched: Expected = { told: [200, 503, 'cut'], after: 'told', within: 'patience' };
-/** Begun, and not ended; or refused before its beginning. Never whole and wrong. */
-const brokenOff: Expected = { told: ['cut', 500, 503], after: 'told', within: 'patience' };
+/** Begun, and not ended: never whole and wrong. */
+const brokenOff: Expected = { told: ['cut'], after: 'told', within: 'patience' };
+/** Not without having asked Gitee. */
+const notDone: Expected = { told: [503], after: 'not done', within: 'hold' };
 
 type Cells = Readonly<Record<Group, Cell>>;
 
@@ -44,6 +45,8 @@ const cells = (but: Partial<Cells> = {}): Cells => ({
   'reads here': { ...read, told: [200] },
   'reads from Gitee': fetched,
   writes: done,
+  'makes buckets': landed,
+  'removes buckets': landed,
   waits: landed,
   ...but,
 });
@@ -72,6 +75,12 @@ export const LOCAL_FAULTS = [
 ] as const;
 export type LocalFaultName = (typeof LOCAL_FAULTS)[number];
 
+/** Those under which one process serves all requests: its memory is that of all that it was asked. */
+export const endsProcess = ({ name }: Fault): boolean =>
+  name === 'process: killed' ||
+  name === 'process: ended and started' ||
+  name === 'disk: a sync of the journal fails';
+
 export interface LocalFault {
   readonly kind: 'local';
   readonly name: LocalFaultName;
@@ -81,33 +90,36 @@ export type Fault = GiteeFault | LocalFault;
 
 const NO_LFS = { waits: putOff };
 const NO_DOWNLOAD = { 'reads from Gitee': notFetched };
+const NO_FETCH = { waits: putOff, 'makes buckets': notDone, 'removes buckets': notDone };
+const NO_API = { 'makes buckets': notDone };
 
 const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'git-refuse-push': { cells: cells({ waits: putOff }) },
-  'git-stall': { cells: cells({ waits: putOff }) },
-  'git-stall-info-refs': { cells: cells() },
+  'git-stall': { cells: cells(NO_FETCH) },
+  'git-stall-info-refs': { cells: cells({ ...NO_FETCH, waits: landed }) },
   'git-stall-receive-pack': { cells: cells({ waits: putOff }) },
-  'git-cut-mid-body': { cells: cells({ waits: putOff }) },
+  'git-cut-mid-body': { cells: cells(NO_FETCH) },
   'git-lose-after-accept': { cells: cells() },
   'git-slow-after-push': { options: { ms: 200 }, cells: cells() },
   'git-move-branch-before-push': {
     cells: cells({ waits: landsOrPutOff }),
   },
-  'git-garbage': { cells: cells({ waits: putOff }) },
+  'git-garbage': { cells: cells(NO_FETCH) },
   'git-hook-refuse': { cells: cells({ waits: putOff }) },
   'git-ge007': { cells: cells({ waits: putOff }) },
   'lfs-stall': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
   'lfs-batch-status': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
   'lfs-batch-garbage': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
   'lfs-object-status': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
-  'lfs-verify-status': { cells: cells(NO_LFS) },
-  // Uploads that fail may make it count as down.
-  'lfs-upload-status': { cells: cells({ ...NO_LFS, 'reads from Gitee': mayBeFetched }) },
+  // It is there, as the next question shows.
+  'lfs-verify-status': { cells: cells() },
+  'lfs-upload-status': { cells: cells(NO_LFS) },
   'lfs-upload-cut': { cells: cells(NO_LFS) },
   'lfs-upload-slow': { options: { ms: 10 }, cells: cells() },
   'lfs-upload-lose-after-accept': { cells: cells() },
   'lfs-download-status': { cells: cells(NO_DOWNLOAD) },
-  'lfs-download-cut': { options: { afterBytes: 1000 }, cells: cells({ 'reads from Gitee': mayBeFetched }) },
+  // It goes on from there, twice.
+  'lfs-download-cut': { options: { afterBytes: 30_000 }, cells: cells() },
   'lfs-download-corrupt': { cells: cells({ 'reads from Gitee': brokenOff }) },
   'lfs-download-slow': { options: { ms: 10 }, cells: cells() },
   'lfs-no-range': { cells: cells(), unmet: 'a whole download asks for no range' },
@@ -117,15 +129,16 @@ const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'lfs-present-with-download-action': { cells: cells() },
   'lfs-forget': { cells: cells(NO_LFS) },
   'lfs-chunked-header': { cells: cells() },
-  'api-status': { cells: cells() },
-  'api-stall': { cells: cells() },
-  'rate-limit': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'api-status': { cells: cells(NO_API) },
+  'api-stall': { cells: cells(NO_API) },
+  'rate-limit': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD, ...NO_API }) },
 };
 
 /** Any moment of it: answered, cut, or nobody there. */
 const interrupted: Expected = { told: [200, 204, 404, 503, 'cut'], after: 'told', within: 'hold' };
 const all = (cell: Cell): Cells => ({
-  ...{ looks: cell, 'reads here': cell, 'reads from Gitee': cell, writes: cell, waits: cell },
+  ...{ looks: cell, 'reads here': cell, 'reads from Gitee': cell },
+  ...{ writes: cell, 'makes buckets': cell, 'removes buckets': cell, waits: cell },
 });
 
 const LOCAL: Readonly<Record<LocalFaultName, Cells>> = {
@@ -155,9 +168,5 @@ export function cellOf(fault: Fault, operation: MatrixOperation): Cell {
       return { never: 'the client of the gateway is the registry here, and stays' };
     if (fault.name.endsWith('its body') && !hasBody(operation)) return { never: 'its request has no body' };
   }
-  const cell = fault.cells[operation.group];
-  if (operation.s3 !== 'CreateBucket' && operation.s3 !== 'DeleteBucket') return cell;
-  if (fault.kind === 'local') return cell;
-  // The branch is looked at first, where Gitee may be slow to answer.
-  return { told: [200, 204, 503], after: 'told', within: 'hold' };
+  return fault.cells[operation.group];
 }

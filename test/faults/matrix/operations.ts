@@ -21,6 +21,10 @@ export type Group =
   | 'reads from Gitee'
   /** This disk; Gitee has it later. */
   | 'writes'
+  /** What is on the branch now, and Gitee's number of the repository; then this disk. */
+  | 'makes buckets'
+  /** What is on the branch now; then this disk. */
+  | 'removes buckets'
   /** A commit on Gitee, and LFS objects there: of its own, or of what was written before it. */
   | 'waits';
 
@@ -43,6 +47,8 @@ export interface Place {
   readonly prefix: string;
   /** Of an object that only Gitee has. */
   readonly remoteKey: string;
+  /** Of another one. */
+  readonly remoteBody: Buffer;
 }
 
 /** A form is signed by its fields, and by no header. */
@@ -240,6 +246,15 @@ export const OPERATIONS: readonly MatrixOperation[] = [
       return Promise.resolve({ request, effects: [{ key, value: valueOf(body) }] });
     },
   },
+  {
+    // Gitee is offered what it has.
+    ...{ name: 'PutObject of what Gitee has', s3: 'PutObject', group: 'writes' },
+    prepare: ({ prefix, remoteBody: body }) => {
+      const key = `here/${prefix}on Gitee already`;
+      const request = { method: 'PUT', path: path(key), body };
+      return Promise.resolve({ request, effects: [{ key, value: valueOf(body) }] });
+    },
+  },
   ...Object.entries(LOCAL_WRITES).map(([s3, make]): MatrixOperation => ({
     ...{ name: s3, s3, group: 'writes' },
     prepare: (place) => make(place, `here/${place.prefix}${s3}`),
@@ -273,7 +288,7 @@ export const OPERATIONS: readonly MatrixOperation[] = [
       Promise.resolve({ request: { method: 'GET', path: path(key) }, effects: [], reads: key }),
   },
   {
-    ...{ name: 'CreateBucket', s3: 'CreateBucket', group: 'writes' },
+    ...{ name: 'CreateBucket', s3: 'CreateBucket', group: 'makes buckets' },
     prepare: (place) => {
       const bucket = bucketName(place, 'new');
       const request = { method: 'PUT', path: `/${bucket}` };
@@ -281,7 +296,7 @@ export const OPERATIONS: readonly MatrixOperation[] = [
     },
   },
   {
-    ...{ name: 'DeleteBucket', s3: 'DeleteBucket', group: 'writes' },
+    ...{ name: 'DeleteBucket', s3: 'DeleteBucket', group: 'removes buckets' },
     prepare: async (place) => {
       const bucket = bucketName(place, 'old');
       await must(place, { method: 'PUT', path: `/${bucket}` });

@@ -2,13 +2,14 @@
 import { ABSENT, valueOf } from '../../support/history/history.js';
 import { bytesOf } from '../../support/s3-bucket.js';
 import { encodePath } from '../../support/s3-client.js';
-import { FAULTS } from './faults.js';
+import { endsProcess, FAULTS, type Fault } from './faults.js';
 import { CHUNKED_BYTES, OPERATIONS, type MatrixOperation, type Prepared } from './operations.js';
 import type { MatrixWorld } from './world.js';
 
 const SHARED_KEYS = ['here/shared/1', 'here/shared/2', 'now/shared/1', 'now/shared/2'];
 const CELLS = 4;
 const CLIENTS = 6;
+const ROUNDS_PER_LOOK = 25;
 
 /** Mulberry32: a seed replays the choices. */
 export function randomOf(start: number): () => number {
@@ -21,18 +22,69 @@ export function randomOf(start: number): () => number {
   };
 }
 
-/** One round. Returns the fault, and how long the longest of its clients waited. */
-export async function round(
+/** How long somebody waited, and in which round. */
+export interface Wait {
+  readonly fault: string;
+  readonly n: number;
+  readonly ms: number;
+}
+
+export interface RoundsRan {
+  readonly rounds: number;
+  readonly longest: Wait;
+  /** Of the process that ran the second half, over the first and the last quarter of that. */
+  readonly rssMiB: { readonly first: number; readonly last: number };
+}
+
+export interface RoundsOptions {
+  readonly rounds: number;
+  /** It ends sooner where so much time is over, milliseconds. */
+  readonly limitMs: number;
+  readonly random: () => number;
+  /** Called now and then, with what is known by then. */
+  readonly look: (sofar: { rounds: number; longest: Wait; rssMiB: number }) => Promise<void>;
+}
+
+/** The first half of faults of every kind; the second of those that leave the process as it is, as one process. */
+export async function runRounds(world: MatrixWorld, options: RoundsOptions): Promise<RoundsRan> {
+  const begunMs = performance.now();
+  const done = () => Math.max(n / options.rounds, (performance.now() - begunMs) / options.limitMs);
+  const lasting = FAULTS.filter((fault) => !endsProcess(fault));
+  const rssMiB: number[] = [];
+  let longest: Wait = { fault: '', n: 0, ms: 0 };
+  let n = 0;
+  while (done() < 1) {
+    const isSecondHalf = done() >= 0.5;
+    const came = await round(world, n, isSecondHalf ? lasting : FAULTS, options.random);
+    n += 1;
+    if (came.ms > longest.ms) longest = came;
+    const nowMiB = await world.rssAnonMiB();
+    if (isSecondHalf) rssMiB.push(nowMiB);
+    if (n % ROUNDS_PER_LOOK === 0) await options.look({ rounds: n, longest, rssMiB: nowMiB });
+  }
+  await options.look({ rounds: n, longest, rssMiB: rssMiB.at(-1)! });
+  const quarter = Math.ceil(rssMiB.length / 4);
+  const rss = { first: mean(rssMiB.slice(0, quarter)), last: mean(rssMiB.slice(-quarter)) };
+  return { rounds: n, longest, rssMiB: rss };
+}
+
+const mean = (of: readonly number[]): number => of.reduce((sum, one) => sum + one, 0) / of.length;
+
+/** One round, with the longest wait of its clients. */
+async function round(
   world: MatrixWorld,
   n: number,
+  faults: readonly Fault[],
   random: () => number,
-): Promise<{ fault: string; longestMs: number }> {
+): Promise<Wait> {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
-  const fault = pick(FAULTS);
+  const fault = pick(faults);
   const cells = new Set(Array.from({ length: CELLS }, () => pick(OPERATIONS)));
-  const clients = Array.from({ length: CLIENTS }, (_, i) => shared(`${n} ${i}`, pick(SHARED_KEYS), random()));
+  // Others soon: the judge tries the orders of all that was ever asked of a key.
+  const keys = SHARED_KEYS.map((key) => `${key}/${Math.floor(n / ROUNDS_PER_LOOK)}`);
+  const clients = Array.from({ length: CLIENTS }, (_, i) => shared(`${n} ${i}`, pick(keys), random()));
   const ran = await world.run(fault, [...cells, ...clients]);
-  return { fault: fault.name, longestMs: Math.max(...[...ran.values()].map(({ tookMs }) => tookMs)) };
+  return { fault: fault.name, n, ms: Math.round(Math.max(...[...ran.values()].map(({ tookMs }) => tookMs))) };
 }
 
 /** A client of a key that others use at the same time. */

@@ -57,7 +57,7 @@ export class MatrixWorld {
     readonly faults: FaultMaker,
   ) {}
 
-  /** @param names of the faults that are to be run: each gets an object that only Gitee has */
+  /** @param names of the faults that are to be run: each gets two objects that only Gitee has */
   static async start(names: readonly string[]): Promise<MatrixWorld> {
     const bucket = await startS3Bucket({
       createBuckets: true,
@@ -94,9 +94,11 @@ export class MatrixWorld {
   async #prepare(names: readonly string[]): Promise<void> {
     const { stack } = this.bucket;
     for (const name of names) {
-      const [key, body] = [remoteKeyOf(name), bytesOf(CHUNKED_BYTES, name)];
-      await this.wire.send({ method: 'PUT', path: `/files/${encodePath(key)}`, body });
-      this.history.begins(key, valueOf(body));
+      for (const key of [remoteKeyOf(name), otherRemoteKeyOf(name)]) {
+        const body = bytesOf(CHUNKED_BYTES, key);
+        await this.wire.send({ method: 'PUT', path: `/files/${encodePath(key)}`, body });
+        this.history.begins(key, valueOf(body));
+      }
     }
     this.#registry = await stack.startRegistry();
     await this.#land();
@@ -199,7 +201,8 @@ export class MatrixWorld {
       return { operation, effects: [], history: images, ask: request };
     }
     const prefix = `${fault.name} ${(this.#n += 1)}/`;
-    const place = { wire, history, buckets, prefix, remoteKey: remoteKeyOf(fault.name) };
+    const remoteBody = bytesOf(CHUNKED_BYTES, otherRemoteKeyOf(fault.name));
+    const place = { wire, history, buckets, prefix, remoteKey: remoteKeyOf(fault.name), remoteBody };
     const { request, effects, reads } = await operation.prepare!(place);
     const of = isOfBuckets(operation) ? buckets : history;
     return {
@@ -238,7 +241,7 @@ export class MatrixWorld {
     { operation, effects, history, ask: request }: Asked,
     manners: Manners,
   ): Promise<Omit<Ran, 'effects'>> {
-    const concern = operation.group === 'writes' ? 'local' : 'remote';
+    const concern = operation.group === 'waits' ? 'remote' : 'local';
     const calls = effects.map(({ key, value }) => history.begin(key, value, concern));
     const begunMs = performance.now();
     const told = await request(manners);
@@ -271,5 +274,6 @@ export class MatrixWorld {
 }
 
 const remoteKeyOf = (name: string): string => `only on Gitee/${name}`;
+const otherRemoteKeyOf = (name: string): string => `${remoteKeyOf(name)} too`;
 
 const isOfBuckets = ({ s3 }: MatrixOperation): boolean => s3 === 'CreateBucket' || s3 === 'DeleteBucket';
