@@ -263,6 +263,8 @@ export class UploadQueue {
     task.ticket?.cancel();
     task.ticket = undefined;
     this.#deferred.delete(task);
+    // Whoever fails from now on is not the second one.
+    if (this.#failing === task) this.#failing = undefined;
     if (!this.#tasks.delete(task.chunk.oid)) return;
     this.options.onChange();
   }

@@ -200,7 +200,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     onFatal: deps.onFatal,
   });
   const again = new SetAsideAgain({
-    ...{ journal, state, condition, log },
+    ...{ journal, state, condition, clock, log },
     registryRoot: bucket.layout.registryRoot,
   });
   const locked = (run: () => Promise<void>) =>

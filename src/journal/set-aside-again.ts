@@ -1,7 +1,9 @@
 /**
  * Tries again what was set aside: once after every start, and when an operator says that a cause may be gone (SIGHUP).
- * A start waits until the branch was read: only then it is known that this state is no older than that.
+ * A start waits until the branch was read: only then it is known that this state is no older than that. What Gitee
+ * refuses it may take after somebody has changed a setting there, so that is tried by itself too, about once an hour.
  */
+import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { ObjectKey } from '../format/ids.js';
 import { WRITING_STEPS, writingStep } from '../format/registry-keys.js';
@@ -9,6 +11,11 @@ import type { Condition } from './condition.js';
 import type { Journal } from './journal.js';
 import type { JournaledBucket } from './journaled-bucket.js';
 
+/** From the end of one try of all to the next, with jitter: 45 to 75 minutes. */
+const PAUSE_MS = 3_600_000;
+const PAUSE_JITTER = 0.25;
+/** Nothing that happens at Gitee mends these: the bytes are nowhere, or the fault is our own. */
+const OURS: ReadonlySet<string> = new Set(['chunk-missing', 'chunk-corrupt', 'not-committable']);
 /** Rows that are in memory at a time. */
 const GROUP = 10_000;
 
@@ -16,18 +23,22 @@ interface SetAsideAgainDeps {
   readonly journal: Pick<Journal, 'quarantinedCount' | 'quarantinedRows'>;
   readonly state: Pick<JournaledBucket, 'retrySetAside'>;
   readonly condition: Pick<Condition, 'frozen'>;
+  readonly clock: Clock;
   readonly log: Log;
   readonly registryRoot: string;
+  /** In [0, 1), for jitter. */
+  readonly random?: () => number;
 }
 
 export class SetAsideAgain {
   #running: Promise<void> | undefined;
-  /** Somebody asked, and no run has begun since. */
-  #isAsked = false;
+  /** For what somebody asked, and no run has begun since. */
+  #asked: 'everything' | 'refused' | undefined;
   /** The last run did not come to its end. */
   #hasFailed = false;
   #isStarted = false;
-  #isStopped = false;
+  readonly #stop = new AbortController();
+  #byItself: Promise<void> | undefined;
 
   constructor(private readonly deps: SetAsideAgainDeps) {}
 
@@ -36,6 +47,7 @@ export class SetAsideAgain {
     if ((this.#isStarted && !this.#hasFailed) || this.deps.condition.frozen) return;
     this.#isStarted = true;
     this.now();
+    this.#byItself ??= this.#nowAndThen();
   }
 
   /**
@@ -43,23 +55,41 @@ export class SetAsideAgain {
    * Does not fail.
    */
   now(): void {
+    this.#ask('everything');
+  }
+
+  #ask(what: 'everything' | 'refused'): void {
     const { condition, journal } = this.deps;
     if (!this.#isStarted || this.#isStopped || condition.frozen || journal.quarantinedCount === 0) return;
-    this.#isAsked = true;
+    if (this.#asked !== 'everything') this.#asked = what;
     this.#running ??= this.#runWhileAsked();
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#running;
+    this.#stop.abort(new Error('the bucket is closed'));
+    await Promise.all([this.#running, this.#byItself]);
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  async #nowAndThen(): Promise<void> {
+    const { clock, random = Math.random } = this.deps;
+    while (!this.#isStopped) {
+      const waitMs = PAUSE_MS * (1 - PAUSE_JITTER + 2 * PAUSE_JITTER * random());
+      await clock.sleep(waitMs, this.#stop.signal).catch(() => {}); // the only reason is the stop
+      this.#ask('refused');
+      await this.#running;
+    }
   }
 
   async #runWhileAsked(): Promise<void> {
-    while (this.#isAsked && !this.#isStopped) {
-      this.#isAsked = false;
+    for (let what = this.#asked; what && !this.#isStopped; what = this.#asked) {
+      this.#asked = undefined;
       this.#hasFailed = false;
       try {
-        await this.#run();
+        await this.#run(what);
       } catch (error) {
         this.#hasFailed = true;
         this.deps.log.warn('what was set aside could not be tried again', { error });
@@ -69,20 +99,21 @@ export class SetAsideAgain {
     this.#running = undefined;
   }
 
-  async #run(): Promise<void> {
+  async #run(what: 'everything' | 'refused'): Promise<void> {
     const { log } = this.deps;
     let tried = 0;
     // What others rest on first, however many rows there are and in whichever order they were written.
-    for (let step = 0; step < WRITING_STEPS; step += 1) tried += await this.#runStep(step);
+    for (let step = 0; step < WRITING_STEPS; step += 1) tried += await this.#runStep(step, what);
     if (tried > 0) log.info('what was set aside is tried again', { changes: tried });
   }
 
-  async #runStep(step: number): Promise<number> {
+  async #runStep(step: number, what: 'everything' | 'refused'): Promise<number> {
     const { journal, registryRoot } = this.deps;
     let tried = 0;
     let group: { key: ObjectKey; seq: number }[] = [];
-    for await (const { key, seq, shown } of journal.quarantinedRows()) {
+    for await (const { code, key, seq, shown } of journal.quarantinedRows()) {
       if (!shown || writingStep(registryRoot, key) !== step) continue;
+      if (what === 'refused' && OURS.has(code)) continue;
       group.push({ key, seq });
       if (group.length < GROUP) continue;
       tried += await this.#retry(group);

@@ -449,6 +449,28 @@ describe('uploading chunks', () => {
       expect(store.times()).toBeGreaterThan(1);
     });
 
+    test('it is also where one had failed before that Gitee then refused for good', async () => {
+      const put = bench.remote.put.bind(bench.remote);
+      let times = 0;
+      bench.remote.put = (chunk, ...rest) => {
+        if (chunk.sizeBytes !== 102) return put(chunk, ...rest);
+        times += 1;
+        return Promise.reject(
+          times === 1 ? new RemoteError('unreachable', 'reset') : named('chunk-refused')(chunk.oid),
+        );
+      };
+      const refused = await write(2, 102);
+      await until(() => times === 1 && bench.line.scheduler.running === 0);
+      const failed = bench.chunks.upload([refused]).catch((e: unknown) => e);
+      await bench.stepped(failed);
+      expect(await failed).toMatchObject({ code: 'chunk-refused' });
+      refuse(() => new RemoteError('unreachable', 'reset'));
+      const bad = await write(1, 101);
+      const failure = bench.chunks.upload([bad]).catch((e: unknown) => e);
+      await bench.stepped(failure);
+      expect(await failure).toMatchObject({ code: 'unreachable', oids: [bad.oid] });
+    });
+
     test('a line that breaks now and then makes no chunk wait longer than who waits for it can bear', async () => {
       const store = refuse(() => new RemoteError('unreachable', 'reset'));
       const bad = await write(1, 101);

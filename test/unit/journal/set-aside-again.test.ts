@@ -5,6 +5,7 @@ import { silentLog } from '../../../src/async/log.js';
 import type { ObjectKey } from '../../../src/format/ids.js';
 import type { QuarantineRow } from '../../../src/journal/overlay-rows.js';
 import { SetAsideAgain } from '../../../src/journal/set-aside-again.js';
+import { ManualClock } from '../../support/chunk-bench.js';
 import { until } from '../../support/child.js';
 import { key } from '../../support/journal-bucket.js';
 import { blobPath, layerLinkPath, tagPath } from '../../support/journal-images.js';
@@ -36,6 +37,7 @@ test('what others rest on is tried first, in whichever order it was set aside', 
       },
     },
     condition: {} as never,
+    clock: new ManualClock(),
     log: silentLog,
     registryRoot: '',
   });
@@ -53,25 +55,33 @@ test('what others rest on is tried first, in whichever order it was set aside', 
 
 /** One change is set aside, and again as soon as it was tried. A try lasts until it is let go. */
 function bench() {
-  const row = { key: key('a'), seq: 1, shown: true } as QuarantineRow;
+  const row = { code: 'chunk-refused', key: key('a'), seq: 1, shown: true } as QuarantineRow;
+  const ours = ['chunk-missing', 'chunk-corrupt', 'not-committable'].map(
+    (code) => ({ code, key: key(code), seq: 2, shown: true }) as QuarantineRow,
+  );
   const tries: (() => void)[] = [];
   let fails = false;
+  let hasOurs = false;
+  const clock = new ManualClock();
   const again = new SetAsideAgain({
     journal: {
       quarantinedCount: 1,
       quarantinedRows: async function* () {
         if (fails) throw new Error('unreadable');
         yield row;
+        if (hasOurs) yield* ours;
       },
     },
     state: {
       retrySetAside: (_key: ObjectKey) => new Promise((resolve) => tries.push(() => resolve(2))),
     },
     condition: { frozen: undefined },
+    clock,
     log: silentLog,
+    random: () => 0.5,
     registryRoot: '',
   });
-  return { again, tries, fail: (isSo: boolean) => (fails = isSo) };
+  return { again, tries, clock, fail: (isSo: boolean) => (fails = isSo), addOurs: () => (hasOurs = true) };
 }
 
 test('who asks while everything is tried again is not overheard: all of it is tried once more, after that', async () => {
@@ -123,6 +133,30 @@ test('what could not be tried after a start is tried when the branch is read the
   await setImmediate();
   expect(tries).toHaveLength(1);
   await again.stop();
+});
+
+test('what Gitee refuses is tried by itself an hour after it was tried last, as long as there is any', async () => {
+  const { again, tries, clock, addOurs } = bench();
+  again.atStart();
+  await setImmediate();
+  tries[0]!();
+  await setImmediate();
+  // Nothing that happens at Gitee mends these.
+  addOurs();
+  for (let hour = 1; hour <= 3; hour += 1) {
+    clock.advance(3_599_999);
+    await setImmediate();
+    expect(tries).toHaveLength(hour);
+    clock.advance(1);
+    await setImmediate();
+    expect(tries).toHaveLength(hour + 1);
+    // It takes a while, which is no part of the pause.
+    clock.advance(60_000);
+    tries[hour]!();
+    await setImmediate();
+  }
+  await again.stop();
+  expect(clock.sleepers).toBe(0);
 });
 
 test('nothing is tried after a stop', async () => {
