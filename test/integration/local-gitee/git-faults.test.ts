@@ -101,7 +101,7 @@ describe('faults of git', () => {
     await commit();
     const ended = async () => (await gitee.stats()).repositories['acme/images']!.pushes;
     const before = await ended();
-    await gitee.passingFault('git-slow-after-push', 1, { ms: 2_000 });
+    await gitee.passingFault('git-slow-after-push', 1, { ms: 10_000 });
     const pushed = push();
     await until('the push has landed', async () => (await remoteHead()) === (await head()));
     expect(await ended()).toBe(before);
