@@ -3,6 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { AccountAdmin } from '../auth/account-admin.js';
+import type { AcceptPreview } from '../journal/accept-preview.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckOptions, FsckStep, ProbeResult } from '../server/gateway.js';
@@ -68,6 +69,10 @@ export class ControlClient implements Operations {
 
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
     return this.#json('POST', '/v1/accept-remote', { bucket });
+  }
+
+  previewAccept(bucket: string): Promise<AcceptPreview> {
+    return this.#json('POST', '/v1/accept-remote/preview', { bucket });
   }
 
   notifications(): NotificationAdmin {

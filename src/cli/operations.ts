@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../async/clock.js';
 import { noFailpoints } from '../async/failpoint.js';
 import { requireAccounts, type AccountAdmin } from '../auth/account-admin.js';
+import type { AcceptPreview } from '../journal/accept-preview.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { GatewayStatus } from '../server/control-server.js';
 import type { FsckOptions, FsckStep, Gateway, ProbeResult } from '../server/gateway.js';
@@ -18,6 +19,7 @@ export interface Operations {
   fsck(options: FsckOptions): AsyncIterable<FsckStep>;
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
+  previewAccept(bucket: string): Promise<AcceptPreview>;
   quarantine(): QuarantineAdmin;
   /** @throws Error where auth is switched off, at the latest when it is asked. */
   accounts(): AccountAdmin;
@@ -70,6 +72,7 @@ function offline(gateway: Gateway, version: string): Operations {
     fsck: (options) => gateway.fsck(options),
     rebuild: (bucket) => gateway.rebuild(bucket),
     acceptRemote: (bucket) => gateway.acceptRemote(bucket),
+    previewAccept: (bucket) => gateway.previewAccept(bucket),
     quarantine: () => gateway.quarantine(),
     accounts: () => requireAccounts(gateway.accounts()),
     notifications: () => gateway.notifications(),

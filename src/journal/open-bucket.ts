@@ -15,6 +15,7 @@ import type { ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import { previewAccept, type AcceptPreview } from './accept-preview.js';
 import { BaseHolder } from './base-holder.js';
 import { StorageError } from '../index/errors.js';
 import { Claims } from './claims.js';
@@ -111,6 +112,8 @@ export interface OpenBucket {
   hint(): void;
   /** Takes the branch as it is for the truth and ends a freeze. */
   acceptRemote(): Promise<void>;
+  /** What that would do. @throws RemoteError */
+  previewAccept(): Promise<AcceptPreview>;
   /** Builds the base anew from the branch. */
   rebuild(): Promise<void>;
   check(options?: CheckOptions): Promise<CheckStep[]>;
@@ -203,10 +206,10 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     ...{ journal, state, condition, clock, log },
     registryRoot: bucket.layout.registryRoot,
   });
-  const locked = (run: () => Promise<void>) =>
+  const locked = <T>(run: () => Promise<T>) =>
     headLock.run(async () => {
       await repository.prepare();
-      await run();
+      return run();
     });
   return {
     ...{ state, committer, follower },
@@ -239,6 +242,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
       committer.kick();
       again.atStart();
     },
+    previewAccept: () => locked(() => previewAccept({ bases, journal, remote, rules: bucket.layout })),
     rebuild: () => locked(() => sync.rebuild()),
     setAside: {
       rows: () => journal.quarantinedRows(),

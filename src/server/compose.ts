@@ -8,6 +8,7 @@ import { freeBytesOfDisk } from '../chunks/disk-reserve.js';
 import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
 import { RemoteError } from '../gitee/errors.js';
 import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import type { AcceptPreview } from '../journal/accept-preview.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import { StorageError } from '../index/errors.js';
 import { FileLease } from '../journal/state-lock.js';
@@ -403,6 +404,11 @@ class ComposedGateway implements Gateway {
     const previousHead = open.state.status().head;
     await byOperator(this.shared.audit.log, 'bucket.accept-remote', bucket, () => open.acceptRemote());
     return { previousHead, head: open.state.status().head };
+  }
+
+  previewAccept(bucket: string): Promise<AcceptPreview> {
+    const [{ open }] = this.#chosen(bucket) as [BucketParts];
+    return open.previewAccept();
   }
 
   quarantine(): QuarantineAdmin {

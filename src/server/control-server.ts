@@ -109,6 +109,9 @@ export class ControlServer {
     app.post('/v1/accept-remote', async (request, response) => {
       response.json(await this.gateway.acceptRemote(bucketRequest.parse(request.body).bucket));
     });
+    app.post('/v1/accept-remote/preview', async (request, response) => {
+      response.json(await this.gateway.previewAccept(bucketRequest.parse(request.body).bucket));
+    });
     app.use(accountRoutes(() => this.gateway.accounts()));
     const quarantine = () => this.gateway.quarantine();
     app.use(quarantineRoutes(quarantine, (response, items) => this.#stream(response, items)));

@@ -8,6 +8,7 @@ import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { AccountAdmin } from '../auth/account-admin.js';
 import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
+import type { AcceptPreview } from '../journal/accept-preview.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { Config } from './config/config.js';
@@ -127,6 +128,8 @@ export interface Gateway {
   rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }>;
   /** Takes a frozen bucket's remote head as the truth; the old head stays under refs/gateway/keep/. */
   acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }>;
+  /** What acceptRemote would do; it asks Gitee for the branch, and changes nothing. */
+  previewAccept(bucket: string): Promise<AcceptPreview>;
   /** Robots and sessions; undefined where auth is switched off. */
   accounts(): AccountAdmin | undefined;
   /** @throws Error where notifications are switched off. */

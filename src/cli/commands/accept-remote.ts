@@ -1,5 +1,6 @@
 import type { FsckStep } from '../../server/gateway.js';
-import { CONFIG_FLAG, type Command } from '../command.js';
+import type { KeysOf } from '../../journal/accept-preview.js';
+import { CONFIG_FLAG, type Command, type CommandContext, type CommandInput } from '../command.js';
 import { EXIT } from '../exit-codes.js';
 import { printJson, printLine } from '../output.js';
 import { chosenBucket, withGateway } from '../with-gateway.js';
@@ -15,13 +16,15 @@ export const acceptRemoteCommand: Command = {
       value: 'NAME',
       about: 'the bucket (may be left out where there is one)',
     },
+    { name: 'preview', type: 'boolean', about: 'say what it would do, and do nothing' },
   ],
   summary: 'take what is on Gitee as the truth for a bucket that was frozen read-only',
   details: () =>
-    'A bucket freezes where its branch was rewritten or somebody else deleted many keys at once. Look first:\n' +
-    'this makes those deletions real here too. The old head stays in the local repository under\n' +
+    'A bucket freezes where its branch was rewritten or somebody else deleted many keys at once. Look first, with\n' +
+    '--preview: this makes those deletions real here too. The old head stays in the local repository under\n' +
     'refs/gateway/keep/. Then all is checked as by fsck. Exit code 0: clean; 1: accepted, but problems were found.\n',
   run: async (input, context) => {
+    if (input.flags.preview === true) return preview(input, context);
     const result = await withGateway(input, context, async (operations, config) => {
       const bucket = chosenBucket(input, config);
       const heads = await operations.acceptRemote(bucket);
@@ -42,3 +45,32 @@ export const acceptRemoteCommand: Command = {
     return result.problems.length === 0 ? EXIT.ok : EXIT.found;
   },
 };
+
+async function preview(input: CommandInput, context: CommandContext): Promise<number> {
+  const result = await withGateway(input, context, async (operations, config) => {
+    const bucket = chosenBucket(input, config);
+    return { bucket, ...(await operations.previewAccept(bucket)) };
+  });
+  if (input.json) {
+    printJson(context, result);
+    return EXIT.ok;
+  }
+  const { bucket, head, isWhole, pendingChanges, previousHead } = result;
+  printLine(
+    context,
+    `${bucket}: would go from ${previousHead ?? 'none'} to ${head ?? 'an empty branch'}. Readers would see`,
+  );
+  for (const kind of ['added', 'changed', 'removed'] as const)
+    printLine(context, `  ${told(result[kind], kind)}`);
+  if (!isWhole) printLine(context, '  and more: counting was stopped');
+  if (pendingChanges > 0)
+    printLine(context, `${pendingChanges} changes wait here, and would go on top of the branch`);
+  printLine(context, 'Nothing was done.');
+  return EXIT.ok;
+}
+
+/** Anybody may have chosen the keys: no byte of theirs reaches the terminal as it is. */
+function told({ count, some }: KeysOf, kind: string): string {
+  const more = count > some.length ? ', …' : '';
+  return `${count} keys ${kind}${count > 0 ? `: ${some.map((key) => JSON.stringify(key)).join(', ')}${more}` : ''}`;
+}

@@ -77,7 +77,13 @@ describe('the commands of the README', () => {
       edits: [{ path: 'README.md', content: 'begun anew\n' }],
       orphan: true,
     });
+    const preview = await command('accept-remote', '--preview', '--bucket', 'registry');
+    expect(preview).toMatch(
+      /1 keys added: "README.md"\n[\s\S]* [1-9]\d* keys removed: "docker[\s\S]*Nothing was done\.\n$/,
+    );
     await command('accept-remote', '--bucket', 'registry');
+    const after = await command('accept-remote', '--preview', '--bucket', 'registry');
+    expect(after).toMatch(/0 keys added\n +0 keys changed\n +0 keys removed\n/);
   });
 
   test('robots are made, shown, disabled and removed; there are no sessions yet', async () => {

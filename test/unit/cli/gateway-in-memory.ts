@@ -1,5 +1,6 @@
 /** A gateway that answers from memory, for tests of what stands around it. */
 import { Readable } from 'node:stream';
+import type { CommitId } from '../../../src/format/ids.js';
 import type { AccountAdmin } from '../../../src/auth/account-admin.js';
 import type { NotificationAdmin } from '../../../src/notifications/notifier.js';
 import type { QuarantineAdmin, QuarantinedChange } from '../../../src/server/quarantine.js';
@@ -84,6 +85,22 @@ export class GatewayInMemory implements Gateway {
     this.calls.push(`accept-remote ${bucket}`);
     return { previousHead: null, head: 'e'.repeat(40) };
   }
+  async previewAccept(bucket: string) {
+    this.calls.push(`preview ${bucket}`);
+    return {
+      ...{
+        previousHead: 'c'.repeat(40) as CommitId,
+        head: 'e'.repeat(40) as CommitId,
+        isWhole: this.isWhole,
+      },
+      added: { count: 1, some: ['new'] },
+      changed: { count: 0, some: [] },
+      removed: { count: 12, some: ['a', 'b\n'] },
+      pendingChanges: 2,
+    };
+  }
+  /** Of a preview. */
+  isWhole = true;
   /** By key; what is written is the key's own text. */
   readonly setAside = new Map<string, QuarantinedChange>();
   /** Keys whose bytes break off in the middle. */

@@ -173,6 +173,27 @@ describe('commands on a running gateway', () => {
     });
   });
 
+  test('accept-remote --preview says what it would do, and does nothing', async () => {
+    await whileRunning(async () => {
+      const { code, out } = await cli(['accept-remote', '--preview']);
+      expect(code).toBe(EXIT.ok);
+      expect(out.split('\n')).toEqual([
+        `registry: would go from ${'c'.repeat(40)} to ${'e'.repeat(40)}. Readers would see`,
+        '  1 keys added: "new"',
+        '  0 keys changed',
+        '  12 keys removed: "a", "b\\n", …',
+        '2 changes wait here, and would go on top of the branch',
+        'Nothing was done.',
+        '',
+      ]);
+      gateway.isWhole = false;
+      expect((await cli(['accept-remote', '--preview'])).out).toContain('and more: counting was stopped');
+      const json = JSON.parse((await cli(['accept-remote', '--preview', '--json'])).out) as unknown;
+      expect(json).toMatchObject({ bucket: 'registry', removed: { count: 12 } });
+      expect(new Set(gateway.calls)).toEqual(new Set(['preview registry']));
+    });
+  });
+
   test('accept-remote says what the branch lacks that it now goes by', async () => {
     gateway.steps = [{ step: 'remote', figures: {}, problems: ['chunk abc is not on Gitee'] }];
     await whileRunning(async () => {
