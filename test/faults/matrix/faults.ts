@@ -3,12 +3,15 @@
  * or an operation that nobody thought about has no row and fails a test (test/unit/support/fault-matrix.test.ts).
  */
 import { FAULT_NAMES, type FaultName } from '../../../src/local-gitee/faults.js';
-import { hasBody, type Group, type MatrixOperation } from './operations.js';
+import { hasBody, wellAnswer, type Group, type MatrixOperation } from './operations.js';
 
 /** What a client is told, and what is there after the fault is over and all has landed. */
 export interface Expected {
-  /** Statuses that are right; `cut`: the connection ends before the end of an answer. */
-  readonly told: readonly (number | 'cut')[];
+  /**
+   * Statuses that are right; `cut`: the connection ends before the end of an answer; `well`: as the operation is told
+   * where there is no fault.
+   */
+  readonly told: readonly (number | 'cut' | 'well')[];
   /**
    * Of an operation that changes something, after recovery. `told`: it is done exactly where it was acknowledged, and
    * either where nobody was told. Of reads it means that they change nothing.
@@ -22,15 +25,15 @@ export interface Expected {
 }
 export type Cell = Expected | { readonly never: string };
 
-const done: Expected = { told: [200, 204], after: 'done', within: 'soon' };
+const done: Expected = { told: ['well'], after: 'done', within: 'soon' };
 /** What waits for Gitee, and has it. */
-const landed: Expected = { told: [200, 204], after: 'done', within: 'hold' };
+const landed: Expected = { told: ['well'], after: 'done', within: 'hold' };
 /** Stored here, not yet on Gitee; lands once it is well. */
 const putOff: Expected = { told: [503], after: 'done', within: 'hold' };
 /** It may land before the hold is over, or only after. */
-const landsOrPutOff: Expected = { told: [200, 204, 503], after: 'done', within: 'hold' };
-const read: Expected = { told: [200, 204, 404], after: 'told', within: 'soon' };
-const fetched: Expected = { told: [200], after: 'told', within: 'patience' };
+const landsOrPutOff: Expected = { told: ['well', 503], after: 'done', within: 'hold' };
+const read: Expected = { told: ['well'], after: 'told', within: 'soon' };
+const fetched: Expected = { told: ['well'], after: 'told', within: 'patience' };
 const notFetched: Expected = { told: [503], after: 'told', within: 'patience' };
 /** Begun, and not ended: never whole and wrong. */
 const brokenOff: Expected = { told: ['cut'], after: 'told', within: 'patience' };
@@ -42,7 +45,7 @@ type Cells = Readonly<Record<Group, Cell>>;
 /** All well but for what is said. */
 const cells = (but: Partial<Cells> = {}): Cells => ({
   looks: read,
-  'reads here': { ...read, told: [200] },
+  'reads here': read,
   'reads from Gitee': fetched,
   writes: done,
   'makes buckets': landed,
@@ -135,7 +138,7 @@ const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
 };
 
 /** Any moment of it: answered, cut, or nobody there. */
-const interrupted: Expected = { told: [200, 204, 404, 503, 'cut'], after: 'told', within: 'hold' };
+const interrupted: Expected = { told: ['well', 503, 'cut'], after: 'told', within: 'hold' };
 const all = (cell: Cell): Cells => ({
   ...{ looks: cell, 'reads here': cell, 'reads from Gitee': cell },
   ...{ writes: cell, 'makes buckets': cell, 'removes buckets': cell, waits: cell },
@@ -146,7 +149,7 @@ const LOCAL: Readonly<Record<LocalFaultName, Cells>> = {
   'process: ended and started': all(interrupted),
   // Its clients wait with it.
   'process: stands still': cells({ waits: landsOrPutOff }),
-  'disk: a sync of the journal fails': all({ ...interrupted, told: [200, 204, 404, 500, 503, 'cut'] }),
+  'disk: a sync of the journal fails': all({ ...interrupted, told: ['well', 500, 503, 'cut'] }),
   'clock: set back': cells(),
   'clock: set forward': cells(),
   // It ends at once, and the first one goes on.
@@ -168,5 +171,7 @@ export function cellOf(fault: Fault, operation: MatrixOperation): Cell {
       return { never: 'the client of the gateway is the registry here, and stays' };
     if (fault.name.endsWith('its body') && !hasBody(operation)) return { never: 'its request has no body' };
   }
-  return fault.cells[operation.group];
+  const cell = fault.cells[operation.group];
+  if ('never' in cell) return cell;
+  return { ...cell, told: cell.told.map((one) => (one === 'well' ? wellAnswer(operation) : one)) };
 }

@@ -74,6 +74,21 @@ const WITH_BODY = new Set([
 ]);
 export const hasBody = ({ s3 }: MatrixOperation): boolean => s3 !== undefined && WITH_BODY.has(s3);
 
+/** Those that have nothing to show, and those that have nothing to say. */
+const ANSWERED_404 = new Set([
+  ...['GetBucketPolicyStatus', 'GetBucketPolicy', 'GetBucketCors', 'GetBucketLifecycleConfiguration'],
+  ...['GetBucketTagging', 'GetObjectLockConfiguration', 'GetBucketEncryption', 'GetBucketWebsite'],
+  ...['GetBucketReplication', 'GetBucketOwnershipControls', 'GetPublicAccessBlock'],
+]);
+const ANSWERED_204 = new Set([
+  ...['PostObject', 'DeleteObject', 'DeleteObjectTagging', 'AbortMultipartUpload', 'DeleteBucket'],
+]);
+/** The status where all is well. */
+export function wellAnswer({ s3 = '' }: MatrixOperation): number {
+  if (ANSWERED_404.has(s3)) return 404;
+  return ANSWERED_204.has(s3) ? 204 : 200;
+}
+
 export interface MatrixOperation {
   readonly name: string;
   /** As S3 calls it; undefined for those of the registry. */
