@@ -10,19 +10,14 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterEach, expect, test } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { systemClock } from '../../src/async/clock.js';
-import { silentLog } from '../../src/async/log.js';
-import { silentObserver } from '../../src/async/observer.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import type { PushRequest } from '../../src/gitee/remote.js';
 import { LmdbStore } from '../../src/index/lmdb-store.js';
-import { Buckets, type WriteConcernRules } from '../../src/objects/bucket.js';
-import { ObjectService } from '../../src/objects/object-service.js';
 import { bytesOf as randomBytesOf, ChunkBench, listOfChunks } from '../support/chunk-bench.js';
 import { until } from '../support/child.js';
 import { FailingDisk } from '../support/failing-disk/failing-disk.js';
 import { TestGateway } from '../support/gateway.js';
-import { ABSENT, History, valueOf, type Outcome } from '../support/history/history.js';
+import { ABSENT, History, valueOf } from '../support/history/history.js';
 import { record, throughGateway } from '../support/history/s3-client.js';
 import {
   bytesOf,
@@ -37,6 +32,7 @@ import { MemoryHeadRemote } from '../support/memory-head-remote.js';
 import { startStack } from '../support/stack.js';
 import { spawnTied } from '../support/tied.js';
 import { imagesOnGitee, Judged } from './losses/judged-bucket.js';
+import { bodyOf, context, outcomeOf, serviceOf } from './losses/service.js';
 
 /** In LFS, as one chunk. */
 const LARGE = 'x'.repeat(90);
@@ -73,32 +69,6 @@ async function expectKept(...judged: readonly Judged[]): Promise<void> {
     expect(await one.problemsOnGitee('local')).toEqual([]);
   }
 }
-
-function serviceOf(
-  { rules, state, chunks }: JournalBucket,
-  concern: Partial<WriteConcernRules>,
-): ObjectService {
-  const own = { holdMs: 300, holdMaxMs: 300, outage: 'reject' as const, barrierPatterns: [] };
-  const bucket = { name: 'files', createdMs: 0, rules, state, chunks };
-  return new ObjectService(new Buckets([{ ...bucket, concern: { mode: 'remote', ...own, ...concern } }]), {
-    ...{ clock: systemClock, log: silentLog, observer: silentObserver },
-  });
-}
-
-const context = { signal, requestId: 'test' };
-const bodyOf = (text: string) => ({
-  bytes: (async function* () {
-    yield bytesOf(text);
-  })(),
-  promise: {},
-});
-
-/** As a client hears it. */
-const outcomeOf = (answer: Promise<unknown>): Promise<Outcome> =>
-  answer.then(
-    () => 'ok',
-    () => 'put off',
-  );
 
 test('A1: what another writer wrote after our push landed, whose answer was lost', async () => {
   const history = new History();
