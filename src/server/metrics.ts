@@ -129,7 +129,7 @@ export const METRICS: readonly MetricRow[] = [
   gauge('gateway_lfs_quota_bytes', 'LFS space as configured in gitee.lfs_quota_bytes; 0 where it is not.'),
   gauge(
     'gateway_lfs_used_bytes',
-    'LFS space in use as far as this gateway knows: each object once that it sent or that the branch named; not what was deleted from the branch before this state directory began. Gitee has no call that tells it.',
+    'LFS space in use as far as this gateway knows: each object once that it sent, or that the branch named and Gitee has; not what was deleted from the branch before this state directory began. Gitee has no call that tells it.',
   ),
   counter('gateway_chunk_hash_failures_total', 'Chunks whose bytes did not hash to their oid.', 'where'),
   counter('gateway_rebuild_keys_total', 'Keys read from Gitee while rebuilding the index.', 'bucket'),
