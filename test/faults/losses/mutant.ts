@@ -27,7 +27,8 @@ export class Mutant {
   private constructor(private readonly directory: string) {}
 
   static async make(edits: readonly Edit[]): Promise<Mutant> {
-    const directory = await mkdtemp(path.join(tmpdir(), 'mutant-'));
+    // Short names: sockets stand below it, whose whole path has 107 bytes.
+    const directory = await mkdtemp(path.join(tmpdir(), 'm-'));
     for (const name of COPIED) await cp(name, path.join(directory, name), { recursive: true });
     await symlink(path.resolve('node_modules'), path.join(directory, 'node_modules'));
     for (const edit of edits) {
@@ -40,7 +41,7 @@ export class Mutant {
 
   /** What the failures of this one test say; undefined: it passed. @throws Error where it did not run */
   async failureOf(testFile: string, name: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-    const own = path.join(this.directory, 'tmp');
+    const own = path.join(this.directory, 't');
     await mkdir(own);
     const report = path.join(this.directory, 'report.json');
     const { stderr } = await run(
