@@ -20,6 +20,8 @@ import type { KeyValueStore } from '../index/key-value-store.js';
 const PENDING_MAX = 16_384;
 const ASKED_AT_ONCE = 1_000;
 const ASK_AFTER_MS = 1_000;
+/** Between two pages where nobody waits for it: what somebody committed is not to take the line, or Gitee's patience. */
+const PAGE_PAUSE_MS = 1_000;
 const RETRY_BASE_MS = 5_000;
 const RETRY_MAX_MS = 3_600_000;
 const OID_BYTES = 32;
@@ -91,14 +93,15 @@ export class LfsClaims {
 
   /**
    * Asks for all of them, now.
+   * @param pauseMs between two pages
    * @throws RemoteError where Gitee gives no answer: what was not asked for stays; StorageError
    */
-  ask(missing: AskMissing): Promise<void> {
+  ask(missing: AskMissing, pauseMs = 0): Promise<void> {
     return this.#asking.run(async () => {
       await this.flush();
       this.#isDue = false;
       try {
-        await this.#askAll(missing);
+        await this.#askAll(missing, pauseMs);
       } catch (error) {
         this.#isDue = true;
         throw error;
@@ -113,8 +116,8 @@ export class LfsClaims {
     await this.flush();
   }
 
-  async #askAll(missing: AskMissing): Promise<void> {
-    const { log, prefix, repository, store } = this.options;
+  async #askAll(missing: AskMissing, pauseMs: number): Promise<void> {
+    const { clock, log, prefix, repository, store } = this.options;
     const end = prefixEnd(prefix);
     let start = prefix;
     let nowhere = 0;
@@ -133,6 +136,8 @@ export class LfsClaims {
       );
       nowhere += settled.length - found.length;
       if (unanswered.size > 0) this.#isDue = true;
+      if (page.length < ASKED_AT_ONCE) break;
+      if (pauseMs > 0) await clock.sleep(pauseMs, this.#closed.signal);
     }
     if (nowhere > 0)
       log.warn('the branch names LFS objects that Gitee does not have: they count as no space', {
@@ -178,7 +183,7 @@ export class LfsClaims {
     try {
       await clock.sleep(ms, this.#closed.signal);
       if (!this.#isDue) return;
-      await this.ask(missing);
+      await this.ask(missing, PAGE_PAUSE_MS);
       this.#failures = this.#isDue ? this.#failures + 1 : 0;
     } catch (error) {
       if (this.#closed.signal.aborted) return;
