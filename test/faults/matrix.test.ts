@@ -9,7 +9,7 @@ import { limitMs, TEST_LIMIT_MS } from '../support/time-limits.js';
 import { FAULTS, cellOf, type Expected, type Fault } from './matrix/faults.js';
 import { OPERATIONS } from './matrix/operations.js';
 import { randomOf, runRounds } from './matrix/rounds.js';
-import { HOLD_MS, MatrixWorld, type Ran } from './matrix/world.js';
+import { HOLD_MIN_MS, HOLD_MS, MatrixWorld, type Ran } from './matrix/world.js';
 
 /** One of each kind: Gitee that refuses, hangs, is slow, full, or answers in another way; this machine; a client. */
 const SHORT = new Set<Fault['name']>([
@@ -59,10 +59,11 @@ rows('$name', (fault: Fault) => {
 
   test.each(cells)('$name', ({ name, cell }) => {
     const { told, tookMs, effects } = ran.get(name)!;
-    expect(cell.told).toContain(told);
+    const isLate = told === cell.orLate && tookMs >= HOLD_MIN_MS;
+    if (!isLate) expect(cell.told).toContain(told);
     expect(tookMs).toBeLessThan(LIMIT_MS[cell.within]);
     for (const { value, found, before } of effects) {
-      if (cell.after === 'done' || Number(told) < 300) expect(found).toBe(value);
+      if ((cell.after === 'done' && !isLate) || Number(told) < 300) expect(found).toBe(value);
       else if (cell.after === 'not done') expect(found).toBe(before);
       else expect([value, before]).toContain(found);
     }

@@ -22,12 +22,16 @@ export interface Expected {
    * `patience` of bytes that only Gitee has.
    */
   readonly within: 'soon' | 'hold' | 'patience';
+  /** What it may be told as well once the hold is over, as on a machine that is busy: then it is done or not. */
+  readonly orLate?: number;
 }
 export type Cell = Expected | { readonly never: string };
 
 const done: Expected = { told: ['well'], after: 'done', within: 'soon' };
 /** What waits for Gitee, and has it. */
 const landed: Expected = { told: ['well'], after: 'done', within: 'hold' };
+/** What asks Gitee first, and for no longer than the hold. */
+const asked: Expected = { ...landed, orLate: 503 };
 /** Stored here, not yet on Gitee; lands once it is well. */
 const putOff: Expected = { told: [503], after: 'done', within: 'hold' };
 /** It may land before the hold is over, or only after. */
@@ -48,8 +52,8 @@ const cells = (but: Partial<Cells> = {}): Cells => ({
   'reads here': read,
   'reads from Gitee': fetched,
   writes: done,
-  'makes buckets': landed,
-  'removes buckets': landed,
+  'makes buckets': asked,
+  'removes buckets': asked,
   waits: landed,
   ...but,
 });

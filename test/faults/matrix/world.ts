@@ -33,7 +33,8 @@ export interface Ran {
   readonly effects: readonly (Effect & { readonly found: Value; readonly before: Value })[];
 }
 
-/** How long what waits for Gitee is held, at most. */
+/** How long what waits for Gitee is held while nothing gets through, and at most. */
+export const HOLD_MIN_MS = 5_000;
 export const HOLD_MS = 10_000;
 const PULLED = 'matrix/pulled:v1';
 
@@ -67,7 +68,7 @@ export class MatrixWorld {
         s3: { body_idle: '1s' },
         commit: { interval: '500ms' },
         poll_interval: '5s',
-        barrier: { hold: '5s', hold_max: `${HOLD_MS}ms` },
+        barrier: { hold: `${HOLD_MIN_MS}ms`, hold_max: `${HOLD_MS}ms` },
         gitee: { timeouts: { connect: '1s', idle: '2s', api: '3s', push: '4s' } },
         buckets: [
           { name: 'registry', repository: 'acme/images', branch: 'master', preset: 'registry' },
