@@ -206,8 +206,8 @@ require build npm run --silent build
 step lint lint
 jest_step unit npm run --silent test --
 step lts-node "$LTS_NODE" --version
-NODE_OPTIONS='--experimental-vm-modules --disable-warning=ExperimentalWarning' \
-  jest_step unit-lts "$LTS_NODE" node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=3
+jest_step unit-lts "$LTS_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
+  --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=3
 if $LONG; then export LONG_TESTS=1; fi
 jest_step integration npm run --silent test:integration --
 QUICKSTART_PORTS=$(free_ports)

@@ -102,7 +102,7 @@ export class AdminApi {
       for (const branch of await this.repositories.branches(repository)) {
         branches[branch.name] = {
           head: branch.commit,
-          commits: await this.repositories.commitCount(repository, branch.name),
+          commits: await this.repositories.commitCount(repository, branch.commit),
         };
       }
       const usage = this.files.usage(repository.id);

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
+import { LRUCache } from 'lru-cache';
 import { git, GitFailure } from './git-process.js';
 import type { Repository } from '../state.js';
 
@@ -30,6 +31,8 @@ export interface ForeignEdit {
 /** The git repositories: `<dataDir>/repositories/<owner>/<name>.git`, bare, plain git. */
 export class BareRepositories {
   readonly root: string;
+  /** By commit. */
+  readonly #counts = new LRUCache<string, number>({ max: 1_000 });
 
   constructor(dataDir: string) {
     this.root = path.join(dataDir, 'repositories');
@@ -64,8 +67,13 @@ export class BareRepositories {
       .filter((branch) => only === undefined || branch.name === only);
   }
 
-  async commitCount(repository: Repository, branch: string): Promise<number> {
-    return Number(await git(this.directory(repository), ['rev-list', '--count', `refs/heads/${branch}`]));
+  /** Of a commit and all that lead to it. They never change, and whoever waits for one asks some twenty times a second. */
+  async commitCount(repository: Repository, commit: string): Promise<number> {
+    const known = this.#counts.get(commit);
+    if (known !== undefined) return known;
+    const count = Number(await git(this.directory(repository), ['rev-list', '--count', commit]));
+    this.#counts.set(commit, count);
+    return count;
   }
 
   /** Newest first. `from` null: everything that leads to `to`. */
