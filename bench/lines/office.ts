@@ -95,7 +95,7 @@ export class Office {
       process.execPath,
       [path.join(this.options.checkout, 'dist/cli/main.js'), 'serve', '--config', this.#file('gateway.yaml')],
       'gateway.log',
-      { ...process.env, NODE_OPTIONS: await shippedNodeOptions(this.options.checkout) },
+      { ...process.env, ...(await shippedBounds(this.options.checkout)) },
     );
     this.gateway = gateway;
     await until(
@@ -289,8 +289,13 @@ export class Office {
   }
 }
 
-/** What the image gives Node; a build from before has none. */
-async function shippedNodeOptions(checkout: string): Promise<string> {
+/** The bounds on memory that the image gives Node and glibc; a build from before has none. */
+async function shippedBounds(checkout: string): Promise<NodeJS.ProcessEnv> {
   const dockerfile = await readFile(path.join(checkout, 'deploy/Dockerfile'), 'utf8');
-  return /\bNODE_OPTIONS="([^"]*)"/.exec(dockerfile)?.[1] ?? '';
+  const bounds = dockerfile.matchAll(/\b(?:(NODE_OPTIONS)="([^"]*)"|(MALLOC_[A-Z_]+)=(\d+))/g);
+  const found = [...bounds].map(([, ...[node, options, malloc, value]]) => [
+    node ?? malloc,
+    options ?? value,
+  ]);
+  return { NODE_OPTIONS: '', ...Object.fromEntries(found) };
 }

@@ -37,6 +37,18 @@ test('every line of the units is a comment, a section or a directive, and both p
   expect(wants?.split(' ').sort()).toEqual(['gitee-s3-gateway.service', 'gitee-s3-registry.service']);
 });
 
+test('memory has the bounds of the image', async () => {
+  const image = await readFile('deploy/Dockerfile', 'utf8');
+  const inImage = [...image.matchAll(/\b(?:NODE_OPTIONS="[^"]*"|MALLOC_[A-Z_]+=\d+)/g)].map(([bound]) =>
+    bound.replaceAll('"', ''),
+  );
+  const inUnit = (await directives('gitee-s3-gateway.service', 'Environment')).flatMap((value) =>
+    value.startsWith('"') ? [value.slice(1, -1)] : value.split(' '),
+  );
+  expect(inImage).toHaveLength(4);
+  expect(inUnit).toEqual(inImage);
+});
+
 test('systemd has nothing to say about the units', async () => {
   const copies = path.join(directory, 'units');
   await mkdir(copies);
