@@ -24,8 +24,8 @@ const ROWS = FAULTS.filter(({ name }) => process.env['LONG_TESTS'] !== undefined
 const ROUNDS = Number(process.env['FAULT_ROUNDS'] ?? 0);
 const ROUNDS_LIMIT_MS = Number(process.env['FAULT_MINUTES'] ?? 60) * 60_000;
 /**
- * V8 takes and gives back memory as it likes; 150 kB that stay of each round are more than that after 500 of them. A
- * process that is young still takes what it will need.
+ * What a process keeps for good of buckets, keys and images that it has seen is no more; 150 kB that stay of each round
+ * are, after 500 of them. A process that is young still takes what it will need.
  */
 const RSS_GROWTH_MAX = ROUNDS < 100 ? 2 : 1.25;
 const SEED = Number(process.env['FAULT_SEED'] ?? Date.now() % 1_000_000);

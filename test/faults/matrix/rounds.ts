@@ -32,7 +32,10 @@ export interface Wait {
 export interface RoundsRan {
   readonly rounds: number;
   readonly longest: Wait;
-  /** Of the process that ran the second half, over the first and the last quarter of that. */
+  /**
+   * Of the process that ran the second half, the least in the first and in the last quarter of that: V8 takes much more
+   * for a while, and gives it back when it likes, but what a process needs it has at any time.
+   */
   readonly rssMiB: { readonly first: number; readonly last: number };
 }
 
@@ -59,16 +62,14 @@ export async function runRounds(world: MatrixWorld, options: RoundsOptions): Pro
     n += 1;
     if (came.ms > longest.ms) longest = came;
     const nowMiB = await world.rssAnonMiB();
-    if (isSecondHalf) rssMiB.push(nowMiB);
+    if (isSecondHalf || done() >= 1) rssMiB.push(nowMiB);
     if (n % ROUNDS_PER_LOOK === 0) await options.look({ rounds: n, longest, rssMiB: nowMiB });
   }
   await options.look({ rounds: n, longest, rssMiB: rssMiB.at(-1)! });
   const quarter = Math.ceil(rssMiB.length / 4);
-  const rss = { first: mean(rssMiB.slice(0, quarter)), last: mean(rssMiB.slice(-quarter)) };
+  const rss = { first: Math.min(...rssMiB.slice(0, quarter)), last: Math.min(...rssMiB.slice(-quarter)) };
   return { rounds: n, longest, rssMiB: rss };
 }
-
-const mean = (of: readonly number[]): number => of.reduce((sum, one) => sum + one, 0) / of.length;
 
 /** One round, with the longest wait of its clients. */
 async function round(
