@@ -40,7 +40,7 @@ const PATIENT_ATTEMPTS = 12;
 const DOWN_AFTER_ROUNDS = 3;
 /** Of a file at a time: a body that yields does so between two of them. */
 const READ_SECONDS = 0.02;
-const READ_MIN_BYTES = 64 * 1024;
+const READ_MIN_BYTES = 16 * 1024;
 const READ_MAX_BYTES = 1024 * 1024;
 /** A chunk that fails where others get through comes back after them. */
 const SUSPECT_EXTRA_MS = 500;

@@ -34,6 +34,8 @@ export interface BodyPlace {
 export class Body {
   restBytes: number;
   handedBytes = 0;
+  /** Of the piece that may go out now and was not taken by the connection yet. */
+  grantedBytes = 0;
   isPaused = false;
   /** Resolves the turn that is waited for. */
   resume: (() => void) | undefined;
@@ -118,6 +120,13 @@ export class InFlight {
     return Math.min(this.#least, this.#leastBefore);
   }
 
+  /** Pieces that are on their way to the kernel: those of a connection that takes nothing do not come there. */
+  get grantedBytes(): number {
+    let bytes = 0;
+    for (const body of this.#bodies) if (!this.isStalled(body)) bytes += body.grantedBytes;
+    return bytes;
+  }
+
   begin({ group, level, source }: BodyPlace, { bytes, isSuspect }: QueuedJob): Body {
     const body = new Body(source, group, level, bytes, isSuspect, this.clock.steadyMs());
     // Until something of its bucket moves again nobody has to make room for one more.
@@ -143,8 +152,14 @@ export class InFlight {
     this.#least = Math.min(this.#least, askingMs);
   }
 
+  /** Its next piece may go out: it counts from now on, and not when the connection has taken it. */
+  grant(body: Body, pieceBytes: number): void {
+    body.grantedBytes = pieceBytes;
+  }
+
   sent(body: Body, bytes: number): void {
     this.sends(body);
+    body.grantedBytes = 0;
     body.meter ??= this.uplink.begin();
     body.meter.sent(bytes);
     body.handedBytes += bytes;
@@ -195,10 +210,12 @@ export class InFlight {
   /**
    * It takes the line: those of a lower class yield. Until its answer, since what it handed over last may stand in
    * the kernel for seconds; where Gitee is far away not while it only waits for its link, or the line would stand
-   * still for a second at each.
+   * still for a second at each. But a small one that somebody waits for begins on a connection that has no pace yet,
+   * and where it meets a full line it loses its first packets, and finds none: the line must be clear by then.
    */
   takesLine(body: Body): boolean {
-    return !this.isStalled(body) && (!this.isFar || body.sendsSinceMs !== undefined);
+    if (this.isStalled(body)) return false;
+    return !this.isFar || body.sendsSinceMs !== undefined || (body.isSmall && body.level === 0);
   }
 
   /** Something of this class or a higher one has bytes that were not handed over. */
@@ -220,7 +237,8 @@ export class InFlight {
    * not at all: it may stand there for ever.
    */
   isKernelFull(limitBytes: number): boolean {
-    if (this.uplink.inKernelBytes < limitBytes) return false;
+    const { grantedBytes } = this;
+    if (this.uplink.inKernelBytes + grantedBytes < limitBytes) return false;
     let sending = 0;
     let stalledBytes = 0;
     for (const body of this.#bodies) {
@@ -228,7 +246,8 @@ export class InFlight {
       else if (body.sendsSinceMs !== undefined && body.restBytes > 0 && !body.isPaused) sending += 1;
     }
     const connections = Math.max(1, sending, this.isFar ? this.uplink.busyConnections : 0);
-    return this.uplink.inKernelBytesUpTo(limitBytes / connections) - stalledBytes >= limitBytes;
+    const kernelBytes = this.uplink.inKernelBytesUpTo(limitBytes / connections);
+    return kernelBytes + grantedBytes - stalledBytes >= limitBytes;
   }
 
   /**

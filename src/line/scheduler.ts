@@ -39,8 +39,11 @@ const KERNEL_MIN_BYTES = 512 * 1024;
  * Where Gitee is far away, beside what is on its way for a round trip: connections that share the line are slow there
  * to give it to another one. Until the line was measured it may be one on which the figure above is seconds.
  */
-const KERNEL_FAR_SECONDS = 0.7;
+const KERNEL_FAR_SECONDS = 0.8;
 const KERNEL_FAR_MIN_BYTES = 256 * 1024;
+/** While small ones that somebody waits for come now and then: it stands before their first packets. */
+const KERNEL_CLEAR_SECONDS = 0.5;
+const CLEAR_FOR_MS = 15_000;
 const KERNEL_WAIT_MS = 100;
 /** Four seconds at most: a trickle. */
 const KERNEL_WAITS_MAX = 40;
@@ -51,6 +54,8 @@ const DEAD_BODIES_MIN = 3;
 const AIR_RATE_SHARE = 0.9;
 /** So much more of its time may stand in the kernel once all of what goes first has been handed over. */
 const AIR_HANDED_MS = 500;
+/** Where a small one goes first: what is more stands in a router, and its packets are lost there. */
+const AIR_CLEAR_MS = 150;
 /** Of the bytes that fill a distant line, so much may be of one connection. */
 const AIR_CONNECTION_SHARE = 1 / 3;
 /** A class of which nothing is under way begins one, to trickle, after so long. */
@@ -99,6 +104,10 @@ export class LineScheduler {
   readonly #closed = new AbortController();
   /** The class that the others yield to. */
   #top: number = LINE_CLASSES.length;
+  /** Of what they yield to something is small. */
+  #isSmallFirst = false;
+  /** When that was so last. */
+  #smallFirstMs = Number.NEGATIVE_INFINITY;
   #isLooking = false;
   #pumping = false;
 
@@ -261,7 +270,10 @@ export class LineScheduler {
       },
       turn: (pieceBytes) => {
         this.#flight.sends(body);
-        return this.#turn(body, pieceBytes);
+        const grant = () => this.#flight.grant(body, pieceBytes);
+        const held = this.#turn(body, pieceBytes)?.then(grant);
+        if (!held) grant();
+        return held;
       },
       sent: (bytes) => {
         this.#flight.sent(body, bytes);
@@ -291,7 +303,9 @@ export class LineScheduler {
     const { isFar, leastMs } = this.#flight;
     const { bytesPerSecond, isMeasured } = this.options.uplink;
     if (!isFar) return this.#flight.isKernelFull(Math.max(KERNEL_MIN_BYTES, KERNEL_SECONDS * bytesPerSecond));
-    const limitBytes = (KERNEL_FAR_SECONDS + leastMs / 1_000) * bytesPerSecond;
+    const isClear = this.options.clock.steadyMs() - this.#smallFirstMs < CLEAR_FOR_MS;
+    const seconds = isClear ? KERNEL_CLEAR_SECONDS : KERNEL_FAR_SECONDS;
+    const limitBytes = (seconds + leastMs / 1_000) * bytesPerSecond;
     return this.#flight.isKernelFull(
       isMeasured ? Math.max(KERNEL_FAR_MIN_BYTES, limitBytes) : KERNEL_MIN_BYTES,
     );
@@ -334,11 +348,13 @@ export class LineScheduler {
     if (!uplink.isKernelKnown) return false;
     if (!isFar) return this.#isDead() && uplink.inKernelBytesUpTo(KERNEL_MIN_BYTES / 2) < KERNEL_MIN_BYTES;
     // What goes first is on its way, and only waited for: nothing that follows can come in between.
-    const isHandedOver = !this.#flight.hasBytes(this.#top);
+    const isHandedOver = !this.#isSmallFirst && !this.#flight.hasBytes(this.#top);
     if (!isHandedOver && uplink.currentBytesPerSecond > AIR_RATE_SHARE * uplink.bytesPerSecond) return false;
-    const ms = leastMs + KERNEL_AGE_MS + (isHandedOver ? AIR_HANDED_MS : 0);
+    const clearMs = this.#isSmallFirst ? AIR_CLEAR_MS : KERNEL_AGE_MS;
+    const ms = leastMs + clearMs + (isHandedOver ? AIR_HANDED_MS : 0);
     const limitBytes = (ms * uplink.bytesPerSecond) / 1_000;
-    return uplink.inKernelBytesUpTo(limitBytes * AIR_CONNECTION_SHARE) < limitBytes;
+    const kernelBytes = uplink.inKernelBytesUpTo(limitBytes * AIR_CONNECTION_SHARE);
+    return kernelBytes + this.#flight.grantedBytes < limitBytes;
   }
 
   /**
@@ -387,6 +403,8 @@ export class LineScheduler {
       }
       this.#flight.unpause(body);
     }
+    this.#isSmallFirst = small.length > 0;
+    if (this.#isSmallFirst && top === 0) this.#smallFirstMs = this.options.clock.steadyMs();
   }
 
   #yields(body: Body, small: { readonly source: LineSource; readonly group: string }): boolean {

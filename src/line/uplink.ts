@@ -17,7 +17,7 @@ const MEASURED_AFTER_MS = 3_000;
 const BURST_FACTOR = 2;
 const BURST_BYTES = 128 * 1024;
 /** How often the kernel is asked what it still has. */
-const SAMPLE_MS = 250;
+const SAMPLE_MS = 125;
 /** Slower than this a transfer counts as dead anyway. */
 const FLOOR_BYTES_PER_SECOND = 8 * 1024;
 

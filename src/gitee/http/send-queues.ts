@@ -1,7 +1,8 @@
 /**
- * How much of what was handed to the connections of a client still waits in the kernel's send buffers. These
- * take megabytes at once and let them go at the pace of the line: what was handed over says little about what
- * has left. Linux says it per connection (proc(5), /proc/net/tcp: tx_queue, the bytes that are not acknowledged).
+ * How much of what was handed to the connections of a client still waits in the kernel's send buffers, and before
+ * these, where they are full. They take megabytes at once and let them go at the pace of the line: what was handed over
+ * says little about what has left. Linux says it per connection (proc(5), /proc/net/tcp: tx_queue, the bytes that are
+ * not acknowledged).
  */
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -21,8 +22,8 @@ export class SendQueues {
 
   /** Bytes in each of them; undefined where the system doesn't say. */
   async queues(): Promise<number[] | undefined> {
-    const ports = new Set([...this.#sockets].map(({ localPort }) => localPort));
-    if (ports.size === 0) return undefined;
+    const byPort = new Map([...this.#sockets].map((socket) => [socket.localPort, socket]));
+    if (byPort.size === 0) return undefined;
     const queued: number[] = [];
     for (const table of this.tables) {
       const text = await readFile(table, 'latin1').catch(() => '');
@@ -30,8 +31,9 @@ export class SendQueues {
         // `sl local_address rem_address st tx_queue:rx_queue …`, all of it in hex but for sl; 01: established.
         const [, local, , state, queues] = line.trim().split(/\s+/, 5);
         if (state !== '01' || !local || !queues) continue;
-        if (!ports.has(Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16))) continue;
-        queued.push(Number.parseInt(queues.slice(0, queues.indexOf(':')), 16));
+        const socket = byPort.get(Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16));
+        if (!socket) continue;
+        queued.push(Number.parseInt(queues.slice(0, queues.indexOf(':')), 16) + socket.writableLength);
       }
     }
     return queued.length > 0 ? queued : undefined;

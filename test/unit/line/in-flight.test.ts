@@ -34,6 +34,32 @@ test.each([
   },
 );
 
+test('a piece counts from when it may go out, and not when its connection has taken it', async () => {
+  const clock = new ManualClock();
+  const flight = new InFlight(new UplinkMeter(MIB, clock, async () => [0]), clock);
+  const bodies = [1, 2].map(() =>
+    flight.begin({ source, group: '', level: 1 }, { bytes: 4 * MIB, isSuspect: false }),
+  );
+  for (const body of bodies) {
+    flight.sends(body);
+    flight.grant(body, MIB / 2);
+  }
+  expect(flight.isKernelFull(MIB)).toBe(true);
+  flight.sent(bodies[0]!, MIB / 2);
+  clock.advance(300);
+  await settle();
+  // It has crossed by now.
+  expect(flight.isKernelFull(MIB)).toBe(false);
+  // The other's connection takes nothing: what it is given does not come before the line.
+  flight.grant(bodies[0]!, MIB / 2);
+  expect(flight.isKernelFull(MIB)).toBe(true);
+  clock.advance(20_000);
+  flight.sent(bodies[0]!, 1);
+  flight.grant(bodies[0]!, MIB / 2);
+  expect(flight.isKernelFull(MIB)).toBe(false);
+  for (const body of bodies) flight.end(body, true);
+});
+
 test('a full line does not make a near Gitee a distant one, and what was tried before says nothing', () => {
   const clock = new ManualClock();
   const flight = new InFlight(new UplinkMeter(MIB, clock), clock);

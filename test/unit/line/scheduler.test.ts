@@ -393,6 +393,11 @@ class FarBench {
     });
   }
 
+  /** What stands in the kernel, of all connections. */
+  get kernelBytes(): number {
+    return this.#kernel.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   /** The share of the line that was used. */
   async run(seconds: number, bytesPerSecond: number): Promise<number> {
     let usedBytes = 0;
@@ -493,6 +498,49 @@ describe('a distant Gitee', () => {
       used += await bench.run(0.5, 2.5e6);
     }
     expect(used / 40).toBeGreaterThan(0.8);
+    bench.scheduler.close();
+  });
+
+  test.each([
+    [200, 2.5e6],
+    [200, 1.25e6],
+    [300, 2.5e6],
+  ])(
+    'while a small one that somebody waits for waits for its link, nothing is heaped up before it (%i ms, %i B/s)',
+    async (roundTripMs, lineBytes) => {
+      const bench = new FarBench(roundTripMs, lineBytes);
+      for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+      await bench.run(20, lineBytes);
+      bench.add(500_000, 'waited');
+      const beforeBytes = bench.kernelBytes;
+      // Just before its link is here.
+      const waitsSeconds = (2 * roundTripMs - 50) / 1_000;
+      const used = await bench.run(waitsSeconds, lineBytes);
+      expect((beforeBytes - bench.kernelBytes) / lineBytes).toBeGreaterThan(waitsSeconds / 2);
+      // The line was not idle for it.
+      expect(used).toBeGreaterThan(0.9);
+      bench.scheduler.close();
+    },
+  );
+
+  test('while small ones that somebody waits for come now and then, less stands before the line, which is filled all the same', async () => {
+    const bench = new FarBench(200, 1.25e6);
+    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
+    const run = async () => {
+      let [kernelBytes, used] = [0, 0];
+      for (let i = 0; i < 20; i += 1) {
+        used += (await bench.run(0.5, 1.25e6)) / 20;
+        kernelBytes += bench.kernelBytes / 20;
+      }
+      return { seconds: kernelBytes / 1.25e6, used };
+    };
+    await bench.run(15, 1.25e6);
+    const before = await run();
+    bench.add(100_000, 'waited');
+    await bench.run(2, 1.25e6);
+    const since = await run();
+    expect(before.seconds - since.seconds).toBeGreaterThan(0.15);
+    expect(since.used).toBeGreaterThan(0.9);
     bench.scheduler.close();
   });
 
