@@ -20,6 +20,8 @@ export interface BranchView {
 
 /** Reading the branch after a push is worth some patience: without it nobody knows whether the push landed. */
 const READ_BACK_ATTEMPTS = 3;
+/** Before a branch that did not move after an accepted push is said to be in review mode, it is looked at again. */
+const UNMOVED_PAUSES_MS = [250, 750, 2_000, 4_000];
 /** Up to here a push takes its way there and back, and no time for its bytes; and needs its pack's file no more. */
 const EARLY_LOOK_MAX_BYTES = 64 << 10;
 /** It is answered about when the report comes. */
@@ -141,7 +143,12 @@ export class BranchPush {
     commit: CommitId,
     signal: AbortSignal | undefined,
   ): Promise<PushResult> {
-    const head = await this.#readBack(() => this.#readHead(signal), signal);
+    let head = await this.#readBack(() => this.#readHead(signal), signal);
+    // The look may have met a copy of the repository that has not followed yet.
+    for (let looks = 0; head === old && looks < UNMOVED_PAUSES_MS.length; looks += 1) {
+      await this.clock.sleep(UNMOVED_PAUSES_MS[looks]!, signal);
+      head = await this.#readBack(() => this.#readHead(signal), signal);
+    }
     if (head === commit) return this.#landed(commit);
     if (head === old)
       throw new RemoteError(

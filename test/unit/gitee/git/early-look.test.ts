@@ -70,6 +70,9 @@ class DistantServer {
   /** Whether the branch moves. */
   takes = true;
   failsLooks = false;
+  /** So long a look finds the branch as it was before it moved last. */
+  lagMs = 0;
+  #moved = { head: id(0), atMs: 0 };
   readonly pushes: BranchPush;
   #commits = 0;
 
@@ -104,7 +107,10 @@ class DistantServer {
   async #push(commit: CommitId): Promise<PushAttempt> {
     this.asked.push('push');
     await this.clock.sleep(this.tripMs / 2 + this.workMs);
-    if (this.takes) this.head = commit;
+    if (this.takes) {
+      this.#moved = { head: this.head, atMs: this.clock.steadyMs() };
+      this.head = commit;
+    }
     await this.clock.sleep(this.tripMs / 2);
     return this.onTaken();
   }
@@ -112,7 +118,9 @@ class DistantServer {
   async #readHead(signal?: AbortSignal): Promise<CommitId> {
     this.asked.push('look');
     await this.clock.sleep(this.tripMs / 2, signal);
-    const { head, failsLooks } = this;
+    const { failsLooks } = this;
+    const isBehind = this.clock.steadyMs() - this.#moved.atMs < this.lagMs;
+    const head = isBehind ? this.#moved.head : this.head;
     await this.clock.sleep(this.tripMs / 2, signal);
     if (failsLooks) throw new RemoteError('unreachable', 'the line broke');
     return head;
@@ -150,8 +158,17 @@ test('a branch in review mode does not move: an early look does not hide it', as
   const server = new DistantServer();
   await server.push();
   server.takes = false;
-  expect(await server.push()).toMatchObject({ result: 'review-mode', asked: ['push', 'look', 'look'] });
+  expect(await server.push()).toMatchObject({ result: 'review-mode' });
 });
+
+test.each([100, 3_000])(
+  'a copy of the repository that follows %i ms later is not taken for review mode',
+  async (ms) => {
+    const server = new DistantServer();
+    server.lagMs = ms;
+    for (let i = 0; i < 3; i += 1) expect(await server.push()).toMatchObject({ result: 'landed' });
+  },
+);
 
 test('a look that fails is made again after the report', async () => {
   const server = new DistantServer();
