@@ -292,10 +292,9 @@ export class Office {
 /** The bounds on memory that the image gives Node and glibc; a build from before has none. */
 async function shippedBounds(checkout: string): Promise<NodeJS.ProcessEnv> {
   const dockerfile = await readFile(path.join(checkout, 'deploy/Dockerfile'), 'utf8');
-  const bounds = dockerfile.matchAll(/\b(?:(NODE_OPTIONS)="([^"]*)"|(MALLOC_[A-Z_]+)=(\d+))/g);
-  const found = [...bounds].map(([, ...[node, options, malloc, value]]) => [
-    node ?? malloc,
-    options ?? value,
-  ]);
-  return { NODE_OPTIONS: '', ...Object.fromEntries(found) };
+  const bounds = [...dockerfile.matchAll(/\b(NODE_OPTIONS|MALLOC_[A-Z_]+)=(?:"([^"]*)"|(\d+))/g)];
+  return {
+    NODE_OPTIONS: '',
+    ...Object.fromEntries(bounds.map(([, name, text, figure]) => [name!, text ?? figure])),
+  };
 }

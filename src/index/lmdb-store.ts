@@ -154,11 +154,8 @@ export class LmdbStore implements KeyValueStore {
     // LMDB must not meet the full disk: the text of its error does not fit its buffer (lmdb-js 3.5.6, mdb.c:
     // mdb_page_flush), and a process whose heap is overwritten ends in the middle of anything.
     const room = roomFor(writes);
-    if (
-      (await this.#freeBytes()) < room &&
-      !((await this.#hasRoomMade()) && (await this.#freeBytes()) >= room)
-    )
-      throw diskFull();
+    const hasRoom = async () => (await this.#freeBytes()) >= room;
+    if (!(await hasRoom()) && !((await this.#hasRoomMade()) && (await hasRoom()))) throw diskFull();
     for (let isSecond = false; ; isSecond = true) {
       try {
         await this.#transaction(writes);

@@ -144,6 +144,7 @@ describe('a push that lands', () => {
     // The connection is left to the answer, and others go on meanwhile.
     expect(landed(await push(head, [put('b', '3')]))).toBe(await server.head());
     expect(await ended()).toBe(before + 1);
+    await until('the slow one ends too', async () => (await ended()) === before + 2);
   });
 
   test('though every answer is lost', async () => {
