@@ -41,10 +41,7 @@ const KERNEL_MIN_BYTES = 512 * 1024;
  */
 const KERNEL_FAR_SECONDS = 0.8;
 const KERNEL_FAR_MIN_BYTES = 256 * 1024;
-/**
- * While small ones that somebody waits for come now and then: it stands before their first packets. And where a small
- * body takes the line for a second, so that the first of them is late already.
- */
+/** While small ones that somebody waits for come now and then: it stands before their first packets. */
 const KERNEL_CLEAR_SECONDS = 0.5;
 const CLEAR_FOR_MS = 15_000;
 const KERNEL_WAIT_MS = 100;
@@ -306,8 +303,7 @@ export class LineScheduler {
     const { isFar, leastMs } = this.#flight;
     const { bytesPerSecond, isMeasured } = this.options.uplink;
     if (!isFar) return this.#flight.isKernelFull(Math.max(KERNEL_MIN_BYTES, KERNEL_SECONDS * bytesPerSecond));
-    const hasSmallOnes = this.options.clock.steadyMs() - this.#smallFirstMs < CLEAR_FOR_MS;
-    const isClear = hasSmallOnes || bytesPerSecond < SMALL_BYTES;
+    const isClear = this.options.clock.steadyMs() - this.#smallFirstMs < CLEAR_FOR_MS;
     const seconds = isClear ? KERNEL_CLEAR_SECONDS : KERNEL_FAR_SECONDS;
     const limitBytes = (seconds + leastMs / 1_000) * bytesPerSecond;
     return this.#flight.isKernelFull(

@@ -523,22 +523,6 @@ describe('a distant Gitee', () => {
     },
   );
 
-  test('over a slow line less stands before the first small one, though none came before it', async () => {
-    const bench = new FarBench(200, 0.6e6);
-    for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
-    await bench.run(20, 0.6e6);
-    let seconds = 0;
-    let used = 0;
-    for (let i = 0; i < 20; i += 1) {
-      used += (await bench.run(0.5, 0.6e6)) / 20;
-      seconds += bench.kernelBytes / 0.6e6 / 20;
-    }
-    // Five seconds with the room of a faster line: connections that begin have each their share of it.
-    expect(seconds).toBeLessThan(4);
-    expect(used).toBeGreaterThan(0.9);
-    bench.scheduler.close();
-  });
-
   test('while small ones that somebody waits for come now and then, less stands before the line, which is filled all the same', async () => {
     const bench = new FarBench(200, 1.25e6);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
