@@ -11,8 +11,17 @@ export interface TestImage {
   readonly blobDigests: readonly string[];
 }
 
-/** Writes an OCI image layout with layers of random bytes. */
-export async function makeImage(directory: string, layerSizesBytes: readonly number[]): Promise<TestImage> {
+/** A layer of random bytes, for images that share it. */
+export function makeLayer(sizeBytes: number): Uint8Array {
+  // Stored in gzip form: skopeo would compress what has no gzip header, and the digest would be another.
+  return gzipSync(randomBytes(sizeBytes), { level: 0 });
+}
+
+/** Writes an OCI image layout. @param ofLayers each as it is, or the size of one of random bytes */
+export async function makeImage(
+  directory: string,
+  ofLayers: readonly (number | Uint8Array)[],
+): Promise<TestImage> {
   const blobs = path.join(directory, 'blobs', 'sha256');
   await mkdir(blobs, { recursive: true });
   const put = async (bytes: Uint8Array, mediaType: string) => {
@@ -21,9 +30,8 @@ export async function makeImage(directory: string, layerSizesBytes: readonly num
     return { mediaType, digest: `sha256:${hex}`, size: bytes.length };
   };
   const layers = [];
-  for (const size of layerSizesBytes) {
-    // Stored in gzip form: skopeo would compress what has no gzip header, and the digest would be another.
-    const layer = gzipSync(randomBytes(size), { level: 0 });
+  for (const one of ofLayers) {
+    const layer = typeof one === 'number' ? makeLayer(one) : one;
     layers.push(await put(layer, 'application/vnd.oci.image.layer.v1.tar+gzip'));
   }
   const config = await put(
