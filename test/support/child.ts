@@ -99,13 +99,14 @@ export async function until(
   description: string,
   condition: () => Promise<boolean> | boolean,
   timeoutMs = CONDITION_LIMIT_MS,
+  everyMs = 50,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     if (await condition()) return;
     if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${description}`);
     // eslint-disable-next-line no-restricted-syntax -- this is what the others wait with
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
 

@@ -140,15 +140,22 @@ export class TestGateway {
     return run(process.execPath, [CLI, ...args], { env: this.env });
   }
 
-  /** The value of a metric with exactly these labels, 0 where it is not there. */
+  /** The value of a metric with these labels, 0 where it is not there. */
   async metric(name: string, labels: Record<string, string> = {}): Promise<number> {
+    return (await this.metrics())(name, labels);
+  }
+
+  /** All metrics at one moment: what `metric` says of them. */
+  async metrics(): Promise<(name: string, labels?: Record<string, string>) => number> {
     const text = await (await fetch(`${this.metricsUrl}/metrics`)).text();
-    for (const line of text.split('\n')) {
-      const m = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
-      if (!m || m[1] !== name) continue;
-      if (Object.entries(labels).every(([k, v]) => m[2]?.includes(`${k}="${v}"`))) return Number(m[3]);
-    }
-    return 0;
+    return (name, labels = {}) => {
+      for (const line of text.split('\n')) {
+        const m = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
+        if (!m || m[1] !== name) continue;
+        if (Object.entries(labels).every(([k, v]) => m[2]?.includes(`${k}="${v}"`))) return Number(m[3]);
+      }
+      return 0;
+    };
   }
 }
 
