@@ -105,6 +105,14 @@ export class NotSentError extends Error {
   }
 }
 
+/**
+ * Invariant 2 is broken: the commit that was made here would change other paths than it was meant to. It was not sent,
+ * and made once more of a repository fetched anew. This stops the process.
+ */
+export class UnintendedChangeError extends Error {
+  override readonly name = 'UnintendedChangeError';
+}
+
 /** A failed call to Gitee. `message` names the thing, the limit and the next step; it holds no secret. */
 export class RemoteError extends Error {
   override readonly name = 'RemoteError';

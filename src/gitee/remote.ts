@@ -104,7 +104,7 @@ export interface HeadRemote {
   /**
    * Lands the edits as one commit on the expected head, or tells why not. After an unclear push it reads the
    * branch and looks for the commit before it answers; `outcome-unknown` only if even that failed. NotSentError where
-   * no commit could be made of the edits.
+   * no commit could be made of the edits, UnintendedChangeError where it would change something else.
    */
   push(request: PushRequest, signal?: AbortSignal): Promise<PushResult>;
   /** All files below a path of a commit, in git's order, streamed. */

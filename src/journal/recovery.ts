@@ -7,7 +7,7 @@
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import { ChunkError } from '../chunks/api.js';
-import { RemoteError } from '../gitee/errors.js';
+import { RemoteError, UnintendedChangeError } from '../gitee/errors.js';
 import type { Batch } from './batch.js';
 import { StorageError } from '../index/errors.js';
 import type { BaseHolder } from './base-holder.js';
@@ -272,7 +272,10 @@ function codeOf(error: unknown): string {
 }
 
 function isBroken(error: unknown): boolean {
-  return error instanceof StorageError && error.code === 'broken-invariant';
+  return (
+    error instanceof UnintendedChangeError ||
+    (error instanceof StorageError && error.code === 'broken-invariant')
+  );
 }
 
 /** Disk, memory, network or a stop: it says nothing about the change at which it was met. */

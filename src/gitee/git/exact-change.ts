@@ -4,13 +4,14 @@
  * old and the new tree, and that must be what the edits were meant to change, path by path. (The first half is
  * kept by the committer, which asks for the chunks.)
  */
+import { UnintendedChangeError } from '../errors.js';
 import type { GitProgram } from './git-process.js';
 import { isRegularFile } from './git-object.js';
 import { readRawDiff } from './record-streams.js';
 
 const NO_OBJECT = '0'.repeat(40);
 
-/** @throws Error "broken invariant 2" where the difference is another one. Nothing has been pushed by then. */
+/** @throws UnintendedChangeError where the difference is another one. Nothing has been pushed by then. */
 export async function assertExactChange(
   program: GitProgram,
   oldTree: string,
@@ -34,6 +35,6 @@ export async function assertExactChange(
     throw broken(`the commit would change ${seen} paths instead of ${expected.size}`);
 }
 
-function broken(what: string): Error {
-  return new Error(`broken invariant 2: ${what}; nothing was pushed`);
+function broken(what: string): UnintendedChangeError {
+  return new UnintendedChangeError(`broken invariant 2: ${what}; nothing was pushed`);
 }

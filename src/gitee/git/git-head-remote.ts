@@ -7,7 +7,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId, TreePath } from '../../format/ids.js';
 import type { LineUse } from '../../line/health.js';
-import { NotSentError, RemoteError } from '../errors.js';
+import { NotSentError, RemoteError, UnintendedChangeError } from '../errors.js';
 import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
 import { CommitPack, discardPack, landedPack } from './commit-pack.js';
@@ -337,6 +337,7 @@ export class GitHeadRemote implements HeadRemote {
   }
 }
 
+/** What a repository that is fetched anew may mend: trees that have rotted here give another commit, too. */
 function isDamage(e: unknown): e is Error {
-  return e instanceof LocalDamageError || e instanceof GitFailedError;
+  return e instanceof LocalDamageError || e instanceof GitFailedError || e instanceof UnintendedChangeError;
 }

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { systemClock } from '../../../src/async/clock.js';
 import { parseFailpoints } from '../../../src/async/failpoint.js';
 import type { CommitId, TreePath } from '../../../src/format/ids.js';
-import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
+import { RemoteError, UnintendedChangeError, type RemoteCause } from '../../../src/gitee/errors.js';
 import type { PathEdit } from '../../../src/gitee/remote.js';
 import { loginConfig } from '../../../src/gitee/git/git-environment.js';
 import { GitHeadRemote } from '../../../src/gitee/git/git-head-remote.js';
@@ -580,27 +580,62 @@ describe('the local repository', () => {
     landed(await push(head, [put('b', '2')]));
   });
 
-  test('is pushed from while it is packed, however long that takes', async () => {
-    // Attacks "nothing of our housekeeping stops commits": `git repack` does not end until it is told to.
+  /** Another program `git` until the test is over: this script, with what it may name, before the real one. */
+  async function shimmed(script: (shim: string) => string, run: (shim: string) => Promise<void>) {
     const shim = await mkdtemp(join(tmpdir(), 'git-shim-'));
     const path = process.env['PATH']!;
     const real = (await promisify(execFile)('which', ['git'])).stdout.trim();
-    await writeFile(
-      join(shim, 'git'),
-      `#!/bin/sh\nif [ "$1" = repack ]; then touch ${shim}/started\n` +
-        `while [ -d ${shim} ] && [ ! -e ${shim}/go ]; do sleep 0.05; done; fi\nexec ${real} "$@"\n`,
-      { mode: 0o755 },
-    );
-    const exists = (name: string) => readdir(shim).then((names) => names.includes(name));
-    await restart({ joinFromPacks: 2, packFromLooseObjects: 2 });
+    await writeFile(join(shim, 'git'), `#!/bin/sh\n${script(shim)}\nexec ${real} "$@"\n`, { mode: 0o755 });
     try {
-      let head = await base();
-      for (let i = 0; i < 3; i += 1) head = landed(await push(head, [put(`a${i}`, `${i}`)]));
       process.env['PATH'] = `${shim}:${path}`;
+      await run(shim);
+    } finally {
+      process.env['PATH'] = path;
+      await rm(shim, { recursive: true, force: true });
+    }
+  }
+
+  describe('whose trees are not what they should be (invariant 2)', () => {
+    /** What git says differs has one path more, as long as there is this file. */
+    const lie = (shim: string) =>
+      `if [ "$1" = diff-tree ] && [ -e ${shim}/lies ]; then [ -e ${shim}/always ] || rm ${shim}/lies\n` +
+      `PATH="\${PATH#*:}" git "$@"\n` +
+      `printf ':000000 100644 ${'0'.repeat(40)} ${'1'.repeat(40)} A\\000more\\000'; exit; fi`;
+
+    test('is fetched anew, and the push goes on', async () => {
+      const head = await base();
+      await shimmed(lie, async (shim) => {
+        await writeFile(join(shim, 'lies'), '');
+        const next = landed(await push(head, [put('b', '2')]));
+        expect(await readdir(shim)).toEqual(['git']);
+        expect((await collect(remote.diff(head, next))).map(({ path }) => path)).toEqual(['b']);
+      });
+    });
+
+    test('also when it is fetched anew breaks the invariant: nothing is pushed', async () => {
+      const head = await base();
+      await shimmed(lie, async (shim) => {
+        for (const name of ['lies', 'always']) await writeFile(join(shim, name), '');
+        await expect(push(head, [put('b', '2')])).rejects.toThrow(UnintendedChangeError);
+      });
+      expect(await server.head()).toBe(head);
+      landed(await push(head, [put('b', '2')]));
+    });
+  });
+
+  test('is pushed from while it is packed, however long that takes', async () => {
+    // Attacks "nothing of our housekeeping stops commits": `git repack` does not end until it is told to.
+    const hang = (shim: string) =>
+      `if [ "$1" = repack ]; then touch ${shim}/started\n` +
+      `while [ -d ${shim} ] && [ ! -e ${shim}/go ]; do sleep 0.05; done; fi`;
+    await restart({ joinFromPacks: 2, packFromLooseObjects: 2 });
+    let head = await base();
+    for (let i = 0; i < 3; i += 1) head = landed(await push(head, [put(`a${i}`, `${i}`)]));
+    await shimmed(hang, async (shim) => {
       for (let i = 0; i < 6; i += 1) {
         // An idle moment: packing begins, or goes on.
         remote.maintain().catch(() => {});
-        await until('packing has begun', () => exists('started'));
+        await until('packing has begun', async () => (await readdir(shim)).includes('started'));
         head = landed(await push(head, [put('b', `${i}`)]));
         expect(await remote.fetch()).toBe(head);
         expect(Buffer.from((await remote.readFile(head, 'b' as TreePath, 1 << 20))!).toString()).toBe(`${i}`);
@@ -612,10 +647,7 @@ describe('the local repository', () => {
       landed(await push(head, [put('c', '1')]));
       expect(await collect(remote.files(head))).toHaveLength(5);
       await git(settings.directory, ['fsck', '--strict', '--full']);
-    } finally {
-      process.env['PATH'] = path;
-      await rm(shim, { recursive: true, force: true });
-    }
+    });
   });
 
   test('keeps no pack of a push that was refused, and one whose outcome nobody knows until it is known', async () => {
