@@ -7,7 +7,8 @@
 #        --state DIR      where everything is kept (.state/quickstart in this checkout): images are still there next time
 #        --port-base N    first of eight ports (18440); another one lets two stacks run side by side
 #
-# As root it installs what is missing (apt); otherwise it names the packages. It needs Node.js 20 or later.
+# As root it installs what is missing (apt); otherwise it names the packages. Where Node.js 22 or later is missing it
+# fetches one of its own into .state/ of this checkout (deploy/node.sh).
 # It never stops a process that it did not start.
 set -euo pipefail
 
@@ -19,6 +20,10 @@ CHECK_ONLY=false
 SCRATCH=''
 # shellcheck source=deploy/self-check.sh
 source "$ROOT/deploy/self-check.sh"
+# shellcheck source=deploy/packages.sh
+source "$ROOT/deploy/packages.sh"
+# shellcheck source=deploy/node.sh
+source "$ROOT/deploy/node.sh"
 declare -A PIDS=() STARTED_AT=() QUICK_DEATHS=()
 
 # Loopback is not reached through a proxy.
@@ -26,7 +31,7 @@ export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}" NO_PROXY="127.0.0.1
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 # ---- Command line -------------------------------------------------------------------------------------------------
 parse_arguments() {
@@ -66,9 +71,8 @@ require_packages() {
     openssl:openssl htpasswd:apache2-utils setpriv:util-linux flock:util-linux; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
-  command -v node >/dev/null || fail 'Node.js 20 or later is missing: https://nodejs.org/en/download'
-  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
-    fail "Node.js 20 or later is needed, this is $(node --version)"
+  # Without it nothing that is fetched can be trusted.
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   [ ${#missing[@]} -gt 0 ] || return 0
   # git-lfs and util-linux may stand twice.
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
@@ -77,18 +81,7 @@ require_packages() {
 Install them (sudo apt-get install ${missing[*]}) and start this again, or start this as root."
   fi
   say "Installing ${missing[*]} ..."
-  # Only the programs are wanted: Debian would also start nginx on 80 and the registry on 5000.
-  local policy=/usr/sbin/policy-rc.d made_policy=false
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    made_policy=true
-  fi
-  local status=0
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    "${missing[@]}"; } >"$STATE/log/apt.log" 2>&1 || status=$?
-  if $made_policy; then rm -f "$policy"; fi
-  [ "$status" -eq 0 ] || { tail -n 20 "$STATE/log/apt.log" >&2; fail 'the packages could not be installed'; }
+  install_packages "$STATE/log/apt.log" "${missing[@]}" || fail 'the packages could not be installed'
 }
 
 # Builds where dist is missing or older than the sources; two stacks at once wait for each other.
@@ -100,7 +93,7 @@ build() {
   cd "$ROOT"
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     say 'Installing npm packages ...'
-    npm ci --no-audit --no-fund >"$STATE/log/npm.log" 2>&1 || {
+    npm_ci >"$STATE/log/npm.log" 2>&1 || {
       tail -n 30 "$STATE/log/npm.log" >&2
       fail 'npm ci failed'
     }
@@ -370,7 +363,9 @@ clean_up() {
 
 # ---- Beginning and end ---------------------------------------------------------------------------------------------
 introduce() {
-  local host="127.0.0.1:$REGISTRY_PORT"
+  local host="127.0.0.1:$REGISTRY_PORT" node=node
+  # One of its own is not in the reader's PATH.
+  [[ $(command -v node) != "$ROOT"/* ]] || node="'$(command -v node)'"
   cat <<TEXT
 
 Registry   https://$host         login: admin, password in $STATE/secrets/registry-password
@@ -387,10 +382,10 @@ Three things to try:
  2. See it on Gitee, and check the clone without us:
       git -c credential.helper='!f() { echo username=oauth2; echo "password=\$(cat $STATE/secrets/gitee-token)"; }; f' \\
         clone http://127.0.0.1:$GITEE_PORT/acme/images.git
-      node '$ROOT/dist/cli/main.js' verify-clone images
+      $node '$ROOT/dist/cli/main.js' verify-clone images
  3. Ask the gateway how it is:
-      node '$ROOT/dist/cli/main.js' status --config '$STATE/gateway.yaml'
-      node '$ROOT/dist/cli/main.js' doctor --config '$STATE/gateway.yaml'
+      $node '$ROOT/dist/cli/main.js' status --config '$STATE/gateway.yaml'
+      $node '$ROOT/dist/cli/main.js' doctor --config '$STATE/gateway.yaml'
 
 Ctrl-C ends everything; the images stay in $STATE.
 TEXT
@@ -408,6 +403,7 @@ main() {
   fi
   PATH=$PATH:/usr/sbin:/sbin
   require_packages
+  use_node || fail 'there is no Node.js to go on with'
   exec 9>"$STATE/lock"
   flock -n 9 || fail "another quickstart uses $STATE: choose another --state and --port-base"
   trap clean_up EXIT

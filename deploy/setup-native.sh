@@ -5,8 +5,12 @@
 NATIVE_PACKAGES=(docker-registry nginx git git-lfs apache2-utils openssl ca-certificates)
 
 native_places() {
+  [ -z "$PREFIX" ] || PREFIX=$(realpath -m -- "$PREFIX")
   ETC="$PREFIX/etc/gitee-s3" SECRETS="$PREFIX/etc/gitee-s3/secrets" TLS_DIR="$PREFIX/etc/nginx/tls"
   ENV_FILE="$ETC/setup.env"
+  # Not /opt/gitee-s3: that is where README puts the checkout.
+  PROGRAM_PATH=/usr/local/lib/gitee-s3
+  PROGRAM="$PREFIX$PROGRAM_PATH"
   WEB_URL=http://127.0.0.1:5002
   mkdir -p "$ETC"
   # Nginx's workers and the registry's user read single files of it.
@@ -17,48 +21,92 @@ native_places() {
 native_check() {
   local package missing=()
   [ "$(id -u)" -eq 0 ] || fail '--native installs programs and users: start it with sudo'
-  command -v node >/dev/null || fail 'Node.js 20 or later is missing: https://nodejs.org/en/download'
-  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node.js 20 or later is needed, this is $(node --version)"
+  native_place_is_ours
   for package in "${NATIVE_PACKAGES[@]}"; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  say "Installing ${missing[*]} ..."
-  # Debian would start nginx and the registry with configurations that are not ours.
-  local policy=/usr/sbin/policy-rc.d made_policy=false status=0
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    made_policy=true
+  if [ ${#missing[@]} -gt 0 ]; then
+    say "Installing ${missing[*]} ..."
+    # Debian would start nginx and the registry with configurations that are not ours.
+    install_packages "$ETC/apt.log" "${missing[@]}" || fail 'the packages could not be installed'
+    rm -f "$ETC/apt.log"
   fi
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
-    >"$ETC/apt.log" 2>&1 || status=$?
-  if $made_policy; then rm -f "$policy"; fi
-  [ "$status" -eq 0 ] || { tail -n 20 "$ETC/apt.log" >&2; fail 'the packages could not be installed'; }
-  rm -f "$ETC/apt.log"
+  use_node || fail 'there is no Node.js to go on with'
+}
+
+# What is replaced and removed are directories that carry this file, no others.
+NATIVE_MARK=.installed-by-gitee-s3-setup
+
+# The program has a place that no checkout has, and nothing of anybody else is touched there.
+native_place_is_ours() {
+  local place
+  for place in "$PROGRAM" "$PROGRAM.new" "$PROGRAM.old"; do
+    case $(realpath -m -- "$ROOT")/ in
+      "$(realpath -m -- "$place")"/*) fail "this checkout lies in $place, where the program is to be installed: move it elsewhere" ;;
+    esac
+    if [ -e "$place" ] || [ -L "$place" ]; then
+      [ ! -L "$place" ] && [ -f "$place/$NATIVE_MARK" ] ||
+        fail "$place is there and was not made by this script: it is left alone; move it away and start this again"
+    fi
+  done
+  case $(realpath -m -- "$PROGRAM")/ in
+    "$(realpath -m -- "$ROOT")"/*) fail "the program would be installed within this checkout, $ROOT: choose another --root" ;;
+  esac
+}
+
+# @param directory of the program: removed, if this script made it
+native_remove() {
+  if [ -f "$1/$NATIVE_MARK" ] && [ ! -L "$1" ]; then rm -rf -- "$1"; fi
+}
+
+# Program, npm packages and, where the system's Node is none that will do, a Node; put in place whole.
+native_program() {
+  local node
+  say "building the gateway into $PROGRAM"
+  (
+    cd "$ROOT"
+    umask 022
+    if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+      npm_ci
+      touch node_modules/.package-lock.json
+    fi
+    npm run --silent build
+  )
+  (
+    umask 022
+    native_remove "$PROGRAM.new"
+    mkdir -p "$PROGRAM.new"
+    : >"$PROGRAM.new/$NATIVE_MARK"
+    cp -R "$ROOT/dist" "$ROOT/package.json" "$ROOT/package-lock.json" "$PROGRAM.new/"
+    cd "$PROGRAM.new"
+    npm_ci --omit=dev
+    # What is not the system's own (the checkout's, or one in somebody's home) the gateway's user could not run.
+    node=$(command -v node)
+    case $node in
+      /bin/* | /usr/bin/* | /usr/local/bin/*) ;;
+      *) install -D -m 755 "$node" node/bin/node && node="$PROGRAM_PATH/node/bin/node" ;;
+    esac
+    printf '#!/bin/sh\nexec %s %s/dist/cli/main.js "$@"\n' "$node" "$PROGRAM_PATH" >gitee-s3
+    chmod 755 gitee-s3
+  )
+  # The running program goes on from its old directory until it is started again.
+  native_remove "$PROGRAM.old"
+  [ ! -e "$PROGRAM" ] || mv -T "$PROGRAM" "$PROGRAM.old"
+  mv -T "$PROGRAM.new" "$PROGRAM"
 }
 
 native_install() {
-  local program="$PREFIX/opt/gitee-s3" unit
+  local unit command="$PREFIX/usr/local/bin/gitee-s3"
   write_native_env
   getent passwd gitee-s3 >/dev/null ||
     useradd --system --home-dir /var/lib/gitee-s3 --no-create-home --shell /usr/sbin/nologin gitee-s3
   # Debian's package has a unit of its own for the registry, with another configuration on the same port.
   if [ -z "$PREFIX" ] && command -v systemctl >/dev/null; then systemctl disable --quiet docker-registry.service || :; fi
-  say "building the gateway into $program"
-  (cd "$ROOT" && umask 022 && { [ -e node_modules/.package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; } && npm run --silent build)
-  (
-    umask 022
-    mkdir -p "$program.new"
-    cp -R "$ROOT/dist" "$ROOT/package.json" "$ROOT/package-lock.json" "$program.new/"
-    cd "$program.new" && npm ci --omit=dev --no-audit --no-fund --loglevel=error
-  )
-  # The running program goes on from its old directory until it is started again.
-  rm -rf "$program.old"
-  [ ! -e "$program" ] || mv "$program" "$program.old"
-  mv "$program.new" "$program"
+  native_program
   install -d -m 755 "$PREFIX/usr/local/bin" "$PREFIX/etc/systemd/system" "$PREFIX/etc/nginx/conf.d"
-  ln -sfn /opt/gitee-s3/dist/cli/main.js "$PREFIX/usr/local/bin/gitee-s3"
+  # A link is this script's; anything else that has this name is somebody's.
+  if [ -e "$command" ] && [ ! -L "$command" ]; then fail "$command is there and was not made by this script: move it away"; fi
+  ln -sfn "$PROGRAM_PATH/gitee-s3" "$command"
   install -d -o gitee-s3 -g gitee-s3 -m 700 "$PREFIX/var/lib/gitee-s3"
 
   keep_or_make "$ETC/gateway.yaml" && native_gateway_yaml >"$ETC/gateway.yaml"
@@ -135,7 +183,11 @@ native_doctor() {
   say ''
   say 'Asking Gitee ...'
   setpriv --reuid gitee-s3 --regid gitee-s3 --clear-groups -- \
-    node "$PREFIX/opt/gitee-s3/dist/cli/main.js" doctor --config "$ETC/gateway.yaml"
+    "$(native_node)" "$PROGRAM/dist/cli/main.js" doctor --config "$ETC/gateway.yaml"
+}
+
+native_node() {
+  if [ -x "$PROGRAM/node/bin/node" ]; then printf '%s\n' "$PROGRAM/node/bin/node"; else command -v node; fi
 }
 
 native_start() {

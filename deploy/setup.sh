@@ -21,6 +21,10 @@ set -euo pipefail
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 DEPLOY="$ROOT/deploy"
+# shellcheck source=deploy/packages.sh
+source "$DEPLOY/packages.sh"
+# shellcheck source=deploy/node.sh
+source "$DEPLOY/node.sh"
 # shellcheck source=deploy/setup-native.sh
 source "$DEPLOY/setup-native.sh"
 

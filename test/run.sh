@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs them all: build, lint, unit, integration with the real programs, quickstart.
+# Installs what the tests need and runs them all: build, lint, unit, integration with the real programs, quickstart. Where
+# the system's Node is older than 22 it fetches one of its own (deploy/node.sh); the unit tests run on 22 and on 24.
 # The last line is `N passed, M failed`; the exit status is 0 where nothing failed. Under 15 minutes on 2 cores.
 #
 #   bash test/run.sh           everything but what is long
@@ -20,11 +21,15 @@ while [ $# -gt 0 ]; do
     *) LOAD=help ;;
   esac
   case $LOAD in
-    *[!0-9]* | '') sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *[!0-9]* | '') sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
   esac
   shift
 done
 cd "$ROOT" || exit
+# shellcheck source=deploy/packages.sh
+source deploy/packages.sh
+# shellcheck source=deploy/node.sh
+source deploy/node.sh
 
 # Whatever a test leaves behind is in it. The name is short: sockets stand in it, whose whole path has 107 bytes.
 export TMPDIR
@@ -121,12 +126,13 @@ jest_failures() {
         | "\($project) \($file) could not run\n\(.message | beginning)")' "$2"
 }
 
-install_packages() {
-  local missing=() package
+needed_packages() {
+  local missing=() package more=()
+  ! $LONG || more=(mmdebstrap debian-archive-keyring)
   for package in docker-registry skopeo nginx git git-lfs awscli s3cmd rclone restic python3-boto3 prometheus jq curl openssl \
     busybox dash apache2-utils iproute2 util-linux mount procps ca-certificates gcc libc6-dev docker.io docker-compose podman buildah tini systemd \
     chromium pebble certbot prometheus-alertmanager prometheus-nginx-exporter prometheus-node-exporter \
-    prometheus-blackbox-exporter; do
+    prometheus-blackbox-exporter "${more[@]}"; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
@@ -135,18 +141,7 @@ install_packages() {
     return 1
   fi
   printf 'Installing %s\n' "${missing[*]}"
-  # Only the programs are wanted: Debian would also start nginx, the registry and Prometheus.
-  local policy=/usr/sbin/policy-rc.d made_policy=false status=0
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    made_policy=true
-  fi
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    "${missing[@]}"; } >"$RESULTS/apt.log" 2>&1 || status=$?
-  if $made_policy; then rm -f "$policy"; fi
-  [ "$status" -eq 0 ] || tail -n 20 "$RESULTS/apt.log"
-  return "$status"
+  install_packages "$RESULTS/apt.log" "${missing[@]}"
 }
 
 # Nothing else can say anything without these.
@@ -178,15 +173,16 @@ free_ports() {
   done
 }
 
-# The unit tests once more on the current LTS of Node: what the image of deploy/Dockerfile runs on.
-case $(uname -m) in aarch64) ARCH=arm64 ;; *) ARCH=x64 ;; esac
-LTS_NODE="$RESULTS/lts/node_modules/node-linux-$ARCH/bin/node"
-lts_node() { npm install --silent --no-save --no-audit --no-fund --prefix "$RESULTS/lts" "node-linux-$ARCH@24"; }
+# Of the two releases of Node that are tested, the one that the other tests do not run on.
+other_node() {
+  case $(node --version) in v22.*) own_node 24 ;; *) own_node 22 ;; esac
+}
+node_is_there() { use_node && node --version; }
 
 # Side by side: neither half uses more than one core, and Node comes over the network meanwhile.
 lint() {
   local code node types=0
-  lts_node &
+  other_node &
   node=$!
   npm run --silent lint:code &
   code=$!
@@ -196,17 +192,21 @@ lint() {
   wait "$code" && [ "$types" -eq 0 ]
 }
 
-npm_packages() { npm ci --no-audit --no-fund --loglevel=error; }
+npm_packages() { npm_ci; }
 quickstart() { bash deploy/quickstart.sh --check --state "$QUICKSTART_STATE" --port-base "$QUICKSTART_PORTS"; }
 
-require packages install_packages
+require packages needed_packages
+require node node_is_there
+# In this shell, for all that follows.
+use_node
 require npm-ci npm_packages
 require build npm run --silent build
 [ "$LOAD" -eq 0 ] || begin_load
 step lint lint
 jest_step unit npm run --silent test --
-step lts-node "$LTS_NODE" --version
-jest_step unit-lts "$LTS_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
+OTHER_NODE="$(other_node)/bin/node"
+step other-node "$OTHER_NODE" --version
+jest_step unit-other-node "$OTHER_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
   --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=3
 if $LONG; then export LONG_TESTS=1; fi
 jest_step integration npm run --silent test:integration --

@@ -2,7 +2,7 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { mustRun, run } from '../../support/child.js';
+import { mustRun, run, type RunResult } from '../../support/child.js';
 import { PROGRAM_LIMIT_MS, TEST_LIMIT_MS } from '../../support/time-limits.js';
 
 const UNITS = 'deploy/systemd';
@@ -68,38 +68,160 @@ test('systemd has nothing to say about the units', async () => {
   });
 });
 
+/** The files that git and an operator keep in a checkout, beside what the installer reads. */
+const KEPT = {
+  '.git/HEAD': 'ref: refs/heads/master',
+  'deploy/secrets/token.key': 'key',
+  'notes.txt': 'mine',
+};
+
+/** A checkout with an operator's files in it. */
+async function makeCheckout(checkout: string): Promise<void> {
+  const parts = ['src', 'deploy', 'nginx', 'registry-config'];
+  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+  for (const name of [...parts, ...files])
+    await cp(name, path.join(checkout, name), { recursive: true, filter: (source) => !MADE.test(source) });
+  for (const [name, content] of Object.entries(KEPT)) {
+    await mkdir(path.dirname(path.join(checkout, name)), { recursive: true });
+    await writeFile(path.join(checkout, name), content);
+  }
+}
+
+/** What a checkout has not. */
+const MADE = /^deploy\/(\.env|secrets|tls|acme|registry\.yml|gateway\.env)(\/|$)/;
+
+async function expectKept(checkout: string): Promise<void> {
+  for (const [name, content] of Object.entries(KEPT))
+    expect([name, await readFile(path.join(checkout, name), 'utf8')]).toEqual([name, content]);
+}
+
+test.each([
+  ['in the place of the program', 'usr/local/lib/gitee-s3'],
+  ['below it', 'usr/local/lib/gitee-s3/checkout'],
+  ['in the place of the last program', 'usr/local/lib/gitee-s3.old'],
+])('setup.sh --native refuses a checkout that lies %s, and touches nothing of it', async (_where, place) => {
+  const root = await mkdtemp(path.join(directory, 'root-'));
+  const checkout = path.join(root, place);
+  await makeCheckout(checkout);
+  const result = await run('bash', [
+    ...[
+      path.join(checkout, 'deploy/setup.sh'),
+      '--native',
+      '--local',
+      '--yes',
+      '--no-doctor',
+      '--root',
+      root,
+    ],
+  ]);
+  expect(result).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('this checkout lies in') as string,
+  });
+  await expectKept(checkout);
+});
+
+test('setup.sh --native refuses a root within the checkout, and a program that it did not install', async () => {
+  const root = await mkdtemp(path.join(directory, 'root-'));
+  const checkout = path.join(root, 'opt/gitee-s3');
+  await makeCheckout(checkout);
+  const setup = (prefix: string) =>
+    run('bash', [
+      ...[
+        path.join(checkout, 'deploy/setup.sh'),
+        '--native',
+        '--local',
+        '--yes',
+        '--no-doctor',
+        '--root',
+        prefix,
+      ],
+    ]);
+  expect(await setup(path.join(checkout, 'there'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('within this checkout') as string,
+  });
+  for (const name of ['gitee-s3', 'gitee-s3.new', 'gitee-s3.old']) {
+    const foreign = path.join(root, 'usr/local/lib', name);
+    await mkdir(foreign, { recursive: true });
+    await writeFile(path.join(foreign, 'precious'), 'mine');
+    expect(await setup(root)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`${foreign} is there and was not made by this script`) as string,
+    });
+    expect(await readFile(path.join(foreign, 'precious'), 'utf8')).toBe('mine');
+    await rm(foreign, { recursive: true });
+  }
+  await expectKept(checkout);
+});
+
+/** Where README has the checkout, and where `--native` installs: an overlay each, so that the machine keeps none of it. */
+const OVERLAYS = `
+  for place in etc opt usr/local var/lib; do
+    mkdir -p "$1/upper/$place" "$1/work/$place"
+    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$1/upper/$place,workdir=$1/work/$place" "/$place"
+  done
+  settings() { cat /etc/gitee-s3/*.y*ml /etc/gitee-s3/secrets/* /etc/nginx/tls/* /etc/systemd/system/gitee-s3* | sha256sum; }
+`;
+
+/** @param script has the test's directory in $1 */
+function onMachine(script: string, at: string, timeoutMs = PROGRAM_LIMIT_MS): Promise<RunResult> {
+  const args = ['--mount', '--propagation', 'private', '--', 'bash', '-euc', OVERLAYS + script, 'bash', at];
+  return mustRun('unshare', args, { timeoutMs });
+}
+
+test('run as README says, from /opt/gitee-s3, and twice: the checkout stays, the program is elsewhere', async () => {
+  const at = await mkdtemp(path.join(directory, 'machine-'));
+  await makeCheckout(path.join(at, 'upper/opt/gitee-s3'));
+  // What npm would fetch and build, which takes minutes: the next test, and it is --long.
+  await mkdir(path.join(at, 'bin'));
+  const npm = `#!/bin/sh
+    case $1 in
+      ci) mkdir -p node_modules && : >node_modules/.package-lock.json ;;
+      run) mkdir -p dist/cli && echo 'console.log("the program", process.argv.slice(2).join(" "))' >dist/cli/main.js ;;
+    esac`;
+  await writeFile(path.join(at, 'bin/npm'), npm, { mode: 0o755 });
+  const node = `#!/bin/sh\n[ "$1" != -p ] || exec echo 24\nexec ${process.execPath} "$@"\n`;
+  await writeFile(path.join(at, 'bin/node'), node, { mode: 0o755 });
+  const script = `
+    export PATH="$1/bin:$PATH"
+    cd /opt/gitee-s3
+    for round in 1 2; do bash deploy/setup.sh --native --local --yes --no-doctor; settings; done
+    echo "$(/usr/local/bin/gitee-s3 of round 2)"
+    ls /usr/local/lib
+  `;
+  const { stdout } = await onMachine(script, at);
+  const sums = [...stdout.matchAll(/^([0-9a-f]{64}) {2}-$/gm)].map(([, sum]) => sum);
+  expect(sums).toHaveLength(2);
+  expect(sums[1]).toBe(sums[0]);
+  expect(stdout).toContain('the program of round 2');
+  expect(stdout).toMatch(/^gitee-s3\ngitee-s3\.old$/m);
+  expect(await readdir(path.join(at, 'upper/opt'))).toEqual(['gitee-s3']);
+  await expectKept(path.join(at, 'upper/opt/gitee-s3'));
+});
+
 if (process.env.LONG_TESTS) {
   test(
     'setup.sh --native installs everything, Gitee is content, and a second run changes no setting',
     async () => {
-      const checkout = path.join(directory, 'checkout');
-      await mkdir(checkout);
-      const parts = ['src', 'deploy', 'nginx', 'registry-config'];
-      const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
-      for (const name of [...parts, ...files]) await cp(name, path.join(checkout, name), { recursive: true });
+      const at = await mkdtemp(path.join(directory, 'machine-'));
+      const checkout = path.join(at, 'upper/opt/gitee-s3');
+      await makeCheckout(checkout);
       await symlink(path.resolve('node_modules'), path.join(checkout, 'node_modules'));
       const script = `
-      set -eu
-      for place in etc opt usr/local var/lib; do
-        mkdir -p "$1/upper/$place" "$1/work/$place"
-        mount -t overlay overlay -o "lowerdir=/$place,upperdir=$1/upper/$place,workdir=$1/work/$place" "/$place"
-      done
-      settings() { cat /etc/gitee-s3/*.y*ml /etc/gitee-s3/secrets/* /etc/nginx/tls/* /etc/systemd/system/gitee-s3* | sha256sum; }
-      setup() { bash "$2/deploy/setup.sh" --native --local --yes; }
-      setup "$@"
-      before=$(settings)
-      setup "$@" | grep -c '^kept'
-      [ "$(settings)" = "$before" ]
-      unshare --net nginx -t
-    `;
-      // The machine keeps none of it: the mounts of that namespace go with its last process.
-      const installed = await mustRun(
-        'unshare',
-        ['--mount', '--propagation', 'private', '--', 'bash', '-c', script, 'bash', directory, checkout],
-        { timeoutMs: 4 * PROGRAM_LIMIT_MS },
-      );
+        setup() { bash /opt/gitee-s3/deploy/setup.sh --native --local --yes; }
+        setup
+        before=$(settings)
+        setup | grep -c '^kept'
+        [ "$(settings)" = "$before" ]
+        gitee-s3 version
+        unshare --net nginx -t
+      `;
+      const installed = await onMachine(script, at, 4 * PROGRAM_LIMIT_MS);
       expect(installed.stdout).toContain('git push acme/images: Pushes have');
+      expect(installed.stdout).toContain('storage format');
       expect(installed.stderr).toContain('test is successful');
+      await expectKept(checkout);
     },
     4 * TEST_LIMIT_MS,
   );
