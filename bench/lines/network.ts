@@ -30,6 +30,8 @@ const CONGESTION_CONTROL = process.env['LINES_CONGESTION_CONTROL'];
  */
 export class LineNetwork {
   #delay: ChildProcess | undefined;
+  /** The largest burst of the wire so far. */
+  #burstKb = 0;
 
   constructor(readonly prefix: string) {}
 
@@ -72,14 +74,16 @@ export class LineNetwork {
 
   /** Changes the rate of both ways while all goes on. The buffer holds 0.2 s, as a small office's router does. */
   async setRate(mbit: number): Promise<void> {
-    // A large burst would let small pushes through at once, a small one costs wake-ups.
-    const burst = mbit >= 500 ? '512kb' : mbit >= 50 ? '64kb' : '16kb';
+    // A large burst would let small pushes through at once, a small one costs wake-ups. It never shrinks: tbf cuts a
+    // packet to the burst when it comes in, and one that is larger than what the burst is now would never go out.
+    const burstKb = mbit >= 500 ? 512 : mbit >= 50 ? 64 : 16;
+    this.#burstKb = Math.max(this.#burstKb, burstKb);
     // Before its length, as at an office's router: if delay.py is late on a busy machine, nothing is lost for it.
     const isLong = (await this.#wireDevices()).includes('t0');
     for (const device of isLong ? ['t0', 't1'] : ['ws', 'wg']) {
       await mustRun('tc', [
         ...['-n', this.namespace('wire'), 'qdisc', 'replace', 'dev', device, 'root', 'tbf'],
-        ...['rate', `${mbit}mbit`, 'burst', burst, 'latency', '200ms'],
+        ...['rate', `${mbit}mbit`, 'burst', `${this.#burstKb}kb`, 'latency', '200ms'],
       ]);
     }
   }
