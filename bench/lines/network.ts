@@ -30,8 +30,6 @@ const CONGESTION_CONTROL = process.env['LINES_CONGESTION_CONTROL'];
  */
 export class LineNetwork {
   #delay: ChildProcess | undefined;
-  /** The largest burst of the wire so far. */
-  #burstKb = 0;
 
   constructor(readonly prefix: string) {}
 
@@ -77,15 +75,30 @@ export class LineNetwork {
     // A large burst would let small pushes through at once, a small one costs wake-ups. It never shrinks: tbf cuts a
     // packet to the burst when it comes in, and one that is larger than what the burst is now would never go out.
     const burstKb = mbit >= 500 ? 512 : mbit >= 50 ? 64 : 16;
-    this.#burstKb = Math.max(this.#burstKb, burstKb);
     // Before its length, as at an office's router: if delay.py is late on a busy machine, nothing is lost for it.
     const isLong = (await this.#wireDevices()).includes('t0');
     for (const device of isLong ? ['t0', 't1'] : ['ws', 'wg']) {
+      const burstBytes = Math.max(1024 * burstKb, await this.#burstBytes(device));
       await mustRun('tc', [
         ...['-n', this.namespace('wire'), 'qdisc', 'replace', 'dev', device, 'root', 'tbf'],
-        ...['rate', `${mbit}mbit`, 'burst', `${this.#burstKb}kb`, 'latency', '200ms'],
+        ...['rate', `${mbit}mbit`, 'burst', `${burstBytes}b`, 'latency', '200ms'],
       ]);
     }
+  }
+
+  /** Of the rate that this device has; 0 where it has none yet. */
+  async #burstBytes(device: string): Promise<number> {
+    const { stdout } = await mustRun('tc', [
+      '-n',
+      this.namespace('wire'),
+      '-j',
+      'qdisc',
+      'show',
+      'dev',
+      device,
+    ]);
+    const qdiscs = JSON.parse(stdout) as { kind: string; root?: boolean; options?: { burst?: number } }[];
+    return qdiscs.find(({ kind }) => kind === 'tbf')?.options?.burst ?? 0;
   }
 
   /** From now on every packet between server and Gitee vanishes. */
