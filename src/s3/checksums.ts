@@ -20,6 +20,14 @@ export function checksumHeader(algorithm: ChecksumAlgorithm): string {
   return `x-amz-checksum-${algorithm.toLowerCase()}`;
 }
 
+/** Headers that tell how a body travels, and what is promised of it. */
+export const BODY_HEADERS: readonly string[] = [
+  'x-amz-decoded-content-length',
+  'x-amz-trailer',
+  'x-amz-sdk-checksum-algorithm',
+  ...CHECKSUM_ALGORITHMS.map(checksumHeader),
+];
+
 /** Element of a checksum in S3's documents, as ChecksumCRC32. */
 export function checksumElement(algorithm: ChecksumAlgorithm): string {
   return `Checksum${algorithm}`;

@@ -17,6 +17,9 @@ export function readConditions(headers: RequestHeaders, prefix = ''): Conditions
   };
 }
 
+/** Conditions that writeConditions reads. */
+export const WRITE_CONDITIONS: readonly string[] = ['if-match', 'if-none-match'];
+
 /**
  * Conditions of PutObject, Complete and Copy on their destination: AWS knows If-Match, and If-None-Match: *.
  * @throws S3Error NotImplemented for any other, since ignoring it would overwrite what was to be kept.
@@ -24,8 +27,6 @@ export function readConditions(headers: RequestHeaders, prefix = ''): Conditions
 export function writeConditions(headers: RequestHeaders): Conditions {
   const lacking = (header: string, message: string) =>
     new S3Error('NotImplemented', message, { fields: { Header: header } });
-  for (const name of ['If-Modified-Since', 'If-Unmodified-Since'])
-    if (headers.has(name.toLowerCase())) throw lacking(name, `${name} is not implemented for writes.`);
   const conditions = readConditions(headers);
   if (conditions.ifNoneMatch && !conditions.ifNoneMatch.includes('*'))
     throw lacking('If-None-Match', 'If-None-Match of a write may only be *.');

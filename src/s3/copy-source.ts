@@ -4,8 +4,18 @@ import type { Conditions } from '../objects/api.js';
 import { readConditions } from './conditions.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
+import { checkOwner } from './inert-headers.js';
 import { checkKey } from './request-target.js';
 import { allows, type Credential } from './sigv4/credentials.js';
+
+export const COPY_SOURCE_HEADERS: readonly string[] = [
+  'x-amz-copy-source',
+  'x-amz-copy-source-if-match',
+  'x-amz-copy-source-if-none-match',
+  'x-amz-copy-source-if-modified-since',
+  'x-amz-copy-source-if-unmodified-since',
+  'x-amz-source-expected-bucket-owner',
+];
 
 export interface CopySource {
   readonly sourceBucket: string;
@@ -47,6 +57,7 @@ function decodeOrRaw(text: string): string {
 /** @throws S3Error AccessDenied where the access key may not read the source. */
 export function readCopySource(headers: RequestHeaders, credential: Credential): CopySource {
   const { bucket, key } = parseCopySource(headers.get('x-amz-copy-source') ?? '');
+  checkOwner(headers.get('x-amz-source-expected-bucket-owner'));
   if (!allows(credential.rights(bucket), 'read')) throw new S3Error('AccessDenied');
   return {
     sourceBucket: bucket,

@@ -1,8 +1,10 @@
 /**
- * Which request is which operation: one table, read from top to bottom, first match wins. Operations of S3 that
- * are not implemented stand in it too, so that they are answered 501 and never taken for another (a
- * `GET ?torrent` is no GetObject). docs/s3-compatibility.md lists the same names; a test compares the two.
+ * Which request is which operation: one table, read from top to bottom, first match wins. What the operation does
+ * not declare is then refused (declared.ts), so that no sub-resource is taken for another operation, known to this
+ * table or not. Operations of S3 that are not implemented stand in it too, but only for their names in the answer
+ * and in docs/s3-compatibility.md; a test compares the two.
  */
+import { checkDeclared } from './declared.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
 import type { Operation } from './operation.js';
@@ -177,7 +179,7 @@ export function findRoute(
   );
 }
 
-/** @throws S3Error NotImplemented or MethodNotAllowed */
+/** @throws S3Error NotImplemented, AccessControlListNotSupported or MethodNotAllowed */
 export function findOperation(
   method: string,
   target: Target,
@@ -185,7 +187,11 @@ export function findOperation(
   headers: RequestHeaders,
 ): Operation {
   const route = findRoute(method, target, query, headers);
-  if (route?.operation) return route.operation;
+  if (route?.operation) {
+    const { operation, when } = route;
+    checkDeclared({ operation, method, subresource: when.split('=')[0]!, query, headers });
+    return operation;
+  }
   if (route) throw new S3Error('NotImplemented', `${route.name} is not implemented.`);
   const asked = query.entries.map(([name]) => name).find((name) => SUBRESOURCES.has(name));
   if (asked !== undefined)

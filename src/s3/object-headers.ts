@@ -24,35 +24,14 @@ const STORAGE_CLASSES = new Set([
   'EXPRESS_ONEZONE',
 ]);
 
-/** Headers that ask for something that would not be done: refused, never ignored. */
-const NOT_DONE: readonly (readonly [RegExp, string])[] = [
-  [
-    /^x-amz-server-side-encryption-(customer-|aws-kms|context|bucket-key)/,
-    'Encryption with keys of the client or of KMS',
-  ],
-  [/^x-amz-copy-source-server-side-encryption-customer-/, 'Encryption with keys of the client'],
-  [/^x-amz-website-redirect-location$/, 'Website redirection'],
-  [/^x-amz-object-lock-/, 'Object lock'],
-  [/^x-amz-write-offset-bytes$/, 'Appending to an object'],
+/** Headers of a write that belong to its object, or that say of it what is so already (inert-headers.ts). */
+export const OBJECT_HEADERS: readonly string[] = [
+  USER_PREFIX,
+  'x-amz-acl',
+  'x-amz-server-side-encryption',
+  'x-amz-storage-class',
+  'x-amz-tagging',
 ];
-
-/** @throws S3Error NotImplemented, AccessControlListNotSupported */
-export function refuseUnsupported(headers: RequestHeaders): void {
-  for (const name of headers.names()) {
-    if (!name.startsWith('x-amz-')) continue;
-    const found = NOT_DONE.find(([pattern]) => pattern.test(name));
-    if (found)
-      throw new S3Error('NotImplemented', `${found[1]} is not implemented (${name}).`, {
-        fields: { Header: name },
-      });
-    if (name.startsWith('x-amz-grant-')) throw new S3Error('AccessControlListNotSupported');
-  }
-  const encryption = headers.get('x-amz-server-side-encryption');
-  if (encryption !== undefined && encryption !== 'AES256')
-    throw new S3Error('NotImplemented', 'x-amz-server-side-encryption may only be AES256.', {
-      fields: { Header: 'x-amz-server-side-encryption' },
-    });
-}
 
 /** @throws S3Error InvalidStorageClass */
 export function storageClassOf(headers: RequestHeaders): string | undefined {
@@ -65,10 +44,9 @@ export function storageClassOf(headers: RequestHeaders): string | undefined {
 
 /**
  * What a write says of its object.
- * @throws S3Error MetadataTooLarge, InvalidStorageClass, InvalidTag, NotImplemented
+ * @throws S3Error MetadataTooLarge, InvalidStorageClass, InvalidTag
  */
 export function metaOf(headers: RequestHeaders): ObjectMeta {
-  refuseUnsupported(headers);
   const storageClass = storageClassOf(headers);
   const contentEncoding = withoutAwsChunked(headers.get('content-encoding'));
   const userMetadata = userMetadataOf(headers);
@@ -113,7 +91,7 @@ function userMetadataOf(headers: RequestHeaders): Record<string, string> | undef
   return Object.fromEntries(pairs);
 }
 
-const CONTENT_HEADERS = [
+export const CONTENT_HEADERS = [
   ['Content-Type', 'contentType', 'response-content-type'],
   ['Content-Encoding', 'contentEncoding', 'response-content-encoding'],
   ['Content-Disposition', 'contentDisposition', 'response-content-disposition'],

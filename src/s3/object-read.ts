@@ -7,9 +7,16 @@ import { entityTags, httpDateMs, readConditions } from './conditions.js';
 import { toS3Error } from './error-map.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
-import { objectHeaders } from './object-headers.js';
+import { CONTENT_HEADERS, objectHeaders } from './object-headers.js';
 import { checkVersion, readPartNumber, type OperationRequest } from './operation.js';
 import { parseRange } from './range.js';
+
+export const READ_PARAMETERS: readonly string[] = [
+  'versionId',
+  'partNumber',
+  ...CONTENT_HEADERS.map(([, , override]) => override),
+];
+export const READ_HEADERS: readonly string[] = ['x-amz-checksum-mode'];
 
 /** Range or partNumber of a read. @throws S3Error InvalidRequest where both are given. */
 function readRange({ headers, query }: OperationRequest): RangeRequest | undefined {

@@ -51,6 +51,10 @@ export interface Operation {
   readonly target: 'service' | 'bucket' | 'object';
   /** What the access key needs on the bucket; the service itself, and `none`, need a valid signature only. */
   readonly right: Right;
+  /** Query parameters that it acts on, beside the sub-resource that names it; any other is refused (declared.ts). */
+  readonly parameters?: readonly string[];
+  /** Headers that it acts on: of `x-amz-*` and of conditions. A last hyphen stands for all that begin so. */
+  readonly headers?: readonly string[];
   /** Its signature stands in the body, so it runs before it is known who asks. */
   readonly signedBy?: 'form';
   run(request: OperationRequest): Promise<OperationAnswer>;

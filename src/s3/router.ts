@@ -21,6 +21,7 @@ import { newRequestId, NO_SUBJECT } from './error-document.js';
 import { toS3Error } from './error-map.js';
 import { S3Error } from './errors.js';
 import { RequestHeaders } from './headers.js';
+import { checkInert } from './inert-headers.js';
 import type { Operation, OperationAnswer } from './operation.js';
 import type { FormFields } from './post-form/fields.js';
 import { verifyForm } from './post-form/verify.js';
@@ -231,9 +232,10 @@ class S3Endpoint {
     if (isUnsigned(headers, query)) {
       const asked = findRoute(method, kind, query, meant)?.operation;
       // The signature of a form is among its fields.
-      if (asked?.signedBy === 'form') return { operation: (progress.operation = asked), identity: ANONYMOUS };
-      if (this.#settings.isPublicRead(bucket)) {
-        progress.operation = publicOperation(asked, query);
+      const isForm = asked?.signedBy === 'form';
+      if (isForm || this.#settings.isPublicRead(bucket)) {
+        progress.operation = isForm ? asked : publicOperation(asked, query);
+        this.#find(request);
         return { operation: progress.operation, identity: ANONYMOUS };
       }
     }
@@ -241,10 +243,17 @@ class S3Endpoint {
       { method, rawPath, query, headers },
       { credentials, region, clock },
     ));
-    const operation = (progress.operation = findOperation(method, kind, query, meant));
+    const operation = (progress.operation = this.#find(request));
     if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
       throw new S3Error('AccessDenied');
     return { operation, identity };
+  }
+
+  /** The operation, where nothing stands in the request that it would pass over. @throws S3Error */
+  #find({ method, target, kind, meant }: AskedRequest): Operation {
+    const operation = findOperation(method, kind, target.query, meant);
+    if (kind !== 'service') checkInert(meant, this.#settings.isPublicRead(target.bucket));
+    return operation;
   }
 
   /** @throws S3Error AccessDenied and all that verifyForm throws */

@@ -4,7 +4,7 @@
  */
 import { corsDocument } from '../cors.js';
 import { S3Error, type S3ErrorCode } from '../errors.js';
-import { xmlAnswer, type Operation } from '../operation.js';
+import { checkVersion, xmlAnswer, type Operation } from '../operation.js';
 import { OWNER } from '../xml/listing.js';
 import { document, element, type Xml } from '../xml/write.js';
 
@@ -103,7 +103,9 @@ export const getObjectAcl: Operation = {
   name: 'GetObjectAcl',
   target: 'object',
   right: 'read',
-  run: async ({ objects, settings, bucket, key, context }) => {
+  parameters: ['versionId'],
+  run: async ({ objects, settings, bucket, key, query, context }) => {
+    checkVersion(query);
     await objects.headObject(bucket, key, { conditions: {} }, context);
     return xmlAnswer(accessControl(settings.isPublicRead(bucket)));
   },

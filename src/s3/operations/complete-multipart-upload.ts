@@ -1,13 +1,14 @@
 import type { CompletePart } from '../../objects/api.js';
 import { ObjectError } from '../../objects/errors.js';
 import {
+  BODY_HEADERS,
   CHECKSUM_ALGORITHMS,
   checksumElement,
   checksumElements,
   checksumInHeaders,
   isChecksumValue,
 } from '../checksums.js';
-import { entityTags, writeConditions } from '../conditions.js';
+import { entityTags, WRITE_CONDITIONS, writeConditions } from '../conditions.js';
 import { S3Error } from '../errors.js';
 import { xmlAnswer, type Operation } from '../operation.js';
 import { readDocument } from '../request-body.js';
@@ -62,6 +63,7 @@ export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
   target: 'object',
   right: 'write',
+  headers: [...BODY_HEADERS, ...WRITE_CONDITIONS, 'x-amz-checksum-type', 'x-amz-mp-object-size'],
   run: async ({ objects, bucket, key, query, headers, context, bucketUrl, body }) => {
     // Here x-amz-checksum-* is of the object, not of this document: it must not be checked against the latter.
     const checksum = checksumInHeaders(headers);

@@ -1,8 +1,8 @@
-import { writeConditions } from '../conditions.js';
+import { WRITE_CONDITIONS, writeConditions } from '../conditions.js';
 import { checksumElements, readAlgorithm } from '../checksums.js';
-import { readCopySource } from '../copy-source.js';
+import { COPY_SOURCE_HEADERS, readCopySource } from '../copy-source.js';
 import { S3Error } from '../errors.js';
-import { metaOf, refuseUnsupported, storageClassOf } from '../object-headers.js';
+import { metaOf, OBJECT_HEADERS, storageClassOf } from '../object-headers.js';
 import { xmlAnswer, type Operation } from '../operation.js';
 import { tagsOfHeader } from '../tags.js';
 import { document, element, isoTime } from '../xml/write.js';
@@ -21,8 +21,15 @@ export const copyObject: Operation = {
   name: 'CopyObject',
   target: 'object',
   right: 'write',
+  headers: [
+    ...OBJECT_HEADERS,
+    ...COPY_SOURCE_HEADERS,
+    ...WRITE_CONDITIONS,
+    'x-amz-checksum-algorithm',
+    'x-amz-metadata-directive',
+    'x-amz-tagging-directive',
+  ],
   run: async ({ objects, bucket, key, headers, identity, context }) => {
-    refuseUnsupported(headers);
     const source = readCopySource(headers, identity.credential);
     const metaDirective = readDirective(headers.get('x-amz-metadata-directive'), 'x-amz-metadata-directive');
     const tagDirective = readDirective(headers.get('x-amz-tagging-directive'), 'x-amz-tagging-directive');

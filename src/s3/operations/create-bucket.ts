@@ -1,9 +1,8 @@
 /** CreateBucket. A bucket of the configuration is its own answer, so that clients which always create first go on. */
 import { isBucketName } from '../../objects/bucket-names.js';
 import { ObjectError } from '../../objects/errors.js';
+import { BODY_HEADERS } from '../checksums.js';
 import { S3Error } from '../errors.js';
-import type { RequestHeaders } from '../headers.js';
-import { refuseUnsupported } from '../object-headers.js';
 import type { Operation, OperationAnswer } from '../operation.js';
 import { readDocument } from '../request-body.js';
 import type { Right } from '../sigv4/credentials.js';
@@ -19,12 +18,18 @@ export const createBucket: Operation = {
   target: 'bucket',
   // Who may create is no right on a bucket that is not there yet: looked at below.
   right: 'none',
+  headers: [
+    ...BODY_HEADERS,
+    'x-amz-acl',
+    'x-amz-bucket-namespace',
+    'x-amz-bucket-object-lock-enabled',
+    'x-amz-object-ownership',
+  ],
   run: async ({ objects, bucket, region, headers, identity, context, body }) => {
     const { credential, accessKeyId } = identity;
     const right = credential.rights(bucket);
     const mayCreate = credential.mayCreateBuckets === true;
     if (!mayCreate && right !== 'write') throw notAllowed();
-    refuseUnsupportedBucket(headers);
     // AWS: the document may be left out, and so may its length.
     const hasBody = headers.has('content-length') || headers.has('transfer-encoding');
     checkLocation(hasBody ? await readDocument(body(), DOCUMENT_BYTES_MAX) : new Uint8Array(0), region);
@@ -56,17 +61,6 @@ function existing(bucket: string, right: Right, region: string): OperationAnswer
   if (right === 'none') throw new S3Error('BucketAlreadyExists', undefined, { fields });
   if (region === 'us-east-1') return created(bucket);
   throw new S3Error('BucketAlreadyOwnedByYou', undefined, { fields });
-}
-
-/** @throws S3Error NotImplemented, AccessControlListNotSupported */
-function refuseUnsupportedBucket(headers: RequestHeaders): void {
-  if (headers.get('x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true')
-    throw new S3Error('NotImplemented', 'Object lock is not implemented (x-amz-bucket-object-lock-enabled).');
-  const ownership = headers.get('x-amz-object-ownership');
-  if (ownership !== undefined && ownership !== 'BucketOwnerEnforced')
-    throw new S3Error('NotImplemented', 'x-amz-object-ownership may only be BucketOwnerEnforced.');
-  // Canned ACLs as for objects: taken and ignored, since rights are given per access key.
-  refuseUnsupported(headers);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ChecksumAlgorithm, StoredChecksum } from '../../objects/api.js';
 import { defaultChecksumType } from '../../objects/multipart-checksum.js';
 import { readAlgorithm } from '../checksums.js';
 import { S3Error } from '../errors.js';
-import { metaOf } from '../object-headers.js';
+import { metaOf, OBJECT_HEADERS } from '../object-headers.js';
 import { xmlAnswer, type Operation } from '../operation.js';
 import { document, element } from '../xml/write.js';
 
@@ -34,6 +34,7 @@ export const createMultipartUpload: Operation = {
   name: 'CreateMultipartUpload',
   target: 'object',
   right: 'write',
+  headers: [...OBJECT_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-checksum-type'],
   run: async ({ objects, bucket, key, headers, context }) => {
     const checksumAlgorithm = readAlgorithm(headers.get('x-amz-checksum-algorithm'));
     const asked = readChecksumType(headers.get('x-amz-checksum-type'));

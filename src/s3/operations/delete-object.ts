@@ -1,9 +1,8 @@
 import { readConditions } from '../conditions.js';
-import { S3Error } from '../errors.js';
 import { checkVersion, type Operation } from '../operation.js';
 
-/** Conditions of directory buckets only: without them more would be deleted than was asked for. */
-const NOT_DONE = ['x-amz-if-match-last-modified-time', 'x-amz-if-match-size'];
+/** Of what is locked, or versioned with MFA: nothing here is, so there is nothing to get around. */
+export const DELETE_HEADERS: readonly string[] = ['x-amz-bypass-governance-retention', 'x-amz-mfa'];
 
 /**
  * DeleteObject: no error for what is not there, but with If-Match it is NoSuchKey (AWS "How to perform
@@ -13,10 +12,10 @@ export const deleteObject: Operation = {
   name: 'DeleteObject',
   target: 'object',
   right: 'write',
+  parameters: ['versionId'],
+  headers: ['if-match', ...DELETE_HEADERS],
   run: async ({ objects, bucket, key, query, headers, context }) => {
     checkVersion(query);
-    for (const name of NOT_DONE)
-      if (headers.has(name)) throw new S3Error('NotImplemented', `${name} is not implemented.`);
     await objects.deleteObject(bucket, key, readConditions(headers), context);
     return { status: 204 };
   },

@@ -1,10 +1,12 @@
 import type { ObjectKey } from '../../format/ids.js';
 import type { ObjectsApi, RequestContext } from '../../objects/api.js';
 import { ObjectError } from '../../objects/errors.js';
+import { BODY_HEADERS } from '../checksums.js';
 import { entityTags } from '../conditions.js';
 import { toS3Error } from '../error-map.js';
 import { S3Error } from '../errors.js';
 import { xmlAnswer, type Operation } from '../operation.js';
+import { DELETE_HEADERS } from './delete-object.js';
 import { readDocument } from '../request-body.js';
 import { checkKey } from '../request-target.js';
 import { parseDocument, type XmlNode } from '../xml/read.js';
@@ -91,6 +93,7 @@ export const deleteObjects: Operation = {
   name: 'DeleteObjects',
   target: 'bucket',
   right: 'write',
+  headers: [...BODY_HEADERS, ...DELETE_HEADERS],
   run: async ({ objects, bucket, context, body }) => {
     const request = body();
     const { md5, sha256Hex, checksumAlgorithm } = request.promise;

@@ -54,6 +54,8 @@ export const getObjectAttributes: Operation = {
   name: 'GetObjectAttributes',
   target: 'object',
   right: 'read',
+  parameters: ['versionId'],
+  headers: ['x-amz-object-attributes', 'x-amz-max-parts', 'x-amz-part-number-marker'],
   run: async ({ objects, bucket, key, query, headers, context }) => {
     checkVersion(query);
     const wanted = readAttributes(headers.get('x-amz-object-attributes'));

@@ -1,4 +1,4 @@
-import { readObject } from '../object-read.js';
+import { READ_HEADERS, READ_PARAMETERS, readObject } from '../object-read.js';
 import type { Operation } from '../operation.js';
 
 /**
@@ -9,6 +9,8 @@ export const getObject: Operation = {
   name: 'GetObject',
   target: 'object',
   right: 'read',
+  parameters: READ_PARAMETERS,
+  headers: READ_HEADERS,
   run: async (request) => {
     const { objects, bucket, key, context } = request;
     const { result, ...answer } = await readObject(request, (options) =>

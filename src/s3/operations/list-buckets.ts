@@ -28,6 +28,7 @@ export const listBuckets: Operation = {
   name: 'ListBuckets',
   target: 'service',
   right: 'read',
+  parameters: ['prefix', 'max-buckets', 'continuation-token', 'bucket-region'],
   run: async ({ objects, identity, query, region }) => {
     const prefix = query.get('prefix') ?? '';
     const limit = readMaxBuckets(query);

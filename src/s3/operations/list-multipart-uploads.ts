@@ -23,6 +23,7 @@ export const listMultipartUploads: Operation = {
   name: 'ListMultipartUploads',
   target: 'bucket',
   right: 'read',
+  parameters: ['prefix', 'delimiter', 'encoding-type', 'key-marker', 'upload-id-marker', 'max-uploads'],
   run: async ({ objects, bucket, query, context }) => {
     const encoding = readKeyEncoding(query);
     const prefix = query.get('prefix') ?? '';

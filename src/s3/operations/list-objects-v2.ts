@@ -6,7 +6,7 @@ import { S3Error } from '../errors.js';
 import { xmlAnswer, readCount, type Operation } from '../operation.js';
 import { listItems, optionalKey, readKeyEncoding } from '../xml/listing.js';
 import { document, element, optional } from '../xml/write.js';
-import { KEYS_MAX } from './list-objects.js';
+import { KEYS_MAX, LIST_HEADERS } from './list-objects.js';
 
 /** A token is the last key of the page, so it holds across restarts and between gateways. */
 export function encodeContinuationToken(lastKey: string): string {
@@ -28,6 +28,16 @@ export const listObjectsV2: Operation = {
   name: 'ListObjectsV2',
   target: 'bucket',
   right: 'read',
+  parameters: [
+    'prefix',
+    'delimiter',
+    'encoding-type',
+    'max-keys',
+    'continuation-token',
+    'start-after',
+    'fetch-owner',
+  ],
+  headers: LIST_HEADERS,
   run: async ({ objects, bucket, query, context }) => {
     const encoding = readKeyEncoding(query);
     const prefix = query.get('prefix') ?? '';

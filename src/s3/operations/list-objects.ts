@@ -7,11 +7,14 @@ import { listItems, optionalKey, readKeyEncoding } from '../xml/listing.js';
 import { document, element, optional } from '../xml/write.js';
 
 export const KEYS_MAX = 1000;
+export const LIST_HEADERS: readonly string[] = ['x-amz-optional-object-attributes'];
 
 export const listObjects: Operation = {
   name: 'ListObjects',
   target: 'bucket',
   right: 'read',
+  parameters: ['prefix', 'delimiter', 'encoding-type', 'marker', 'max-keys'],
+  headers: LIST_HEADERS,
   run: async ({ objects, bucket, query, context }) => {
     const encoding = readKeyEncoding(query);
     const prefix = query.get('prefix') ?? '';

@@ -15,6 +15,7 @@ export const listParts: Operation = {
   name: 'ListParts',
   target: 'object',
   right: 'read',
+  parameters: ['max-parts', 'part-number-marker'],
   run: async ({ objects, bucket, key, query, context }) => {
     const uploadId = query.get('uploadId') ?? '';
     const limit = readCount(query, 'max-parts', UNASKED_PARTS_MAX, ASKED_PARTS_MAX);

@@ -1,4 +1,5 @@
 /** GetObjectTagging, PutObjectTagging, DeleteObjectTagging: three faces of one small thing. */
+import { BODY_HEADERS } from '../checksums.js';
 import { checkVersion, xmlAnswer, type Operation } from '../operation.js';
 import { readDocument } from '../request-body.js';
 import { TAGGING_BYTES_MAX, parseTagging, taggingDocument } from '../tags.js';
@@ -7,6 +8,7 @@ export const getObjectTagging: Operation = {
   name: 'GetObjectTagging',
   target: 'object',
   right: 'read',
+  parameters: ['versionId'],
   run: async ({ objects, bucket, key, query, context }) => {
     checkVersion(query);
     const { record } = await objects.headObject(bucket, key, { conditions: {} }, context);
@@ -18,6 +20,8 @@ export const putObjectTagging: Operation = {
   name: 'PutObjectTagging',
   target: 'object',
   right: 'write',
+  parameters: ['versionId'],
+  headers: BODY_HEADERS,
   run: async ({ objects, bucket, key, query, context, body }) => {
     checkVersion(query);
     const tags = parseTagging(await readDocument(body(), TAGGING_BYTES_MAX));
@@ -30,6 +34,7 @@ export const deleteObjectTagging: Operation = {
   name: 'DeleteObjectTagging',
   target: 'object',
   right: 'write',
+  parameters: ['versionId'],
   run: async ({ objects, bucket, key, query, context }) => {
     checkVersion(query);
     await objects.setTags(bucket, key, undefined, context);

@@ -3,10 +3,12 @@
  * was signed, so who sent it is known only when its fields are read.
  */
 import type { BodyPromise } from '../../objects/api.js';
-import { announcedChecksum, checksumHeaders, contentMd5 } from '../checksums.js';
+import { announcedChecksum, BODY_HEADERS, checksumHeaders, contentMd5 } from '../checksums.js';
+import { checkHeaders } from '../declared.js';
 import { S3Error } from '../errors.js';
 import type { RequestHeaders } from '../headers.js';
-import { metaOf } from '../object-headers.js';
+import { checkInert } from '../inert-headers.js';
+import { metaOf, OBJECT_HEADERS } from '../object-headers.js';
 import type { Operation, OperationAnswer, OperationRequest } from '../operation.js';
 import { checkPolicy, type PostPolicy } from '../post-form/policy.js';
 import type { FormFields } from '../post-form/fields.js';
@@ -24,6 +26,7 @@ export const postObject: Operation = {
   name: 'PostObject',
   target: 'bucket',
   right: 'write',
+  headers: [...BODY_HEADERS, ...OBJECT_HEADERS],
   signedBy: 'form',
   run: async (request) => {
     const contentType = request.headers.get('content-type') ?? '';
@@ -47,7 +50,7 @@ async function store(
   fields: FormFields,
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<OperationAnswer> {
-  const { objects, bucket, context } = request;
+  const { objects, settings, bucket, context } = request;
   const { policy, nowMs } = request.verifyForm(fields);
   const keyText = required(fields, 'key');
   checkPolicy(policy, fields, bucket, nowMs);
@@ -57,6 +60,8 @@ async function store(
     });
   const key = checkKey(keyText);
   const headers = fields.asHeaders();
+  checkHeaders(postObject, headers, 'POST');
+  checkInert(headers, settings.isPublicRead(bucket));
   const tagging = fields.get('tagging');
   const tags = tagging === undefined ? undefined : parseTagging(Buffer.from(tagging, 'utf8'));
   const meta = { ...metaOf(headers), ...(tags && Object.keys(tags).length > 0 ? { tags } : {}) };

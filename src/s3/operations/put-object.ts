@@ -1,12 +1,13 @@
-import { checksumHeaders } from '../checksums.js';
-import { writeConditions } from '../conditions.js';
-import { metaOf } from '../object-headers.js';
+import { BODY_HEADERS, checksumHeaders } from '../checksums.js';
+import { WRITE_CONDITIONS, writeConditions } from '../conditions.js';
+import { metaOf, OBJECT_HEADERS } from '../object-headers.js';
 import type { Operation } from '../operation.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
   target: 'object',
   right: 'write',
+  headers: [...BODY_HEADERS, ...OBJECT_HEADERS, ...WRITE_CONDITIONS],
   run: async ({ objects, bucket, key, headers, context, body }) => {
     const result = await objects.putObject(
       bucket,

@@ -1,6 +1,5 @@
 import { checksumElement } from '../checksums.js';
-import { readCopySource } from '../copy-source.js';
-import { refuseUnsupported } from '../object-headers.js';
+import { COPY_SOURCE_HEADERS, readCopySource } from '../copy-source.js';
 import { readPartNumber, xmlAnswer, type Operation } from '../operation.js';
 import { parseCopyRange } from '../range.js';
 import { document, element, isoTime } from '../xml/write.js';
@@ -12,8 +11,9 @@ export const uploadPartCopy: Operation = {
   name: 'UploadPartCopy',
   target: 'object',
   right: 'write',
+  parameters: ['partNumber'],
+  headers: [...COPY_SOURCE_HEADERS, 'x-amz-copy-source-range', 'x-amz-server-side-encryption'],
   run: async ({ objects, bucket, key, query, headers, identity, context }) => {
-    refuseUnsupported(headers);
     const partNumber = readPartNumber(query);
     const source = readCopySource(headers, identity.credential);
     const range = parseCopyRange(headers.get('x-amz-copy-source-range'));

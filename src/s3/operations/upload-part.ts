@@ -1,13 +1,13 @@
-import { checksumHeader } from '../checksums.js';
-import { refuseUnsupported } from '../object-headers.js';
+import { BODY_HEADERS, checksumHeader } from '../checksums.js';
 import { readPartNumber, type Operation } from '../operation.js';
 
 export const uploadPart: Operation = {
   name: 'UploadPart',
   target: 'object',
   right: 'write',
-  run: async ({ objects, bucket, key, query, headers, context, body }) => {
-    refuseUnsupported(headers);
+  parameters: ['partNumber'],
+  headers: [...BODY_HEADERS, 'x-amz-server-side-encryption'],
+  run: async ({ objects, bucket, key, query, context, body }) => {
     const partNumber = readPartNumber(query);
     const result = await objects.uploadPart(
       bucket,

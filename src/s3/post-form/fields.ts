@@ -55,7 +55,8 @@ export class FormFields {
   asHeaders(): RequestHeaders {
     const headers: [string, string][] = [];
     for (const [name, { value }] of this.#fields) {
-      if (name === 'x-amz-checksum-algorithm') headers.push(['x-amz-sdk-checksum-algorithm', value]);
+      if (name === 'acl') headers.push(['x-amz-acl', value]);
+      else if (name === 'x-amz-checksum-algorithm') headers.push(['x-amz-sdk-checksum-algorithm', value]);
       else if (HEADER_FIELD.test(name)) headers.push([name, value]);
     }
     return new RequestHeaders([]).with(headers);

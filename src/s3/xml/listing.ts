@@ -7,7 +7,8 @@ import type { ObjectKey } from '../../format/ids.js';
 import type { ObjectRecord, ListResult } from '../../objects/api.js';
 
 /** All objects belong to one owner; clients want to see some id. */
-export const OWNER: readonly Xml[] = [element('ID', 'gateway'), element('DisplayName', 'gateway')];
+export const OWNER_ID = 'gateway';
+export const OWNER: readonly Xml[] = [element('ID', OWNER_ID), element('DisplayName', OWNER_ID)];
 
 /** How keys are written: with encoding-type=url they are percent-encoded, slashes kept. */
 export interface KeyEncoding {

@@ -217,7 +217,12 @@ describe('objects over the wire', () => {
     ['x-amz-grant-read', 'id=1', 400],
     ['x-amz-storage-class', 'CHEAP', 400],
     ['x-amz-server-side-encryption', 'AES256', 200],
-    ['x-amz-acl', 'public-read', 200],
+    ['x-amz-acl', 'public-read', 400],
+    ['x-amz-acl', 'bucket-owner-full-control', 200],
+    ['x-amz-acl', 'private', 200],
+    ['x-amz-acl', 'bogus', 400],
+    ['x-amz-expected-bucket-owner', 'gateway', 200],
+    ['x-amz-expected-bucket-owner', '111122223333', 403],
   ])('answers %s: %s with %d', async (name, value, status) => {
     expect((await put('k', '', { [name]: value })).status).toBe(status);
   });

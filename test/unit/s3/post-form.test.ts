@@ -128,6 +128,22 @@ describe('a form', () => {
     expect(Buffer.from(head.headers['x-amz-meta-colour'] as string, 'latin1').toString()).toBe('blau ü');
   });
 
+  // AWS: PutObject knows none of them, or they say what is not so; a form means what its headers would.
+  it.each([
+    ['acl', 'private', 400, 'AccessControlListNotSupported'],
+    ['x-amz-unheard-of', 'x', 501, 'NotImplemented'],
+    ['x-amz-object-lock-mode', 'GOVERNANCE', 501, 'NotImplemented'],
+    ['x-amz-server-side-encryption', 'aws:kms', 501, 'NotImplemented'],
+    ['x-amz-checksum-foo', 'AAAA', 501, 'NotImplemented'],
+  ])(
+    'a field %s that cannot be honoured is refused, and nothing stored',
+    async (name, value, status, code) => {
+      const answer = await post({ fields: [[name, value]] });
+      expect([answer.status, answer.xml('Code')]).toEqual([status, code]);
+      expect(app.objects.keys()).toEqual([]);
+    },
+  );
+
   it('without Content-Type stores binary/octet-stream, whatever the part says', async () => {
     await post();
     const head = await app.client.send({ method: 'HEAD', path: '/images/k' });
