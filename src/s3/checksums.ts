@@ -41,6 +41,15 @@ export function readAlgorithm(text: string | undefined): ChecksumAlgorithm | und
   return algorithm;
 }
 
+/** Headers that name the checksum that an object is to have. */
+export const CHECKSUM_NAMES: readonly string[] = ['x-amz-checksum-algorithm', 'x-amz-checksum-type'];
+
+/** @throws S3Error InvalidRequest */
+export function readChecksumType(text: string | undefined): StoredChecksum['type'] | undefined {
+  if (text === undefined || text === 'FULL_OBJECT' || text === 'COMPOSITE') return text;
+  throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.');
+}
+
 /** True for base64 of the right number of bytes. */
 export function isChecksumValue(algorithm: ChecksumAlgorithm, value: string): boolean {
   return isBase64Of(value, LENGTH_BYTES[algorithm]);
@@ -95,6 +104,9 @@ export function announcedChecksum(
       );
     return { algorithm };
   }
+  const asked = readAlgorithm(headers.get('x-amz-checksum-algorithm'));
+  if (asked && inHeader && asked !== inHeader.algorithm)
+    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-algorithm header is invalid.');
   if (named && !inHeader)
     throw new S3Error(
       'InvalidRequest',

@@ -7,6 +7,7 @@ import {
   checksumElements,
   checksumInHeaders,
   isChecksumValue,
+  readChecksumType,
 } from '../checksums.js';
 import { entityTags, WRITE_CONDITIONS, writeConditions } from '../conditions.js';
 import { S3Error } from '../errors.js';
@@ -15,7 +16,6 @@ import { readDocument } from '../request-body.js';
 import { encodeRfc3986 } from '../sigv4/canonical-request.js';
 import { parseDocument, type XmlNode } from '../xml/read.js';
 import { document, element } from '../xml/write.js';
-import { readChecksumType } from './create-multipart-upload.js';
 
 /** 10,000 parts with a SHA-256 each are about 2 MiB. */
 const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;

@@ -1,21 +1,13 @@
 import type { ChecksumAlgorithm, StoredChecksum } from '../../objects/api.js';
 import { defaultChecksumType } from '../../objects/multipart-checksum.js';
-import { readAlgorithm } from '../checksums.js';
+import { CHECKSUM_NAMES, readAlgorithm, readChecksumType } from '../checksums.js';
 import { S3Error } from '../errors.js';
 import { metaOf, OBJECT_HEADERS } from '../object-headers.js';
 import { xmlAnswer, type Operation } from '../operation.js';
 import { document, element } from '../xml/write.js';
 
-type ChecksumType = StoredChecksum['type'];
-
-/** @throws S3Error InvalidRequest */
-export function readChecksumType(text: string | undefined): ChecksumType | undefined {
-  if (text === undefined || text === 'FULL_OBJECT' || text === 'COMPOSITE') return text;
-  throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.');
-}
-
 /** AWS "Checking object integrity", table "Full object and composite checksum types". */
-function checkPair(algorithm: ChecksumAlgorithm | undefined, type: ChecksumType | undefined): void {
+function checkPair(algorithm: ChecksumAlgorithm | undefined, type: StoredChecksum['type'] | undefined): void {
   if (!type) return;
   if (!algorithm)
     throw new S3Error(
@@ -34,7 +26,7 @@ export const createMultipartUpload: Operation = {
   name: 'CreateMultipartUpload',
   target: 'object',
   right: 'write',
-  headers: [...OBJECT_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-checksum-type'],
+  headers: [...OBJECT_HEADERS, ...CHECKSUM_NAMES],
   run: async ({ objects, bucket, key, headers, context }) => {
     const checksumAlgorithm = readAlgorithm(headers.get('x-amz-checksum-algorithm'));
     const asked = readChecksumType(headers.get('x-amz-checksum-type'));

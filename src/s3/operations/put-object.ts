@@ -1,4 +1,4 @@
-import { BODY_HEADERS, checksumHeaders } from '../checksums.js';
+import { BODY_HEADERS, CHECKSUM_NAMES, checksumHeaders, readChecksumType } from '../checksums.js';
 import { WRITE_CONDITIONS, writeConditions } from '../conditions.js';
 import { metaOf, OBJECT_HEADERS } from '../object-headers.js';
 import type { Operation } from '../operation.js';
@@ -7,8 +7,9 @@ export const putObject: Operation = {
   name: 'PutObject',
   target: 'object',
   right: 'write',
-  headers: [...BODY_HEADERS, ...OBJECT_HEADERS, ...WRITE_CONDITIONS],
+  headers: [...BODY_HEADERS, ...OBJECT_HEADERS, ...WRITE_CONDITIONS, ...CHECKSUM_NAMES],
   run: async ({ objects, bucket, key, headers, context, body }) => {
+    readChecksumType(headers.get('x-amz-checksum-type'));
     const result = await objects.putObject(
       bucket,
       key,

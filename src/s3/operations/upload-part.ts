@@ -6,7 +6,7 @@ export const uploadPart: Operation = {
   target: 'object',
   right: 'write',
   parameters: ['partNumber'],
-  headers: [...BODY_HEADERS, 'x-amz-server-side-encryption'],
+  headers: [...BODY_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-server-side-encryption'],
   run: async ({ objects, bucket, key, query, context, body }) => {
     const partNumber = readPartNumber(query);
     const result = await objects.uploadPart(

@@ -13,7 +13,6 @@ import { startTestApp, type TestApp } from '../../support/s3-app.js';
 import type { S3Answer, S3Request } from '../../support/s3-client.js';
 
 const BODY = 'some bytes';
-const base64 = (algorithm: string) => createHash(algorithm).update(BODY).digest('base64');
 
 /** What the gateway does, by the names of S3. */
 const SERVED = new Map(
