@@ -4,6 +4,7 @@ import { expectNothingLost } from '../support/history/everywhere.js';
 import { History } from '../support/history/history.js';
 import { recordPush, throughRegistry } from '../support/history/images.js';
 import { makeImage } from '../support/image.js';
+import { rounds } from '../support/rounds.js';
 import { startStack, type Stack } from '../support/stack.js';
 import { TEST_LIMIT_MS } from '../support/time-limits.js';
 
@@ -30,7 +31,7 @@ const STAGES = [
   'committer.baseApplied',
   'committer.overlayDropped',
 ];
-const RANDOM_KILLS = Number(process.env.KILL_RUNS ?? 6);
+const RANDOM_KILLS = Number(process.env.KILL_RUNS ?? rounds(9));
 const seed = Number(process.env.KILL_SEED ?? Date.now() % 1_000_000);
 
 /** Mulberry32: a seed replays the run. */

@@ -26,12 +26,13 @@ import { recordPush, throughRegistry } from '../support/history/images.js';
 import { record, throughGateway } from '../support/history/s3-client.js';
 import { makeImage } from '../support/image.js';
 import { PowerCutDisk, type NameRules } from '../support/power-cut/power-cut.js';
+import { rounds } from '../support/rounds.js';
 import { bytesOf } from '../support/s3-bucket.js';
 import { startStack, type Stack } from '../support/stack.js';
 import { spawnTied } from '../support/tied.js';
 import { TEST_LIMIT_MS } from '../support/time-limits.js';
 
-const RUNS = Number(process.env.POWER_CUT_RUNS ?? 3);
+const RUNS = Number(process.env.POWER_CUT_RUNS ?? rounds(6));
 const seed = Number(process.env.POWER_CUT_SEED ?? Date.now() % 1_000_000);
 const MIB = 1024 * 1024;
 const KILLED_WITHIN_MS = 3_000;

@@ -4,6 +4,7 @@ import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import { bytesOf, ChunkBench } from '../support/chunk-bench.js';
 import { oidOf } from '../support/memory-chunk-remote.js';
+import { rounds } from '../support/rounds.js';
 
 const CHUNKS = 6;
 const GONE: Chunk = { oid: 'f'.repeat(64) as Oid, sizeBytes: 1000, volume: 0 };
@@ -95,6 +96,6 @@ test('whatever happened to chunks, nothing is unsent for ever but what Gitee ref
         await bench.remove();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: rounds(60) },
   );
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { BodyDigests } from '../../src/chunks/digests.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
 import { bytesOf, ChunkBench, listOf, listOfChunks } from '../support/chunk-bench.js';
+import { rounds } from '../support/rounds.js';
 
 describe('properties of the chunk store', () => {
   let bench: ChunkBench;
@@ -49,7 +50,7 @@ describe('properties of the chunk store', () => {
           expect(Buffer.from(bytes).equals(body)).toBe(true);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: rounds(60) },
     );
   });
 
@@ -91,7 +92,7 @@ describe('properties of the chunk store', () => {
         if (list.sizeBytes > 0 && list.sizeBytes <= 64) expect(once.length).toBe(1);
         expect(await collect(listOfChunks(...once))).toEqual(once);
       }),
-      { numRuns: 60 },
+      { numRuns: rounds(60) },
     );
   });
 
@@ -104,7 +105,7 @@ describe('properties of the chunk store', () => {
         const [start, end] = a < b ? [a, b] : [b, a];
         expect((await bench.read(list, start, end)).equals(body.subarray(start, end))).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: rounds(60) },
     );
   });
 });

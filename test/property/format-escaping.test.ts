@@ -4,6 +4,7 @@ import { escapeKey, toObjectKey, unescapePath } from '../../src/format/key-escap
 import { looksLikePointer } from '../../src/format/lfs-pointer.js';
 import { chunkPath, classifyPath, pathsOf } from '../../src/format/tree-layout.js';
 import { keys } from '../support/key-arbitraries.js';
+import { rounds } from '../support/rounds.js';
 
 describe('escaping, for any key', () => {
   test('comes back as it was, in every place of the tree', () => {
@@ -16,7 +17,7 @@ describe('escaping, for any key', () => {
         expect(classifyPath(paths.meta)).toEqual({ kind: 'meta', key });
         expect(classifyPath(chunkPath(key, index))).toEqual({ kind: 'chunk', key, index });
       }),
-      { numRuns: 2000 },
+      { numRuns: rounds(2000) },
     );
   });
 
@@ -31,7 +32,7 @@ describe('escaping, for any key', () => {
         // One path is a directory of the other exactly where one key is: that is what `%object` is for.
         expect(pathB.startsWith(`${pathA}/`)).toBe(b.startsWith(`${a}/`));
       }),
-      { numRuns: 2000 },
+      { numRuns: rounds(2000) },
     );
   });
 
@@ -45,7 +46,7 @@ describe('escaping, for any key', () => {
           expect(component).not.toMatch(/^\.(git|lfsconfig|mailmap|\.?$)/i);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: rounds(2000) },
     );
   });
 
@@ -66,7 +67,7 @@ describe('escaping, for any key', () => {
         if (kind.kind === 'meta') expect(pathsOf(kind.key).meta).toBe(path);
         if (kind.kind === 'chunk') expect(chunkPath(kind.key, kind.index)).toBe(path);
       }),
-      { numRuns: 2000 },
+      { numRuns: rounds(2000) },
     );
   });
 });

@@ -19,6 +19,7 @@ import { planEdits } from '../../src/gitee/git/path-edits.js';
 import { TreeBuilder } from '../../src/gitee/git/tree-builder.js';
 import type { PathEdit } from '../../src/gitee/remote.js';
 import { applyEdits } from '../support/memory-head-remote.js';
+import { rounds } from '../support/rounds.js';
 
 const seed = Number(process.env['GIT_TREE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -115,7 +116,7 @@ test(`random edits give the tree of the plain model, and git finds it well forme
     commits.push(await pack.add('commit', body));
     await pack.store('');
   });
-  await fc.assert(run, { seed, numRuns: 60, endOnFailure: true });
+  await fc.assert(run, { seed, numRuns: rounds(60), endOnFailure: true });
   for (const commit of commits) await local.updateRef(`refs/test/${commit}`, commit as never);
   const fsck = await promisify(execFile)('git', ['fsck', '--strict', '--full'], {
     env: { PATH: process.env['PATH'], GIT_DIR: local.directory, LC_ALL: 'C' },

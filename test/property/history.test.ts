@@ -5,8 +5,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ABSENT, unexplained, type Operation } from '../support/history/register.js';
+import { rounds } from '../support/rounds.js';
 
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 300);
 const VALUES = ['a', 'b', 'c', ABSENT];
 
 const anyOperation: fc.Arbitrary<Operation> = fc
@@ -46,7 +46,7 @@ test('it says of any small history what trying all orders says', () => {
     fc.property(fc.array(anyOperation, { maxLength: 7 }), (operations) => {
       expect(unexplained(operations) === undefined).toBe(isExplained(operations));
     }),
-    { numRuns: RUNS * 10 },
+    { numRuns: rounds(3000) },
   );
 });
 
@@ -87,7 +87,7 @@ test('what a right register shows is never called a loss', () => {
     fc.property(rightHistory, ({ operations, value, endMs }) => {
       expect(unexplained([...operations, lastRead(value, endMs)])).toBeUndefined();
     }),
-    { numRuns: RUNS },
+    { numRuns: rounds(300) },
   );
 });
 
@@ -108,6 +108,6 @@ test('one loss planted in a right history is found', () => {
       expect(unexplained([...before, last, found])).toEqual(found);
       expect(unexplained([...before, last, lastRead('last', endMs + 2)])).toBeUndefined();
     }),
-    { numRuns: RUNS },
+    { numRuns: rounds(300) },
   );
 });

@@ -22,6 +22,7 @@ import { Query } from '../../src/s3/request-target.js';
 import { isoTime } from '../../src/s3/xml/write.js';
 import { GENERIC, JournalBucket, REGISTRY, signal } from '../support/journal-bucket.js';
 import { MemoryHeadRemote, MemoryRepository } from '../support/memory-head-remote.js';
+import { rounds } from '../support/rounds.js';
 
 const BLOB = 'docker/registry/v2/blobs/sha256/aa/aa/data';
 /** Keys that hostile files stand at; some are directories of others. */
@@ -273,7 +274,6 @@ test.each([
   ['generic', GENERIC],
   ['registry', REGISTRY],
 ])('a hostile tree costs the keys that it touches and nothing else (%s)', async (_, rules) => {
-  const runs = Number(process.env['PROPERTY_RUNS'] ?? 25);
   await fc.assert(
     fc.asyncProperty(
       commits,
@@ -311,6 +311,6 @@ test.each([
         }
       },
     ),
-    { numRuns: runs, examples: LEFT_OVER },
+    { numRuns: LEFT_OVER.length + rounds(23), examples: LEFT_OVER },
   );
 });

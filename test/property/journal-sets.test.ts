@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { RemoteError } from '../../src/gitee/errors.js';
 import { bytesOf, JournalBucket, REGISTRY, signal } from '../support/journal-bucket.js';
 import { openImages, pushImage, tagPath } from '../support/journal-images.js';
+import { rounds } from '../support/rounds.js';
 
 const LAYERS = ['one', 'two', 'three', 'x'.repeat(150), 'y'.repeat(350)];
 const NAMES = ['a', 'b/c'];
@@ -145,7 +146,6 @@ class Run {
 }
 
 test('every commit is closed, and nothing is lost, whatever is stuck or fails', async () => {
-  const runs = Number(process.env['PROPERTY_RUNS'] ?? 25);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const b = await JournalBucket.open({
@@ -168,6 +168,6 @@ test('every commit is closed, and nothing is lost, whatever is stuck or fails', 
         await b.remove();
       }
     }),
-    { numRuns: runs },
+    { numRuns: rounds(25) },
   );
 });

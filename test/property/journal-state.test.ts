@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { RemoteError } from '../../src/gitee/errors.js';
 import { until } from '../support/child.js';
 import { JournalBucket, key, signal } from '../support/journal-bucket.js';
+import { rounds } from '../support/rounds.js';
 
 /** Few keys, so that they meet; some are directories of others. */
 const KEYS = ['a', 'a/b', 'a/b/c', 'a/', 'b', 'b%', 'a!', 'é', '\u{1F600}', '\uffff', '.git', 'z/.gateway'];
@@ -150,7 +151,6 @@ class Run {
 }
 
 test('a bucket is the sorted map of what was written to it, whatever fails on the way', async () => {
-  const runs = Number(process.env['PROPERTY_RUNS'] ?? 25);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
       const b = await JournalBucket.open({ timings: { maxAgeMs: 3_000, pollMs: 60_000 } });
@@ -179,6 +179,6 @@ test('a bucket is the sorted map of what was written to it, whatever fails on th
         await b.remove();
       }
     }),
-    { numRuns: runs },
+    { numRuns: rounds(25) },
   );
 });

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { RemoteError } from '../../src/gitee/errors.js';
 import { JournalBucket, signal } from '../support/journal-bucket.js';
 import { until } from '../support/child.js';
+import { rounds } from '../support/rounds.js';
 
 const POINTS = [
   'committer.batchClosed',
@@ -126,7 +127,6 @@ async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: 
 }
 
 test('two gateways and somebody by hand lose nothing of each other', async () => {
-  const runs = Number(process.env['PROPERTY_RUNS'] ?? 25);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
       const a = await JournalBucket.open({ timings: { maxAgeMs: 3_000 } });
@@ -160,6 +160,6 @@ test('two gateways and somebody by hand lose nothing of each other', async () =>
         await b.remove();
       }
     }),
-    { numRuns: runs },
+    { numRuns: rounds(25) },
   );
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { compareKeys, keyBytes } from '../../src/objects/key-order.js';
 import { rollUp, type PageSource } from '../../src/objects/listing.js';
+import { rounds } from '../support/rounds.js';
 
 const component = fc.constantFrom('', 'a', 'b', 'ab', 'foo', '%', '中', '\u{1f600}', '\uff61', '!');
 const key = fc.array(component, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));
@@ -57,7 +58,7 @@ describe('listing', () => {
           expect(got).toEqual(expected(all, prefix, delimiter));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: rounds(300) },
     );
   });
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { treeDelta } from '../../src/git-wire/tree-delta.js';
 import { formatTree, MODE_FILE, MODE_TREE, type Tree } from '../../src/gitee/git/git-object.js';
+import { rounds } from '../support/rounds.js';
 
 const seed = Number(process.env['TREE_DELTA_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -57,7 +58,7 @@ test(`random trees (TREE_DELTA_SEED=${seed})`, () => {
       expect(apply(base, treeDelta(base, target))).toEqual(target);
       expect(apply(target, treeDelta(target, base))).toEqual(base);
     }),
-    { seed, numRuns: 300 },
+    { seed, numRuns: rounds(300) },
   );
 });
 
