@@ -94,19 +94,25 @@ export function httpStatus(url: string): Promise<number> {
   });
 }
 
+/** Between two looks at a condition; longer ones where it is waited for long already: a look may cost as much as the work. */
+const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS_MAX = 250;
+const LOOK_EVERY_SHARE = 0.05;
+
 /** Asks again until the condition holds; fails with the description at the deadline. */
 export async function until(
   description: string,
   condition: () => Promise<boolean> | boolean,
   timeoutMs = CONDITION_LIMIT_MS,
-  everyMs = 50,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
+  const startMs = Date.now();
   for (;;) {
     if (await condition()) return;
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${description}`);
+    const waitedMs = Date.now() - startMs;
+    if (waitedMs > timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${description}`);
+    const pauseMs = Math.min(LOOK_EVERY_MS_MAX, Math.max(LOOK_EVERY_MS, LOOK_EVERY_SHARE * waitedMs));
     // eslint-disable-next-line no-restricted-syntax -- this is what the others wait with
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

@@ -275,7 +275,10 @@ describe('a bucket of preset generic', () => {
     await b.landed(await b.put('a', '1'));
     b.remote.fail('push', new RemoteError('unauthorized', 'the token is expired'), Infinity);
     const seq = await b.put('a', '2');
-    expect(await b.state.waitLanded(seq, { timeoutMs: 100, signal })).toBe(false);
+    await until('it pauses', async () => {
+      expect(await b.state.waitLanded(seq, { timeoutMs: 100, signal })).toBe(false);
+      return b.state.status().paused !== undefined;
+    });
     expect(b.state.status().paused).toMatchObject({ code: 'unauthorized', message: 'the token is expired' });
     expect(await b.read('a')).toBe('2');
     b.remote.heal();
