@@ -63,8 +63,9 @@ function isBase64Of(value: string, lengthBytes: number): boolean {
 /** Checksum of a body that a request announces. */
 export interface AnnouncedChecksum {
   readonly algorithm: ChecksumAlgorithm;
-  /** undefined: it stands in the trailer. */
+  /** undefined: it stands in the trailer, or is only to be computed. */
   readonly value?: string;
+  readonly isInTrailer?: boolean;
 }
 
 /** The one checksum given in a header, checked for form. @throws S3Error InvalidRequest */
@@ -74,48 +75,58 @@ export function checksumInHeaders(
   const given = CHECKSUM_ALGORITHMS.filter((a) => headers.has(checksumHeader(a)));
   const algorithm = given[0];
   if (!algorithm) return undefined;
-  if (given.length > 1)
-    throw new S3Error(
-      'InvalidRequest',
-      'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
-    );
+  if (given.length > 1) throw severalChecksums();
   const value = headers.get(checksumHeader(algorithm))!;
   if (!isChecksumValue(algorithm, value))
     throw new S3Error('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`);
   return { algorithm, value };
 }
 
-/** @throws S3Error InvalidRequest where what is announced does not fit together. */
+/**
+ * @param hasTrailer the payload mode is one with trailers
+ * @throws S3Error InvalidRequest where what is announced does not fit together; MalformedTrailerError for a trailer
+ *   that the payload mode has no place for.
+ */
 export function announcedChecksum(
   headers: RequestHeaders,
   hasTrailer: boolean,
 ): AnnouncedChecksum | undefined {
   const inHeader = checksumInHeaders(headers);
-  const trailer = headers.get('x-amz-trailer')?.trim().toLowerCase();
+  const inTrailer = announcedTrailer(headers, hasTrailer);
   const named = readAlgorithm(headers.get('x-amz-sdk-checksum-algorithm'));
-  if (trailer !== undefined && trailer !== '') {
-    const algorithm = CHECKSUM_ALGORITHMS.find((a) => checksumHeader(a) === trailer);
-    if (!algorithm || !hasTrailer)
-      throw new S3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported');
-    if (inHeader)
-      throw new S3Error(
-        'InvalidRequest',
-        'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
-      );
-    return { algorithm };
-  }
   const asked = readAlgorithm(headers.get('x-amz-checksum-algorithm'));
-  if (asked && inHeader && asked !== inHeader.algorithm)
-    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-algorithm header is invalid.');
-  if (named && !inHeader)
+  if (inTrailer && inHeader) throw severalChecksums();
+  const given = inHeader ?? (inTrailer && { algorithm: inTrailer, isInTrailer: true });
+  if (named && !given)
     throw new S3Error(
       'InvalidRequest',
       'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
     );
-  if (named && inHeader && named !== inHeader.algorithm)
-    throw new S3Error('InvalidRequest', 'Value for x-amz-sdk-checksum-algorithm header is invalid.');
-  return inHeader;
+  for (const [algorithm, header] of [
+    [named, 'x-amz-sdk-checksum-algorithm'],
+    [asked, 'x-amz-checksum-algorithm'],
+  ] as const)
+    if (algorithm && given && algorithm !== given.algorithm)
+      throw new S3Error('InvalidRequest', `Value for ${header} header is invalid.`);
+  return given ?? (asked && { algorithm: asked });
 }
+
+/** The checksum that x-amz-trailer announces. AWS takes commas after it, and nothing else beside it. */
+function announcedTrailer(headers: RequestHeaders, hasTrailer: boolean): ChecksumAlgorithm | undefined {
+  const name = headers.get('x-amz-trailer')?.trim().toLowerCase().replace(/,+$/, '');
+  if (name === undefined || name === '') return undefined;
+  const algorithm = CHECKSUM_ALGORITHMS.find((a) => checksumHeader(a) === name);
+  if (!algorithm)
+    throw new S3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported');
+  if (!hasTrailer) throw new S3Error('MalformedTrailerError');
+  return algorithm;
+}
+
+const severalChecksums = (): S3Error =>
+  new S3Error(
+    'InvalidRequest',
+    'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
+  );
 
 /** Bytes of Content-MD5. @throws S3Error InvalidDigest */
 export function contentMd5(headers: RequestHeaders): Uint8Array | undefined {

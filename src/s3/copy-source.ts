@@ -24,15 +24,17 @@ export interface CopySource {
 }
 
 /**
- * `bucket/key` or `/bucket/key`, percent-encoded (AWS SDKs) or not (registry 2.x sends it raw, see facts §2):
- * where it does not decode it is taken as it stands.
- * @throws S3Error InvalidArgument
+ * `bucket/key` or `/bucket/key`, the whole of it percent-encoded or all but its slashes (AWS CopyObject: "The value
+ * must be URL-encoded"), or not at all (registry 2.x sends it raw, see facts §2): where it does not decode it is taken
+ * as it stands. `+` is a blank as in queries: AWS's own example for Java encodes with java.net.URLEncoder.
+ * @throws S3Error InvalidArgument, NoSuchVersion
  */
 export function parseCopySource(header: string): { bucket: string; key: ObjectKey } {
   const version = /\?versionId=([^?&]*)$/.exec(header);
   if (version && version[1] !== 'null') throw new S3Error('NoSuchVersion');
-  const raw = (version ? header.slice(0, version.index) : header).replace(/^\//, '');
-  const text = decodeOrRaw(raw);
+  const raw = version ? header.slice(0, version.index) : header;
+  // Taken apart after it is decoded: the slashes may be encoded, too.
+  const text = decodeOrRaw(raw).replace(/^\//, '');
   const slash = text.indexOf('/');
   if (slash < 1 || slash === text.length - 1)
     throw new S3Error(
@@ -47,7 +49,7 @@ export function parseCopySource(header: string): { bucket: string; key: ObjectKe
 
 function decodeOrRaw(text: string): string {
   try {
-    return decodeURIComponent(text);
+    return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
     // Not percent-encoded: a raw key with a literal `%`.
     return text;

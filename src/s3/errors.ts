@@ -154,6 +154,11 @@ export const S3_ERRORS = {
     'The body of your POST request is not well-formed multipart/form-data.',
     'Send the form as multipart/form-data, whole, with its boundary in Content-Type.',
   ),
+  MalformedTrailerError: row(
+    400,
+    'The request contained trailing data that was not well-formed or did not conform to our published schema.',
+    'Send the one trailer that x-amz-trailer names, once, and no other.',
+  ),
   MalformedXML: row(
     400,
     'The XML you provided was not well-formed or did not validate against our published schema',

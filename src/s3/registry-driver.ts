@@ -9,6 +9,7 @@
  */
 import { ObjectError } from '../objects/errors.js';
 import { S3Error } from './errors.js';
+import { USE_V4 } from './sigv4/authorization.js';
 
 const DO_NOT_REPEAT = 424;
 
@@ -20,9 +21,16 @@ export interface Asker {
   readonly authorization: string | undefined;
 }
 
-/** What is answered to this one: the error as it is, but for reads of the registry while Gitee is known to be down. */
+/** The driver of 2.x signs with version 2 unless it is told. */
+const SET_V4AUTH = "In the registry's s3 storage section set `v4auth: true`.";
+
+/** What is answered to this one: the error as it is, but for a word to the registry on its configuration, and for reads of the registry while Gitee is known to be down. */
 export function errorFor(error: S3Error, asker: Asker): S3Error {
   const { operation, isRegistryBucket, userAgent = '', authorization } = asker;
+  if (isRegistryBucket && error.message === USE_V4)
+    return new S3Error(error.code, `${USE_V4} ${SET_V4AUTH}`, {
+      ...{ fields: { ...error.fields }, headers: { ...error.headers } },
+    });
   if (!(error.cause instanceof ObjectError) || error.cause.code !== 'remote-down') return error;
   if (operation !== 'GetObject' || !isRegistryBucket || authorization === undefined) return error;
   if (!/(?:^| )aws-sdk-go\/1\./.test(userAgent)) return error;

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChecksumAlgorithm, RequestBody } from '../objects/api.js';
 import { checkDocument } from '../objects/document-check.js';
-import { announcedChecksum, contentMd5, isChecksumValue } from './checksums.js';
+import { announcedChecksum, checksumHeader, contentMd5, isChecksumValue } from './checksums.js';
 import { isAwaitingContinue, markContinued } from './connection.js';
 import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
@@ -41,10 +41,10 @@ export function openBody(source: BodySource): RequestBody {
       : decodeAwsChunked(raw, {
           ...(payload.isSigned ? { signed: { seed: identity.signature, context: identity.signing } } : {}),
           hasTrailer: payload.hasTrailer,
+          ...(announced?.isInTrailer === true ? { announced: checksumHeader(announced.algorithm) } : {}),
           decodedLengthBytes: lengthBytes,
           onTrailer: (trailer) => {
-            if (announced && announced.value === undefined)
-              trailerValue = trailerChecksum(announced.algorithm, trailer);
+            if (announced?.isInTrailer === true) trailerValue = trailerChecksum(announced.algorithm, trailer);
           },
         });
   return {
@@ -61,7 +61,7 @@ export function openBody(source: BodySource): RequestBody {
 }
 
 function trailerChecksum(algorithm: ChecksumAlgorithm, trailer: ReadonlyMap<string, string>): string {
-  const name = `x-amz-checksum-${algorithm.toLowerCase()}`;
+  const name = checksumHeader(algorithm);
   const value = trailer.get(name);
   if (value === undefined || !isChecksumValue(algorithm, value))
     throw new S3Error('InvalidRequest', `Value for ${name} trailing header is invalid.`);

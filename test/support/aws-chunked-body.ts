@@ -14,9 +14,16 @@ const mac = (key: Buffer | string, data: string) => createHmac('sha256', key).up
 
 export function chunkedBody(
   chunks: readonly Buffer[],
-  options: { signer?: ChunkSigner; trailer?: Readonly<Record<string, string>> },
+  options: {
+    signer?: ChunkSigner;
+    trailer?: Readonly<Record<string, string>>;
+    /** Ends a line of the trailer: `\n\r\n` as minio-go writes it. */
+    lineEnd?: string;
+    /** Ends the trailer. */
+    end?: string;
+  },
 ): Buffer {
-  const { signer, trailer } = options;
+  const { signer, trailer, lineEnd = '\r\n', end = '\r\n' } = options;
   let previous = signer?.seed ?? '';
   const pieces: Buffer[] = [];
   for (const chunk of [...chunks, Buffer.alloc(0)]) {
@@ -29,7 +36,7 @@ export function chunkedBody(
     if (chunk.length > 0) pieces.push(Buffer.from('\r\n'));
   }
   const lines = Object.entries(trailer ?? {});
-  for (const [name, value] of lines) pieces.push(Buffer.from(`${name}:${value}\r\n`));
+  for (const [name, value] of lines) pieces.push(Buffer.from(`${name}:${value}${lineEnd}`));
   if (signer && trailer) {
     const hash = sha(lines.map(([name, value]) => `${name}:${value}\n`).join(''));
     pieces.push(
@@ -38,7 +45,7 @@ export function chunkedBody(
       ),
     );
   }
-  pieces.push(Buffer.from('\r\n'));
+  pieces.push(Buffer.from(end));
   return Buffer.concat(pieces);
 }
 

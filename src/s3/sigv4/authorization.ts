@@ -25,8 +25,7 @@ const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 
 /** The sentence for clients that speak an older or newer signature. */
 export const USE_V4 =
-  'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. ' +
-  "In the registry's s3 storage section set `v4auth: true`.";
+  'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.';
 
 /** @throws S3Error with the code that AWS gives for each fault. */
 export function readAuthorization(headers: RequestHeaders, query: Query): Authorization {

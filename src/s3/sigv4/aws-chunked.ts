@@ -4,6 +4,10 @@
  *
  *   <hex size>[;chunk-signature=<64 hex>]\r\n<bytes>\r\n … 0[;chunk-signature=…]\r\n [trailer lines] \r\n
  *
+ * Of trailers AWS takes more than it describes, and so does this: a line that ends with LF CRLF (minio-go, and so mc
+ * and MinIO's tiers), a trailer without its last empty line (aws-sdk-java, and the tests that OpenStack Swift runs
+ * against AWS), and bytes after that line.
+ *
  * Bytes are handed on as they come, before their chunk's signature is known; the iteration rejects before it
  * ends if a signature, a length or the form is wrong, so a caller must use nothing before the end.
  */
@@ -15,6 +19,8 @@ export interface ChunkedRules {
   /** Seed signature and key; absent for STREAMING-UNSIGNED-PAYLOAD-TRAILER. */
   readonly signed?: { readonly seed: string; readonly context: SigningContext };
   readonly hasTrailer: boolean;
+  /** Name of the one trailer that x-amz-trailer announces, lower case. It must come, and no other may. */
+  readonly announced?: string;
   /** x-amz-decoded-content-length */
   readonly decodedLengthBytes: number;
   /** Called once, before the iteration ends, with lower-case names. */
@@ -22,9 +28,11 @@ export interface ChunkedRules {
 }
 
 const LINE_MAX_BYTES = 8 * 1024;
-const TRAILER_LINES_MAX = 32;
+/** What is read past after the last line. */
+const REST_MAX_BYTES = 8 * 1024;
+const TRAILER_SIGNATURE = 'x-amz-trailer-signature';
 
-/** @throws S3Error IncompleteBody, SignatureDoesNotMatch, InvalidRequest (malformed) from the iteration. */
+/** @throws S3Error IncompleteBody (malformed, too), SignatureDoesNotMatch, MalformedTrailerError from the iteration. */
 export async function* decodeAwsChunked(
   source: AsyncIterable<Uint8Array>,
   rules: ChunkedRules,
@@ -65,38 +73,42 @@ async function* decode(input: ByteReader, rules: ChunkedRules): AsyncGenerator<U
   if (decodedBytes !== rules.decodedLengthBytes)
     throw new S3Error('IncompleteBody', 'The body is shorter than x-amz-decoded-content-length.');
   const trailer = await readTrailer(input, rules, previous);
-  await input.end();
+  await input.end(rules.hasTrailer ? REST_MAX_BYTES : 0);
   rules.onTrailer(trailer);
 }
 
+/** @throws S3Error MalformedTrailerError where it is not the one that was announced. */
 async function readTrailer(
   input: ByteReader,
   rules: ChunkedRules,
   previous: string,
 ): Promise<ReadonlyMap<string, string>> {
+  const { announced, hasTrailer, signed } = rules;
   const fields = new Map<string, string>();
   let signature: string | undefined;
   let canonical = '';
-  for (let count = 0; ; count += 1) {
-    // aws-sdk-java ends right after the signature line of the trailer, others with an empty line.
-    const line = await input.line(signature !== undefined);
+  for (;;) {
+    const line = await input.trailerLine(fields.size > 0 || signature !== undefined);
     if (line === '') break;
     const colon = line.indexOf(':');
-    if (!rules.hasTrailer || colon < 1 || count >= TRAILER_LINES_MAX)
-      throw malformed('the trailer is not valid');
-    const name = line.slice(0, colon).trim().toLowerCase();
+    const name = line.slice(0, Math.max(colon, 0)).trim().toLowerCase();
     const value = line.slice(colon + 1).trim();
-    if (name === 'x-amz-trailer-signature') {
+    // What signs a trailer that was not announced signs nothing.
+    if (name === TRAILER_SIGNATURE && announced === undefined)
+      throw malformed('the trailer is not announced');
+    if (name === TRAILER_SIGNATURE && signature === undefined) {
       signature = value;
       continue;
     }
-    if (signature !== undefined) throw malformed('the trailer goes on after its signature');
+    const isWanted = hasTrailer && signature === undefined && name === announced && !fields.has(name);
+    if (!isWanted || value.includes('\n')) throw new S3Error('MalformedTrailerError');
     fields.set(name, value);
     canonical += `${name}:${value}\n`;
   }
-  if (rules.signed && rules.hasTrailer) {
+  if (announced !== undefined && fields.size === 0) throw new S3Error('MalformedTrailerError');
+  if (signed && announced !== undefined) {
     const hash = createHash('sha256').update(canonical, 'latin1').digest('hex');
-    const expected = trailerSignature(rules.signed.context, previous, hash);
+    const expected = trailerSignature(signed.context, previous, hash);
     if (signature === undefined || !sameSignature(expected, signature))
       throw new S3Error('SignatureDoesNotMatch', 'The signature of the trailer does not match.');
   }
@@ -112,8 +124,9 @@ function parseChunkHeader(line: string, isSigned: boolean): { sizeBytes: number;
   return { sizeBytes, signature: signature ?? '' };
 }
 
+/** AWS answers every fault of the form so. */
 const malformed = (what: string): S3Error =>
-  new S3Error('InvalidRequest', `The aws-chunked body is malformed: ${what}.`);
+  new S3Error('IncompleteBody', `The request body terminated unexpectedly: it is malformed, ${what}.`);
 
 /** Reads lines and runs of bytes from pieces of any size, holding at most one piece and one line. */
 class ByteReader {
@@ -132,8 +145,20 @@ class ByteReader {
     return run;
   }
 
-  /** A line without its CRLF. `orEnd`: the end of input counts as an empty line. */
-  async line(orEnd = false): Promise<string> {
+  /** A line without its CRLF. */
+  async line(): Promise<string> {
+    const line = await this.#untilCrlf(false);
+    if (line.includes('\n')) throw malformed('a line does not end with CRLF');
+    return line;
+  }
+
+  /** A line without its CRLF, or without its LF CRLF. `orEnd`: the end of input counts as an empty line. */
+  async trailerLine(orEnd: boolean): Promise<string> {
+    const line = await this.#untilCrlf(orEnd);
+    return line.endsWith('\n') ? line.slice(0, -1) : line;
+  }
+
+  async #untilCrlf(orEnd: boolean): Promise<string> {
     let text = '';
     for (;;) {
       if (!(await this.#fill())) {
@@ -145,15 +170,17 @@ class ByteReader {
       text += Buffer.from(this.#piece.subarray(0, end)).toString('latin1');
       this.#piece = this.#piece.subarray(end);
       if (text.length > LINE_MAX_BYTES) throw malformed('a line is too long');
-      if (newline < 0) continue;
-      if (!text.endsWith('\r\n')) throw malformed('a line does not end with CRLF');
-      return text.slice(0, -2);
+      if (text.endsWith('\r\n')) return text.slice(0, -2);
     }
   }
 
-  /** Makes sure that nothing follows. */
-  async end(): Promise<void> {
-    if (await this.#fill()) throw malformed('bytes follow the last chunk');
+  /** Makes sure that no more than so many bytes follow. */
+  async end(maxBytes: number): Promise<void> {
+    for (let restBytes = 0; await this.#fill();) {
+      restBytes += this.#piece.length;
+      this.#piece = new Uint8Array(0);
+      if (restBytes > maxBytes) throw malformed('bytes follow the last chunk');
+    }
   }
 
   /** Lets go of the source, wherever it stands. */

@@ -47,7 +47,7 @@ export interface VerifyRules {
 /** @throws S3Error AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch, RequestTimeTooSkewed … */
 export function verifyRequest(request: SignedRequest, rules: VerifyRules): Identity {
   const authorization = readAuthorization(request.headers, request.query);
-  checkScope(authorization, rules.region);
+  checkScope(authorization, rules.region, request.headers.get('host'));
   checkTime(authorization, rules.clock.nowMs());
   checkCoverage(authorization, request.headers);
   const credential = rules.credentials.find(authorization.accessKeyId);
@@ -115,14 +115,23 @@ function spacedHex(latin1: string): string {
     .replace(/..(?=.)/g, '$& ');
 }
 
-function checkScope(authorization: Authorization, region: string): void {
+/**
+ * Some signers take the region out of the name of the host and cannot be told another (git-annex, the Haskell library
+ * `aws`): for a host that is none of Amazon's they sign for the host's whole name. It says which gateway is meant as
+ * well as the region does.
+ */
+function isHostName(region: string, host: string | undefined): boolean {
+  return host !== undefined && host.replace(/:\d+$/, '').toLowerCase() === region.toLowerCase();
+}
+
+function checkScope(authorization: Authorization, region: string, host: string | undefined): void {
   const { scope, kind } = authorization;
   const code = kind === 'header' ? 'AuthorizationHeaderMalformed' : 'AuthorizationQueryParametersError';
   const lead =
     kind === 'header'
       ? 'The authorization header is malformed'
       : 'Error parsing the X-Amz-Credential parameter';
-  if (scope.region !== region)
+  if (scope.region !== region && !isHostName(scope.region, host))
     throw new S3Error(code, `${lead}; the region '${scope.region}' is wrong; expecting '${region}'`, {
       fields: { Region: region },
     });

@@ -28,6 +28,9 @@ describe('aws-chunked uploads', () => {
       decodedLength?: number;
       damage?: (body: Buffer) => Buffer;
       headers?: Record<string, string>;
+      lineEnd?: string;
+      end?: string;
+      announced?: string;
     },
   ) {
     const headers = await app.client.signedHeaders({
@@ -37,7 +40,9 @@ describe('aws-chunked uploads', () => {
       headers: {
         'content-encoding': 'aws-chunked',
         'x-amz-decoded-content-length': String(options.decodedLength ?? whole.length),
-        ...(options.trailer ? { 'x-amz-trailer': Object.keys(options.trailer).join(',') } : {}),
+        ...(options.trailer
+          ? { 'x-amz-trailer': options.announced ?? Object.keys(options.trailer).join(',') }
+          : {}),
         ...options.headers,
       },
     });
@@ -50,6 +55,8 @@ describe('aws-chunked uploads', () => {
     const body = chunkedBody(chunks, {
       ...(options.signed ? { signer } : {}),
       ...(options.trailer ? { trailer: options.trailer } : {}),
+      ...(options.lineEnd === undefined ? {} : { lineEnd: options.lineEnd }),
+      ...(options.end === undefined ? {} : { end: options.end }),
     });
     return await app.client.raw(
       'PUT',
@@ -77,6 +84,32 @@ describe('aws-chunked uploads', () => {
     expect(stored.headers).not.toHaveProperty('content-encoding');
     if ('trailer' in options)
       expect(answer.headers['x-amz-checksum-crc32']).toBe(trailer['x-amz-checksum-crc32']);
+  });
+
+  // minio/minio-go#1705 and OpenStack Swift's test/s3api/test_input_errors.py, both checked against AWS.
+  it.each([
+    ['lines that end with LF CRLF, signed (minio-go)', SIGNED_TRAILER, { signed: true, lineEnd: '\n\r\n' }],
+    ['lines that end with LF CRLF, unsigned (minio-go over TLS)', UNSIGNED_TRAILER, { lineEnd: '\n\r\n' }],
+    ['no empty line at the end (Swift)', UNSIGNED_TRAILER, { end: '' }],
+    ['no empty line at the end, signed (aws-sdk-java)', SIGNED_TRAILER, { signed: true, end: '' }],
+    ['more empty lines at the end', UNSIGNED_TRAILER, { end: '\r\n\r\n' }],
+    ['something after the empty line', UNSIGNED_TRAILER, { end: '\r\nrest' }],
+    ['a comma after the announced name', UNSIGNED_TRAILER, { announced: 'x-amz-checksum-crc32,' }],
+  ])('takes a trailer with %s, and refuses a wrong value in it', async (_, mode, options) => {
+    const answer = await upload('t', mode, { ...options, trailer });
+    expect([answer.status, answer.headers['x-amz-checksum-crc32']]).toEqual([
+      200,
+      trailer['x-amz-checksum-crc32'],
+    ]);
+    const wrong = { 'x-amz-checksum-crc32': 'AAAAAA==' };
+    const refused = await upload('never', mode, { ...options, trailer: wrong });
+    expect(refused.xml('Code')).toBe('BadDigest');
+    expect(app.objects.keys()).not.toContain('never');
+  });
+
+  it('takes a body without a trailer where none is announced', async () => {
+    const answer = await upload('t', UNSIGNED_TRAILER, {});
+    expect(answer.status).toBe(200);
   });
 
   it('keeps the other content codings of an aws-chunked upload', async () => {
@@ -112,7 +145,7 @@ describe('aws-chunked uploads', () => {
         trailer,
         damage: (b) => Buffer.from(b.toString('latin1').replace(/x-amz-checksum.*\r\n/, ''), 'latin1'),
       },
-      'InvalidRequest',
+      'MalformedTrailerError',
     ],
     [
       'a decoded length that is too short',
@@ -136,15 +169,85 @@ describe('aws-chunked uploads', () => {
       'bytes after the last chunk',
       SIGNED,
       { signed: true, damage: (b) => Buffer.concat([b, Buffer.from('more')]) },
-      'InvalidRequest',
+      'IncompleteBody',
     ],
     [
       'a chunk size that is no number',
       SIGNED,
       { signed: true, damage: (b) => Buffer.concat([Buffer.from('zz'), b]) },
+      'IncompleteBody',
+    ],
+    // scality/Arsenal#2596, versitygw#1600, #1626, #1691: what AWS answers.
+    [
+      'a trailer that was not announced',
+      UNSIGNED_TRAILER,
+      { trailer, announced: '' },
+      'MalformedTrailerError',
+    ],
+    [
+      'another trailer than the announced one',
+      UNSIGNED_TRAILER,
+      { trailer, announced: 'x-amz-checksum-crc32c' },
+      'MalformedTrailerError',
+    ],
+    [
+      'a second trailer, not announced, that is wrong',
+      UNSIGNED_TRAILER,
+      { trailer: { ...trailer, 'x-amz-checksum-sha256': 'AAAA' }, announced: 'x-amz-checksum-crc32' },
+      'MalformedTrailerError',
+    ],
+    [
+      'a trailer without a name',
+      UNSIGNED_TRAILER,
+      { trailer: { '': 'AAAAAA==' }, announced: 'x-amz-checksum-crc32' },
+      'MalformedTrailerError',
+    ],
+    [
+      'an empty line before the trailer',
+      UNSIGNED_TRAILER,
+      {
+        trailer,
+        damage: (b) => Buffer.from(b.toString('latin1').replace('\r\nx-amz', '\r\n\r\nx-amz'), 'latin1'),
+      },
+      'MalformedTrailerError',
+    ],
+    [
+      'a trailer line that ends with LF alone',
+      UNSIGNED_TRAILER,
+      { trailer, lineEnd: '\n', end: '' },
+      'IncompleteBody',
+    ],
+    [
+      'a trailer line that does not end',
+      UNSIGNED_TRAILER,
+      { trailer, lineEnd: '', end: '' },
+      'IncompleteBody',
+    ],
+    [
+      'a trailer that cannot be checked',
+      UNSIGNED_TRAILER,
+      { trailer: { 'x-amz-checksum-foo': 'AAAA' } },
       'InvalidRequest',
     ],
-    ['unsigned chunks where signed ones were announced', SIGNED, {}, 'InvalidRequest'],
+    [
+      'two announced trailers',
+      UNSIGNED_TRAILER,
+      { trailer: { ...trailer, 'x-amz-checksum-sha256': 'AAAA' } },
+      'InvalidRequest',
+    ],
+    [
+      'a trailer where the payload has no place for one',
+      SIGNED,
+      { signed: true, headers: { 'x-amz-trailer': 'x-amz-checksum-crc32' } },
+      'MalformedTrailerError',
+    ],
+    [
+      'a signature of a trailer that is not announced',
+      SIGNED_TRAILER,
+      { signed: true, trailer: {}, announced: '' },
+      'IncompleteBody',
+    ],
+    ['unsigned chunks where signed ones were announced', SIGNED, {}, 'IncompleteBody'],
   ];
   it.each(damaged)('stores nothing for %s', async (_what, mode, options, code) => {
     const answer = await upload('never', mode, options);

@@ -211,12 +211,20 @@ describe('details that the registry driver relies on', () => {
   });
 
   it.each([
-    'images/dir/a b+c',
-    '/images/dir/a b+c',
+    'images/dir/a b%2Bc',
     'images/dir/a%20b%2Bc',
     '/images/dir/a%20b%2Bc?versionId=null',
+    // java.net.URLEncoder, as AWS's own example for Java has it (aws-sdk-java-v2#1656): a blank is a plus.
+    'images/dir/a+b%2Bc',
+    // encodeURIComponent over the whole (aws-sdk-js#1821, awsdocs/aws-doc-sdk-examples#759).
+    'images%2Fdir%2Fa%20b%2Bc',
+    '%2Fimages%2Fdir%2Fa%20b%2Bc',
+    '%2Fimages%2Fdir%2Fa%20b%2Bc?versionId=null',
   ])('CopyObject takes the source %s', async (source) => {
     await put('dir/a%20b%2Bc', 'copied');
+    // What another reading of the header would find.
+    await put('dir/a%2Bb%2Bc', 'another object');
+    await put('dir/a%20b%20c', 'another object');
     const answer = await app.client.send({
       method: 'PUT',
       path: '/images/copy',

@@ -68,3 +68,19 @@ describe('a read while Gitee is known to be down', () => {
     },
   );
 });
+
+test('the registry alone is told of v4auth where it signs with version 2', async () => {
+  const app = await startTestApp({
+    settings: { isPublicRead: () => false, isRegistry: (bucket) => bucket === 'images', corsRules: () => [] },
+  });
+  const ask = async (path: string) => {
+    const answer = await app.client.raw('GET', path, { authorization: 'AWS AKID:c2lnbmF0dXJl' });
+    return [answer.xml('Code'), answer.xml('Message')?.includes('v4auth: true')];
+  };
+  try {
+    expect(await ask('/images/k')).toEqual(['InvalidRequest', true]);
+    expect(await ask('/shared/k')).toEqual(['InvalidRequest', false]);
+  } finally {
+    await app.close();
+  }
+});

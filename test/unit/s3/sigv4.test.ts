@@ -196,10 +196,21 @@ describe('Signature Version 4', () => {
   it.each([
     ['header', '/images/k', { authorization: 'AWS AKID:c2lnbmF0dXJl' }],
     ['query', '/images/k?AWSAccessKeyId=AKID&Signature=x&Expires=1', {}],
-  ])('refuses Signature Version 2 in the %s and says what to set', async (_where, path, headers) => {
+  ])('refuses Signature Version 2 in the %s and says what is asked for', async (_where, path, headers) => {
     const answer = await app.client.raw('GET', path, headers);
     expect(codeOf(answer)).toEqual([400, 'InvalidRequest']);
-    expect(answer.xml('Message')).toContain('v4auth: true');
+    expect(answer.xml('Message')).toContain('AWS4-HMAC-SHA256');
+    // What is to be set in the registry's configuration is of no use to anybody else.
+    expect(answer.xml('Message')).not.toContain('v4auth');
+  });
+
+  // git-annex signs for the host where that is none of Amazon's (Haskell library aws, S3 signature version 4).
+  it('takes the name of the host for the region, and no other name', async () => {
+    const host = app.endpoint.replace(/^http:\/\/|:\d+$/g, '');
+    const asked = async (region: string) =>
+      codeOf(await new WireClient({ ...app.target, region }).send({ method: 'GET', path: '/images' }));
+    expect(await asked(host)).toEqual([200, undefined]);
+    expect(await asked('other.example')).toEqual([400, 'AuthorizationHeaderMalformed']);
   });
 
   it('refuses a header signature without x-amz-content-sha256, or with a senseless one', async () => {
