@@ -127,6 +127,8 @@ export class RemoteError extends Error {
    * one object only: its upload is answered 500 or 403 where others are taken.
    */
   readonly oids: readonly string[];
+  /** Of a push: whatever this says, what was sent before may land yet. */
+  readonly isUndecided: boolean;
 
   constructor(
     readonly code: RemoteCause,
@@ -137,6 +139,7 @@ export class RemoteError extends Error {
       detail?: string | undefined;
       status?: number | undefined;
       oids?: readonly string[];
+      isUndecided?: boolean;
     } = {},
   ) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
@@ -144,6 +147,7 @@ export class RemoteError extends Error {
     this.detail = fields.detail?.slice(0, 500);
     this.status = fields.status;
     this.oids = OF_ALL.has(code) ? [] : (fields.oids ?? []);
+    this.isUndecided = fields.isUndecided ?? false;
   }
 
   /** The same call may succeed later without anybody's help. */
@@ -160,6 +164,16 @@ export class RemoteError extends Error {
   get isPoison(): boolean {
     return DEMANDS[this.code] === 'quarantine';
   }
+}
+
+/** The same, of a push of which something may land yet. */
+export function undecided(error: RemoteError): RemoteError {
+  if (error.isUndecided) return error;
+  const { code, detail, message, oids, retryAfterMs, status } = error;
+  return new RemoteError(code, message, {
+    ...{ cause: error, detail, oids, retryAfterMs, status },
+    isUndecided: true,
+  });
 }
 
 /** Those that have the code of the first one: the others are met again. */

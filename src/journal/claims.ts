@@ -35,7 +35,7 @@ export interface Claim {
   readonly seqs: SeqSet;
   /** Once it landed, every change up to here has landed or was set aside; 0: not known. */
   readonly floorSeq: number;
-  /** `dead`: its commit can't land any more, or was refused. Should it be found all the same, it has landed. */
+  /** `dead`: no commit of it can land any more, or the only one was refused. Should one be found, it has landed. */
   readonly state: (typeof STATES)[number];
 }
 

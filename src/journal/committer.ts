@@ -472,11 +472,22 @@ export class Committer {
       // What was sent under the same id before carries the runs of then.
       return { claim, gaveWay, result, carriesRuns: result.kind === 'landed' && again === undefined };
     } catch (error) {
-      // Refused, or never sent: that is decided. Should the answer have been about a repeated push, the branch will show it.
-      const isRefused = error instanceof RemoteError && !error.isTransient;
-      if (isRefused || (error instanceof NotSentError && claim !== again)) await claims.bury([claim]);
+      await this.#refused(error, claim, again !== undefined);
       throw error;
     }
+  }
+
+  /**
+   * A claim whose only commit was refused, or never sent, is decided. Where one was sent under it before, a refusal
+   * says nothing of that: it may be held up on the way, and land after this.
+   */
+  async #refused(error: unknown, claim: Claim, wasSentBefore: boolean): Promise<void> {
+    const isRefused = error instanceof RemoteError && !error.isTransient;
+    if (!wasSentBefore) {
+      if (error instanceof NotSentError || (isRefused && !error.isUndecided))
+        await this.deps.claims.bury([claim]);
+      // Its content is at fault: it can't go out again as it was.
+    } else if (isRefused && !error.pauses) this.#givenUp.add(claim.number);
   }
 
   /** The undecided claim on this head of which the batch is all that is pending. */

@@ -1,13 +1,14 @@
 /**
- * Two gateways that write the same branch, and somebody by hand: writes, deletions, lost answers, kills at any step
- * of a committer. Whatever happens, every acknowledged write of a key that one of them has to itself is there at the
+ * Two gateways that write the same branch, and somebody by hand: writes, deletions, lost answers, pushes that are held
+ * up on the way while others are refused, kills at any step of a committer. Whatever happens, every acknowledged write of a key that one of them has to itself is there at the
  * end, a key that both write has the last word of one of them, and both show what the branch has.
  */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { RemoteError } from '../../src/gitee/errors.js';
+import { RemoteError, type RemoteCause } from '../../src/gitee/errors.js';
 import { JournalBucket, signal } from '../support/journal-bucket.js';
 import { until } from '../support/child.js';
+import { MemoryHeadRemote } from '../support/memory-head-remote.js';
 import { rounds } from '../support/rounds.js';
 
 const POINTS = [
@@ -19,12 +20,24 @@ const POINTS = [
   'committer.baseApplied',
   'committer.overlayDropped',
 ];
+const REFUSALS = ['unauthorized', 'quota-full', 'refused'] as const;
 const SHARED = ['s1', 's2'];
 
 interface Step {
   readonly who: 0 | 1;
   readonly what:
-    'put' | 'shared' | 'delete' | 'land' | 'lost' | 'refused' | 'unwell' | 'kill' | 'restart' | 'by-hand';
+    | 'put'
+    | 'shared'
+    | 'delete'
+    | 'land'
+    | 'lost'
+    | 'held'
+    | 'arrives'
+    | 'refused'
+    | 'unwell'
+    | 'kill'
+    | 'restart'
+    | 'by-hand';
   readonly n: number;
 }
 
@@ -33,6 +46,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   what: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('put' as const, 'shared', 'land') },
     { weight: 3, arbitrary: fc.constantFrom('delete' as const, 'lost', 'kill', 'by-hand') },
+    { weight: 3, arbitrary: fc.constantFrom('held' as const, 'arrives') },
     { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'unwell', 'restart') },
   ),
   n: fc.nat({ max: 60 }),
@@ -44,6 +58,7 @@ class Writer {
   readonly shared = new Map<string, string>();
   lastSeq = 0;
   #writes = 0;
+  #held: () => Promise<unknown> = async () => {};
 
   constructor(
     readonly name: string,
@@ -62,6 +77,26 @@ class Writer {
     this.b.chunks.beforeEnsure = async ([chunk]) => {
       if (chunk && left-- > 0) throw new RemoteError('chunk-unkept', 'asked for', { oids: [chunk.oid] });
     };
+  }
+
+  /** The next push is heard of no more, and the one after it refused with this; `meanwhile` runs before the refusal. */
+  isHeldUp(code: RemoteCause, meanwhile: () => Promise<void>): void {
+    const { remote, repository } = this.b;
+    remote.push = async (request) => {
+      this.#held = () => new MemoryHeadRemote(repository).push(request);
+      remote.push = async () => {
+        Reflect.deleteProperty(remote, 'push');
+        await meanwhile();
+        throw new RemoteError(code, 'asked for');
+      };
+      throw new RemoteError('timeout', 'asked for');
+    };
+  }
+
+  /** What was held up comes to the server after all. */
+  async arrives(): Promise<void> {
+    await this.#held();
+    this.#held = async () => {};
   }
 
   async delete(key: string): Promise<void> {
@@ -87,6 +122,7 @@ class Writer {
   /** Everything lands, and the branch as it is then is known. */
   async settle(): Promise<void> {
     this.b.remote.heal();
+    Reflect.deleteProperty(this.b.remote, 'push');
     await this.put(`${this.name}/end`, this.own, 5);
     await this.b.landed(this.lastSeq);
     this.b.bucket.committer.flush();
@@ -112,6 +148,14 @@ async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: 
       return w.b.landed(w.lastSeq);
     case 'lost':
       return w.b.remote.fail('push-answer', new RemoteError('outcome-unknown', 'asked for'));
+    case 'held':
+      // Whoever thinks better of it deletes it before it has landed.
+      w.isHeldUp(REFUSALS[n % REFUSALS.length]!, async () => (n % 2 === 0 ? w.delete(ownKey) : undefined));
+      await w.put(ownKey, w.own, n);
+      await w.b.landed(w.lastSeq);
+      return n % 4 === 0 ? w.arrives() : undefined;
+    case 'arrives':
+      return w.arrives();
     case 'refused':
       return w.b.remote.fail('push', new RemoteError('timeout', 'asked for'));
     case 'unwell':
@@ -138,6 +182,7 @@ test('two gateways and somebody by hand lose nothing of each other', async () =>
         const byHand = new Map<string, string>();
         for (const one of steps) await take(writers, one, byHand);
         for (const writer of writers) await writer.settle();
+        for (const writer of writers) await writer.arrives();
         for (const { b: bucket } of writers) await bucket.bucket.follower.followOnce(signal);
 
         const tree = new Map(a.repository.texts());

@@ -2,7 +2,7 @@ import type { Failpoints } from '../../async/failpoint.js';
 import { retry } from '../../async/retry.js';
 import type { Clock } from '../../async/clock.js';
 import type { CommitId } from '../../format/ids.js';
-import { RemoteError } from '../errors.js';
+import { RemoteError, undecided } from '../errors.js';
 import type { PushResult } from '../remote.js';
 import type { StoredPack } from './commit-pack.js';
 import { EarlyLook } from './early-look.js';
@@ -42,7 +42,8 @@ export class BranchPush {
 
   /**
    * @throws RemoteError where nothing landed and the branch did not move; `review-mode`; `outcome-unknown` where
-   * the branch could not be read after an unclear push.
+   * the branch could not be read after an unclear push. `isUndecided` where something was sent that nobody has said
+   * to be refused: held up on the way, it may land yet.
    */
   async send(
     old: CommitId | null,
@@ -50,10 +51,26 @@ export class BranchPush {
     pack: StoredPack,
     signal: AbortSignal | undefined,
   ): Promise<PushResult> {
+    const sent = { mayLand: false };
+    try {
+      return await this.#send(old, commit, pack, sent, signal);
+    } catch (e) {
+      throw e instanceof RemoteError && sent.mayLand ? undecided(e) : e;
+    }
+  }
+
+  async #send(
+    old: CommitId | null,
+    commit: CommitId,
+    pack: StoredPack,
+    sent: { mayLand: boolean },
+    signal: AbortSignal | undefined,
+  ): Promise<PushResult> {
     await this.failpoints.hit('committer.beforePush');
     for (let tries = 1; ; tries += 1) {
       const attempt = await this.#push(old, commit, pack, signal);
       await this.failpoints.hit('committer.afterPush');
+      if (attempt !== 'seen' && attempt.mayHaveLanded) sent.mayLand = true;
       if (attempt === 'seen') return this.#landed(commit);
       if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);
       if (attempt.line) return this.#afterRefused(old, commit, attempt, signal);

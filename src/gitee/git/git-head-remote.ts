@@ -7,7 +7,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId, TreePath } from '../../format/ids.js';
 import type { LineUse } from '../../line/health.js';
-import { NotSentError, RemoteError, UnintendedChangeError } from '../errors.js';
+import { NotSentError, RemoteError, undecided, UnintendedChangeError } from '../errors.js';
 import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
 import { CommitPack, discardPack, landedPack } from './commit-pack.js';
@@ -70,7 +70,8 @@ export class GitHeadRemote implements HeadRemote {
   }
 
   async push(request: PushRequest, signal?: AbortSignal): Promise<PushResult> {
-    return this.#inTurn('push', signal, (s) => this.#pushNow(request, s));
+    const sent = { times: 0 };
+    return this.#inTurn('push', signal, (s) => this.#pushNow(request, sent, s));
   }
 
   files(head: CommitId, below?: TreePath): AsyncIterable<TreeFile> {
@@ -170,12 +171,14 @@ export class GitHeadRemote implements HeadRemote {
     }
   }
 
-  async #pushNow(request: PushRequest, signal: AbortSignal): Promise<PushResult> {
-    let isSent = false;
+  /** @param sent how often something of this push was, also before the local repository was fetched anew */
+  async #pushNow(request: PushRequest, sent: { times: number }, signal: AbortSignal): Promise<PushResult> {
+    const before = sent.times;
     try {
-      return await this.#buildAndPush(request, signal, () => (isSent = true));
+      return await this.#buildAndPush(request, signal, () => (sent.times += 1));
     } catch (e) {
-      throw isSent || signal.aborted || e instanceof RemoteError || isDamage(e) ? e : new NotSentError(e);
+      if (e instanceof RemoteError) throw before > 0 ? undecided(e) : e;
+      throw sent.times > 0 || signal.aborted || isDamage(e) ? e : new NotSentError(e);
     }
   }
 

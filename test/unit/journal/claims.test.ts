@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RemoteError } from '../../../src/gitee/errors.js';
+import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
 import type { PushRequest } from '../../../src/gitee/remote.js';
 import { packRow, unpackRow } from '../../../src/index/record-codec.js';
 import { seqEndOf } from '../../../src/journal/own-work.js';
@@ -159,6 +159,67 @@ describe('a push that is held up on the way', () => {
     expect(ids).toHaveLength(3);
     expect(ids[1]).toBe(ids[0]);
     expect(ids[2]).not.toBe(ids[0]);
+    expect(b.tree().has('k')).toBe(false);
+  });
+
+  /** k goes out and its answer is lost; sent again it is refused with this, and k is deleted meanwhile. */
+  async function thenRefused(
+    b: JournalBucket,
+    code: RemoteCause,
+  ): Promise<{ held: PushRequest; seq: number }> {
+    const push = b.remote.push.bind(b.remote);
+    const sent: PushRequest[] = [];
+    let seq: number | undefined;
+    b.remote.push = async (request) => {
+      sent.push(request);
+      if (sent.length === 1) throw new RemoteError('timeout', 'no answer in time');
+      seq = await b.delete('k');
+      b.remote.push = push;
+      throw new RemoteError(code, 'asked for');
+    };
+    await b.put('k', 'old');
+    b.bucket.committer.flush();
+    await until('it was sent again', async () => b.remote.push === push);
+    return { held: sent[0]!, seq: seq! };
+  }
+
+  test.each(['unauthorized', 'quota-full', 'refused', 'content-refused', 'push-too-large'] as const)(
+    'undoes no deletion, though what was sent after it was refused: %s',
+    async (code) => {
+      const b = await bucket();
+      await b.start();
+      await b.landed(await b.put('other', '1'));
+      const { held, seq } = await thenRefused(b, code);
+      b.bucket.kick();
+      await b.landed(seq);
+      expect((await lands(b, held)).kind).toBe('moved');
+      await b.bucket.follower.followOnce(signal);
+      expect(b.tree().has('k')).toBe(false);
+      expect(await b.read('k')).toBeUndefined();
+      expect(b.state.status()).toMatchObject({ pendingChanges: 0, quarantinedChanges: 0 });
+      expect(await b.problems()).toEqual([]);
+    },
+  );
+
+  test('undoes no deletion, though it was said to be refused', async () => {
+    const b = await bucket();
+    await b.start();
+    await b.landed(await b.put('other', '1'));
+    const { push } = b.remote;
+    let held: PushRequest | undefined;
+    let seq: number | undefined;
+    b.remote.push = async (request) => {
+      held = request;
+      seq = await b.delete('k');
+      b.remote.push = push;
+      throw new RemoteError('review-mode', 'accepted, and not there', { isUndecided: true });
+    };
+    await b.put('k', 'old');
+    b.bucket.committer.flush();
+    await until('it was sent', async () => b.remote.push === push);
+    b.bucket.kick();
+    await b.landed(seq!);
+    expect((await lands(b, held!)).kind).toBe('moved');
     expect(b.tree().has('k')).toBe(false);
   });
 

@@ -34,11 +34,15 @@ async function send(attempts: readonly PushAttempt[], heads: readonly CommitId[]
     { nowMs: () => 0, steadyMs: () => 0, sleep: async () => {} },
     noFailpoints,
   );
+  let mayLandYet = false;
   const result = await push.send(OLD, OURS, {} as StoredPack, undefined).then(
     (done) => done,
-    (e: RemoteError) => e.code,
+    (e: RemoteError) => {
+      mayLandYet = e.isUndecided;
+      return e.code;
+    },
   );
-  return { pushes, result, ...(whole > 0 ? { whole } : {}) };
+  return { pushes, result, ...(mayLandYet ? { mayLandYet } : {}), ...(whole > 0 ? { whole } : {}) };
 }
 
 test.each([[true], [false]])(
@@ -50,7 +54,7 @@ test.each([[true], [false]])(
       pushes: 2,
       result: { kind: 'landed', head: OURS },
     });
-    expect(await send([broken, broken], [OLD, OLD])).toEqual({ pushes: 2, result: 'unreachable' });
+    expect(await send([broken, broken], [OLD, OLD])).toMatchObject({ pushes: 2, result: 'unreachable' });
   },
 );
 
@@ -63,7 +67,7 @@ test('what landed, moved, or was refused is not sent again', async () => {
     pushes: 1,
     result: { kind: 'moved', head: THEIRS },
   });
-  expect(await send([lost('timeout')], [OLD])).toEqual({ pushes: 1, result: 'timeout' });
+  expect(await send([lost('timeout')], [OLD])).toEqual({ pushes: 1, result: 'timeout', mayLandYet: true });
   expect(await send([lost('forbidden', { mayHaveLanded: false })], [OLD])).toEqual({
     pushes: 1,
     result: 'forbidden',
@@ -91,4 +95,39 @@ test('a server that lacks what the pack builds on has a branch elsewhere, or get
   };
   expect(await send([thin], [THEIRS])).toEqual({ pushes: 1, result: { kind: 'moved', head: THEIRS } });
   expect(await send([thin], [OLD])).toEqual({ pushes: 1, result: 'server-fault', whole: 1 });
+});
+
+describe('who is refused knows whether something that was sent may land yet', () => {
+  const refusal = (code: RemoteCause): PushAttempt => ({
+    line: { to: '', accepted: false, reason: 'pre-receive hook declined' },
+    mayHaveLanded: false,
+    error: new RemoteError(code, code),
+  });
+  const said = async (attempts: readonly PushAttempt[]) =>
+    (await send(
+      attempts,
+      attempts.map(() => OLD),
+    )) as { mayLandYet?: true };
+
+  test.each(['refused', 'content-refused', 'quota-full'] as const)('%s', async (code) => {
+    expect((await said([refusal(code)])).mayLandYet).toBeUndefined();
+    expect(await said([lost('unreachable', { mayHaveLanded: false }), refusal(code)])).toEqual({
+      pushes: 2,
+      result: code,
+    });
+    // The first one is held up on the way.
+    expect(await said([lost('unreachable'), refusal(code)])).toMatchObject({
+      result: code,
+      mayLandYet: true,
+    });
+  });
+
+  test('a server that failed, whatever words stand beside that', async () => {
+    expect(await said([lost('repository-closed')])).toMatchObject({ mayLandYet: true });
+  });
+
+  test('an accepted push after which the branch stands where it did: a pull request, or a look at an old copy', async () => {
+    const accepted = { line: { to: '', accepted: true, reason: '' }, mayHaveLanded: true, error: undefined };
+    expect(await said([accepted])).toMatchObject({ result: 'review-mode', mayLandYet: true });
+  });
 });
