@@ -3,6 +3,7 @@
 # files of nginx/ for this host (REGISTRY_HOST) and reloads when the certificate changes.
 #
 #   CONFIG (/etc/nginx/gitee)  nginx/ of the checkout     TLS_DIR (/etc/nginx/tls)  registry.crt, registry.key
+#   S3_PUBLIC  not empty: S3 under the name s3.REGISTRY_HOST too (nginx/s3-public.conf)
 #   ACME_DIR (/etc/letsencrypt)  certbot's directory: a certificate in live/registry wins over TLS_DIR
 set -eu
 umask 077
@@ -12,6 +13,9 @@ ACME_DIR=${ACME_DIR:-/etc/letsencrypt}
 WATCH_SECONDS=${WATCH_SECONDS:-60}
 RUN=${RUN:-/tmp/nginx}
 NAME=${REGISTRY_HOST:?REGISTRY_HOST is not set}
+# Port of the registry's name, where it is not 443: for the redirect from port 80.
+PORT=''
+case $NAME in *:*) PORT=:${NAME##*:} ;; esac
 NAME=${NAME%%:*}
 
 mkdir -p "$RUN/conf.d" "$RUN/snippets" "$RUN/tls" "$RUN/temp"
@@ -20,6 +24,7 @@ mkdir -p "$RUN/conf.d" "$RUN/snippets" "$RUN/tls" "$RUN/temp"
 render() {
   sed -e "s#listen 443 ssl#listen ${HTTPS_LISTEN:-8443} ssl#" -e "s#listen 80;#listen ${HTTP_LISTEN:-8080};#" \
     -e 's#listen 127\.0\.0\.1:#listen #' -e "s#registry\.example\.com#$NAME#g" \
+    -e "s#https://\$host\$request_uri#https://\$host$PORT\$request_uri#" \
     -e "s#include snippets/#include $RUN/snippets/#" -e "s#/etc/nginx/tls/#$RUN/tls/live/#" \
     -e 's#\(access_log\) */var/log/nginx/[^ ]*#\1 /dev/stdout#' -e 's#\(error_log\) */var/log/nginx/[^ ]*#\1 /dev/stderr#' \
     "$1" >"$2"

@@ -123,6 +123,8 @@ fetch() {
       0:*) return 0 ;;
       # It cannot go on in the middle, or has nothing after what is here: from its beginning.
       33:* | *:416) rm -f "$file" ;;
+      # Nobody it trusts.
+      60:*) break ;;
       22:408 | 22:429 | 22:5??) ;;
       22:*) break ;;
     esac

@@ -11,7 +11,7 @@ native_places() {
   # Not /opt/gitee-s3: that is where README puts the checkout.
   PROGRAM_PATH=/usr/local/lib/gitee-s3
   PROGRAM="$PREFIX$PROGRAM_PATH"
-  WEB_URL=http://127.0.0.1:5002
+  WEB_URL=http://127.0.0.1:5002 WRITTEN="$ETC/.written"
   mkdir -p "$ETC"
   # Nginx's workers and the registry's user read single files of it.
   chmod 755 "$ETC"
@@ -99,7 +99,7 @@ native_install() {
   local unit command="$PREFIX/usr/local/bin/gitee-s3"
   write_native_env
   getent passwd gitee-s3 >/dev/null ||
-    useradd --system --home-dir /var/lib/gitee-s3 --no-create-home --shell /usr/sbin/nologin gitee-s3
+    useradd --system --user-group --home-dir /var/lib/gitee-s3 --no-create-home --shell /usr/sbin/nologin gitee-s3
   # Debian's package has a unit of its own for the registry, with another configuration on the same port.
   if [ -z "$PREFIX" ] && command -v systemctl >/dev/null; then systemctl disable --quiet docker-registry.service || :; fi
   native_program
@@ -109,20 +109,20 @@ native_install() {
   ln -sfn "$PROGRAM_PATH/gitee-s3" "$command"
   install -d -o gitee-s3 -g gitee-s3 -m 700 "$PREFIX/var/lib/gitee-s3"
 
-  keep_or_make "$ETC/gateway.yaml" && native_gateway_yaml >"$ETC/gateway.yaml"
-  keep_or_make "$ETC/registry.yml" && registry_configuration /etc/gitee-s3/secrets/token.crt /etc/gitee-s3/secrets/htpasswd >"$ETC/registry.yml"
-  chmod 644 "$ETC/gateway.yaml" "$ETC/registry.yml"
-  for unit in "$DEPLOY"/systemd/*; do
-    keep_or_make "$PREFIX/etc/systemd/system/$(basename "$unit")" &&
-      install -m 644 "$unit" "$PREFIX/etc/systemd/system/"
-  done
+  derive "$ETC/gateway.yaml" 640 native_gateway_yaml
+  derive "$ETC/registry.yml" 644 registry_configuration /etc/gitee-s3/secrets/token.crt /etc/gitee-s3/secrets/htpasswd
+  for unit in "$DEPLOY"/systemd/*; do derive "$PREFIX/etc/systemd/system/$(basename "$unit")" 644 cat "$unit"; done
+  native_registry_may_read
   native_nginx
-  chown gitee-s3 "$SECRETS" "$SECRETS"/*
-  # The registry's environment is read by systemd as root.
-  chown root "$SECRETS/registry.env"
-  # Debian's registry runs as its own user and reads the list and the certificate only.
-  chmod 711 "$SECRETS"
-  chmod 644 "$SECRETS/htpasswd" "$SECRETS/token.crt"
+  close_native_files
+}
+
+# A unit of an earlier version, or one that the operator changed, is kept, and lacks the group.
+native_registry_may_read() {
+  local unit="$PREFIX/etc/systemd/system/gitee-s3-registry.service"
+  grep -q '^SupplementaryGroups=.*gitee-s3' "$unit" "$unit".d/*.conf 2>/dev/null && return 0
+  install -d -m 755 "$unit.d"
+  derive "$unit.d/secrets.conf" 644 printf '[Service]\nSupplementaryGroups=gitee-s3\n'
 }
 
 write_native_env() {
@@ -163,7 +163,8 @@ YAML
 
 # The shipped Nginx files with this host's name. Links of sites-enabled are the operator's.
 native_nginx() {
-  local file target
+  local file target port=''
+  [ "$HTTPS_PORT" = 443 ] || port=:$HTTPS_PORT
   install -d -m 755 "$PREFIX/etc/nginx/snippets" "$PREFIX/var/www/acme"
   for file in "$ROOT"/nginx/*.conf "$ROOT"/nginx/snippets/*.conf; do
     # The public S3 name is a choice of its own: docs/nginx.md.
@@ -172,10 +173,8 @@ native_nginx() {
     case $file in */snippets/*) target="$PREFIX/etc/nginx/snippets/${file##*/}" ;; esac
     # http.conf must be read before those that use its maps and log format: conf.d is read by name.
     case $file in */http.conf) target="$PREFIX/etc/nginx/conf.d/gitee-s3-0-http.conf" ;; esac
-    if keep_or_make "$target"; then
-      sed "s#registry\.example\.com#$HOST_NAME#g; s#listen 443 ssl#listen $HTTPS_PORT ssl#" "$file" >"$target"
-      chmod 644 "$target"
-    fi
+    derive "$target" 644 sed -e "s#registry\.example\.com#$HOST_NAME#g" -e "s#listen 443 ssl#listen $HTTPS_PORT ssl#" \
+      -e "s#https://\$host\$request_uri#https://\$host${port}\$request_uri#" "$file"
   done
 }
 

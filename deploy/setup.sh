@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Prepares a registry on this machine: secrets, keys, certificates, logins, .env; then asks Gitee whether all is
-# well (gitee-s3 doctor). What exists already is never overwritten: run it again as often as you like.
+# well (gitee-s3 doctor). Run it again as often as you like: secrets and what you changed are never overwritten; what
+# follows from .env is made anew when that changes, and a self-signed certificate before it ends, by the same authority.
 #
-#   sudo bash deploy/setup.sh                 asks what it must know
+#   sudo bash deploy/setup.sh                 asks what it must know and .env does not say
 #   sudo bash deploy/setup.sh --yes FLAGS     asks nothing, fails where something is missing
 #        --host NAME[:PORT]      name by which Docker reaches the registry (registry.example.com)
 #        --repository OWNER/NAME repository on Gitee that keeps the images
@@ -25,17 +26,21 @@ DEPLOY="$ROOT/deploy"
 source "$DEPLOY/packages.sh"
 # shellcheck source=deploy/node.sh
 source "$DEPLOY/node.sh"
+# shellcheck source=deploy/setup-files.sh
+source "$DEPLOY/setup-files.sh"
+# shellcheck source=deploy/setup-certificates.sh
+source "$DEPLOY/setup-certificates.sh"
 # shellcheck source=deploy/setup-native.sh
 source "$DEPLOY/setup-native.sh"
 
 HOST='' REPOSITORY='' TOKEN_FILE='' LOGIN='' TLS='' CERT='' KEY='' EMAIL='' OAUTH_ID='' OAUTH_SECRET_FILE=''
-GITEE_URL='' ASK=true LOCAL=false NATIVE=false PREFIX='' DOCTOR=true START=false
+GITEE_URL='' ASK=true NO_TERMINAL='' LOCAL=false NATIVE=false PREFIX='' DOCTOR=true START=false
 # The uid of the containers' user, which reads the secrets.
 CONTAINER_UID=1000
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,21s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,22s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 parse_arguments() {
   while [ $# -gt 0 ]; do
@@ -72,8 +77,6 @@ parse_arguments() {
 
 # ---- Values ---------------------------------------------------------------------------------------------------------
 # A value that .env has already wins over a question, a flag must agree with it.
-known() { [ ! -e "$ENV_FILE" ] || sed -n "s/^$1=//p" "$ENV_FILE" | tail -n 1; }
-
 settle() {
   local name=$1 variable=$2 default=$3 question=$4 pattern=$5 present answer
   present=$(known "$name")
@@ -83,10 +86,14 @@ settle() {
   fi
   answer=${answer:-$present}
   if [ -z "$answer" ] && $ASK; then
-    read -r -p "$question${default:+ [$default]}: " answer
+    until read -r -p "$question${default:+ [$default]}: " answer || fail 'no answer'
+      answer=${answer:-$default}
+      [[ $answer =~ $pattern ]]; do
+      say "  '$answer' is not of that form."
+    done
   fi
   answer=${answer:-$default}
-  [ -n "$answer" ] || fail "$question: not given (see --help)"
+  [ -n "$answer" ] || fail "$question: not given$NO_TERMINAL (see --help)"
   [[ $answer =~ $pattern ]] || fail "$question: '$answer' is not of the right form"
   printf -v "$variable" '%s' "$answer"
 }
@@ -103,9 +110,18 @@ settle_values() {
   settle GITEE_REPOSITORY REPOSITORY '' 'Repository on Gitee (owner/name)' '^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$'
   settle LOGIN LOGIN token 'Login by Gitee accounts (token) or a list of your own (htpasswd)' '^(token|htpasswd)$'
   settle TLS TLS self-signed 'Certificate: self-signed, own or acme' '^(self-signed|own|acme)$'
-  settle GITEE_URL GITEE_URL https://gitee.com 'Address of Gitee' '^https?://[^/?#@[:space:]]+$'
-  if [ "$TLS" = own ] && [ ! -s "$TLS_DIR/registry.crt" ]; then
-    if [ ! -r "$CERT" ] || [ ! -r "$KEY" ]; then fail '--tls own needs --cert FILE and --key FILE (PEM)'; fi
+  # Not a question: who has a Gitee of their own knows it.
+  ASK=false settle GITEE_URL GITEE_URL https://gitee.com 'Address of Gitee' '^https?://[^/?#@[:space:]]+$'
+  if [ "$TLS" = own ]; then
+    if [ ! -s "$TLS_DIR/registry.crt" ] && [ -z "$CERT" ] && $ASK; then
+      ask_file CERT 'File with the certificate and its chain (PEM)'
+      ask_file KEY 'File with its key (PEM)'
+    fi
+    if [ ! -s "$TLS_DIR/registry.crt" ] || [ -n "$CERT$KEY" ]; then
+      if [ ! -r "$CERT" ] || [ ! -r "$KEY" ]; then fail '--tls own needs --cert FILE and --key FILE (PEM)'; fi
+    fi
+  elif [ -n "$CERT$KEY" ]; then
+    fail "--cert and --key are for TLS=own, and this is TLS=$TLS"
   fi
   if [ "$TLS" = acme ]; then
     settle ACME_EMAIL EMAIL '' 'E-mail address for Let'"'"'s Encrypt' '^[^@[:space:]]+@[^@[:space:]]+$'
@@ -114,6 +130,16 @@ settle_values() {
   HOST_NAME=${HOST%%:*}
   HTTPS_PORT=443
   case $HOST in *:*) HTTPS_PORT=${HOST##*:} ;; esac
+}
+
+# @param variable, question: until a file that can be read is named
+ask_file() {
+  local answer
+  until read -r -p "$2: " answer || fail 'no answer'
+    [ -n "$answer" ] && [ -r "$answer" ] && [ -f "$answer" ]; do
+    say "  $answer cannot be read."
+  done
+  printf -v "$1" '%s' "$answer"
 }
 
 # ---- What must be there ---------------------------------------------------------------------------------------------
@@ -135,13 +161,6 @@ check_machine() {
 }
 
 # ---- Secrets, keys, certificates ------------------------------------------------------------------------------------
-keep_or_make() {
-  local file=$1
-  shift
-  if [ -s "$file" ]; then say "kept   $file"; return 1; fi
-  say "making $file"
-}
-
 random_secret() {
   local file="$SECRETS/$1"
   if keep_or_make "$file"; then openssl rand -hex "$2" >"$file.new" && mv "$file.new" "$file"; fi
@@ -156,11 +175,16 @@ make_secrets() {
     elif $LOCAL; then
       openssl rand -hex 16 >"$SECRETS/gitee-token.new"
     elif $ASK; then
-      read -r -s -p 'Personal token of Gitee (scopes projects and user_info; not shown): ' token
-      printf '\n'
+      token=''
+      until [ "${#token}" -ge 8 ]; do
+        read -r -s -p 'Personal token of Gitee (scopes projects and user_info; not shown): ' token || fail 'no answer'
+        printf '\n'
+        token=${token//[[:space:]]/}
+        [ "${#token}" -ge 8 ] || say '  That is too short to be one.'
+      done
       printf '%s\n' "$token" >"$SECRETS/gitee-token.new"
     else
-      fail 'the personal token is not given: --token-file FILE'
+      fail "the personal token is not given$NO_TERMINAL: --token-file FILE"
     fi
     [ "$(tr -d '\n' <"$SECRETS/gitee-token.new" | wc -c)" -ge 8 ] || fail 'the personal token is too short to be one'
     mv "$SECRETS/gitee-token.new" "$SECRETS/gitee-token"
@@ -175,8 +199,6 @@ make_secrets() {
   random_secret webhook-secret 16
   random_secret grafana-password 12
   random_secret alerts-token 24
-  # Read by two containers of different users; the directory is closed to everybody else.
-  chmod 644 "$SECRETS/alerts-token"
   if [ -n "$OAUTH_SECRET_FILE" ] && { [ ! -s "$SECRETS/oauth-client-secret" ] || grep -qx no-application-configured "$SECRETS/oauth-client-secret"; }; then
     tr -d ' \t\r\n' <"$OAUTH_SECRET_FILE" >"$SECRETS/oauth-client-secret"
   fi
@@ -219,7 +241,7 @@ make_logins() {
   if command -v htpasswd >/dev/null; then
     htpasswd -niB admin <"$password" >"$SECRETS/htpasswd.new"
   elif ! $NATIVE; then
-    docker run --rm -i --network none "${IMAGE_PREFIX:-}httpd:2.4" htpasswd -niB admin <"$password" >"$SECRETS/htpasswd.new"
+    docker run --rm -i --network none "${IMAGE_PREFIX:-$(known IMAGE_PREFIX)}httpd:2.4" htpasswd -niB admin <"$password" >"$SECRETS/htpasswd.new"
   else
     fail 'the program htpasswd is missing: apt-get install apache2-utils'
   fi
@@ -227,47 +249,6 @@ make_logins() {
   grep -q '^admin:\$2y\$' "$SECRETS/htpasswd.new" || fail 'htpasswd made no bcrypt hash'
   sed '/^$/d' "$SECRETS/htpasswd.new" >"$SECRETS/htpasswd"
   rm -f "$SECRETS/htpasswd.new"
-}
-
-make_certificates() {
-  case $TLS in
-    own)
-      if keep_or_make "$TLS_DIR/registry.crt"; then
-        check_pair "$CERT" "$KEY"
-        cp "$KEY" "$TLS_DIR/registry.key"
-        cp "$CERT" "$TLS_DIR/registry.crt"
-      fi ;;
-    *)
-      # For acme too: Nginx must start before the first certificate can be had.
-      if keep_or_make "$TLS_DIR/registry.crt"; then make_own_certificate; fi ;;
-  esac
-}
-
-# @param certificate and key, PEM: they must belong together and hold for the name.
-check_pair() {
-  local public
-  public=$(openssl x509 -noout -pubkey -in "$1") || fail "$1 is no certificate in PEM"
-  [ "$public" = "$(openssl pkey -pubout -in "$2" 2>/dev/null)" ] || fail "$2 is not the key of $1"
-  openssl x509 -noout -checkend 86400 -in "$1" >/dev/null || fail "$1 ends within a day or has ended"
-  local asked=-checkhost
-  if [[ $HOST_NAME =~ ^[0-9.]+$ ]]; then asked=-checkip; fi
-  openssl x509 -noout "$asked" "$HOST_NAME" -in "$1" | grep -q 'does match' || fail "$1 does not hold for $HOST_NAME"
-}
-
-make_own_certificate() {
-  local alternative="DNS:$HOST_NAME"
-  if [[ $HOST_NAME =~ ^[0-9.]+$ ]]; then alternative="IP:$HOST_NAME"; fi
-  if [ "$HOST_NAME" = localhost ]; then alternative="$alternative,IP:127.0.0.1"; fi
-  openssl req -x509 -newkey rsa:2048 -nodes -sha256 -days 3650 -subj "/CN=$HOST_NAME registry authority" \
-    -keyout "$SECRETS/ca.key" -out "$TLS_DIR/ca.crt" \
-    -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' 2>/dev/null
-  printf '%s\n' 'basicConstraints=CA:FALSE' 'keyUsage=digitalSignature,keyEncipherment' \
-    'extendedKeyUsage=serverAuth' "subjectAltName=$alternative" >"$TLS_DIR/registry.ext"
-  openssl req -newkey rsa:2048 -nodes -sha256 -subj "/CN=$HOST_NAME" \
-    -keyout "$TLS_DIR/registry.key" -out "$TLS_DIR/registry.csr" 2>/dev/null
-  openssl x509 -req -sha256 -days 397 -in "$TLS_DIR/registry.csr" -CA "$TLS_DIR/ca.crt" -CAkey "$SECRETS/ca.key" \
-    -CAserial "$SECRETS/ca.srl" -CAcreateserial -extfile "$TLS_DIR/registry.ext" -out "$TLS_DIR/registry.crt" 2>/dev/null
-  rm -f "$TLS_DIR/registry.csr" "$TLS_DIR/registry.ext"
 }
 
 write_local_gitee() {
@@ -302,22 +283,17 @@ write_env() {
   put_env LOGIN "$LOGIN"
   put_env TLS "$TLS"
   [ "$GITEE_URL" = https://gitee.com ] || put_env GITEE_URL "$GITEE_URL"
-  [ "$HTTPS_PORT" = 443 ] || put_env HTTPS_PORT "$HTTPS_PORT"
+  if [ "$HTTPS_PORT" != 443 ]; then
+    put_env HTTPS_PORT "$HTTPS_PORT"
+    [ "$(known HTTPS_PORT)" = "$HTTPS_PORT" ] ||
+      say "Warning: clients go to port $HTTPS_PORT (REGISTRY_HOST), this host listens on $(known HTTPS_PORT) (HTTPS_PORT): right only behind a proxy."
+  fi
   [ -z "$EMAIL" ] || put_env ACME_EMAIL "$EMAIL"
   [ -z "$OAUTH_ID" ] || put_env GITEE_OAUTH_CLIENT_ID "$OAUTH_ID"
-  local profiles=()
-  ! $LOCAL || profiles+=(local)
-  [ "$TLS" != acme ] || profiles+=(acme)
-  [ ${#profiles[@]} -eq 0 ] || put_env COMPOSE_PROFILES "$(IFS=,; printf '%s' "${profiles[*]}")"
+  ! $LOCAL || add_profile local
+  [ "$TLS" != acme ] || add_profile acme
   say "wrote  $ENV_FILE"
-  if keep_or_make "$DEPLOY/registry.yml"; then
-    registry_configuration /run/secrets/token_certificate /run/secrets/htpasswd >"$DEPLOY/registry.yml"
-    chmod 644 "$DEPLOY/registry.yml"
-  fi
-  if [ "$LOGIN" = token ] && ! grep -q "realm: https://$HOST/token" "$DEPLOY/registry.yml"; then
-    say "Warning: $DEPLOY/registry.yml was made for another name or another login: remove it and start this again,"
-    say '         or every login ends with 401.'
-  fi
+  derive "$DEPLOY/registry.yml" 644 registry_configuration /run/secrets/token_certificate /run/secrets/htpasswd
   if keep_or_make "$DEPLOY/gateway.env"; then
     cat >"$DEPLOY/gateway.env" <<'ENV'
 # Further options of the gateway, one a line: docs/configuration.md has their names.
@@ -334,16 +310,11 @@ ENV
   mkdir -p "$DEPLOY/acme/config" "$DEPLOY/acme/webroot"
 }
 
-put_env() {
-  local name=$1 value=$2
-  if [ -n "$(known "$name")" ]; then return 0; fi
-  if grep -q "^$name=" "$ENV_FILE"; then
-    awk -v name="$name" -v value="$value" '$0 ~ "^" name "=" { print name "=" value; next } { print }' "$ENV_FILE" >"$ENV_FILE.new"
-    cat "$ENV_FILE.new" >"$ENV_FILE"
-    rm -f "$ENV_FILE.new"
-  else
-    printf '%s=%s\n' "$name" "$value" >>"$ENV_FILE"
-  fi
+# @param profile of compose.yaml that must be switched on, beside those that are
+add_profile() {
+  local profiles
+  profiles=$(known COMPOSE_PROFILES)
+  case ,$profiles, in *,"$1",*) ;; *) set_env COMPOSE_PROFILES "${profiles:+$profiles,}$1" ;; esac
 }
 
 # ---- Docker ---------------------------------------------------------------------------------------------------------
@@ -371,9 +342,13 @@ docker_doctor() {
 }
 
 next_steps() {
-  local start='docker compose up -d' trust=''
-  if $NATIVE; then start='systemctl daemon-reload && systemctl enable --now gitee-s3.target nginx && systemctl restart nginx'; fi
-  if ! $NATIVE && ! docker compose version >/dev/null 2>&1; then start='docker-compose up -d'; fi
+  local start='docker compose up -d' again trust=''
+  if ! docker compose version >/dev/null 2>&1; then start='docker-compose up -d'; fi
+  again="$start --force-recreate"
+  if $NATIVE; then
+    start='systemctl daemon-reload && systemctl enable --now gitee-s3.target nginx && systemctl restart nginx'
+    again='systemctl daemon-reload && systemctl restart gitee-s3-gateway gitee-s3-registry && systemctl reload nginx'
+  fi
   if [ "$TLS" = self-signed ]; then
     trust="
  - on every client, once: the authority's certificate, $TLS_DIR/ca.crt, as
@@ -381,7 +356,11 @@ next_steps() {
   fi
   say "
 Next:"
-  $START || say " - start it: $($NATIVE || printf 'cd %s && ' "$DEPLOY")$start"
+  if $CHANGED; then
+    say " - settings have changed; for what runs already: $($NATIVE || printf 'cd %s && ' "$DEPLOY")$again"
+  elif ! $START; then
+    say " - start it: $($NATIVE || printf 'cd %s && ' "$DEPLOY")$start"
+  fi
   say " - keep a copy of $SECRETS in a safe place; without it nobody can log in after a lost disk, the images are on Gitee$trust"
   if [ "$LOGIN" = htpasswd ]; then
     say " - docker login -u admin $HOST      password in $SECRETS/admin-password"
@@ -394,8 +373,13 @@ Next:"
 main() {
   parse_arguments "$@"
   umask 077
+  if $ASK && [ ! -t 0 ]; then
+    ASK=false
+    NO_TERMINAL=', and there is no terminal to ask at'
+  fi
   if $NATIVE; then native_places; else
     ENV_FILE="$DEPLOY/.env" SECRETS="$DEPLOY/secrets" TLS_DIR="$DEPLOY/tls" WEB_URL=http://gateway:5002
+    WRITTEN="$DEPLOY/.written"
   fi
   # The public half of the registry's S3 key; its secret half is random.
   S3_ACCESS_KEY=$(known S3_ACCESS_KEY)
@@ -403,25 +387,19 @@ main() {
   check_machine
   settle_values
   mkdir -p "$SECRETS" "$TLS_DIR"
-  chmod 700 "$SECRETS" "$TLS_DIR"
   make_secrets
   make_certificates
   ! $LOCAL || write_local_gitee
   if $NATIVE; then native_install; else
     write_env
-    if [ "$(id -u)" -eq 0 ]; then
-      chown -R "$CONTAINER_UID:$CONTAINER_UID" "$SECRETS" "$TLS_DIR" "$DEPLOY/acme"
-      # Grafana has a user of its own; what only this script needs stays with root.
-      chown 472:472 "$SECRETS/grafana-password"
-      [ ! -e "$SECRETS/ca.key" ] || chown root:root "$SECRETS/ca.key"
-    fi
+    close_docker_files
   fi
   if $DOCTOR; then
     if $NATIVE; then native_doctor; else docker_doctor; fi ||
-      fail 'the doctor found something: put it right and start this again (nothing is overwritten)'
+      fail 'the doctor found something: put it right and start this again'
   fi
   if $START; then
-    if $NATIVE; then native_start; else compose up -d; fi
+    if $NATIVE; then native_start; elif $CHANGED; then compose up -d --force-recreate; else compose up -d; fi
   fi
   next_steps
 }

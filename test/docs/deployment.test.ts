@@ -7,7 +7,14 @@ interface Compose {
   name?: string;
   services: Record<
     string,
-    { image: string; volumes?: string[]; env_file?: string[]; ports?: string[]; secrets?: string[] }
+    {
+      image: string;
+      user?: string;
+      volumes?: string[];
+      env_file?: string[];
+      ports?: string[];
+      secrets?: (string | { source: string })[];
+    }
   >;
   secrets: Record<string, { file: string }>;
 }
@@ -27,7 +34,7 @@ test('every shipped file that the compose file mounts exists', () => {
   const files = mounts.map((mount) => mount.split(':')[0]!).filter((source) => source.startsWith('.'));
   expect(files.length).toBeGreaterThan(2);
   for (const file of files) {
-    if (['./tls', './registry.yml', './acme/config', './acme/webroot'].includes(file)) continue; // made by setup.sh
+    if (['./registry.yml', './acme/config', './acme/webroot'].includes(file)) continue; // made by setup.sh
     expect([file, exists(`deploy/${file}`)]).toEqual([file, true]);
   }
 });
@@ -39,8 +46,24 @@ test('only 443 and 80 are published, monitoring on loopback, and every secret th
     '${HTTP_PORT:-80}:8080',
   ]);
   for (const service of Object.values(compose.services)) {
-    for (const secret of service.secrets ?? []) expect(compose.secrets).toHaveProperty([secret]);
+    for (const secret of service.secrets ?? [])
+      expect(compose.secrets).toHaveProperty([typeof secret === 'string' ? secret : secret.source]);
   }
+});
+
+test('no secret goes through Docker’s client or into the environment of a container, where others can look', () => {
+  const files = Object.values(compose.services).flatMap((service) => service.env_file ?? []);
+  expect([...new Set(files)]).toEqual(['gateway.env']);
+  for (const { file } of Object.values(compose.secrets)) expect(file).toMatch(/^\.\/(secrets|tls)\//);
+  const mounts = Object.values(compose.services).flatMap((service) => service.volumes ?? []);
+  expect(mounts.filter((mount) => /^\.\/(secrets|tls)\b/.test(mount))).toEqual([]);
+});
+
+test('a container that sees the files of the host runs as somebody to whom none of them belongs', () => {
+  const seeing = Object.entries(compose.services).filter(([, { volumes = [] }]) =>
+    volumes.some((mount) => mount.startsWith('/:')),
+  );
+  expect(seeing.map(([name, { user }]) => [name, user])).toEqual([['node-exporter', '65534:65534']]);
 });
 
 test('the registry uploads parts of the size of a chunk and moves layers by one copy', () => {

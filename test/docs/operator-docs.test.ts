@@ -25,6 +25,7 @@ const REFERENCE_PAGES = [
   'audit',
   'clients',
   'errors',
+  'glossary',
 ] as const;
 
 const TRANSLATED = [...PAGES, ...REFERENCE_PAGES] as const;
@@ -130,6 +131,46 @@ test.each(TRANSLATED)('the links of %s lead somewhere', (page) => {
         expect([file, anchorsOf(readDocument(target))]).toEqual([file, expect.arrayContaining([anchor])]);
     }
   }
+});
+
+test('the links of every other page lead somewhere too', () => {
+  const pages = ['.', 'docs/runbooks', 'docs/decisions', 'bench', 'findings'].flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => path.join(directory, name)),
+  );
+  expect(pages.length).toBeGreaterThan(35);
+  for (const file of pages) {
+    for (const [, link, anchor] of readDocument(file).matchAll(/\]\(([^)#:\s]*)(?:#([^)\s]+))?\)/g)) {
+      const target = link === '' ? file : path.join(path.dirname(file), link!);
+      expect([file, link, exists(target)]).toEqual([file, link, true]);
+      if (anchor !== undefined && target.endsWith('.md'))
+        expect([file, anchorsOf(readDocument(target))]).toEqual([file, expect.arrayContaining([anchor])]);
+    }
+  }
+});
+
+test('commands of a runbook need no variable that an operator’s shell has not', () => {
+  for (const name of readdirSync('docs/runbooks')) {
+    for (const { text } of blocksOf(readDocument(path.join('docs/runbooks', name))))
+      expect([name, text.match(/\$\{?[A-Za-z_]+/g) ?? []]).toEqual([name, []]);
+  }
+});
+
+test('the glossary has every word that the commands, alerts and metrics use in a sense of their own', () => {
+  const terms = [...pageText('glossary').matchAll(/^\| (.+?) \|/gm)].flatMap(([, term]) => term!.split(', '));
+  for (const term of [
+    'spool',
+    'barrier',
+    'head',
+    'quarantine',
+    'preset',
+    'frozen',
+    'paused',
+    'pending',
+    'chunk',
+  ])
+    expect(terms).toContain(term);
 });
 
 test.each(TRANSLATED)('from %s a Chinese reader stays in Chinese where there is a page', (page) => {

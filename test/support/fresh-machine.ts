@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { mustRun, run, type RunResult } from './child.js';
 
@@ -35,17 +35,20 @@ export class FreshMachine {
     // The way to the network is this machine's: names, and a mirror of npm where one is configured.
     for (const file of ['/etc/resolv.conf', '/etc/hosts'])
       await mustRun('cp', [file, path.join(root, 'etc')]);
-    await run('cp', [`${process.env.HOME}/.npmrc`, path.join(root, 'root')]);
+    const authorities = '/etc/ssl/certs/ca-certificates.crt';
+    await mustRun('cp', [authorities, path.join(root, 'root/authorities.crt')]);
+    const npmrc = await readFile(`${process.env.HOME}/.npmrc`, 'utf8').catch(() => '');
+    await writeFile(path.join(root, 'root/.npmrc'), `${npmrc}\ncafile=/root/authorities.crt\n`);
     return new FreshMachine(root);
   }
 
   /** Runs a script of bash there, with the network of this machine. */
   async run(script: string, timeoutMs: number): Promise<RunResult> {
-    const { NODE_OPTIONS: _options, TMPDIR: _tmp, ...inherited } = process.env;
+    const inherited = Object.entries(process.env).filter(([name]) => /_proxy$|^npm_config_/i.test(name));
     const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
     const args = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private', '--'];
     return run('unshare', [...args, 'bash', '-euc', INSIDE, 'bash', this.root, script], {
-      env: { ...inherited, HOME: '/root', PATH },
+      env: { ...Object.fromEntries(inherited), HOME: '/root', PATH },
       timeoutMs,
     });
   }

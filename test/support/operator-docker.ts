@@ -7,6 +7,8 @@ import type { TestImage } from './image.js';
 import type { TestNginx } from './nginx.js';
 import { capture, giteeS3, type Output } from './operator-programs.js';
 
+/** In its container. */
+const REGISTRY_CONFIG = '/etc/docker/registry/config.yml';
 const CLI = path.resolve('dist/cli/main.js');
 
 interface Call {
@@ -39,7 +41,7 @@ interface Ports {
 }
 
 /** Before the service; those of rm and kill are one letter. */
-const FLAGS = ['-T', '-d', '-s', '-f', '--rm', '--no-deps', '--no-build'];
+const FLAGS = ['-T', '-d', '-s', '-f', '--rm', '--no-deps', '--no-build', '--force-recreate'];
 
 const done = (stdout: string | Uint8Array = ''): Output => ({ code: 0, stdout, stderr: '' });
 
@@ -203,6 +205,24 @@ export class OperatorDocker {
     };
   }
 
+  get #registryConfig(): string {
+    return this.inside('opt/gitee-s3/deploy/registry.yml');
+  }
+
+  async #registryEnvironment(project: Project): Promise<NodeJS.ProcessEnv> {
+    const secrets = await readFile(project.secrets['registry_env']!.file, 'utf8');
+    // As registry-start.sh does it.
+    const pairs = [...secrets.matchAll(/^(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value] as const);
+    return {
+      ...this.#environment('registry', project),
+      ...(Object.fromEntries(pairs) as NodeJS.ProcessEnv),
+      REGISTRY_HTTP_ADDR: `127.0.0.1:${this.ports.registry}`,
+      REGISTRY_HTTP_DEBUG_ADDR: `127.0.0.1:${this.ports.debug}`,
+      REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE: project.secrets['token_certificate']!.file,
+      OTEL_TRACES_EXPORTER: 'none',
+    };
+  }
+
   async #up(name: string, project: Project): Promise<void> {
     await this.#stop(name);
     const logFile = this.inside('log', `${name}.log`);
@@ -215,15 +235,9 @@ export class OperatorDocker {
         return /"ready"|read-only/.test(await this.#readiness());
       });
     } else if (name === 'registry') {
-      const env = {
-        ...this.#environment(name, project),
-        REGISTRY_HTTP_ADDR: `127.0.0.1:${this.ports.registry}`,
-        REGISTRY_HTTP_DEBUG_ADDR: `127.0.0.1:${this.ports.debug}`,
-        REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE: project.secrets['token_certificate']!.file,
-        OTEL_TRACES_EXPORTER: 'none',
-      };
-      const config = this.inside('opt/gitee-s3/deploy/registry.yml');
-      this.#children.set(name, Child.start('docker-registry', ['serve', config], { env, logFile }));
+      const env = await this.#registryEnvironment(project);
+      const args = ['serve', this.#registryConfig];
+      this.#children.set(name, Child.start('docker-registry', args, { env, logFile }));
       await until(
         'the registry answers',
         async () => (await httpStatus(`http://127.0.0.1:${this.ports.registry}/v2/`)) === 401,
@@ -243,6 +257,12 @@ export class OperatorDocker {
 
   async #inContainer(words: string[], project: Project, call: Call): Promise<Output> {
     const [service, program, ...args] = words as [string, string, ...string[]];
+    if (service === 'registry') {
+      const configured = args.map((arg) => (arg === REGISTRY_CONFIG ? this.#registryConfig : arg));
+      return capture('docker-registry', [program, ...configured], {
+        env: await this.#registryEnvironment(project),
+      });
+    }
     if (service === 'nginx') {
       const configured = args.map((arg) => (arg === '/tmp/nginx/nginx.conf' ? this.nginx.configFile : arg));
       return capture('nginx', configured, { env: this.env });

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 /** Pages whose every `sh` block is run, in both languages. */
 export const OPERATOR_PAGES = [
   'install',
+  'images',
   'production-checklist',
   'upgrade',
   'backup-restore',

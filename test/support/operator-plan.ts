@@ -28,7 +28,8 @@ export const PLAN: readonly Step[] = [
     before: 'values',
     shows: /ok +token[\s\S]*docker login -u/,
   },
-  { page: 'install', has: 'docker compose up -d', shows: ready },
+  { page: 'install', has: 'docker compose ps', shows: ready },
+  { page: 'install', has: '--force-recreate', shows: ready },
   { page: 'install', has: 'certs.d' },
   { page: 'install', has: 'docker push', shows: digest },
   { page: 'install', has: 'robot add', shows: /Login Succeeded/ },
@@ -41,6 +42,14 @@ export const PLAN: readonly Step[] = [
   { page: 'install', has: 'privkey.pem tls/registry.key', elsewhere: {} },
   { page: 'install', has: 'bundle.sh save', shows: /images$/m },
   { page: 'install', has: 'bundle.sh load' },
+
+  {
+    page: 'images',
+    has: 'images.sh list',
+    shows: /^team\/nginx:1\.26\n[\s\S]*^team\/nginx:1\.26 {2}sha256:[0-9a-f]{64}$/m,
+  },
+  { page: 'images', has: 'images.sh delete', shows: /^deleted team\/trial:1@sha256:[0-9a-f]{64}$/m },
+  { page: 'images', has: 'images.sh collect', shows: /blobs marked[\s\S]*: journal: problems 0\n/ },
 
   { page: 'production-checklist', has: 'gitee-s3 doctor', shows: /^ok +/m },
   { page: 'production-checklist', has: 'date -u', shows: /UTC[\s\S]*date: .*GMT/i },

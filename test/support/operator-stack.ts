@@ -63,7 +63,7 @@ export class OperatorStack {
           { login: 'zhang', tokens: [{ token: 'token-of-zhang-000000' }] },
         ],
       },
-      repository: { collaborators: { gateway: 'push', zhang: 'push' } },
+      repository: { collaborators: { gateway: 'push', zhang: 'admin' } },
     });
     for (const name of [
       'bin',

@@ -17,14 +17,16 @@ let daemon: DockerDaemon;
 let stack: ComposeStack;
 /** Name and port by which Docker reaches the registry. */
 let registry: string;
+let httpPort: number;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'compose-'));
   daemon = await DockerDaemon.start({ directory: path.join(directory, 'docker'), name: NAME });
   await makeStackImages(daemon, directory);
   registry = `${NAME}:${await freePort()}`;
+  httpPort = await freePort();
   stack = await ComposeStack.copy(daemon, path.join(directory, 'checkout'), {
-    HTTP_PORT: String(await freePort()),
+    HTTP_PORT: String(httpPort),
   });
 });
 
@@ -131,6 +133,65 @@ test('docker logs in, pushes, pulls and logs out; without the right password it 
   const refused = await daemon.docker(['pull', '-q', image.reference]);
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/no basic auth credentials/)]);
   expect(await login('admin', password)).toMatchObject({ code: 0 });
+});
+
+test('no secret is in the environment that Docker shows', async () => {
+  const secrets = [...(await stack.files())].filter(([name]) =>
+    /^secrets\/.*(key|secret|token|password)$/.test(name),
+  );
+  expect(secrets.length).toBeGreaterThan(8);
+  for (const service of [...SERVICES, 'gitee']) {
+    const shown = JSON.stringify((await stack.inspect(service)).Config);
+    for (const [name, text] of secrets)
+      expect([service, name, shown.includes(text.trim().split('\n').at(-2) ?? text.trim())]).toEqual([
+        service,
+        name,
+        false,
+      ]);
+  }
+});
+
+test('port 80 leads to the name with its port, and S3 has a public name where .env says so', async () => {
+  const curl = async (...args: string[]) => (await daemon.inside('curl', ['-s', ...args])).stdout;
+  const away = ['-o', '/dev/null', '-w', '%{redirect_url}', `http://${NAME}:${httpPort}/v2/x?y=1`];
+  expect(await curl(...away)).toBe(`https://${registry}/v2/x?y=1`);
+
+  const s3 = `s3.${registry}`;
+  // The address of the registry's name there.
+  const { stdout: hosts } = await daemon.inside('getent', ['hosts', NAME]);
+  const asked = [
+    '--resolve',
+    `${s3}:${hosts.split(' ')[0]}`,
+    '--cacert',
+    stack.file('tls/ca.crt'),
+    `https://${s3}/`,
+  ];
+  expect(await curl(...asked)).toContain('This is a Docker registry');
+  await writeFile(stack.file('.env'), `${await stack.read('.env')}S3_PUBLIC=yes\n`);
+  await stack.mustCompose('up', '-d', '--no-deps', 'nginx');
+  await untilServing();
+  expect(await curl(...asked)).toContain('<Code>AccessDenied</Code>');
+});
+
+test('images.sh deletes an image of several tags only where that is meant', async () => {
+  const image = await makeImage('team/twice:v1', MIB);
+  await daemon.mustDocker('tag', image.reference, `${registry}/team/twice:v2`);
+  for (const tag of ['v1', 'v2']) await daemon.mustDocker('push', '-q', `${registry}/team/twice:${tag}`);
+  const images = (...args: string[]) => daemon.inside('bash', [stack.file('images.sh'), ...args]);
+  expect((await images('list')).stdout).toMatch(/^team\/twice:v1\nteam\/twice:v2$/m);
+  const refused = await images('delete', 'team/twice:v1');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('the same image as v2')]);
+  expect(await images('delete', 'team/twice:v1', '--with-tags')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /^deleted team\/twice:v1@sha256:[0-9a-f]{64}, with the tags v2$/m,
+    ) as string,
+  });
+  expect((await images('list')).stdout).not.toContain('team/twice');
+  expect(await images('delete', 'team/twice:v1')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('there is no team/twice:v1 here') as string,
+  });
 });
 
 test('gitee-s3 status and doctor in the container say that all is well', async () => {

@@ -189,6 +189,15 @@ test('run as README says, from /opt/gitee-s3, and twice: the checkout stays, the
     for round in 1 2; do bash deploy/setup.sh --native --local --yes --no-doctor; settings; done
     echo "$(/usr/local/bin/gitee-s3 of round 2)"
     ls /usr/local/lib
+    group=$(getent group gitee-s3 | cut -d: -f3)
+    readable() { setpriv --reuid "$1" --regid "$1" "$2" "$3" sh -c 'cd /etc/gitee-s3/secrets && for file in *; do ! [ -r "$file" ] || printf "%s " "$file"; done' 2>&1 || :; }
+    echo "others: $(readable 64001 --clear-groups --)"
+    echo "registry: $(readable 64001 --groups "$group")"
+    echo "gateway: $(readable gitee-s3 --groups "$group")"
+    rm /etc/systemd/system/gitee-s3-registry.service
+    echo '[Service]' >/etc/systemd/system/gitee-s3-registry.service
+    bash deploy/setup.sh --native --local --yes --no-doctor >/dev/null
+    cat /etc/systemd/system/gitee-s3-registry.service /etc/systemd/system/gitee-s3-registry.service.d/*
   `;
   const { stdout } = await onMachine(script, at);
   const sums = [...stdout.matchAll(/^([0-9a-f]{64}) {2}-$/gm)].map(([, sum]) => sum);
@@ -196,6 +205,12 @@ test('run as README says, from /opt/gitee-s3, and twice: the checkout stays, the
   expect(sums[1]).toBe(sums[0]);
   expect(stdout).toContain('the program of round 2');
   expect(stdout).toMatch(/^gitee-s3\ngitee-s3\.old$/m);
+  // What the registry, which has a user of its own at each start, reads by the group of its unit; and nobody else.
+  expect(stdout).toMatch(/^others: .*can't cd/m);
+  expect(stdout).toMatch(/^registry: htpasswd token\.crt $/m);
+  expect(stdout).toMatch(/^gateway: .*encryption-key gitee-token .*token\.key/m);
+  // A unit that somebody changed stays, and has what it needs beside it.
+  expect(stdout).toMatch(/^\[Service\]\n\[Service\]\nSupplementaryGroups=gitee-s3$/m);
   expect(await readdir(path.join(at, 'upper/opt'))).toEqual(['gitee-s3']);
   await expectKept(path.join(at, 'upper/opt/gitee-s3'));
 });

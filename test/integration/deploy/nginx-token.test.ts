@@ -1,5 +1,5 @@
 /** The whole front: skopeo over TLS through the shipped Nginx files, config.token.yml, the gateway's token service. */
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeAuthFiles } from '../../support/auth-files.js';
@@ -81,7 +81,11 @@ async function curl(
   expect(result.code).toBe(0);
   const end = result.stdout.indexOf('\r\n\r\n');
   const headers = result.stdout.slice(0, end).toLowerCase();
-  return { status: Number(/^http\/2 (\d+)/.exec(headers)?.[1]), headers, body: result.stdout.slice(end + 4) };
+  return {
+    status: Number(/^http\/[\d.]+ (\d+)/.exec(headers)?.[1]),
+    headers,
+    body: result.stdout.slice(end + 4),
+  };
 }
 
 test('a Gitee token logs in, pushes and pulls; without one, and with a wrong one, nobody does', async () => {
@@ -119,6 +123,24 @@ test('the gateway answers /token, /auth/ and /hook through Nginx, with the heade
     expect(answer.headers).toContain('strict-transport-security: max-age=31536000');
     expect(answer.headers.match(/^x-request-id:/gm)).toHaveLength(1);
   }
+});
+
+test('a token for as many images as the token service takes at once passes Nginx', async () => {
+  const images = Array.from({ length: 100 }, (_, i) => `team/an-application-with-a-long-name/part-${i}`);
+  const scopes = images.map((image) => `scope=repository:${image}:pull,push`).join('&');
+  const credentials = join(directory, 'credentials');
+  await writeFile(credentials, `user = "maintainer:${stack.gitee.maintainerToken}"\n`, { mode: 0o600 });
+  const answer = await curl(`/token?service=registry&account=maintainer&${scopes}`, '-K', credentials);
+  expect(answer.status).toBe(200);
+  const { token } = JSON.parse(answer.body) as { token: string };
+  // Nginx's own bound is 8 KiB.
+  expect(token.length).toBeGreaterThan(10_000);
+  await writeFile(credentials, `header = "Authorization: Bearer ${token}"\n`);
+  for (const version of ['--http2', '--http1.1'])
+    expect(await curl(`/v2/${images[99]}/tags/list`, version, '-K', credentials)).toMatchObject({
+      status: 404,
+      body: expect.stringContaining('NAME_UNKNOWN') as string,
+    });
 });
 
 test('claiming other addresses does not save a guesser from the lock', async () => {
