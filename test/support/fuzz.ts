@@ -1,10 +1,9 @@
 /**
- * Bounded, seeded fuzzing. By default a test tries as many inputs as it can in a second or so, and fewer where
- * rounds.ts has it; FUZZ_RUNS multiplies that, and FUZZ_SEED repeats a run (fast-check names the seed of a failure).
+ * Bounded, seeded fuzzing. By default a test tries as many inputs as it can in a second or so; FUZZ_RUNS
+ * multiplies that, and FUZZ_SEED repeats a run (fast-check names the seed of a failure).
  */
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
-import { rounds } from './rounds.js';
 import { TEST_LIMIT_MS } from './time-limits.js';
 
 export class Fuzz {
@@ -23,7 +22,7 @@ export class Fuzz {
     property: fc.IRawProperty<T>,
     options: { numRuns?: number; inputsEach?: number } = {},
   ): Promise<void> | void {
-    const numRuns = Math.ceil(rounds(options.numRuns ?? 100) * this.#factor);
+    const numRuns = Math.round((options.numRuns ?? 100) * this.#factor);
     this.inputs += numRuns * (options.inputsEach ?? 1);
     return fc.assert(property, { numRuns, seed: this.#seed, endOnFailure: true });
   }
