@@ -96,6 +96,8 @@ export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}" NO_PROXY="127.0.0.1
 unset AWS_CA_BUNDLE
 # Said by each of a hundred suites; which Node the tests run on is no news to whoever runs them.
 export AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true
+# Gateways and commands are started a thousand times: what Node has compiled of them it need not compile again.
+export NODE_COMPILE_CACHE=$TMPDIR/compiled
 
 heading() { printf '\n==== %s (%s s)\n' "$1" "$SECONDS"; }
 
