@@ -97,9 +97,12 @@ export interface PathChange {
 
 /** The branch whose tree is the truth. The local repository behind it is a cache that may be dropped. */
 export interface HeadRemote {
-  /** Reads the branch from the server and brings its objects here. null: the branch does not exist. */
+  /**
+   * Reads the branch from the server and brings its objects here. null: the branch does not exist. What the server says
+   * may be older than what it said before, where it is a copy that lags: that is the caller's to find out.
+   */
   fetch(signal?: AbortSignal): Promise<CommitId | null>;
-  /** The last head seen, without asking the server. */
+  /** The newest head seen, without asking the server. */
   knownHead(): CommitId | null;
   /**
    * Lands the edits as one commit on the expected head, or tells why not. After an unclear push it reads the

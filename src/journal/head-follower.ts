@@ -17,6 +17,8 @@ export interface FollowerDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly pollMs: number;
+  /** As pollMs, while the bucket is frozen: a branch that is as it was, or a copy of it that lagged, ends that. */
+  readonly frozenPollMs: number;
   readonly retryMaxMs: number;
   /** What must be known before the first fetch (the repository's id, the binding of the state). */
   readonly prepare: () => Promise<void>;
@@ -66,7 +68,8 @@ export class HeadFollower {
         await this.followOnce(signal);
         failures = 0;
         await this.deps.onIdle();
-        await this.#wake.wait(this.deps.pollMs, signal);
+        const { condition, frozenPollMs, pollMs } = this.deps;
+        await this.#wake.wait(condition.frozen ? Math.min(frozenPollMs, pollMs) : pollMs, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof StorageError && error.code === 'broken-invariant') {

@@ -11,6 +11,7 @@ import type { CommitId, ObjectKey } from '../format/ids.js';
 import { FORMAT_FILE_BYTES_MAX } from '../format/bounds.js';
 import { FORMAT_PATH, type LayoutRules } from '../format/tree-layout.js';
 import { decodeFormat, FormatError } from '../format/version.js';
+import { RemoteError } from '../gitee/errors.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { changesBetween, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
@@ -47,6 +48,11 @@ export interface HeadSyncDeps {
   /** Of every base that is built. */
   readonly stores: LmdbStoreOptions;
   readonly condition: Condition;
+  /**
+   * So long a branch that seems to have gone back, or to be gone, may be a copy of the repository that lags: hosts spread
+   * reads over such copies. It is not followed; it freezes the bucket where it stays so.
+   */
+  readonly lagMaxMs: number;
   /** Told every chunk that the branch names. */
   readonly census?: ChunkCensus | undefined;
   readonly clock: Clock;
@@ -55,6 +61,9 @@ export interface HeadSyncDeps {
 }
 
 export class HeadSync {
+  /** Since when the server shows nothing but what comes before the base, steady. */
+  #behindSinceMs: number | undefined;
+
   constructor(private readonly deps: HeadSyncDeps) {}
 
   /** Asks the server for the head and follows it. */
@@ -69,6 +78,7 @@ export class HeadSync {
     const from = index?.marker?.head ?? null;
     if (this.#staysFrozen(head, index !== undefined && from !== null)) return;
     if (index && from === head) {
+      this.#behindSinceMs = undefined;
       if (condition.frozen) await condition.thaw();
       if (this.#hasOverlooked(head)) await this.#landed(await this.#ownWork(head, null));
       await this.#countBase(index);
@@ -88,10 +98,16 @@ export class HeadSync {
     await this.#countBase(index);
   }
 
-  /** The operator's word that the branch as it is now is the truth. */
+  /**
+   * The operator's word that the branch as it is now is the truth.
+   * @throws RemoteError also where it comes before what is known, and was not seen to stay so
+   */
   async accept(signal?: AbortSignal): Promise<void> {
-    const { condition, remote } = this.deps;
+    const { bases, condition, remote } = this.deps;
     const head = await remote.fetch(signal);
+    const from = bases.peek?.marker?.head ?? null;
+    const isSeen = condition.frozen !== undefined && condition.frozen.head === head;
+    if (from !== null && !isSeen) await this.#checkLag(from, head);
     if (!(await this.#hasOurFormat(head, true))) return;
     const work = await this.#ownWork(head, null);
     // From scratch: of a history that is not ours the old head's objects may be gone.
@@ -126,11 +142,13 @@ export class HeadSync {
     const { condition, remote } = this.deps;
     if (index && from !== null) {
       if (head === null) {
+        await this.#checkLag(from, head);
         await remote.keep(from);
         await condition.freeze('branch-gone', `the branch is gone; it was at ${from}`, head);
         return false;
       }
       if (from !== head && !(await remote.isAncestor(from, head))) {
+        await this.#checkLag(from, head);
         await remote.keep(from);
         await condition.freeze(
           'diverged',
@@ -139,8 +157,36 @@ export class HeadSync {
         );
         return false;
       }
+      this.#behindSinceMs = undefined;
     }
     return this.#hasOurFormat(head, false);
+  }
+
+  /** @throws RemoteError where the server shows the branch as it was earlier, and has not done so for long. */
+  async #checkLag(from: CommitId, head: CommitId | null): Promise<void> {
+    const { clock, lagMaxMs } = this.deps;
+    if (head === from || (head !== null && !(await this.#isBefore(head, from)))) {
+      this.#behindSinceMs = undefined;
+      return;
+    }
+    const nowMs = clock.steadyMs();
+    this.#behindSinceMs ??= nowMs;
+    if (nowMs - this.#behindSinceMs >= lagMaxMs) return;
+    throw new RemoteError(
+      'server-fault',
+      `the server shows the branch ${head === null ? 'as missing' : `at ${head}`}, and it was at ${from}: a copy of the ` +
+        `repository lags, or somebody set it back. It is looked at again, and believed after ${lagMaxMs / 1000} s`,
+    );
+  }
+
+  async #isBefore(head: CommitId, from: CommitId): Promise<boolean> {
+    try {
+      return await this.deps.remote.isAncestor(head, from);
+    } catch (error) {
+      // Of a local repository that was dropped, what is known of the base is gone.
+      if (error instanceof RemoteError && error.code === 'head-moved') return false;
+      throw error;
+    }
   }
 
   async #hasOurFormat(head: CommitId | null, isAccepted: boolean): Promise<boolean> {

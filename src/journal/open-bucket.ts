@@ -56,6 +56,10 @@ export interface BucketPlace {
 export interface BucketTimings extends CommitterTimings {
   /** How often the branch is looked at. */
   readonly pollMs: number;
+  /** The same while the bucket is frozen. */
+  readonly frozenPollMs: number;
+  /** See HeadSyncDeps. */
+  readonly lagMaxMs: number;
   /** How often bodies that nothing names any more are deleted. */
   readonly sweepMs: number;
 }
@@ -68,6 +72,8 @@ export const DEFAULT_TIMINGS: BucketTimings = {
   missingForMs: 10 * 60_000,
   refusedForMs: 30_000,
   pollMs: 60_000,
+  frozenPollMs: 5_000,
+  lagMaxMs: 60_000,
   sweepMs: 3600_000,
 };
 
@@ -168,7 +174,10 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     isStrictOrder: bucket.isStrictOrder,
     ...{ remote, journal, identity, claims, bases, condition, landings, doubts, clock, log, observer },
   };
-  const sync = new HeadSync({ ...shared, directory, stores, census: deps.census });
+  const sync = new HeadSync({
+    ...{ ...shared, directory, stores, census: deps.census },
+    lagMaxMs: timings.lagMaxMs,
+  });
   const committer = new Committer({
     ...shared,
     ...{ chunks, sync, headLock, timings, failpoints },
@@ -189,7 +198,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   });
   const follower = new HeadFollower({
     ...{ bucket: bucket.name, sync, headLock, condition, clock, log },
-    ...{ pollMs: timings.pollMs, retryMaxMs: timings.retryMaxMs },
+    ...{ pollMs: timings.pollMs, frozenPollMs: timings.frozenPollMs, retryMaxMs: timings.retryMaxMs },
     prepare: () => repository.prepare(),
     onIdle: async () => {
       await remote.maintain();

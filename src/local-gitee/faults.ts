@@ -11,6 +11,7 @@ export const FAULT_NAMES = [
   'git-lose-after-accept',
   'git-slow-after-push',
   'git-move-branch-before-push',
+  'git-lagging-copy',
   'git-garbage',
   'git-hook-refuse',
   'git-ge007',
@@ -51,6 +52,8 @@ export const faultSchema = z.strictObject({
     .optional(),
   /** How many requests it meets; without it, all until it is cleared. */
   count: z.number().int().positive().optional(),
+  /** Of the requests that it could meet, each so-manieth only. */
+  every: z.number().int().positive().optional(),
   afterBytes: z.number().int().nonnegative().optional(),
   ms: z.number().nonnegative().optional(),
   status: z.number().int().min(400).max(599).optional(),
@@ -65,6 +68,8 @@ interface Standing {
   readonly spec: FaultSpec;
   left: number;
   hits: number;
+  /** Requests that it could have met. */
+  seen: number;
 }
 
 /** The faults in force, and the connections they hold. */
@@ -75,7 +80,7 @@ export class Faults {
 
   add(spec: FaultSpec): number {
     const id = this.#nextId++;
-    this.#standing.push({ id, spec, left: spec.count ?? Infinity, hits: 0 });
+    this.#standing.push({ id, spec, left: spec.count ?? Infinity, hits: 0, seen: 0 });
     return id;
   }
 
@@ -129,6 +134,8 @@ export class Faults {
         (spec.match?.oid === undefined || spec.match.oid === target.oid),
     );
     if (!fault) return undefined;
+    fault.seen++;
+    if (fault.seen % (fault.spec.every ?? 1) !== 0) return undefined;
     fault.left--;
     fault.hits++;
     return fault;

@@ -9,6 +9,7 @@ import { Exchange, HttpFault } from './exchange.js';
 import { Faults } from './faults.js';
 import { BareRepositories } from './git/bare-repositories.js';
 import { GitHttp } from './git/git-http.js';
+import { LaggingCopies } from './git/lagging-copies.js';
 import { LfsApi } from './lfs/api.js';
 import { LfsDataServer } from './lfs/data-server.js';
 import { Forgotten } from './lfs/forgotten.js';
@@ -74,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     state,
     access,
     repositories,
+    new LaggingCopies(dataDir, repositories, now),
     faults,
     statistics,
     { publicUrl: () => url, pushBodyMaxBytes: config.pushBodyMb * 1024 * 1024, now },

@@ -1,7 +1,8 @@
 /**
  * Two gateways that write the same branch, and somebody by hand: writes, deletions, lost answers, pushes that are held
- * up on the way while others are refused, kills at any step of a committer. Whatever happens, every acknowledged write of a key that one of them has to itself is there at the
- * end, a key that both write has the last word of one of them, and both show what the branch has.
+ * up on the way while others are refused, copies of the repository that lag, kills at any step of a committer. Whatever
+ * happens, every acknowledged write of a key that one of them has to itself is there at the end, a key that both write
+ * has the last word of one of them, and both show what the branch has.
  */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -33,6 +34,7 @@ interface Step {
     | 'lost'
     | 'held'
     | 'arrives'
+    | 'lag'
     | 'refused'
     | 'unwell'
     | 'kill'
@@ -45,7 +47,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   who: fc.constantFrom(0 as const, 1 as const),
   what: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('put' as const, 'shared', 'land') },
-    { weight: 3, arbitrary: fc.constantFrom('delete' as const, 'lost', 'kill', 'by-hand') },
+    { weight: 3, arbitrary: fc.constantFrom('delete' as const, 'lost', 'lag', 'kill', 'by-hand') },
     { weight: 3, arbitrary: fc.constantFrom('held' as const, 'arrives') },
     { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'unwell', 'restart') },
   ),
@@ -99,6 +101,15 @@ class Writer {
     this.#held = async () => {};
   }
 
+  /** So many looks meet a copy that lags so many commits; one of them comes at once. */
+  async lags(looks: number, commits: number): Promise<void> {
+    let left = looks;
+    this.b.remote.lag = () => (left-- > 0 ? commits : 0);
+    await this.b.bucket.follower.followOnce(signal).catch((error: unknown) => {
+      if (!(error instanceof RemoteError)) throw error;
+    });
+  }
+
   async delete(key: string): Promise<void> {
     this.lastSeq = await this.b.delete(key);
     this.own.delete(key);
@@ -123,6 +134,7 @@ class Writer {
   async settle(): Promise<void> {
     this.b.remote.heal();
     Reflect.deleteProperty(this.b.remote, 'push');
+    this.b.remote.lag = () => 0;
     await this.put(`${this.name}/end`, this.own, 5);
     await this.b.landed(this.lastSeq);
     this.b.bucket.committer.flush();
@@ -156,6 +168,8 @@ async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: 
       return n % 4 === 0 ? w.arrives() : undefined;
     case 'arrives':
       return w.arrives();
+    case 'lag':
+      return w.lags(1 + (n % 3), 1 + (n % 5));
     case 'refused':
       return w.b.remote.fail('push', new RemoteError('timeout', 'asked for'));
     case 'unwell':
@@ -173,8 +187,9 @@ async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: 
 test('two gateways and somebody by hand lose nothing of each other', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
-      const a = await JournalBucket.open({ timings: { maxAgeMs: 3_000 } });
-      const b = await JournalBucket.open({ timings: { maxAgeMs: 3_000 } }, a.repository);
+      const timings = { maxAgeMs: 3_000, lagMaxMs: 60_000 };
+      const a = await JournalBucket.open({ timings });
+      const b = await JournalBucket.open({ timings }, a.repository);
       try {
         await a.start();
         await b.start();
@@ -183,6 +198,7 @@ test('two gateways and somebody by hand lose nothing of each other', async () =>
         for (const one of steps) await take(writers, one, byHand);
         for (const writer of writers) await writer.settle();
         for (const writer of writers) await writer.arrives();
+        for (const { b: bucket } of writers) expect(bucket.state.status().frozen).toBeUndefined();
         for (const { b: bucket } of writers) await bucket.bucket.follower.followOnce(signal);
 
         const tree = new Map(a.repository.texts());

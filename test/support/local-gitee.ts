@@ -23,6 +23,7 @@ export interface LocalGiteeOptions {
 export interface FaultOptions {
   readonly match?: { readonly repo?: string; readonly oid?: string };
   readonly count?: never;
+  readonly every?: number;
   readonly afterBytes?: number;
   readonly ms?: number;
   readonly status?: number;

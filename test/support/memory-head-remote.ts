@@ -95,6 +95,8 @@ export class MemoryHeadRemote implements HeadRemote {
   readonly calls = { fetch: 0, push: 0, drop: 0, maintain: 0 };
   /** Runs inside push() before the head is compared: a test may move the branch here, or wait. */
   beforePush: () => Promise<void> = async () => {};
+  /** So many commits the copy lags that a look at the branch meets. */
+  lag: () => number = () => 0;
   /** What the server refuses for good, looked up for each path that a push changes. */
   refuse: (path: string, content: Uint8Array | undefined) => RemoteError | undefined = () => undefined;
   #known: CommitId | null = null;
@@ -120,7 +122,7 @@ export class MemoryHeadRemote implements HeadRemote {
     this.calls.fetch += 1;
     this.#check(signal);
     this.#failIfAsked('fetch');
-    this.#known = this.repository.head;
+    this.#known = this.#shown();
     return this.#known;
   }
 
@@ -145,7 +147,7 @@ export class MemoryHeadRemote implements HeadRemote {
       if (refusal) throw refusal;
     }
     if (this.repository.head !== expectedHead) {
-      this.#known = this.repository.head;
+      this.#known = this.#shown();
       return { kind: 'moved', head: this.#known };
     }
     const head = this.repository.add(expectedHead, tree, request.subject, request.trailers);
@@ -240,6 +242,13 @@ export class MemoryHeadRemote implements HeadRemote {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  #shown(): CommitId | null {
+    let { head } = this.repository;
+    for (let left = this.lag(); left > 0 && head !== null; left -= 1)
+      head = this.repository.commit(head).parent;
+    return head;
   }
 
   *#line(head: CommitId): Generator<MemoryCommit> {

@@ -162,8 +162,9 @@ export class BranchPush {
   ): Promise<PushResult> {
     let head = await this.#readBack(() => this.#readHead(signal), signal);
     // The look may have met a copy of the repository that has not followed yet.
-    for (let looks = 0; head === old && looks < UNMOVED_PAUSES_MS.length; looks += 1) {
-      await this.clock.sleep(UNMOVED_PAUSES_MS[looks]!, signal);
+    for (const pauseMs of UNMOVED_PAUSES_MS) {
+      if (head === commit || !(await this.#isNotBeyond(head, old))) break;
+      await this.clock.sleep(pauseMs, signal);
       head = await this.#readBack(() => this.#readHead(signal), signal);
     }
     if (head === commit) return this.#landed(commit);
@@ -205,7 +206,7 @@ export class BranchPush {
       if (e instanceof RemoteError) throw attempt.error!;
       throw e;
     }
-    if (attempt.thinRefused && head !== old) return this.#whereIsIt(old, commit, signal, undefined);
+    if (attempt.thinRefused && head !== old) return this.#whereIsIt(old, commit, signal, attempt.error);
     if (attempt.thinRefused) this.server.sendWhole();
     if (head !== commit) throw attempt.error!;
     return this.#landed(commit);
@@ -230,8 +231,14 @@ export class BranchPush {
     const head = await this.#readBack(() => this.view.fetch(signal), signal, error);
     if (head !== null && (head === commit || (await this.view.isAncestor(commit, head))))
       return { kind: 'landed', head: commit };
-    if (head !== old || error === undefined) return { kind: 'moved', head };
-    throw error;
+    if (!(await this.#isNotBeyond(head, old))) return { kind: 'moved', head };
+    throw error ?? unknown();
+  }
+
+  /** True where the branch shows nothing newer than what was known: as it was, or as a copy has it that lags. */
+  async #isNotBeyond(head: CommitId | null, old: CommitId | null): Promise<boolean> {
+    if (head === old) return true;
+    return old !== null && (head === null || (await this.view.isAncestor(head, old)));
   }
 
   async #readBack<T>(
@@ -250,11 +257,16 @@ export class BranchPush {
       });
     } catch (e) {
       if (!(e instanceof RemoteError)) throw e;
-      throw new RemoteError(
-        'outcome-unknown',
-        'the push may have landed or not: the branch could not be read after it. It is looked for again later',
-        { cause: first ?? e, detail: e.detail },
-      );
+      throw unknown({ cause: first ?? e, detail: e.detail });
     }
   }
+}
+
+function unknown(fields: ConstructorParameters<typeof RemoteError>[2] = {}): RemoteError {
+  return new RemoteError(
+    'outcome-unknown',
+    'the push may have landed or not: the branch could not be read after it, or as it was before only. It is looked ' +
+      'for again later',
+    fields,
+  );
 }

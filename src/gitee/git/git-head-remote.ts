@@ -157,18 +157,29 @@ export class GitHeadRemote implements HeadRemote {
     // Twice: the branch may come and go between the two looks.
     for (let look = 1; ; look += 1) {
       const head = await this.#server.readHead(signal);
-      if (head === null) {
-        await this.#local.setKnown(null);
-        return null;
+      if (head === null || head === this.#local.known || (await this.#isBehind(head))) return head;
+      if (await this.#server.fetch(signal)) {
+        // Another copy of the repository may have answered than the one that listed the branch.
+        const fetched = await this.#local.readFetched();
+        if (!(await this.#isBehind(fetched))) await this.#local.setKnown(fetched);
+        return fetched;
       }
-      if (head === this.#local.known) return head;
-      if (await this.#server.fetch(signal)) return this.#local.readKnown();
       if (look === 2)
         throw new RemoteError(
           'server-fault',
           `the server lists the branch ${this.settings.branch} but does not send it`,
         );
     }
+  }
+
+  /**
+   * True for a head that comes before the newest one seen. That one stays known: a copy of the repository may lag, and
+   * what is built on the newer one must not be packed away.
+   */
+  async #isBehind(head: CommitId): Promise<boolean> {
+    const { known } = this.#local;
+    if (known === null || head === known || !(await this.#local.has(head))) return false;
+    return this.#reader.isAncestor(head, known);
   }
 
   /** @param sent how often something of this push was, also before the local repository was fetched anew */

@@ -8,7 +8,7 @@ import { CatFile } from './cat-file.js';
 import { LocalDamageError } from './failures.js';
 import { GitProgram } from './git-process.js';
 import { ObjectStore } from './object-store.js';
-import { HEAD_REF } from './server-branch.js';
+import { FETCHED_REF, HEAD_REF } from './server-branch.js';
 
 /** Says which boot of the machine has the repository open; not a file of git's. */
 const OPEN_MARK = 'gateway-open';
@@ -37,7 +37,7 @@ export class LocalRepository {
     this.#known = readRef(join(directory, HEAD_REF));
   }
 
-  /** The head that was seen last. */
+  /** The newest head that was seen. */
   get known(): CommitId | null {
     return this.#known;
   }
@@ -91,26 +91,24 @@ export class LocalRepository {
     }
   }
 
-  /** Takes over what fetch() left in HEAD_REF. */
-  async readKnown(): Promise<CommitId | null> {
-    const result = await this.program.run(['rev-parse', '--quiet', '--verify', `${HEAD_REF}^{commit}`]);
+  /** What fetch() brought. */
+  async readFetched(): Promise<CommitId> {
+    const result = await this.program.run(['rev-parse', '--quiet', '--verify', `${FETCHED_REF}^{commit}`]);
     const id = result.stdout.trim();
     if (result.exitCode !== 0 || !/^[0-9a-f]{40}$/.test(id))
-      throw new LocalDamageError(`${HEAD_REF} cannot be read: ${result.stderr.trim()}`);
-    this.#known = id as CommitId;
-    return this.#known;
+      throw new LocalDamageError(`${FETCHED_REF} cannot be read: ${result.stderr.trim()}`);
+    return id as CommitId;
   }
 
-  /** Moves HEAD_REF, so that packing keeps what it reaches. null: the branch does not exist. */
-  async setKnown(head: CommitId | null): Promise<void> {
+  /** Moves HEAD_REF, so that packing keeps what it reaches. */
+  async setKnown(head: CommitId): Promise<void> {
     if (head === this.#known) return;
     await this.updateRef(HEAD_REF, head);
     this.#known = head;
   }
 
-  async updateRef(ref: string, target: CommitId | null): Promise<void> {
-    const args = target === null ? ['update-ref', '-d', ref] : ['update-ref', ref, target];
-    const result = await this.program.run(args);
+  async updateRef(ref: string, target: CommitId): Promise<void> {
+    const result = await this.program.run(['update-ref', ref, target]);
     if (result.exitCode !== 0) throw new LocalDamageError(`update-ref: ${result.stderr.trim()}`);
   }
 

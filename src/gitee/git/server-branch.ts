@@ -9,8 +9,10 @@ import { pushLineOf, type PushLine } from './push-report.js';
 import type { GitHeadRemoteSettings, GitTimeouts } from './settings.js';
 import { classifyFailure, detailOf, isLocalDamage } from './stderr.js';
 
-/** The local reference that follows the server's branch. */
+/** The newest head that was seen: it never goes back to one that comes before it. */
 export const HEAD_REF = 'refs/gateway/head';
+/** What the last fetch brought. */
+export const FETCHED_REF = 'refs/gateway/fetched';
 
 /** What a push told. Without a line the outcome is unknown, whatever `error` says. */
 export interface PushAttempt {
@@ -79,13 +81,13 @@ export class ServerBranch {
   }
 
   /**
-   * Brings the branch and its objects here, under HEAD_REF; no other branch, no tag. False where the branch has
+   * Brings the branch and its objects here, under FETCHED_REF; no other branch, no tag. False where the branch has
    * gone in the meantime.
    */
   async fetch(signal: AbortSignal | undefined): Promise<boolean> {
     const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules', '--'];
     const result = await this.#run(
-      [...args, this.settings.url, `+${this.ref}:${HEAD_REF}`],
+      [...args, this.settings.url, `+${this.ref}:${FETCHED_REF}`],
       this.timeouts.fetchMs + this.#keysMs(),
       signal,
     );

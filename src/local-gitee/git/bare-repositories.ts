@@ -28,9 +28,18 @@ export interface ForeignEdit {
   readonly content: Buffer | null;
 }
 
+/** A branch that is elsewhere now. */
+export interface MovedBranch {
+  readonly branch: string;
+  /** undefined: it was made. */
+  readonly before: string | undefined;
+}
+
 /** The git repositories: `<dataDir>/repositories/<owner>/<name>.git`, bare, plain git. */
 export class BareRepositories {
   readonly root: string;
+  /** Told of every branch that moved, whoever moved it. */
+  onMoved: (repository: Repository, moved: MovedBranch) => void = () => {};
   /** By commit. */
   readonly #counts = new LRUCache<string, number>({ max: 1_000 });
 
@@ -149,7 +158,9 @@ export class BareRepositories {
 
   /** Points a branch at a commit that is there, forward or not. */
   async setBranch(repository: Repository, branch: string, commit: string): Promise<void> {
+    const before = await this.resolve(repository, `refs/heads/${branch}`);
     await git(this.directory(repository), ['update-ref', `refs/heads/${branch}`, commit]);
+    this.onMoved(repository, { branch, before });
   }
 
   /**
@@ -190,6 +201,7 @@ export class BareRepositories {
     const out = await git(directory, ['fast-import', '--quiet', '--done', '--force'], { input });
     const head = out.toString('utf8').trim();
     await git(directory, ['update-ref', ref, head]);
+    this.onMoved(repository, { branch: change.branch, before: old });
     await git(directory, ['update-ref', '-d', temporary]);
     return head;
   }

@@ -9,6 +9,7 @@ import type { Statistics } from '../statistics.js';
 import type { BareRepositories } from './bare-repositories.js';
 import { writeHooks } from './hook-scripts.js';
 import { runBackend, type BackendRequest } from './http-backend.js';
+import type { LaggingCopies } from './lagging-copies.js';
 
 export interface MovedRef {
   readonly before: string;
@@ -17,6 +18,7 @@ export interface MovedRef {
 }
 
 const ZERO = '0'.repeat(40);
+const BRANCHES = 'refs/heads/';
 
 /** Settings of git's server side that do not depend on who asks. */
 const SETTINGS: readonly (readonly [string, string])[] = [
@@ -36,6 +38,7 @@ export class GitHttp {
     private readonly state: State,
     private readonly access: Access,
     private readonly repositories: BareRepositories,
+    private readonly copies: LaggingCopies,
     private readonly faults: Faults,
     private readonly statistics: Statistics,
     private readonly options: { publicUrl: () => string; pushBodyMaxBytes: number; now: () => number },
@@ -105,7 +108,10 @@ export class GitHttp {
       action === 'git-upload-pack'
         ? this.faults.take('git-cut-mid-body', { repo: fullName(repository) })
         : undefined;
+    const lagging = this.faults.take('git-lagging-copy', { repo: fullName(repository) });
+    if (lagging) await this.copies.follow(repository, lagging.ms ?? 5_000);
     await this.#run(exchange, repository, identity, action, {
+      ...(lagging ? { projectRoot: this.copies.root } : {}),
       ...(cut ? { answer: { kind: 'cut', afterBytes: cut.afterBytes ?? 100 } } : {}),
     });
   }
@@ -199,6 +205,11 @@ export class GitHttp {
       })
       .filter((m) => !review.includes(m.ref));
     if (moved.length === 0) return;
+    for (const { before, ref } of moved) {
+      if (!ref.startsWith(BRANCHES)) continue;
+      const branch = ref.slice(BRANCHES.length);
+      this.repositories.onMoved(repository, { branch, before: before === ZERO ? undefined : before });
+    }
     this.statistics.of(repository.id).pushes++;
     this.onPush(repository, moved, identity);
   }
@@ -208,7 +219,7 @@ export class GitHttp {
     repository: Repository,
     identity: Identity,
     action: string,
-    more: Partial<Pick<BackendRequest, 'answer' | 'settings' | 'env' | 'onEnded'>>,
+    more: Partial<Pick<BackendRequest, 'answer' | 'projectRoot' | 'settings' | 'env' | 'onEnded'>>,
   ): Promise<void> {
     return runBackend(exchange, {
       projectRoot: this.repositories.root,

@@ -61,7 +61,12 @@ const cells = (but: Partial<Cells> = {}): Cells => ({
 export interface GiteeFault {
   readonly kind: 'gitee';
   readonly name: FaultName;
-  readonly options?: { readonly ms?: number; readonly status?: number; readonly afterBytes?: number };
+  readonly options?: {
+    readonly ms?: number;
+    readonly status?: number;
+    readonly afterBytes?: number;
+    readonly every?: number;
+  };
   readonly cells: Cells;
   /** Why no request meets it here; otherwise a row that nothing met fails. */
   readonly unmet?: string;
@@ -111,6 +116,8 @@ const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'git-move-branch-before-push': {
     cells: cells({ waits: landsOrPutOff }),
   },
+  // It shows what it had shown before, or lacks what was pushed just now: nobody is told of that.
+  'git-lagging-copy': { options: { ms: 3_000, every: 2 }, cells: cells() },
   'git-garbage': { cells: cells(NO_FETCH) },
   'git-hook-refuse': { cells: cells({ waits: putOff }) },
   'git-ge007': { cells: cells({ waits: putOff }) },

@@ -193,6 +193,37 @@ describe('a push that lands', () => {
     expect(remote.knownHead()).toBe(await server.head());
   });
 
+  test('is seen when the copies that reads may meet have followed, however many lag at first', async () => {
+    let head = await base();
+    // Reads that meet it find no branch at all; others the branch as it is.
+    for (const every of [2, 3, 4]) {
+      await fault('git-lagging-copy', { ms: 300_000, every });
+      for (const content of ['1', '2']) head = landed(await push(head, [put(`b${every}`, content)]));
+      expect(await server.head()).toBe(head);
+      expect(remote.knownHead()).toBe(head);
+      await gitee.clearFaults();
+    }
+    expect(await remote.fetch()).toBe(head);
+  });
+
+  test('has an unknown outcome while nothing but copies that lag can be read, and is found afterwards', async () => {
+    let nowMs = 0;
+    const sleep = async (ms: number) => void (nowMs += ms);
+    await restart({ clock: { ...systemClock, nowMs: () => Date.now(), steadyMs: () => nowMs, sleep } });
+    const old = await base();
+    await fault('git-lagging-copy', { ms: 300_000 });
+    expect((await failure(push(old, [put('b', '2')]))).code).toBe('outcome-unknown');
+    expect(nowMs).toBeGreaterThan(5_000);
+    // What had been seen stays known, and can be built on.
+    expect(await remote.fetch()).toBeNull();
+    expect(remote.knownHead()).toBe(old);
+    await gitee.clearFaults();
+    const found = await server.head();
+    expect(found).not.toBe(old);
+    expect(await remote.fetch()).toBe(found);
+    expect(await remote.isAncestor(old, found!)).toBe(true);
+  });
+
   test('leaves the other branches alone', async () => {
     const old = await base();
     await git(server.directory, ['update-ref', 'refs/heads/other', old]);

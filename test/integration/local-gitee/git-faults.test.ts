@@ -123,6 +123,27 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
   });
 
+  it('git-lagging-copy answers reads as of some time ago, and never a push', async () => {
+    await commit();
+    // Longer ago than anything was pushed, and hardly ago at all.
+    const [long, now] = [{ ms: 300_000 }, { ms: 1 }];
+    const seen = () => client.git('ls-remote', 'origin', 'refs/heads/master');
+    await gitee.fault('git-lagging-copy', long);
+    expect(await seen()).toBe('');
+    expect((await push()).code).toBe(0);
+    expect(await remoteHead()).toBe(await head());
+    expect(await seen()).toBe('');
+    await gitee.clearFaults();
+    await gitee.fault('git-lagging-copy', now);
+    await until('the copy has followed', async () => (await seen()).startsWith(await head()));
+    await gitee.clearFaults();
+    // A look asks for info/refs, then for the branch.
+    await gitee.fault('git-lagging-copy', { ...long, every: 3 });
+    const looks = [await seen(), await seen(), await seen()];
+    expect(looks.map((look) => look !== '')).toEqual([true, true, false]);
+    expect(await gitee.hits('git-lagging-copy')).toBe(2);
+  });
+
   it('git-garbage answers 200 with a login page', async () => {
     await gitee.fault('git-garbage');
     expect((await client.try('fetch', 'origin')).stderr).toMatch(
