@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import type { ExtentList } from '../index/object-record.js';
+import type { XxhashName } from './xxhash.js';
 
-export type DigestName = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme';
+export type DigestName = 'md5' | 'sha256' | 'sha1' | 'sha512' | 'crc32' | 'crc32c' | 'crc64nvme' | XxhashName;
 
 export interface IngestOptions {
   readonly digests: readonly DigestName[];

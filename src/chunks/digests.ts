@@ -1,6 +1,6 @@
 /**
- * Streaming digests of a body. MD5, SHA-1 and SHA-256 come from OpenSSL, CRC-32 from zlib; the two CRCs that
- * Node lacks are computed here eight bytes at a time ("slicing by 8": no dependency, no BigInt in the loop).
+ * Streaming digests of a body. MD5, SHA-1, SHA-256 and SHA-512 come from OpenSSL, CRC-32 from zlib, xxHash from
+ * WebAssembly (xxhash.ts); the two CRCs that Node lacks are computed here eight bytes at a time ("slicing by 8": no dependency, no BigInt in the loop).
  *
  * CRC-32C: Castagnoli, reflected 0x82F63B78. CRC-64/NVME: reflected 0x9A6C9329AC4BC9B5. Both start with and
  * end in a complement. Catalogue check values for "123456789" stand in the test.
@@ -8,6 +8,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { DigestName } from './api.js';
+import { XxhashDigest } from './xxhash.js';
 
 interface Digest {
   update(bytes: Uint8Array): void;
@@ -195,6 +196,7 @@ function digestFor(name: Exclude<DigestName, 'sha256'>): Digest {
   switch (name) {
     case 'md5':
     case 'sha1':
+    case 'sha512':
       return new OpensslDigest(name);
     case 'crc32':
       return new Crc32Digest();
@@ -202,6 +204,10 @@ function digestFor(name: Exclude<DigestName, 'sha256'>): Digest {
       return new Crc32cDigest();
     case 'crc64nvme':
       return new Crc64NvmeDigest();
+    case 'xxhash64':
+    case 'xxhash3':
+    case 'xxhash128':
+      return new XxhashDigest(name);
     default:
       return name satisfies never;
   }

@@ -19,8 +19,22 @@ export interface MetaAttributes {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+/** Checksum algorithms of S3 (ChecksumAlgorithm of its model). */
+export const CHECKSUM_ALGORITHMS = [
+  'CRC32',
+  'CRC32C',
+  'CRC64NVME',
+  'SHA1',
+  'SHA256',
+  'SHA512',
+  'MD5',
+  'XXHASH64',
+  'XXHASH3',
+  'XXHASH128',
+] as const;
+
 export interface MetaChecksum {
-  readonly algorithm: 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256';
+  readonly algorithm: (typeof CHECKSUM_ALGORITHMS)[number];
   readonly type: 'FULL_OBJECT' | 'COMPOSITE';
   /** base64; composite ones with `-<parts>`. */
   readonly value: string;
@@ -92,7 +106,7 @@ const document = z.object({
   }),
   checksum: z
     .object({
-      algorithm: z.enum(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']),
+      algorithm: z.enum(CHECKSUM_ALGORITHMS),
       type: z.enum(['FULL_OBJECT', 'COMPOSITE']),
       value: z.string().regex(/^[A-Za-z0-9+/]{1,100}={0,2}(?:-\d{1,5})?$/),
     })

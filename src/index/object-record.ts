@@ -1,4 +1,5 @@
 import type { Extent } from '../format/extent.js';
+import type { MetaChecksum } from '../format/meta.js';
 
 /** Headers and attributes that belong to an object (AWS: "Working with object metadata"). */
 export interface ObjectMeta {
@@ -17,7 +18,7 @@ export interface ObjectMeta {
 
 /** A checksum as the client gave it or asked for it: base64, for composite ones with `-<parts>`. */
 export interface StoredChecksum {
-  readonly algorithm: 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256';
+  readonly algorithm: MetaChecksum['algorithm'];
   readonly type: 'FULL_OBJECT' | 'COMPOSITE';
   readonly value: string;
 }

@@ -9,6 +9,11 @@ export const DIGEST_OF: Readonly<Record<ChecksumAlgorithm, DigestName>> = {
   CRC64NVME: 'crc64nvme',
   SHA1: 'sha1',
   SHA256: 'sha256',
+  SHA512: 'sha512',
+  MD5: 'md5',
+  XXHASH64: 'xxhash64',
+  XXHASH3: 'xxhash3',
+  XXHASH128: 'xxhash128',
 };
 
 /** Digests that must be computed while the body streams by. */

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
+import { BodyDigests } from '../chunks/digests.js';
 import type { StoredChecksum } from '../index/object-record.js';
 import type { ChecksumAlgorithm } from './api.js';
+import { DIGEST_OF } from './body-check.js';
 import { combineCrc } from './crc-combine.js';
-import { crc32cOf } from './crc32c.js';
 import { ObjectError } from './errors.js';
 
 interface PartChecksum {
@@ -11,7 +10,7 @@ interface PartChecksum {
   readonly checksum?: StoredChecksum;
 }
 
-/** AWS: SHA sums of parts can't be joined, CRC64NVME only exists for the whole object. */
+/** AWS: sums of parts that are no CRC can't be joined, CRC64NVME only exists for the whole object. */
 export function defaultChecksumType(algorithm: ChecksumAlgorithm): StoredChecksum['type'] {
   return algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
 }
@@ -57,36 +56,26 @@ function composite(algorithm: ChecksumAlgorithm, sums: readonly { raw: Buffer }[
 }
 
 function hashOf(algorithm: ChecksumAlgorithm, bytes: Buffer): Buffer {
-  switch (algorithm) {
-    case 'SHA1':
-      return createHash('sha1').update(bytes).digest();
-    case 'SHA256':
-      return createHash('sha256').update(bytes).digest();
-    case 'CRC32':
-      return uint32(crc32(bytes));
-    case 'CRC32C':
-      return uint32(crc32cOf(bytes));
-    case 'CRC64NVME':
-      throw new ObjectError('invalid-argument', 'CRC64NVME has no composite form: use FULL_OBJECT');
-    default:
-      return algorithm satisfies never;
-  }
+  if (algorithm === 'CRC64NVME')
+    throw new ObjectError('invalid-argument', 'CRC64NVME has no composite form: use FULL_OBJECT');
+  const name = DIGEST_OF[algorithm];
+  const digests = new BodyDigests([name]);
+  digests.update(bytes);
+  return Buffer.from(digests.finish().get(name)!);
 }
+
+/** AWS: only CRCs of parts can be joined. */
+const isCrc = (algorithm: ChecksumAlgorithm) =>
+  algorithm === 'CRC32' || algorithm === 'CRC32C' || algorithm === 'CRC64NVME';
 
 function fullObject(
   algorithm: ChecksumAlgorithm,
   sums: readonly { raw: Buffer; sizeBytes: number }[],
 ): string {
-  if (algorithm === 'SHA1' || algorithm === 'SHA256') {
+  if (!isCrc(algorithm)) {
     throw new ObjectError('invalid-argument', `${algorithm} has no full-object form for multipart uploads`);
   }
   let total = sums[0]!.raw;
   for (const sum of sums.slice(1)) total = combineCrc(algorithm, total, sum.raw, sum.sizeBytes);
   return total.toString('base64');
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value >>> 0);
-  return bytes;
 }

@@ -11,6 +11,11 @@ const LENGTH_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
   CRC64NVME: 8,
   SHA1: 20,
   SHA256: 32,
+  SHA512: 64,
+  MD5: 16,
+  XXHASH64: 8,
+  XXHASH3: 8,
+  XXHASH128: 16,
 };
 
 export const CHECKSUM_ALGORITHMS = Object.keys(LENGTH_BYTES) as ChecksumAlgorithm[];

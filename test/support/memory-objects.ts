@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { crc32 } from 'node:zlib';
+import { BodyDigests } from '../../src/chunks/digests.js';
 import type { ObjectKey } from '../../src/format/ids.js';
 import type {
   BodyPromise,
@@ -27,12 +27,12 @@ import type {
   StoredChecksum,
   UploadInfo,
 } from '../../src/objects/api.js';
+import { DIGEST_OF } from '../../src/objects/body-check.js';
 import {
   checkReadConditions,
   checkSourceConditions,
   checkWriteConditions,
 } from '../../src/objects/conditions.js';
-import { crc32cOf } from '../../src/objects/crc32c.js';
 import { ObjectError } from '../../src/objects/errors.js';
 import { resolveRange } from '../../src/objects/range.js';
 
@@ -475,18 +475,13 @@ async function receive(body: RequestBody): Promise<{ bytes: Buffer; checksum: St
 
 function checksumOf(bytes: Buffer, promise: BodyPromise): StoredChecksum | undefined {
   const algorithm = promise.checksumAlgorithm;
-  if (!algorithm || algorithm === 'CRC64NVME') return undefined;
-  const value = digest(algorithm, bytes);
+  if (!algorithm) return undefined;
+  const name = DIGEST_OF[algorithm];
+  const digests = new BodyDigests([name]);
+  digests.update(bytes);
+  const value = Buffer.from(digests.finish().get(name)!).toString('base64');
   const promised = promise.checksumValue?.();
   if (promised !== undefined && promised !== value)
     throw new ObjectError('checksum-mismatch', `the ${algorithm} does not match`, { fields: { algorithm } });
   return { algorithm, type: 'FULL_OBJECT', value };
-}
-
-function digest(algorithm: Exclude<ChecksumAlgorithm, 'CRC64NVME'>, bytes: Buffer): string {
-  if (algorithm === 'SHA1' || algorithm === 'SHA256')
-    return createHash(algorithm.toLowerCase()).update(bytes).digest('base64');
-  const word = Buffer.alloc(4);
-  word.writeUInt32BE((algorithm === 'CRC32' ? crc32(bytes) : crc32cOf(bytes)) >>> 0);
-  return word.toString('base64');
 }

@@ -20,6 +20,7 @@ import { document, element } from '../xml/write.js';
 /** 10,000 parts with a SHA-256 each are about 2 MiB. */
 const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
 const PARTS_MAX = 10_000;
+const CHECKSUM_ELEMENTS: ReadonlySet<string> = new Set(CHECKSUM_ALGORITHMS.map(checksumElement));
 
 function readPart(node: XmlNode): CompletePart {
   const numberText = node.childText('PartNumber')?.trim() ?? '';
@@ -28,6 +29,9 @@ function readPart(node: XmlNode): CompletePart {
   const partNumber = Number(numberText);
   if (partNumber < 1 || partNumber > PARTS_MAX)
     throw new S3Error('InvalidArgument', 'PartNumber must be >= 1 and <= 10000.');
+  // One that cannot be compared must not be passed over.
+  const unknown = node.names().find((name) => name.startsWith('Checksum') && !CHECKSUM_ELEMENTS.has(name));
+  if (unknown !== undefined) throw new S3Error('MalformedXML', `${unknown} of a part is not known.`);
   for (const algorithm of CHECKSUM_ALGORITHMS) {
     const value = node.childText(checksumElement(algorithm))?.trim();
     if (value === undefined) continue;

@@ -14,8 +14,8 @@ function checkPair(algorithm: ChecksumAlgorithm | undefined, type: StoredChecksu
       'InvalidRequest',
       'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.',
     );
-  const isSha = algorithm === 'SHA1' || algorithm === 'SHA256';
-  if (type === 'FULL_OBJECT' ? isSha : algorithm === 'CRC64NVME')
+  const isCrc = algorithm.startsWith('CRC');
+  if (type === 'FULL_OBJECT' ? !isCrc : algorithm === 'CRC64NVME')
     throw new S3Error(
       'InvalidRequest',
       `The ${type} checksum type cannot be used with the ${algorithm.toLowerCase()} checksum algorithm.`,

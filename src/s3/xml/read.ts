@@ -26,6 +26,12 @@ export class XmlNode {
     return resolveReferences(this.value);
   }
 
+  /** Names of its children. */
+  names(): string[] {
+    if (this.value === null || typeof this.value !== 'object' || Array.isArray(this.value)) return [];
+    return Object.keys(this.value);
+  }
+
   children(name: string): XmlNode[] {
     if (this.value === null || typeof this.value !== 'object' || Array.isArray(this.value)) return [];
     if (!Object.hasOwn(this.value, name)) return [];

@@ -31,6 +31,14 @@ describe('digests of a body', () => {
     ['md5', '25f9e794323b453885f5181f1b624d0b'],
     ['sha1', 'f7c3bc1d808e04732adf679965ccc34ca7ae3441'],
     ['sha256', '15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225'],
+    [
+      'sha512',
+      'd9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85',
+    ],
+    // Of the reference implementation, libxxhash 0.8.
+    ['xxhash64', '8cb841db40e6ae83'],
+    ['xxhash3', '72dcb18b67a17dff'],
+    ['xxhash128', '33119477ede5dcd5e9716427681d5860'],
   ] as const)('%s of "123456789" is the catalogue value', (name, hex) => {
     expect(hexOf(name, check)).toBe(hex);
   });
@@ -40,9 +48,35 @@ describe('digests of a body', () => {
     ['crc32c', '00000000'],
     ['crc64nvme', '0000000000000000'],
     ['md5', 'd41d8cd98f00b204e9800998ecf8427e'],
+    ['xxhash64', 'ef46db3751d8e999'],
+    ['xxhash3', '2d06800538d394c2'],
+    ['xxhash128', '99aa06d3014798d86001c324468d497f'],
   ] as const)('%s of nothing is the value of the empty body', (name, hex) => {
     expect(hexOf(name)).toBe(hex);
   });
+
+  test.each(['xxhash64', 'xxhash3', 'xxhash128'] as const)(
+    '%s of bodies side by side does not mix them',
+    (name) => {
+      const bytes = Buffer.from(Array.from({ length: 5120 }, (_, i) => i % 256));
+      const [a, b] = [new BodyDigests([name]), new BodyDigests([name])];
+      for (let at = 0; at < bytes.length; at += 700) {
+        a.update(bytes.subarray(at, at + 700));
+        b.update(Buffer.from('123456789'));
+      }
+      const hex = (digests: BodyDigests) => Buffer.from(digests.finish().get(name)!).toString('hex');
+      const [ofA, ofB] = [hex(a), hex(b)];
+      // Of libxxhash 0.8.
+      expect(ofA).toBe(
+        {
+          xxhash64: '53fb246813d6de9f',
+          xxhash3: 'f875f2fa2e99df80',
+          xxhash128: '87cf83cc9a055cf4f875f2fa2e99df80',
+        }[name],
+      );
+      expect(ofB).toBe(hexOf(name, Buffer.from('123456789'.repeat(8))));
+    },
+  );
 
   // RFC 3720 B.4: CRC-32C of 32 zero bytes, 32 bytes of ones, and 0 to 31.
   test.each([

@@ -1,13 +1,20 @@
 import fc from 'fast-check';
 import { crc32 } from 'node:zlib';
+import { BodyDigests } from '../../../src/chunks/digests.js';
 import { combineCrc } from '../../../src/objects/crc-combine.js';
-import { crc32cOf } from '../../../src/objects/crc32c.js';
+import { DIGEST_OF } from '../../../src/objects/body-check.js';
 import { multipartChecksum } from '../../../src/objects/multipart-checksum.js';
 
 function u32(value: number): Buffer {
   const b = Buffer.alloc(4);
   b.writeUInt32BE(value >>> 0);
   return b;
+}
+
+function digestOf(algorithm: keyof typeof DIGEST_OF, bytes: Uint8Array): Buffer {
+  const digests = new BodyDigests([DIGEST_OF[algorithm]]);
+  digests.update(bytes);
+  return Buffer.from(digests.finish().get(DIGEST_OF[algorithm])!);
 }
 
 /** CRC-64/NVME bit by bit, as its definition reads. */
@@ -30,8 +37,8 @@ describe('joined checksums', () => {
       fc.property(bytes, bytes, (a, b) => {
         const both = Buffer.concat([a, b]);
         expect(combineCrc('CRC32', u32(crc32(a)), u32(crc32(b)), b.length)).toEqual(u32(crc32(both)));
-        expect(combineCrc('CRC32C', u32(crc32cOf(a)), u32(crc32cOf(b)), b.length)).toEqual(
-          u32(crc32cOf(both)),
+        expect(combineCrc('CRC32C', digestOf('CRC32C', a), digestOf('CRC32C', b), b.length)).toEqual(
+          digestOf('CRC32C', both),
         );
         expect(combineCrc('CRC64NVME', crc64(a), crc64(b), b.length)).toEqual(crc64(both));
       }),
@@ -41,7 +48,7 @@ describe('joined checksums', () => {
 
   test('check values of the catalogue of CRCs', () => {
     const check = Buffer.from('123456789');
-    expect(crc32cOf(check)).toBe(0xe3069283);
+    expect(digestOf('CRC32C', check).toString('hex')).toBe('e3069283');
     expect(crc64(check).toString('hex')).toBe('ae8b14860a799888');
   });
 
@@ -67,4 +74,21 @@ describe('joined checksums', () => {
       multipartChecksum({ checksumAlgorithm: 'CRC32' }, parts, { algorithm: 'CRC32', value: 'AAAAAA==-2' }),
     ).toThrow(/does not match its parts/);
   });
+
+  // AWS "Checking object integrity": only CRCs of parts can be joined to the checksum of the whole.
+  test.each(['SHA1', 'SHA256', 'SHA512', 'MD5', 'XXHASH64', 'XXHASH3', 'XXHASH128'] as const)(
+    '%s of an upload is the sum of the sums of its parts, and has no other form',
+    (algorithm) => {
+      const raw = ['one', 'two'].map((text) => digestOf(algorithm, Buffer.from(text)));
+      const parts = raw.map((sum) => ({
+        sizeBytes: 3,
+        checksum: { algorithm, type: 'FULL_OBJECT' as const, value: sum.toString('base64') },
+      }));
+      const composite = multipartChecksum({ checksumAlgorithm: algorithm }, parts, undefined);
+      const value = digestOf(algorithm, Buffer.concat(raw)).toString('base64');
+      expect(composite).toEqual({ algorithm, type: 'COMPOSITE', value: `${value}-2` });
+      const whole = { checksumAlgorithm: algorithm, checksumType: 'FULL_OBJECT' as const };
+      expect(() => multipartChecksum(whole, parts, undefined)).toThrow(/no full-object form/);
+    },
+  );
 });
