@@ -5,6 +5,7 @@ import { Child, httpStatus, mustRun, run, until } from '../../test/support/child
 import { makeCertificate } from '../../test/support/nginx.js';
 import type { RegistryLogin } from './registry-client.js';
 import { FRONT, GITEE, type LineNetwork } from './network.js';
+import { shippedBounds } from '../../test/support/shipped-bounds.js';
 
 const ACCESS_KEY = 'LINES';
 export const USER = 'lines';
@@ -287,14 +288,4 @@ export class Office {
   #file(...names: string[]): string {
     return path.join(this.options.directory, ...names);
   }
-}
-
-/** The bounds on memory that the image gives Node and glibc; a build from before has none. */
-async function shippedBounds(checkout: string): Promise<NodeJS.ProcessEnv> {
-  const dockerfile = await readFile(path.join(checkout, 'deploy/Dockerfile'), 'utf8');
-  const bounds = [...dockerfile.matchAll(/\b(NODE_OPTIONS|MALLOC_[A-Z_]+)=(?:"([^"]*)"|(\d+))/g)];
-  return {
-    NODE_OPTIONS: '',
-    ...Object.fromEntries(bounds.map(([, name, text, figure]) => [name!, text ?? figure])),
-  };
 }

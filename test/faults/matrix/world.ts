@@ -6,6 +6,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { until } from '../../support/child.js';
+import { shippedBounds } from '../../support/shipped-bounds.js';
 import { ABSENT, History, outcomeOf, valueOf, type Value, type View } from '../../support/history/history.js';
 import { throughRegistry } from '../../support/history/images.js';
 import { expectNothingLost } from '../../support/history/everywhere.js';
@@ -106,7 +107,7 @@ export class MatrixWorld {
     const { gateway } = stack;
     await gateway.stop();
     await rm(path.join(gateway.stateDirectory, 'chunks'), { recursive: true });
-    gateway.env = { ...gateway.env, ...this.faults.env };
+    gateway.env = { ...gateway.env, ...(await shippedBounds()), ...this.faults.env };
     await gateway.start();
     const image = await this.#image();
     const pushed = await push(image, this.#registry.address, PULLED);
