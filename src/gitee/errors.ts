@@ -169,9 +169,9 @@ export class RemoteError extends Error {
 /** The same, of a push of which something may land yet. */
 export function undecided(error: RemoteError): RemoteError {
   if (error.isUndecided) return error;
-  const { code, detail, message, oids, retryAfterMs, status } = error;
+  const { cause = error, code, detail, message, oids, retryAfterMs, status } = error;
   return new RemoteError(code, message, {
-    ...{ cause: error, detail, oids, retryAfterMs, status },
+    ...{ cause, detail, oids, retryAfterMs, status },
     isUndecided: true,
   });
 }
