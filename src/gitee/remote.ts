@@ -83,7 +83,7 @@ export interface OwnCommit {
 
 export type PushResult =
   | { readonly kind: 'landed'; readonly head: CommitId }
-  /** The edits change nothing at the expected head: no commit was made. */
+  /** The edits change nothing at the expected head, where the branch was just seen to stand: no commit was made. */
   | { readonly kind: 'unchanged'; readonly head: CommitId | null }
   /** The branch is elsewhere: fetch() has been done and `head` is there. Work the edits out anew. */
   | { readonly kind: 'moved'; readonly head: CommitId | null };

@@ -78,6 +78,11 @@ export interface BucketState {
    */
   append(changes: readonly Change[], options?: AppendOptions): Promise<number | undefined>;
   changeState(key: ObjectKey): Promise<ChangeState | undefined>;
+  /**
+   * Reads the branch: what others had written there when this was called is seen afterwards. False where Gitee gives
+   * no answer in time. Rejects with the signal's reason only.
+   */
+  lookAtBranch(options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   /** Asks for a commit now and waits; true once the change is on Gitee (or set aside), false at the time-out. */
   waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   /** Of a change that waits no more: undefined where Gitee has got it. Asked soon after waitLanded(). */

@@ -32,6 +32,8 @@ export class HeadFollower {
   readonly #wake: Wake;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
+  /** Looks that somebody waits for. */
+  readonly #looks = new Set<Promise<void>>();
 
   constructor(private readonly deps: FollowerDeps) {
     this.#wake = new Wake(deps.clock);
@@ -48,7 +50,7 @@ export class HeadFollower {
 
   async stop(): Promise<void> {
     this.#stop.abort(new Error('the follower stops'));
-    await this.#running;
+    await Promise.allSettled([this.#running, ...this.#looks]);
   }
 
   /** One look at the branch. */
@@ -59,6 +61,20 @@ export class HeadFollower {
     }, signal);
     this.deps.condition.resume('fetch');
     this.deps.onFollowed();
+  }
+
+  /** As followOnce, for somebody who waits; ended by stop(). */
+  async look(): Promise<void> {
+    const look = this.followOnce(this.#stop.signal);
+    this.#looks.add(look);
+    try {
+      await look;
+    } catch (error) {
+      if (isBroken(error)) this.deps.onFatal(error);
+      throw error;
+    } finally {
+      this.#looks.delete(look);
+    }
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
@@ -72,7 +88,7 @@ export class HeadFollower {
         await this.#wake.wait(condition.frozen ? Math.min(frozenPollMs, pollMs) : pollMs, signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof StorageError && error.code === 'broken-invariant') {
+        if (isBroken(error)) {
           this.deps.onFatal(error);
           return;
         }
@@ -90,4 +106,8 @@ export class HeadFollower {
     if (error instanceof RemoteError && error.pauses) condition.pause('fetch', error);
     log.warn('could not read the branch; reads go on from what is known', { bucket, error });
   }
+}
+
+function isBroken(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'broken-invariant';
 }

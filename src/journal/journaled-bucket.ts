@@ -3,6 +3,7 @@
  * leaves it only after it is in the base, so that a reader sees the change in one or in the other.
  */
 import { wallTime, type Clock } from '../async/clock.js';
+import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
@@ -22,7 +23,9 @@ import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
+import { Looks } from './looks.js';
 import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
+import { sleepOr } from './sleep-or.js';
 
 export interface JournaledBucketDeps {
   readonly bucket: string;
@@ -38,6 +41,9 @@ export interface JournaledBucketDeps {
   /** Something was appended or is waited for. */
   readonly onWork: () => void;
   readonly lastLandedMs: () => number | undefined;
+  /** Reads the branch and follows it; ends within bounds. */
+  readonly look: () => Promise<void>;
+  readonly log: Log;
   readonly admits?: Admits;
 }
 
@@ -48,8 +54,10 @@ interface Item {
 
 export class JournaledBucket implements BucketState {
   readonly overlay: KeyValueStore;
+  readonly #looks: Looks;
 
   constructor(private readonly deps: JournaledBucketDeps) {
+    this.#looks = new Looks(deps.look);
     const { admits, journal } = deps;
     this.overlay = admits ? new RoomCheckedStore(journal.store, admits) : journal.store;
   }
@@ -112,6 +120,18 @@ export class JournaledBucket implements BucketState {
   async changeState(key: ObjectKey): Promise<ChangeState | undefined> {
     const row = await this.deps.journal.newest(key);
     return row && { seq: row.seq, appendedMs: this.deps.journal.steadyMsOf(row), state: row.state };
+  }
+
+  async lookAtBranch({ timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
+    signal.throwIfAborted();
+    const look = this.#looks.take().then(
+      () => true,
+      (error: unknown) => {
+        this.deps.log.info('the branch could not be read for somebody who asked', { error });
+        return false;
+      },
+    );
+    return (await sleepOr(this.deps.clock, timeoutMs, signal, look)) ?? false;
   }
 
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {

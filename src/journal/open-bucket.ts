@@ -187,8 +187,9 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   });
   const state: JournaledBucket = new JournaledBucket({
     ...{ bucket: bucket.name, repository: bucket.repository, branch: bucket.branch },
-    ...{ journal, bases, landings, doubts, condition, clock, observer },
+    ...{ journal, bases, landings, doubts, condition, clock, log, observer },
     onWork: () => committer.wake(),
+    look: () => follower.look(),
     lastLandedMs: () => committer.lastLandedMs,
     ...(deps.admits ? { admits: deps.admits } : {}),
   });

@@ -135,6 +135,10 @@ export class GatedState implements BucketState {
     return this.gate.read(() => this.state.changeState(key));
   }
 
+  lookAtBranch(options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
+    return this.state.lookAtBranch(options);
+  }
+
   /** Touches no store and may wait long: only asked whether the bucket is there. */
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
     this.gate.check();

@@ -50,7 +50,7 @@ export class ObjectService implements ObjectsApi {
     deps: { clock: Clock; log: Log; observer: Observer },
   ) {
     this.#concern = new WriteConcern(deps);
-    this.#writer = new ObjectWriter({ clock: deps.clock, locks: this.#locks });
+    this.#writer = new ObjectWriter({ clock: deps.clock, locks: this.#locks, concern: this.#concern });
     this.multipart = new Multipart({ clock: deps.clock, locks: this.#locks, writer: this.#writer });
   }
 
@@ -149,7 +149,9 @@ export class ObjectService implements ObjectsApi {
       const appended = await this.#locks.run(
         `${bucketName}/${key}`,
         async () => {
-          const current = await bucket.state.get(key);
+          let current = await bucket.state.get(key);
+          if (!current && (await this.#concern.lookAgain(bucket, [key], context.signal)))
+            current = await bucket.state.get(key);
           checkWriteConditions(current, conditions);
           if (!current) return false;
           await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
@@ -171,7 +173,7 @@ export class ObjectService implements ObjectsApi {
       const locks = [...new Set(keys)].sort();
       const appended = await this.#lockAll(
         locks.map((key) => `${bucketName}/${key}`),
-        () => deletePresent(bucket, locks, context.signal),
+        () => this.#deletePresent(bucket, locks, context.signal),
         context.signal,
       );
       return { answer: keys.map(() => undefined), keys: locks, etag: DELETED, appended };
@@ -365,6 +367,31 @@ export class ObjectService implements ObjectsApi {
     });
   }
 
+  /** Deletes what is there. True where that was anything. */
+  async #deletePresent(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<boolean> {
+    const absent: ObjectKey[] = [];
+    for (const key of keys) {
+      signal.throwIfAborted();
+      if (!(await bucket.state.get(key))) absent.push(key);
+    }
+    if (absent.length > 0) await this.#concern.lookAgain(bucket, absent, signal);
+    const local: ObjectKey[] = [];
+    const committed: ObjectKey[] = [];
+    for (const key of keys) {
+      signal.throwIfAborted();
+      if (await bucket.state.get(key)) (isLocalKey(bucket.rules, key) ? local : committed).push(key);
+    }
+    // Two journal entries at most for a thousand keys: what is deleted together lands together.
+    for (const list of [local, committed]) {
+      if (list.length === 0) continue;
+      await bucket.state.append(
+        list.map((key) => ({ kind: 'delete', key })),
+        { local: list === local },
+      );
+    }
+    return local.length + committed.length > 0;
+  }
+
   #lockAll<T>(names: readonly string[], fn: () => Promise<T>, signal: AbortSignal, at = 0): Promise<T> {
     const name = names[at];
     if (name === undefined) return fn();
@@ -399,29 +426,6 @@ export class ObjectService implements ObjectsApi {
       range ? range.endInclusiveBytes + 1 : record.sizeBytes,
     );
   }
-}
-
-/** Deletes what is there. True where that was anything. */
-async function deletePresent(
-  bucket: Bucket,
-  keys: readonly ObjectKey[],
-  signal: AbortSignal,
-): Promise<boolean> {
-  const local: ObjectKey[] = [];
-  const committed: ObjectKey[] = [];
-  for (const key of keys) {
-    signal.throwIfAborted();
-    if (await bucket.state.get(key)) (isLocalKey(bucket.rules, key) ? local : committed).push(key);
-  }
-  // Two journal entries at most for a thousand keys: what is deleted together lands together.
-  for (const list of [local, committed]) {
-    if (list.length === 0) continue;
-    await bucket.state.append(
-      list.map((key) => ({ kind: 'delete', key })),
-      { local: list === local },
-    );
-  }
-  return local.length + committed.length > 0;
 }
 
 async function* asyncOf<T>(items: Iterable<T>): AsyncGenerator<T> {

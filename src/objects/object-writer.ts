@@ -13,6 +13,7 @@ import { fitBody, holding, readSmall } from './body.js';
 import type { Bucket } from './bucket.js';
 import { checkWriteConditions } from './conditions.js';
 import { ObjectError } from './errors.js';
+import type { WriteConcern } from './write-concern.js';
 import { hasOidEtag, md5Hex, registryBlobEtag } from './etag.js';
 
 /** A body ready to become an object, and what is known of it. */
@@ -47,7 +48,13 @@ export interface WrittenObject {
  * Put, Copy and Complete all end here.
  */
 export class ObjectWriter {
-  constructor(private readonly deps: { clock: Clock; locks: KeyLock }) {}
+  constructor(
+    private readonly deps: {
+      readonly clock: Clock;
+      readonly locks: KeyLock;
+      readonly concern: Pick<WriteConcern, 'lookAgain'>;
+    },
+  ) {}
 
   /** Whoever calls it has still to wait for what the write concern asks. */
   write(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
@@ -66,7 +73,7 @@ export class ObjectWriter {
     hold: ChunkHold,
   ): Promise<WrittenObject> {
     const { state, rules } = bucket;
-    const current = await state.get(key);
+    let current = await state.get(key);
     checkWriteConditions(current, options.conditions);
     const local = isLocalKey(rules, key);
 
@@ -77,10 +84,13 @@ export class ObjectWriter {
 
     // Registry keys carry nothing but their bytes, so the same bytes again are no change: a repeated push
     // makes no commit. What was set aside is tried anew by it, though.
-    const same = current?.etag === etag && current.sizeBytes === draft.sizeBytes;
-    if (same && !local && isRegistryOwnKey(rules, key) && !(await isSetAside(bucket, key))) {
-      if (options.writes?.length) await this.#writeOnly(bucket, options);
-      return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
+    const isSame = () => current?.etag === etag && current.sizeBytes === draft.sizeBytes;
+    if (!local && isRegistryOwnKey(rules, key) && isSame() && !(await isSetAside(bucket, key))) {
+      if (await this.deps.concern.lookAgain(bucket, [key], options.signal)) current = await state.get(key);
+      if (current && isSame()) {
+        if (options.writes?.length) await this.#writeOnly(bucket, options);
+        return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
+      }
     }
 
     const object = newObject(draft, body, etag, this.#nextTimeMs(current));

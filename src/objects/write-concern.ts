@@ -18,6 +18,9 @@ const RETRY_WINDOW_MS = 60_000;
 /** How often a wait asks whether there is still hope. */
 const LOOK_MS = 1_000;
 
+/** A push waits no longer for a Gitee that does not answer, where nothing seems to be left to do. */
+const LOOK_AGAIN_MS = 5_000;
+
 const NOTHING_LACKS: ClosureState = { refused: undefined, pending: [] };
 /** So deep a manifest, its links and its tag stand on each other. */
 const AGAIN_ROUNDS = 3;
@@ -61,6 +64,19 @@ export class WriteConcern {
     if (bucket.concern.mode === 'local') return false;
     if (bucket.concern.mode === 'remote') return true;
     return bucket.concern.barrierPatterns.some((pattern) => pattern.test(key));
+  }
+
+  /**
+   * Before it is said that there is nothing to do for these keys: somebody else may have written one since the branch
+   * was read last. A change of ours that waits lands on whatever stands there. Where Gitee gives no answer, what was
+   * last heard counts. True where the branch was read.
+   */
+  async lookAgain(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<boolean> {
+    for (const key of keys) {
+      if (!this.mustWait(bucket, key) || (await bucket.state.changeState(key))?.state === 'pending') continue;
+      return bucket.state.lookAtBranch({ timeoutMs: LOOK_AGAIN_MS, signal });
+    }
+    return false;
   }
 
   /**

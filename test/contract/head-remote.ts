@@ -135,6 +135,16 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       expect(await fixture.serverHead()).toBe(base);
     });
 
+    test('edits that change nothing are done only where the branch stands there still', async () => {
+      const base = await fixture.foreignCommit({ a: '1' });
+      await remote.fetch();
+      const theirs = await fixture.foreignCommit({ a: '2' });
+      expect(await push(base, put('a', '1'))).toEqual({ kind: 'moved', head: theirs });
+      expect(remote.knownHead()).toBe(theirs);
+      landed(await push(theirs, put('a', '1')));
+      expect(await fixture.serverFiles()).toEqual(new Map([['a', '1']]));
+    });
+
     test('the last edit of a path counts', async () => {
       await remote.fetch();
       const head = landed(

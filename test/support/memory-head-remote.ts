@@ -138,7 +138,11 @@ export class MemoryHeadRemote implements HeadRemote {
       expectedHead === null ? new Map<string, Uint8Array>() : this.repository.commit(expectedHead).tree;
     const tree = await applyEdits(old, request.edits);
     const changed = changedPaths(old, tree);
-    if (changed.length === 0 && !request.evenIfUnchanged) return { kind: 'unchanged', head: expectedHead };
+    if (changed.length === 0 && !request.evenIfUnchanged) {
+      this.#failIfAsked('fetch');
+      this.#known = this.repository.head;
+      return { kind: this.#known === expectedHead ? 'unchanged' : 'moved', head: this.#known };
+    }
     await this.beforePush();
     this.#check(signal);
     this.#failIfAsked('push');

@@ -209,7 +209,9 @@ export class GitHeadRemote implements HeadRemote {
       built = await new TreeBuilder(store, objects).build(oldTree, plan);
       if (built.changes.size === 0 && !request.evenIfUnchanged) {
         await objects.abandon();
-        return { kind: 'unchanged', head: expectedHead };
+        // Somebody else may have written the same paths since.
+        const head = await this.#fetchNow(signal);
+        return { kind: head === expectedHead ? 'unchanged' : 'moved', head };
       }
       const body = formatCommit({
         tree: built.tree,

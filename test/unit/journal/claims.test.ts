@@ -62,6 +62,21 @@ describe('another writer', () => {
     expect(await a.problems()).toEqual([]);
   });
 
+  test('is not overlooked where ours comes to nothing by what was known of the branch', async () => {
+    const a = await bucket();
+    await a.start();
+    await a.landed(await a.put('k', 'ours'));
+    a.repository.foreignCommit({ k: 'theirs', new: 'theirs' });
+    await a.put('k', 'other');
+    await a.put('new', 'ours');
+    await a.delete('new');
+    await a.landed(await a.put('k', 'ours'));
+    expect([...a.tree()]).toEqual([['k', 'ours']]);
+    expect(await a.read('k')).toBe('ours');
+    expect(await a.read('new')).toBeUndefined();
+    expect(await a.problems()).toEqual([]);
+  });
+
   test('who picks our commit onto another base made a change of their own', async () => {
     const a = await bucket();
     await a.start();
