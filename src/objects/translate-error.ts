@@ -18,8 +18,13 @@ export function toObjectError(error: unknown): unknown {
       case 'quota-full':
         return new ObjectError('quota-full', error.message, { cause: error });
       case 'corrupt':
-      case 'missing':
         return new ObjectError('corrupt', error.message, { cause: error });
+      case 'missing':
+        // So says a store that is half away, too, and not for good; nobody takes a 500 for that.
+        return new ObjectError('remote-unavailable', error.message, {
+          cause: error,
+          retryAfterMs: RETRY_AFTER_MAX_MS,
+        });
       case 'remote-unavailable':
       case 'remote-down':
         return new ObjectError(error.code, error.message, {

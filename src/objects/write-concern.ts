@@ -202,7 +202,8 @@ export class WriteConcern {
       this.#count(bucket, 'accepted-at-risk');
       return;
     }
-    this.#count(bucket, 'timeout');
+    // A repeat that was answered at once has not waited, and its write is counted already.
+    if (firstMs !== undefined) this.#count(bucket, 'timeout');
     // A repeat that was only asked for changes nothing of what was refused: were its own change remembered instead,
     // whoever repeats faster than changes land would never be held again, and never hear that they have.
     if (firstMs !== undefined)

@@ -2,6 +2,7 @@
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import { maskQuerySecrets } from '../async/secret-query.js';
+import type { AuditedAs } from './operation.js';
 
 export interface AccessRecord {
   readonly requestId: string;
@@ -9,6 +10,8 @@ export interface AccessRecord {
   /** As sent. */
   readonly url: string;
   readonly operation: string;
+  /** What the audit log calls what it changed; undefined for what changes nothing, or is no operation. */
+  readonly audited: AuditedAs | undefined;
   readonly bucket: string;
   /** '' where it is about a bucket or all of them. */
   readonly key: string;

@@ -45,12 +45,35 @@ export interface OperationAnswer {
   readonly changedKeys?: readonly string[];
 }
 
-export interface Operation {
+/** What the audit log calls a change; `unseen`: nobody sees one yet (parts of an upload, lists of buckets). */
+export type AuditedAs =
+  | 'object.put'
+  | 'object.copy'
+  | 'object.delete'
+  | 'object.tag'
+  | 'bucket.create'
+  | 'bucket.delete'
+  | 'unseen';
+
+/** An operation that may change something says what the audit log makes of it, or does not compile. */
+export type Operation = Described & (Reads | MayChange);
+
+interface Reads {
+  /** What the access key needs on the bucket. */
+  readonly right: 'read';
+  readonly audited?: undefined;
+}
+
+interface MayChange {
+  /** The service itself, and `none`, need a valid signature only. */
+  readonly right: Exclude<Right, 'read'>;
+  readonly audited: AuditedAs;
+}
+
+interface Described {
   /** As in the Amazon S3 API reference. */
   readonly name: string;
   readonly target: 'service' | 'bucket' | 'object';
-  /** What the access key needs on the bucket; the service itself, and `none`, need a valid signature only. */
-  readonly right: Right;
   /** Query parameters that it acts on, beside the sub-resource that names it; any other is refused (declared.ts). */
   readonly parameters?: readonly string[];
   /** Headers that it acts on: of `x-amz-*` and of conditions. A last hyphen stands for all that begin so. */

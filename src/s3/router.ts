@@ -289,6 +289,7 @@ class S3Endpoint {
       method: req.method ?? '',
       url: req.url ?? '',
       operation: progress.operation?.name ?? 'unknown',
+      audited: progress.operation?.audited,
       bucket: progress.target?.bucket ?? '',
       changedKeys: progress.changedKeys,
       key: progress.formKey ?? progress.target?.keyText ?? '',

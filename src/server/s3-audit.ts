@@ -2,19 +2,6 @@
 import type { Audit } from '../async/audit.js';
 import type { AccessRecord } from '../s3/access-log.js';
 
-const CHANGES: Readonly<Record<string, string>> = {
-  PutObject: 'object.put',
-  PostObject: 'object.put',
-  CompleteMultipartUpload: 'object.put',
-  CopyObject: 'object.copy',
-  RenameObject: 'object.copy',
-  DeleteObject: 'object.delete',
-  DeleteObjects: 'object.delete',
-  PutObjectTagging: 'object.tag',
-  DeleteObjectTagging: 'object.tag',
-  CreateBucket: 'bucket.create',
-  DeleteBucket: 'bucket.delete',
-};
 /** Answers of 400 that mean: this signature is not one. 401 and 403 always do. */
 const REFUSED_CODES: ReadonlySet<string> = new Set([
   'AuthorizationHeaderMalformed',
@@ -33,7 +20,7 @@ export interface S3AuditParts {
 /** The hook of the S3 endpoint; called once per request, when its answer is out. */
 export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
   return (record) => {
-    const { operation, bucket, key, status, code, requestId, upstreamRequestId } = record;
+    const { operation, audited, bucket, key, status, code, requestId, upstreamRequestId } = record;
     const event = {
       who: record.accessKeyId ?? 'anonymous',
       subject: key === '' ? bucket : `${bucket}/${key}`,
@@ -49,16 +36,22 @@ export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
       void parts.guarded.record({ ...event, action: 's3.refuse', result: 'refused', detail });
       return;
     }
-    const action = CHANGES[operation];
     // 303: a form's redirect after its object is stored.
     const isDone = status < 300 || (operation === 'PostObject' && status === 303);
-    if (action === undefined || !isDone || parts.registryBuckets.has(bucket)) return;
+    if (audited === undefined || audited === 'unseen' || !isDone || parts.registryBuckets.has(bucket)) return;
+
     if (record.changedKeys) {
       for (const changed of record.changedKeys)
-        void parts.audit.record({ ...event, subject: `${bucket}/${changed}`, action, result: 'ok', detail });
+        void parts.audit.record({
+          ...event,
+          subject: `${bucket}/${changed}`,
+          action: audited,
+          result: 'ok',
+          detail,
+        });
       return;
     }
     const size = record.bytesIn > 0 ? { bytes: record.bytesIn } : {};
-    void parts.audit.record({ ...event, action, result: 'ok', detail: { ...detail, ...size } });
+    void parts.audit.record({ ...event, action: audited, result: 'ok', detail: { ...detail, ...size } });
   };
 }

@@ -2,6 +2,7 @@ import type { Operation } from '../operation.js';
 
 export const abortMultipartUpload: Operation = {
   name: 'AbortMultipartUpload',
+  audited: 'unseen',
   target: 'object',
   right: 'write',
   run: async ({ objects, bucket, key, query, context }) => {

@@ -65,6 +65,7 @@ function readObjectSize(text: string | undefined): number | undefined {
 /** The answer waits until the object is there; the driver waits as long as it takes (facts §2). */
 export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
+  audited: 'object.put',
   target: 'object',
   right: 'write',
   headers: [...BODY_HEADERS, ...WRITE_CONDITIONS, 'x-amz-checksum-type', 'x-amz-mp-object-size'],

@@ -19,6 +19,7 @@ function readDirective(text: string | undefined, header: string): 'COPY' | 'REPL
 /** CopyObject: the data is not moved, see the objects layer. The answer waits until the copy is durable. */
 export const copyObject: Operation = {
   name: 'CopyObject',
+  audited: 'object.copy',
   target: 'object',
   right: 'write',
   headers: [

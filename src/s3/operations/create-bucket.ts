@@ -15,6 +15,7 @@ const REGION_OF_EU = 'eu-west-1';
 
 export const createBucket: Operation = {
   name: 'CreateBucket',
+  audited: 'bucket.create',
   target: 'bucket',
   // Who may create is no right on a bucket that is not there yet: looked at below.
   right: 'none',

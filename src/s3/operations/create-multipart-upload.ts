@@ -24,6 +24,7 @@ function checkPair(algorithm: ChecksumAlgorithm | undefined, type: StoredChecksu
 
 export const createMultipartUpload: Operation = {
   name: 'CreateMultipartUpload',
+  audited: 'unseen',
   target: 'object',
   right: 'write',
   headers: [...OBJECT_HEADERS, ...CHECKSUM_NAMES],

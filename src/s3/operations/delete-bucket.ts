@@ -4,6 +4,7 @@ import type { Operation } from '../operation.js';
 /** DeleteBucket: the bucket must be empty; unfinished multipart uploads go with it, as with S3. */
 export const deleteBucket: Operation = {
   name: 'DeleteBucket',
+  audited: 'bucket.delete',
   target: 'bucket',
   right: 'write',
   run: async ({ objects, bucket, identity, context }) => {

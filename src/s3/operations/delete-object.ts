@@ -10,6 +10,7 @@ export const DELETE_HEADERS: readonly string[] = ['x-amz-bypass-governance-reten
  */
 export const deleteObject: Operation = {
   name: 'DeleteObject',
+  audited: 'object.delete',
   target: 'object',
   right: 'write',
   parameters: ['versionId'],

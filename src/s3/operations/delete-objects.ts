@@ -91,6 +91,7 @@ async function conditionally(deletion: Promise<void>): Promise<Error | undefined
 
 export const deleteObjects: Operation = {
   name: 'DeleteObjects',
+  audited: 'object.delete',
   target: 'bucket',
   right: 'write',
   headers: [...BODY_HEADERS, ...DELETE_HEADERS],

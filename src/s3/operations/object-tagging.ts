@@ -18,6 +18,7 @@ export const getObjectTagging: Operation = {
 
 export const putObjectTagging: Operation = {
   name: 'PutObjectTagging',
+  audited: 'object.tag',
   target: 'object',
   right: 'write',
   parameters: ['versionId'],
@@ -32,6 +33,7 @@ export const putObjectTagging: Operation = {
 
 export const deleteObjectTagging: Operation = {
   name: 'DeleteObjectTagging',
+  audited: 'object.tag',
   target: 'object',
   right: 'write',
   parameters: ['versionId'],

@@ -24,6 +24,7 @@ const FILE_BYTES_MAX = 5 * 1024 ** 3;
 
 export const postObject: Operation = {
   name: 'PostObject',
+  audited: 'object.put',
   target: 'bucket',
   right: 'write',
   headers: [...BODY_HEADERS, ...OBJECT_HEADERS],

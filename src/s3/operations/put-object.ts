@@ -5,6 +5,7 @@ import type { Operation } from '../operation.js';
 
 export const putObject: Operation = {
   name: 'PutObject',
+  audited: 'object.put',
   target: 'object',
   right: 'write',
   headers: [...BODY_HEADERS, ...OBJECT_HEADERS, ...WRITE_CONDITIONS, ...CHECKSUM_NAMES],

@@ -9,6 +9,7 @@ import { document, element, isoTime } from '../xml/write.js';
  */
 export const uploadPartCopy: Operation = {
   name: 'UploadPartCopy',
+  audited: 'unseen',
   target: 'object',
   right: 'write',
   parameters: ['partNumber'],

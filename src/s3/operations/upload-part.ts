@@ -3,6 +3,7 @@ import { readPartNumber, type Operation } from '../operation.js';
 
 export const uploadPart: Operation = {
   name: 'UploadPart',
+  audited: 'unseen',
   target: 'object',
   right: 'write',
   parameters: ['partNumber'],

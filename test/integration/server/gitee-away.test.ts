@@ -134,6 +134,15 @@ test('a read while downloads fail is 503 with Retry-After, at once when that is 
   expect(await isRight('small-2', await get('small-2'))).toBe(true);
 });
 
+test('a store that says of what it has that it is not there is away, too: 503, and it passes', async () => {
+  await gitee.fault('lfs-download-status', { status: 404 });
+  const answer = await get('small-7');
+  expect([answer.statusCode, answer.headers['retry-after']]).toEqual([503, '5']);
+  expect((await bytesOf(answer)).toString()).toContain('<Code>ServiceUnavailable</Code>');
+  await gitee.clearFaults();
+  expect(await isRight('small-7', await get('small-7'))).toBe(true);
+});
+
 test('a new read waits out a fault of some seconds', async () => {
   await gitee.fault('lfs-download-status', { status: 502 });
   const answer = get('small-3');

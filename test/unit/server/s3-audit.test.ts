@@ -1,5 +1,7 @@
 import type { AuditEvent } from '../../../src/async/audit.js';
 import type { AccessRecord } from '../../../src/s3/access-log.js';
+import { ROUTES } from '../../../src/s3/dispatch.js';
+import type { Operation } from '../../../src/s3/operation.js';
 import { s3Audit } from '../../../src/server/s3-audit.js';
 
 function recorded(over: Partial<AccessRecord>) {
@@ -15,7 +17,15 @@ function recorded(over: Partial<AccessRecord>) {
     registryBuckets: new Set(['registry']),
   })({
     ...{ requestId: 'R1', upstreamRequestId: undefined, method: 'PUT', url: '/files/a?x=1', bytesIn: 3 },
-    ...{ operation: 'PutObject', bucket: 'files', key: 'a', accessKeyId: 'AK', status: 200, code: undefined },
+    ...{
+      operation: 'PutObject',
+      audited: 'object.put',
+      bucket: 'files',
+      key: 'a',
+      accessKeyId: 'AK',
+      status: 200,
+      code: undefined,
+    },
     ...{ bytesOut: 0, durationMs: 1, remoteAddress: '127.0.0.1', clientAddress: '192.0.2.7' },
     ...{ userAgent: undefined, isWhole: true, changedKeys: undefined },
     ...over,
@@ -33,10 +43,10 @@ test('a change says who, what, from where, and which request', () => {
 });
 
 test.each<[string, Partial<AccessRecord>]>([
-  ['a read', { operation: 'GetObject' }],
+  ['a read', { operation: 'GetObject', audited: undefined }],
   ['a change in a registry’s bucket, which the registry reports', { bucket: 'registry' }],
   ['a change that did not happen', { status: 503, code: 'SlowDown' }],
-  ['a part of an upload', { operation: 'UploadPart' }],
+  ['a part of an upload', { operation: 'UploadPart', audited: 'unseen' }],
 ])('%s is no event', (_what, over) => {
   expect(recorded(over)).toEqual({ audit: [], guarded: [] });
 });
@@ -55,7 +65,12 @@ test.each<[string, Partial<AccessRecord>]>([
 });
 
 test('a request that deletes many is one event for each that was deleted', () => {
-  const { audit } = recorded({ operation: 'DeleteObjects', key: '', changedKeys: ['x', 'y/z'] });
+  const { audit } = recorded({
+    operation: 'DeleteObjects',
+    audited: 'object.delete',
+    key: '',
+    changedKeys: ['x', 'y/z'],
+  });
   expect(audit.map((e) => [e.action, e.subject])).toEqual([
     ['object.delete', 'files/x'],
     ['object.delete', 'files/y/z'],
@@ -64,4 +79,30 @@ test('a request that deletes many is one event for each that was deleted', () =>
 
 test('a form that is redirected has stored its object', () => {
   expect(recorded({ operation: 'PostObject', status: 303 }).audit).toMatchObject([{ action: 'object.put' }]);
+});
+
+test('of what may change something, nothing but what nobody sees yet is left out', () => {
+  const left = ROUTES.flatMap(({ operation }) => (operation?.audited === 'unseen' ? [operation.name] : []));
+  expect(left.sort()).toEqual([
+    'AbortMultipartUpload',
+    'CreateMultipartUpload',
+    'UploadPart',
+    'UploadPartCopy',
+  ]);
+});
+
+test('an operation that may change something does not compile without saying what the audit log calls it', () => {
+  const described = { name: 'PutObjectAcl', target: 'object', run: async () => ({ status: 200 }) } as const;
+  const reads: Operation = { ...described, right: 'read' };
+  const audited: Operation = { ...described, right: 'write', audited: 'object.tag' };
+  // @ts-expect-error -- `audited` is missing
+  const forgotten: Operation = { ...described, right: 'write' };
+  // @ts-expect-error -- here too: whoever may sign may do it
+  const forgottenToo: Operation = { ...described, right: 'none' };
+  expect([reads, audited, forgotten, forgottenToo].map(({ audited }) => audited)).toEqual([
+    undefined,
+    'object.tag',
+    undefined,
+    undefined,
+  ]);
 });
