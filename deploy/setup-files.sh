@@ -76,6 +76,8 @@ close_docker_files() {
   chown -R "$CONTAINER_UID:$CONTAINER_UID" "$DEPLOY"/acme/*
   find "$SECRETS" "$TLS_DIR" -mindepth 1 -exec chown "$CONTAINER_UID:$CONTAINER_UID" {} +
   find "$SECRETS" -mindepth 1 -type f ! -name alerts-token -exec chmod 600 {} +
+  # No secrets, for those who may enter.
+  find "$TLS_DIR" -name '*.crt' -exec chmod 644 {} +
   # Two users read it, and Grafana has one of its own.
   chmod 644 "$SECRETS/alerts-token"
   chown 472:472 "$SECRETS/grafana-password"

@@ -157,6 +157,24 @@ test('commands of a runbook need no variable that an operator’s shell has not'
   }
 });
 
+test('what a runbook has its reader run, can be run where it says', () => {
+  const commands = section('README.md', 'commands');
+  for (const name of readdirSync('docs/runbooks')) {
+    for (const { text } of blocksOf(readDocument(path.join('docs/runbooks', name)))) {
+      for (const line of text.split('\n')) {
+        for (const [, command] of line.matchAll(/gateway gitee-s3 ([a-z-]+)/g))
+          expect([name, commands]).toEqual([name, expect.stringContaining(`\`gitee-s3 ${command}`)]);
+        // The container's Nginx has its configuration in a place of its own.
+        if (/exec nginx nginx\b/.test(line))
+          expect([name, line]).toEqual([name, expect.stringContaining('-c /tmp/nginx/nginx.conf')]);
+        // Directories that only root enters.
+        if (/(?:^|[ <])(?:secrets|tls)\/|\/var\/lib\/docker\/\w/.test(line))
+          expect([name, line]).toEqual([name, expect.stringMatching(/\bsudo\b/)]);
+      }
+    }
+  }
+});
+
 test('the glossary has every word that the commands, alerts and metrics use in a sense of their own', () => {
   const terms = [...pageText('glossary').matchAll(/^\| (.+?) \|/gm)].flatMap(([, term]) => term!.split(', '));
   for (const term of [

@@ -57,7 +57,8 @@ export class FreshMachine {
   async writeLockHolder(name: string): Promise<void> {
     const perl = `use Fcntl;
       open(my $file, '+>', '/var/lib/dpkg/lock-frontend') or die;
-      fcntl($file, F_SETLK, pack('s s l! l! i', F_WRLCK, 0, 0, 0, 0)) or die;
+      my $lock = pack('s s x4 l! l! i x4', F_WRLCK, 0, 0, 0, 0);
+      fcntl($file, F_SETLK, $lock) or die;
       open(my $held, '>', '/tmp/held') or die;
       sleep 1 until -e '/tmp/refused';
     `;

@@ -300,8 +300,8 @@ if (process.env.LONG_TESTS) {
       const machine = await FreshMachine.make(suite, path.join(directory, suite), MACHINE_LIMIT_MS);
       await machine.writeLockHolder('hold.pl');
       const script = `
-        perl /hold.pl &
-        until [ -e /tmp/held ]; do sleep 0.1; done
+        perl /hold.pl & holder=$!
+        until [ -e /tmp/held ]; do kill -0 "$holder" || exit 8; sleep 0.1; done
         bash /opt/gitee-s3/deploy/quickstart.sh --check | while IFS= read -r line; do
           printf '%s\\n' "$line"
           case $line in *'waiting for it to end'*) : >/tmp/refused ;; esac
