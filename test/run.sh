@@ -254,7 +254,7 @@ if $LONG; then export LONG_TESTS=1; fi
 jest_step integration npm run --silent test:integration --
 heading unit-other-node
 jest_finish unit-other-node "$UNIT_OTHER_NODE"
-if $LONG; then jest_step properties npm run --silent test -- --testPathPatterns test/property; fi
+if $LONG; then jest_step unit-long npm run --silent test --; fi
 QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart

@@ -95,9 +95,9 @@ export function httpStatus(url: string): Promise<number> {
 }
 
 /** Between two looks at a condition; longer ones where it is waited for long already: a look may cost as much as the work. */
-const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS = 10;
 const LOOK_EVERY_MS_MAX = 250;
-const LOOK_EVERY_SHARE = 0.05;
+const LOOK_EVERY_SHARE = 0.1;
 
 /** Asks again until the condition holds; fails with the description at the deadline. */
 export async function until(

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { StorageError } from '../../../src/index/errors.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
+import { until } from '../../support/child.js';
 import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 import { openImages, pushImage } from '../../support/journal-images.js';
 import { CONDITION_LIMIT_MS } from '../../support/time-limits.js';
@@ -77,7 +78,7 @@ describe.each([
       await setImmediate(); // it waits now: what fails from here on is the committer's
       calls = failFrom(n, operation, error);
       b.bucket.committer.start();
-      while (b.state.status().pendingChanges > 0 && b.fatal.length === 0) await setImmediate();
+      await until('all is over', () => b.state.status().pendingChanges === 0 || b.fatal.length > 0);
       expect({ n, fatal: b.fatal }).toEqual({ n, fatal: [] });
       expect(await landed).toBe(true);
       jest.restoreAllMocks();

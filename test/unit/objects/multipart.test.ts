@@ -150,9 +150,13 @@ describe('an object of more chunks than a commit can name', () => {
     expect(harness.state.status().pendingChanges).toBe(0);
   });
 
-  test('is taken with one chunk less', async () => {
-    const { done } = await complete(16, 62_500);
-    await expect(done).resolves.toMatchObject({ etag: expect.any(String) });
-    expect(await bucket.state.get(KEY)).toMatchObject({ sizeBytes: 1_000_000 * bucket.rules.chunkSizeBytes });
-  });
+  // Some seconds of work, and no other code than that of all uploads.
+  if (process.env['LONG_TESTS'] !== undefined)
+    test('is taken with one chunk less', async () => {
+      const { done } = await complete(16, 62_500);
+      await expect(done).resolves.toMatchObject({ etag: expect.any(String) });
+      expect(await bucket.state.get(KEY)).toMatchObject({
+        sizeBytes: 1_000_000 * bucket.rules.chunkSizeBytes,
+      });
+    });
 });
