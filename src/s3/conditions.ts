@@ -21,16 +21,28 @@ export function readConditions(headers: RequestHeaders, prefix = ''): Conditions
 export const WRITE_CONDITIONS: readonly string[] = ['if-match', 'if-none-match'];
 
 /**
- * Conditions of PutObject, Complete and Copy on their destination: AWS knows If-Match, and If-None-Match: *.
+ * Conditions of a write on what it replaces or deletes: AWS knows If-Match, and If-None-Match: *.
  * @throws S3Error NotImplemented for any other, since ignoring it would overwrite what was to be kept.
  */
 export function writeConditions(headers: RequestHeaders): Conditions {
-  const lacking = (header: string, message: string) =>
-    new S3Error('NotImplemented', message, { fields: { Header: header } });
-  const conditions = readConditions(headers);
-  if (conditions.ifNoneMatch && !conditions.ifNoneMatch.includes('*'))
-    throw lacking('If-None-Match', 'If-None-Match of a write may only be *.');
-  return conditions;
+  const ifMatch = headers.get('if-match');
+  const ifNoneMatch = headers.get('if-none-match');
+  if (ifNoneMatch !== undefined && ifNoneMatch.trim() !== '*')
+    throw new S3Error('NotImplemented', 'If-None-Match of a write may only be *.', {
+      fields: { Header: 'If-None-Match' },
+    });
+  return {
+    ...(ifMatch === undefined ? {} : { ifMatch: [oneEntityTag(ifMatch)] }),
+    ...(ifNoneMatch === undefined ? {} : { ifNoneMatch: ['*'] }),
+  };
+}
+
+/**
+ * The entity tag that a write is to replace. S3 compares the whole value with the one tag that there is, quoted or
+ * not: a list matches nothing (tried on AWS, versity/versitygw#2368). RFC 9110's lists are for reads.
+ */
+export function oneEntityTag(text: string): string {
+  return text.trim().replace(/^"([^"]*)"$/, '$1');
 }
 
 /**

@@ -31,6 +31,11 @@ export function attachExpectHandler(server: Server): void {
     (req as Awaiting)[AWAITING] = true;
     server.emit('request', req, res);
   });
+  // RFC 9110 §10.1.1: a server may pass over an expectation that it does not know. Node would say 417 without a
+  // document, before it is known whether the request is signed.
+  server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) => {
+    server.emit('request', req, res);
+  });
 }
 
 /** How long a refused connection is read to its end, so that the answer is not lost to a TCP reset. */

@@ -24,6 +24,7 @@ import { headBucket } from './operations/head-bucket.js';
 import { headObject } from './operations/head-object.js';
 import { listBuckets } from './operations/list-buckets.js';
 import { listMultipartUploads } from './operations/list-multipart-uploads.js';
+import { listObjectVersions } from './operations/list-object-versions.js';
 import { listObjectsV2 } from './operations/list-objects-v2.js';
 import { listObjects } from './operations/list-objects.js';
 import { listParts } from './operations/list-parts.js';
@@ -110,7 +111,7 @@ export const ROUTES: readonly Route[] = [
   does('GET', 'requestPayment', settings.getBucketRequestPayment),
   does('GET', 'ownershipControls', settings.getBucketOwnership),
   does('GET', 'publicAccessBlock', settings.getPublicAccessBlock),
-  lacks('GET', 'bucket', 'versions', 'ListObjectVersions'),
+  does('GET', 'versions', listObjectVersions),
   lacks('GET', 'bucket', 'analytics', 'GetBucketAnalyticsConfiguration'),
   lacks('GET', 'bucket', 'intelligent-tiering', 'GetBucketIntelligentTieringConfiguration'),
   lacks('GET', 'bucket', 'inventory', 'GetBucketInventoryConfiguration'),

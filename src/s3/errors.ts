@@ -140,7 +140,7 @@ export const S3_ERRORS = {
   InvalidTag: row(
     400,
     'The tag provided was not a valid tag.',
-    'At most 10 tags; keys to 128, values to 256 characters, no key twice.',
+    'At most 10 tags; keys to 128, values to 256 characters, no key twice; letters, digits, blanks and _ . : / = + - @.',
   ),
   InvalidToken: row(
     400,

@@ -68,13 +68,11 @@ function kept<N extends string>(name: N, value: string | undefined): { [K in N]?
   return (value === undefined || value === '' ? {} : { [name]: value }) as { [K in N]?: string };
 }
 
-/** aws-chunked is how the request travels, not what the object is. */
+/** aws-chunked is how the request travels, not what the object is; without it the header is kept as it was sent. */
 function withoutAwsChunked(header: string | undefined): string | undefined {
-  return header
-    ?.split(',')
-    .map((coding) => coding.trim())
-    .filter((coding) => coding.toLowerCase() !== 'aws-chunked' && coding !== '')
-    .join(',');
+  const codings = header?.split(',') ?? [];
+  const kept = codings.filter((coding) => coding.trim().toLowerCase() !== 'aws-chunked');
+  return kept.length === codings.length ? header : kept.join(',').trim();
 }
 
 function userMetadataOf(headers: RequestHeaders): Record<string, string> | undefined {
@@ -107,7 +105,6 @@ export function objectHeaders(
 ): Record<string, string> {
   const { record, startBytes, endBytes } = result;
   const headers: Record<string, string> = {
-    'Content-Length': String(endBytes - startBytes),
     ETag: `"${record.etag}"`,
     'Last-Modified': new Date(record.lastModifiedMs).toUTCString(),
     'Accept-Ranges': 'bytes',
@@ -118,7 +115,17 @@ export function objectHeaders(
   // A checksum of the whole object says nothing of a part of it.
   if (options.wantsChecksum && endBytes - startBytes === record.sizeBytes)
     Object.assign(headers, checksumHeaders(record.checksum));
+  // Last: Node writes a Content-Disposition that comes after it anew, and loses what is not ISO-8859-1.
+  headers['Content-Length'] = String(endBytes - startBytes);
   return headers;
+}
+
+/** AWS takes what HTTP can carry (RFC 9110 §5.5), and says so otherwise. @throws S3Error InvalidArgument */
+function overriding(parameter: string, value: string): string {
+  if (/^[\t\u0020-\u007e\u0080-\u00ff]*$/.test(value)) return value;
+  throw new S3Error('InvalidArgument', 'Header value cannot be represented using ISO-8859-1.', {
+    fields: { ArgumentName: parameter, ArgumentValue: value },
+  });
 }
 
 function metaHeaders(record: ObjectRecord, query: Query): Record<string, string> {
@@ -128,8 +135,11 @@ function metaHeaders(record: ObjectRecord, query: Query): Record<string, string>
     if (value !== undefined) headers[name] = value;
   };
   put('Content-Type', 'binary/octet-stream');
-  for (const [header, field, override] of CONTENT_HEADERS)
-    put(header, query.get(override) || record.meta[field]);
+  for (const [header, field, override] of CONTENT_HEADERS) {
+    const asked = query.get(override);
+    if (asked) headers[header] = overriding(override, asked);
+    else put(header, record.meta[field]);
+  }
   let unsendable = 0;
   for (const [name, value] of Object.entries(record.meta.userMetadata ?? {})) {
     if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || headerOfText(value) === undefined) unsendable += 1;

@@ -167,6 +167,7 @@ class S3Endpoint {
         ? { resource: target.rawPath, bucket: target.bucket, key: target.keyText }
         : { ...NO_SUBJECT, resource: (req.url ?? '').split('?')[0]! };
       // Where the client is gone nobody reads it, and waiting for the rest of its body would only hold a timer.
+      if (error.code === 'NoSuchBucket') res.removeHeader('x-amz-bucket-region');
       if (!gone.signal.aborted) writeError(answered, subject, context);
     }
   }
@@ -190,6 +191,9 @@ class S3Endpoint {
     for (const [name, value] of Object.entries(answerHeaders(rules, method, headers)))
       res.setHeader(name, value);
     const kind = bucket === '' ? 'service' : keyText === '' ? 'bucket' : 'object';
+    // AWS HeadBucket: with refusals too. Whoever does not know the region asks so, often unsigned.
+    if (kind === 'bucket' && (method === 'HEAD' || method === 'GET'))
+      res.setHeader('x-amz-bucket-region', region);
     const meant = headersMeant(headers, query);
     const { operation, identity } = this.#admit({ method, target, kind, headers, meant }, progress);
     const bodyIdleTimeoutMs = this.deps.bodyIdleTimeoutMs ?? BODY_IDLE_TIMEOUT_MS;

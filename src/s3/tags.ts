@@ -13,15 +13,22 @@ const VALUE_LENGTH_MAX = 256;
 /** Size limit of a tagging document. */
 export const TAGGING_BYTES_MAX = 64 * 1024;
 
+/** AWS "Tag naming limits and requirements": letters, numbers and spaces of any script, and these. */
+const CHARACTERS = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
+/** AWS keeps the prefix for itself. */
+const RESERVED = /^aws:/i;
+
 function check(pairs: readonly (readonly [string, string])[]): Tags {
   const keys = new Set(pairs.map(([key]) => key));
   if (pairs.length > COUNT_MAX) throw new S3Error('InvalidTag', 'Object tags cannot be greater than 10');
   if (keys.size !== pairs.length)
     throw new S3Error('InvalidTag', 'Cannot provide multiple Tags with the same key');
   for (const [key, value] of pairs) {
-    if (key === '' || key.length > KEY_LENGTH_MAX)
+    if (RESERVED.test(key))
+      throw new S3Error('InvalidTag', 'System tags cannot be added/updated by requester');
+    if (key === '' || key.length > KEY_LENGTH_MAX || !CHARACTERS.test(key))
       throw new S3Error('InvalidTag', 'The TagKey you have provided is invalid');
-    if (value.length > VALUE_LENGTH_MAX)
+    if (value.length > VALUE_LENGTH_MAX || !CHARACTERS.test(value))
       throw new S3Error('InvalidTag', 'The TagValue you have provided is invalid');
   }
   // fromEntries defines own properties, so that a tag named __proto__ stays a tag.

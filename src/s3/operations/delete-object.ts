@@ -1,4 +1,4 @@
-import { readConditions } from '../conditions.js';
+import { writeConditions } from '../conditions.js';
 import { checkVersion, type Operation } from '../operation.js';
 
 /** Of what is locked, or versioned with MFA: nothing here is, so there is nothing to get around. */
@@ -17,7 +17,7 @@ export const deleteObject: Operation = {
   headers: ['if-match', ...DELETE_HEADERS],
   run: async ({ objects, bucket, key, query, headers, context }) => {
     checkVersion(query);
-    await objects.deleteObject(bucket, key, readConditions(headers), context);
+    await objects.deleteObject(bucket, key, writeConditions(headers), context);
     return { status: 204 };
   },
 };

@@ -2,7 +2,7 @@ import type { ObjectKey } from '../../format/ids.js';
 import type { ObjectsApi, RequestContext } from '../../objects/api.js';
 import { ObjectError } from '../../objects/errors.js';
 import { BODY_HEADERS } from '../checksums.js';
-import { entityTags } from '../conditions.js';
+import { oneEntityTag } from '../conditions.js';
 import { toS3Error } from '../error-map.js';
 import { S3Error } from '../errors.js';
 import { xmlAnswer, type Operation } from '../operation.js';
@@ -10,7 +10,7 @@ import { DELETE_HEADERS } from './delete-object.js';
 import { readDocument } from '../request-body.js';
 import { checkKey } from '../request-target.js';
 import { parseDocument, type XmlNode } from '../xml/read.js';
-import { document, element, type Xml } from '../xml/write.js';
+import { document, element, optional, type Xml } from '../xml/write.js';
 
 /** 1,000 keys of 1,024 characters, every second of which XML must write as `&quot;`. */
 const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
@@ -21,6 +21,8 @@ const ELEMENTS_MAX = 10 * OBJECTS_MAX;
 interface Wanted {
   readonly text: string;
   readonly key: ObjectKey | undefined;
+  /** Named by the client; all that there is. */
+  readonly versionId: 'null' | undefined;
   /** AWS "How to perform conditional deletes": the entity tag that the object must have. */
   readonly ifMatch: readonly string[] | undefined;
   /** Why this one cannot be deleted; the others are. */
@@ -42,12 +44,13 @@ function readObject(node: XmlNode): Wanted {
     return {
       text,
       key: checkKey(text),
-      ifMatch: etag === undefined ? undefined : entityTags(etag, 'strong'),
+      versionId: versionId === 'null' ? versionId : undefined,
+      ifMatch: etag === undefined ? undefined : [oneEntityTag(etag)],
       refused: undefined,
     };
   } catch (error) {
     if (!(error instanceof S3Error) || error.code === 'MalformedXML') throw error;
-    return { text, key: undefined, ifMatch: undefined, refused: error };
+    return { text, key: undefined, versionId: undefined, ifMatch: undefined, refused: error };
   }
 }
 
@@ -108,14 +111,11 @@ export const deleteObjects: Operation = {
     const errors = await deleteAll(wanted, objects, bucket, context);
     const items = wanted.flatMap((w, i): Xml[] => {
       const error = w.refused ?? errors[i];
-      if (!error) return isQuiet ? [] : [element('Deleted', [element('Key', w.text)])];
+      const named = [element('Key', w.text), ...optional('VersionId', w.versionId)];
+      if (!error) return isQuiet ? [] : [element('Deleted', named)];
       const s3Error = toS3Error(error);
       return [
-        element('Error', [
-          element('Key', w.text),
-          element('Code', s3Error.code),
-          element('Message', s3Error.message),
-        ]),
+        element('Error', [...named, element('Code', s3Error.code), element('Message', s3Error.message)]),
       ];
     });
     const changedKeys = wanted.filter((w, i) => !w.refused && !errors[i]).map((w) => w.text);

@@ -9,14 +9,19 @@ const PARTS_MAX = 1000;
 const ATTRIBUTES = ['ETag', 'Checksum', 'ObjectParts', 'StorageClass', 'ObjectSize'] as const;
 type Attribute = (typeof ATTRIBUTES)[number];
 
-/** @throws S3Error InvalidArgument for none, or an unknown one. */
+/** @throws S3Error InvalidRequest for none, InvalidArgument for an unknown one. */
 function readAttributes(header: string | undefined): Set<Attribute> {
   const names = (header ?? '')
     .split(',')
     .map((n) => n.trim())
     .filter((n) => n !== '');
   const known = names.filter((n): n is Attribute => (ATTRIBUTES as readonly string[]).includes(n));
-  if (names.length === 0 || known.length !== names.length)
+  if (names.length === 0)
+    throw new S3Error(
+      'InvalidRequest',
+      'The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty',
+    );
+  if (known.length !== names.length)
     throw new S3Error('InvalidArgument', 'Invalid attribute name specified.', {
       fields: { ArgumentName: 'x-amz-object-attributes' },
     });

@@ -31,10 +31,14 @@ export function readKeyEncoding(query: Query): KeyEncoding {
 export function listItems(result: ListResult, encoding: KeyEncoding, withOwner: boolean): Xml[] {
   return [
     ...result.objects.map((item) => contents(item, encoding, withOwner)),
-    ...result.commonPrefixes.map((prefix) =>
-      element('CommonPrefixes', [element('Prefix', encoding.write(prefix))]),
-    ),
+    ...prefixElements(result, encoding),
   ];
+}
+
+export function prefixElements(result: ListResult, encoding: KeyEncoding): Xml[] {
+  return result.commonPrefixes.map((prefix) =>
+    element('CommonPrefixes', [element('Prefix', encoding.write(prefix))]),
+  );
 }
 
 function contents(
@@ -43,8 +47,12 @@ function contents(
   withOwner: boolean,
 ): Xml {
   const { key, record } = item;
-  return element('Contents', [
-    element('Key', encoding.write(key)),
+  return element('Contents', [element('Key', encoding.write(key)), ...objectElements(record, withOwner)]);
+}
+
+/** What every list tells of an object. */
+export function objectElements(record: ObjectRecord, withOwner: boolean): Xml[] {
+  return [
     element('LastModified', isoTime(record.lastModifiedMs)),
     element('ETag', `"${record.etag}"`),
     ...(record.checksum
@@ -56,7 +64,7 @@ function contents(
     element('Size', record.sizeBytes),
     ...(withOwner ? [element('Owner', OWNER)] : []),
     element('StorageClass', record.meta.storageClass ?? 'STANDARD'),
-  ]);
+  ];
 }
 
 /** An element with an encoded key, or nothing. */

@@ -386,7 +386,7 @@ describe('bad input', () => {
       ['PUT', '/files', { policy: '' }, 501, 'NotImplemented'],
       ['PUT', '/files/kept', { acl: '' }, 501, 'NotImplemented'],
       ['GET', '/files/kept', { torrent: '' }, 501, 'NotImplemented'],
-      ['GET', '/files', { versions: '' }, 501, 'NotImplemented'],
+      ['GET', '/files', { inventory: '' }, 501, 'NotImplemented'],
       ['DELETE', '/files', { uploads: '' }, 501, 'NotImplemented'],
     ] as const)('%s %s %j', async (method, target, query, status, code) => {
       expect(codeOf(await send({ method, path: target, query }))).toEqual([status, code]);

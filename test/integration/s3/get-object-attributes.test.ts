@@ -115,7 +115,7 @@ describe('GetObjectAttributes', () => {
   });
 
   it.each([
-    ['no attribute', undefined, {}, {}, 400, 'InvalidArgument'],
+    ['no attribute', undefined, {}, {}, 400, 'InvalidRequest'],
     ['an unknown attribute', 'ETag,Colour', {}, {}, 400, 'InvalidArgument'],
     ['max-parts that is no number', 'ObjectParts', { 'x-amz-max-parts': 'x' }, {}, 400, 'InvalidArgument'],
     ['a failed condition', 'ETag', { 'if-match': '"x"' }, {}, 412, 'PreconditionFailed'],

@@ -28,10 +28,19 @@ describe('GetObjectTagging', () => {
     expect(headers['x-amz-tagging-count']).toBe('3');
   });
 
-  it('escapes what XML would read as its own', async () => {
-    const Tagging = `${encodeURIComponent('<k>&"')}=${encodeURIComponent("]]>'\u00e9中")}`;
+  it('gives back what S3 allows in tags, of any script, and refuses what XML would read as its own', async () => {
+    const Tagging = `${encodeURIComponent('k +-=._:/@')}=${encodeURIComponent('\u00e9中 ٣')}`;
+    const refused = bucket.s3.send(
+      new PutObjectCommand({
+        Bucket,
+        Key: 'hostile',
+        Body: 'x',
+        Tagging: `${encodeURIComponent('<k>&"')}=1`,
+      }),
+    );
+    await expect(refused).rejects.toMatchObject({ name: 'InvalidTag' });
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'hostile', Body: 'x', Tagging }));
-    expect(await tagsOf('hostile')).toEqual([{ Key: '<k>&"', Value: "]]>'\u00e9中" }]);
+    expect(await tagsOf('hostile')).toEqual([{ Key: 'k +-=._:/@', Value: '\u00e9中 ٣' }]);
   });
 
   it('is an empty TagSet where there are no tags', async () => {

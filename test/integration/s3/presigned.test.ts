@@ -33,7 +33,11 @@ describe('presigned links', () => {
     ).toBe(200);
     const get = await getSignedUrl(
       bucket.s3,
-      new GetObjectCommand({ Bucket, Key, ResponseContentDisposition: 'attachment; filename="文.bin"' }),
+      new GetObjectCommand({
+        Bucket,
+        Key,
+        ResponseContentDisposition: "attachment; filename*=UTF-8''%E6%96%87.bin",
+      }),
     );
     const answer = await fetch(get);
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/x']);
