@@ -162,8 +162,13 @@ export class LfsChunkRemote implements ChunkRemote {
       this.#links.forget('upload', chunk.oid);
       let isSeen = false;
       if (!stale) {
+        const askedMs = this.options.clock.steadyMs();
         const look = flow?.asksAtOnce ? this.#isOffered(chunk, signal) : false;
-        [stale, isSeen] = await Promise.all([this.#verify(chunk, offer, signal), look]);
+        const [verified, isOffered] = await Promise.all([this.#verify(chunk, offer, signal), look]);
+        stale = verified.stale;
+        // Answered long before the verification ended, or before it had to be asked for again, it says little of now.
+        const isNow = verified.tries <= 1 && this.options.clock.steadyMs() - askedMs <= SEEN_ANSWER_MS;
+        isSeen = isOffered && isNow;
       }
       if (!stale) return isSeen ? { sentBytes, isSeen } : { sentBytes };
       if (staleLinks >= STALE_LINKS_MAX) throw stale.failure;
@@ -277,17 +282,22 @@ export class LfsChunkRemote implements ChunkRemote {
     }
   }
 
-  /** Nothing where the server wants no verification, or confirms it. */
-  async #verify(chunk: Chunk, offer: Offer, signal?: AbortSignal): Promise<StaleLink | undefined> {
+  /** Not stale where the server wants no verification, or confirms it. */
+  async #verify(
+    chunk: Chunk,
+    offer: Offer,
+    signal?: AbortSignal,
+  ): Promise<{ stale: StaleLink | undefined; tries: number }> {
     const { verify } = offer;
-    if (!verify) return undefined;
+    if (!verify) return { stale: undefined, tries: 0 };
     const { clock, random } = this.options;
-    return retryRemote(() => this.#counted('verify', () => this.#transfers.verify(chunk, verify, signal)), {
-      attempts: VERIFY_ATTEMPTS,
-      clock,
-      signal,
-      ...(random ? { random } : {}),
-    });
+    let tries = 0;
+    const once = () => {
+      tries += 1;
+      return this.#counted('verify', () => this.#transfers.verify(chunk, verify, signal));
+    };
+    const patience = { attempts: VERIFY_ATTEMPTS, clock, signal, ...(random ? { random } : {}) };
+    return { stale: await retryRemote(once, patience), tries };
   }
 
   async #counted<T>(operation: Operation, run: () => Promise<T>): Promise<T> {

@@ -168,6 +168,18 @@ describe('upload', () => {
       expect((await remoteFailure(putFar())).code).toBe('server-fault');
     });
 
+    test('is not seen where its verification had to be repeated after the answer', async () => {
+      let calls = 0;
+      lfs.onVerify = (response) => (++calls === 1 ? response.destroy() : json(response, 200, {}));
+      expect(await putFar()).toEqual({ sentBytes: 2000 });
+      expect(calls).toBe(2);
+    });
+
+    test('is not seen where its verification ended long after the answer', async () => {
+      lfs.onVerify = (response) => void lfs.clock.sleep(3_001).then(() => json(response, 200, {}));
+      expect(await putFar()).toEqual({ sentBytes: 2000 });
+    });
+
     test('is asked for where nothing verifies it', async () => {
       lfs.onBatch = (body, response) => lfs.answerBatch(body, response);
       expect(await putFar()).toEqual({ sentBytes: 2000, isSeen: true });
