@@ -317,7 +317,22 @@ if (process.env.LONG_TESTS) {
       expect(checked.stdout).toContain('pushed one image and pulled it back, same digest');
       expect(checked.stdout).toMatch(/^node\nquickstart$/m);
       expect(checked.code).toBe(0);
+
+      // The installer without Docker, from the same place, and twice: the program has that Node with it.
+      const installed = await machine.run(
+        `set -e
+        for round in 1 2; do bash /opt/gitee-s3/deploy/setup.sh --native --local --yes; done
+        ls /opt/gitee-s3/deploy/setup.sh
+        sed -n 2p /usr/local/bin/gitee-s3
+        gitee-s3 version`,
+        MACHINE_LIMIT_MS,
+      );
+      expect(installed).toMatchObject({ code: 0 });
+      expect(installed.stdout.match(/git push acme\/images: Pushes have/g)).toHaveLength(2);
+      expect(installed.stdout).toMatch(
+        /setup\.sh\nexec \/usr\/local\/lib\/gitee-s3\/node\/bin\/node .*\n.*Node\.js v?24\./,
+      );
     },
-    3 * MACHINE_LIMIT_MS,
+    4 * MACHINE_LIMIT_MS,
   );
 }
