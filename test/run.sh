@@ -216,15 +216,15 @@ node_is_there() { use_node && node --version; }
 
 # Neither half uses more than one core, and Node comes over the network meanwhile.
 lint() {
-  local code node types=0
+  local code node files=0
   other_node &
   node=$!
   npm run --silent lint:code &
   code=$!
-  npm run --silent lint:types || types=$?
+  npm run --silent lint:files || files=$?
   # What came of it is a step of its own.
   wait "$node"
-  wait "$code" && [ "$types" -eq 0 ]
+  wait "$code" && [ "$files" -eq 0 ]
 }
 
 npm_packages() { npm_ci; }
