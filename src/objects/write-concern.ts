@@ -8,6 +8,7 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { ObjectKey } from '../format/ids.js';
 import { writingStep } from '../format/registry-keys.js';
+import { isLocalKey } from '../format/tree-layout.js';
 import type { Bucket } from './bucket.js';
 import { ObjectError } from './errors.js';
 import { ensureImageKept, PAUSED_HOLD_MS } from './image-kept.js';
@@ -68,12 +69,13 @@ export class WriteConcern {
 
   /**
    * Before it is said that there is nothing to do for these keys: somebody else may have written one since the branch
-   * was read last. A change of ours that waits lands on whatever stands there. Where Gitee gives no answer, what was
-   * last heard counts. True where the branch was read.
+   * was read last. A change of ours that waits lands on whatever stands there, and a local key is on no branch. Where
+   * Gitee gives no answer, what was last heard counts. True where the branch was read.
    */
   async lookAgain(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<boolean> {
     for (const key of keys) {
-      if (!this.mustWait(bucket, key) || (await bucket.state.changeState(key))?.state === 'pending') continue;
+      if (!this.mustWait(bucket, key) || isLocalKey(bucket.rules, key)) continue;
+      if ((await bucket.state.changeState(key))?.state === 'pending') continue;
       return bucket.state.lookAtBranch({ timeoutMs: LOOK_AGAIN_MS, signal });
     }
     return false;

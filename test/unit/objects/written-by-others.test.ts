@@ -82,6 +82,14 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     expect(b.repository.head).toBe(head);
   });
 
+  test('nobody can have, of a key that is on no branch: it is not read', async () => {
+    const { fetch } = b.remote.calls;
+    const local = key('docker/registry/v2/repositories/app/_uploads/1/data');
+    await s.deleteObject('images', local, {}, context);
+    await s.deleteObjects('images', [local], context);
+    expect(b.remote.calls.fetch).toBe(fetch);
+  });
+
   test('the branch can not be read: it is done by what was last heard', async () => {
     b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
     await put(linkTo('1'));
