@@ -64,6 +64,8 @@ export interface MetaDocument {
   readonly checksum?: MetaChecksum;
   /** Sizes of the parts of a multipart upload. */
   readonly partSizesBytes?: readonly number[];
+  /** Their checksums, where that of the object is composite: base64, as many as there are sizes. */
+  readonly partChecksums?: readonly string[];
   readonly describes: DescribedBytes;
 }
 
@@ -112,6 +114,10 @@ const document = z.object({
     })
     .exactOptional(),
   partSizesBytes: z.array(sizeBytes).max(PARTS_MAX).exactOptional(),
+  partChecksums: z
+    .array(z.string().regex(/^[A-Za-z0-9+/]{1,100}={0,2}$/))
+    .max(PARTS_MAX)
+    .exactOptional(),
   describes: z.object({
     blobId: z
       .string()
@@ -139,6 +145,7 @@ export function encodeMeta(doc: MetaDocument): Uint8Array {
     },
     checksum: checksum && { algorithm: checksum.algorithm, type: checksum.type, value: checksum.value },
     partSizesBytes: doc.partSizesBytes,
+    partChecksums: doc.partChecksums,
     describes: {
       blobId,
       ...(listed ? { oids, oidsSha256 } : { oidsSha256: hashOf(oids) }),
@@ -159,10 +166,11 @@ export function decodeMeta(bytes: Uint8Array): MetaDocument | undefined {
   }
   const parsed = document.safeParse(json);
   if (!parsed.success) return undefined;
-  const { partSizesBytes, describes } = parsed.data;
+  const { partSizesBytes, partChecksums, describes } = parsed.data;
   // Parts that are not the object would answer ranges that it does not have.
   const isWhole = !partSizesBytes || sum(partSizesBytes) === describes.sizeBytes;
-  return isWhole ? parsed.data : undefined;
+  const isPaired = !partChecksums || partChecksums.length === partSizesBytes?.length;
+  return isWhole && isPaired ? parsed.data : undefined;
 }
 
 /** True where the document is about exactly these bytes (given with `oids` where they are chunks). */

@@ -34,6 +34,8 @@ export interface ObjectRecord {
   readonly checksum?: StoredChecksum;
   /** Sizes of the parts of a multipart upload, for GET ?partNumber; absent for a single PUT or copy. */
   readonly partSizesBytes?: readonly number[];
+  /** Checksums of those parts in the algorithm of `checksum`, base64, in order; only beside a composite one. */
+  readonly partChecksums?: readonly string[];
   readonly body: BodyRef;
 }
 

@@ -59,13 +59,15 @@ export function recordToTuple(record: ObjectRecord): RecordTuple {
     metaToTuple(record.meta),
     checksum && [checksum.algorithm, checksum.type, checksum.value],
     record.partSizesBytes,
+    // Only where there are some: other rows are as older versions write them, which look no further.
+    ...(record.partChecksums ? [record.partChecksums] : []),
   ];
 }
 
 export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
   if (tuple[0] !== RECORD_VERSION)
     throw new StorageError('corrupt', `a record has version ${String(tuple[0])}, this gateway knows 1`);
-  const [, sizeBytes, etag, lastModifiedMs, body, meta, checksum, partSizesBytes] = tuple as [
+  const [, sizeBytes, etag, lastModifiedMs, body, meta, checksum, partSizesBytes, partChecksums] = tuple as [
     number,
     number,
     string,
@@ -74,6 +76,8 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
     RecordTuple | null,
     [StoredChecksum['algorithm'], StoredChecksum['type'], string] | null,
     number[] | null,
+    // Not in rows of older versions.
+    (string[] | null)?,
   ];
   return {
     sizeBytes,
@@ -84,6 +88,7 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
     body: bodyFromTuple(body),
     ...(checksum ? { checksum: { algorithm: checksum[0], type: checksum[1], value: checksum[2] } } : {}),
     ...(partSizesBytes ? { partSizesBytes } : {}),
+    ...(partChecksums ? { partChecksums } : {}),
   };
 }
 

@@ -48,7 +48,7 @@ export async function withMeta<T extends ObjectRecord | NewObject>(
       ? { blobId: gitBlobId(body.bytes), sizeBytes: object.sizeBytes }
       : { oids: await oidsOf(body), sizeBytes: object.sizeBytes };
   if (!describesBytes(doc, described)) return undefined;
-  const { checksum: _checksum, partSizesBytes: _partSizes, ...rest } = object;
+  const { checksum: _checksum, partSizesBytes: _sizes, partChecksums: _checksums, ...rest } = object;
   return {
     ...rest,
     etag: doc.etag,
@@ -56,6 +56,7 @@ export async function withMeta<T extends ObjectRecord | NewObject>(
     meta: doc.meta,
     ...(doc.checksum ? { checksum: doc.checksum } : {}),
     ...(doc.partSizesBytes ? { partSizesBytes: doc.partSizesBytes } : {}),
+    ...(doc.partChecksums ? { partChecksums: doc.partChecksums } : {}),
   } as T;
 }
 

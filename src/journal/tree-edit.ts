@@ -131,6 +131,7 @@ class Edits {
         meta: record.meta,
         ...(record.checksum ? { checksum: record.checksum } : {}),
         ...(record.partSizesBytes ? { partSizesBytes: record.partSizesBytes } : {}),
+        ...(record.partChecksums ? { partChecksums: record.partChecksums } : {}),
         describes: { ...describes, sizeBytes: record.sizeBytes },
       });
     this.#putOver(pathsOf(key).meta, content);

@@ -50,6 +50,23 @@ export function multipartChecksum(
   return { algorithm, type, value };
 }
 
+/** What is kept of an object's part checksums, so that records of many parts stay small: 1,489 of SHA-256. */
+const PART_CHECKSUMS_CHARS_MAX = 64 * 1024;
+
+/**
+ * The checksums of the parts behind a composite one, for whoever asks for a part or for the parts.
+ * @returns nothing where there is no composite checksum, or where they are too many to be kept.
+ */
+export function partChecksumsOf(
+  whole: StoredChecksum | undefined,
+  parts: readonly PartChecksum[],
+): { partChecksums?: readonly string[] } {
+  if (whole?.type !== 'COMPOSITE') return {};
+  const values = parts.flatMap(({ checksum }) => (checksum ? [checksum.value] : []));
+  const chars = values.reduce((sum, value) => sum + value.length, 0);
+  return values.length === parts.length && chars <= PART_CHECKSUMS_CHARS_MAX ? { partChecksums: values } : {};
+}
+
 function composite(algorithm: ChecksumAlgorithm, sums: readonly { raw: Buffer }[]): string {
   const joined = Buffer.concat(sums.map((sum) => sum.raw));
   return `${hashOf(algorithm, joined).toString('base64')}-${sums.length}`;

@@ -23,7 +23,7 @@ import type { Bucket } from './bucket.js';
 import type { CopySource } from './copy-source.js';
 import { ObjectError } from './errors.js';
 import { multipartEtag } from './etag.js';
-import { defaultChecksumType, multipartChecksum } from './multipart-checksum.js';
+import { defaultChecksumType, multipartChecksum, partChecksumsOf } from './multipart-checksum.js';
 import type { Draft, ObjectWriter } from './object-writer.js';
 import { checkAlgorithm, checkPromises } from './upload-promises.js';
 import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
@@ -197,7 +197,7 @@ export class Multipart {
       extentsAgain,
       ...(checksum ? { checksum } : {}),
       ...(chosen.length > 0 && !isRegistryOwnKey(bucket.rules, key) && !isLocalKey(bucket.rules, key)
-        ? { partSizesBytes: chosen.map((part) => part.sizeBytes) }
+        ? { partSizesBytes: chosen.map((part) => part.sizeBytes), ...partChecksumsOf(checksum, chosen) }
         : {}),
     };
     const numbers: number[] = [];

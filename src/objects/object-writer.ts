@@ -27,6 +27,7 @@ export interface Draft {
   readonly meta: ObjectMeta;
   readonly checksum?: StoredChecksum;
   readonly partSizesBytes?: readonly number[];
+  readonly partChecksums?: readonly string[];
 }
 
 export interface WriteOptions {
@@ -164,6 +165,7 @@ function newObject(draft: Draft, body: NewBody, etag: string, lastModifiedMs: nu
     meta: draft.meta,
     ...(draft.checksum ? { checksum: draft.checksum } : {}),
     ...(draft.partSizesBytes ? { partSizesBytes: draft.partSizesBytes } : {}),
+    ...(draft.partChecksums ? { partChecksums: draft.partChecksums } : {}),
     body,
   };
 }

@@ -17,7 +17,7 @@ export function checkAlgorithm(upload: UploadRow, algorithm: ChecksumAlgorithm |
 
 /**
  * AWS CompleteMultipartUpload: what the client says of the whole is right, or nothing is completed.
- * @throws ObjectError invalid-request
+ * @throws ObjectError invalid-request; checksum-mismatch for another type than at Create: "it'll result in a BadDigest"
  */
 export function checkPromises(upload: UploadRow, sizeBytes: number, request: CompleteRequest): void {
   const { objectSizeBytes, checksum, checksumType } = request;
@@ -36,7 +36,7 @@ export function checkPromises(upload: UploadRow, sizeBytes: number, request: Com
   checkAlgorithm(upload, checksum?.algorithm);
   if (checksumType && upload.checksumType && checksumType !== upload.checksumType) {
     throw new ObjectError(
-      'invalid-request',
+      'checksum-mismatch',
       `The upload was created using the ${upload.checksumType} checksum mode. The complete request must use the same checksum mode.`,
     );
   }

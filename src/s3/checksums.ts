@@ -76,13 +76,16 @@ export interface AnnouncedChecksum {
 /** The one checksum given in a header, checked for form. @throws S3Error InvalidRequest */
 export function checksumInHeaders(
   headers: RequestHeaders,
+  kind: 'of-bytes' | 'of-parts' = 'of-bytes',
 ): { algorithm: ChecksumAlgorithm; value: string } | undefined {
   const given = CHECKSUM_ALGORITHMS.filter((a) => headers.has(checksumHeader(a)));
   const algorithm = given[0];
   if (!algorithm) return undefined;
   if (given.length > 1) throw severalChecksums();
   const value = headers.get(checksumHeader(algorithm))!;
-  if (!isChecksumValue(algorithm, value))
+  // A composite one may say of how many parts it is.
+  const bare = kind === 'of-parts' ? value.replace(/-\d{1,5}$/, '') : value;
+  if (!isChecksumValue(algorithm, bare))
     throw new S3Error('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`);
   return { algorithm, value };
 }

@@ -112,12 +112,18 @@ export function objectHeaders(
   };
   if (result.isPartial) headers['Content-Range'] = `bytes ${startBytes}-${endBytes - 1}/${record.sizeBytes}`;
   if (result.partsCount !== undefined) headers['x-amz-mp-parts-count'] = String(result.partsCount);
-  // A checksum of the whole object says nothing of a part of it.
-  if (options.wantsChecksum && endBytes - startBytes === record.sizeBytes)
-    Object.assign(headers, checksumHeaders(record.checksum));
+  if (options.wantsChecksum) Object.assign(headers, checksumOf(result, options.query));
   // Last: Node writes a Content-Disposition that comes after it anew, and loses what is not ISO-8859-1.
   headers['Content-Length'] = String(endBytes - startBytes);
   return headers;
+}
+
+/** A checksum of the whole object says nothing of a range of it; a part may have its own (localstack#12842, of AWS). */
+function checksumOf({ record, startBytes, endBytes }: HeadResult, query: Query): Record<string, string> {
+  const { checksum, partChecksums } = record;
+  const ofPart = partChecksums?.[Number(query.get('partNumber') ?? 0) - 1];
+  if (checksum && ofPart !== undefined) return checksumHeaders({ ...checksum, value: ofPart });
+  return endBytes - startBytes === record.sizeBytes ? checksumHeaders(checksum) : {};
 }
 
 /** AWS takes what HTTP can carry (RFC 9110 §5.5), and says so otherwise. @throws S3Error InvalidArgument */

@@ -30,8 +30,11 @@ export interface OperationRequest {
    * @throws S3Error where nobody did, or one who may not write to the bucket
    */
   readonly verifyForm: (fields: FormFields) => { readonly policy: PostPolicy; readonly nowMs: number };
-  /** The body; to be called once, by operations that have one. */
-  readonly body: () => RequestBody;
+  /**
+   * The body; to be called once, by operations that have one.
+   * @param isOfObject the checksum headers are of an object and not of this body
+   */
+  readonly body: (isOfObject?: 'checksum-is-of-object') => RequestBody;
   /** How long a body may stand still, milliseconds. */
   readonly bodyIdleTimeoutMs: number;
 }

@@ -18,6 +18,8 @@ export interface BodySource {
   readonly res: ServerResponse;
   readonly headers: RequestHeaders;
   readonly identity: Identity;
+  /** False where the checksum headers are of an object, and not of this body. */
+  readonly hasOwnChecksum: boolean;
   /** A body that stands still for longer is given up with RequestTimeout. */
   readonly idleTimeoutMs: number;
   /** Called with the size of every piece as it comes from the socket. */
@@ -32,7 +34,9 @@ export function openBody(source: BodySource): RequestBody {
   const { headers, identity } = source;
   const { payload } = identity;
   const lengthBytes = decodedLength(headers, payload);
-  const announced = announcedChecksum(headers, payload.kind === 'chunked' && payload.hasTrailer);
+  const announced = source.hasOwnChecksum
+    ? announcedChecksum(headers, payload.kind === 'chunked' && payload.hasTrailer)
+    : undefined;
   const md5 = contentMd5(headers);
   let trailerValue: string | undefined;
   const raw = rawBytes(source);

@@ -211,11 +211,12 @@ class S3Endpoint {
       bucketUrl: bucketUrlOf(req, headers, target),
       verifyForm: (fields) => this.#admitForm(fields, bucket, progress),
       bodyIdleTimeoutMs,
-      body: () =>
+      body: (isOfObject) =>
         openBody({
           req,
           res,
           headers: meant,
+          hasOwnChecksum: isOfObject === undefined,
           identity,
           idleTimeoutMs: bodyIdleTimeoutMs,
           onBytes: (sizeBytes) => {

@@ -71,16 +71,12 @@ export const completeMultipartUpload: Operation = {
   headers: [...BODY_HEADERS, ...WRITE_CONDITIONS, 'x-amz-checksum-type', 'x-amz-mp-object-size'],
   run: async ({ objects, bucket, key, query, headers, context, bucketUrl, body }) => {
     // Here x-amz-checksum-* is of the object, not of this document: it must not be checked against the latter.
-    const checksum = checksumInHeaders(headers);
+    // x-amz-sdk-checksum-algorithm is neither's, and passed over as AWS does (versitygw#1345).
+    const checksum = checksumInHeaders(headers, 'of-parts');
     const checksumType = readChecksumType(headers.get('x-amz-checksum-type'));
     const objectSizeBytes = readObjectSize(headers.get('x-amz-mp-object-size'));
-    const request = body();
-    const parts = parseComplete(
-      await readDocument(
-        checksum ? { bytes: request.bytes, promise: withoutChecksum(request.promise) } : request,
-        DOCUMENT_BYTES_MAX,
-      ),
-    );
+    const request = body('checksum-is-of-object');
+    const parts = parseComplete(await readDocument(request, DOCUMENT_BYTES_MAX));
     const result = await objects
       .completeMultipartUpload(
         bucket,
@@ -113,10 +109,3 @@ export const completeMultipartUpload: Operation = {
     );
   },
 };
-
-function withoutChecksum<P extends { checksumAlgorithm?: unknown; checksumValue?: unknown }>(
-  promise: P,
-): Omit<P, 'checksumAlgorithm' | 'checksumValue'> {
-  const { checksumAlgorithm: _algorithm, checksumValue: _value, ...rest } = promise;
-  return rest;
-}

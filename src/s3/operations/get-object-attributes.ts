@@ -41,10 +41,19 @@ function partsElement(record: ObjectRecord, after: number, limit: number): Xml[]
       element('MaxParts', limit),
       element('IsTruncated', truncated),
       ...page.map((p) =>
-        element('Part', [element('PartNumber', p.partNumber), element('Size', p.sizeBytes)]),
+        element('Part', [
+          element('PartNumber', p.partNumber),
+          element('Size', p.sizeBytes),
+          ...partChecksum(record, p.partNumber),
+        ]),
       ),
     ]),
   ];
+}
+
+function partChecksum({ checksum, partChecksums }: ObjectRecord, partNumber: number): Xml[] {
+  const value = partChecksums?.[partNumber - 1];
+  return checksum && value !== undefined ? [element(checksumElement(checksum.algorithm), value)] : [];
 }
 
 /** A whole number from a header, as part paging sends it. @throws S3Error InvalidArgument */
@@ -86,7 +95,8 @@ export const getObjectAttributes: Operation = {
           checksum
             ? [
                 element('Checksum', [
-                  element(checksumElement(checksum.algorithm), checksum.value),
+                  // Here, and only here, S3 writes a composite value without its number of parts.
+                  element(checksumElement(checksum.algorithm), checksum.value.replace(/-\d+$/, '')),
                   element('ChecksumType', checksum.type),
                 ]),
               ]

@@ -327,16 +327,52 @@ describe('CompleteMultipartUpload', () => {
       expect([again.status, again.xml('ChecksumCRC32')]).toEqual([200, whole]);
     });
 
+    // floci-io/floci#3093 (captured from S3), localstack#12842 and versitygw#1345: how AWS takes and tells the value.
+    it('a composite value comes with the number of parts, and its parts tell their own, after a restart too', async () => {
+      const Key = 'composite-parts';
+      const [id, body] = await upload(Key, { ChecksumAlgorithm: 'SHA256' });
+      const sums = [sha(FIRST), sha(LAST)];
+      const [first, last] = sums.map((s) => s.toString('base64'));
+      const value = sha(Buffer.concat(sums)).toString('base64');
+      const wrong = await post(Key, id, body, { 'x-amz-checksum-sha256': `${first}-2` });
+      expect([wrong.status, wrong.xml('Code')]).toEqual([400, 'BadDigest']);
+      const headers = { 'x-amz-checksum-sha256': `${value}-2`, 'x-amz-sdk-checksum-algorithm': 'SHA256' };
+      const done = await post(Key, id, body, headers);
+      expect([done.status, done.xml('ChecksumSHA256')]).toEqual([200, `${value}-2`]);
+      await bucket.stack.gateway.restart();
+      const path = `/files/${Key}`;
+      const attributes = await bucket.wire.send({
+        ...{ method: 'GET', path, query: { attributes: '' } },
+        headers: { 'x-amz-object-attributes': 'Checksum,ObjectParts' },
+      });
+      expect(attributes.xmlAll('ChecksumSHA256')).toEqual([value, first, last]);
+      const part = async (partNumber: string) => {
+        const mode = { 'x-amz-checksum-mode': 'ENABLED' };
+        const { headers: told } = await bucket.wire.send({
+          method: 'HEAD',
+          path,
+          query: { partNumber },
+          headers: mode,
+        });
+        return [told['x-amz-checksum-sha256'], told['x-amz-checksum-type']];
+      };
+      expect([await part('1'), await part('2')]).toEqual([
+        [first, 'COMPOSITE'],
+        [last, 'COMPOSITE'],
+      ]);
+    });
+
     it.each([
-      ['another algorithm', { 'x-amz-checksum-sha1': Buffer.alloc(20).toString('base64') }],
-      ['another type', { 'x-amz-checksum-type': 'COMPOSITE' }],
-      ['an unknown type', { 'x-amz-checksum-type': 'HALF' }],
-    ] as [string, Record<string, string>][])(
-      '%s than at Create is InvalidRequest',
-      async (_what, headers) => {
+      ['another algorithm', { 'x-amz-checksum-sha1': Buffer.alloc(20).toString('base64') }, 'InvalidRequest'],
+      // AWS CompleteMultipartUpload, x-amz-checksum-type: "it'll result in a BadDigest error".
+      ['another type', { 'x-amz-checksum-type': 'COMPOSITE' }, 'BadDigest'],
+      ['an unknown type', { 'x-amz-checksum-type': 'HALF' }, 'InvalidRequest'],
+    ] as [string, Record<string, string>, string][])(
+      '%s than at Create is refused',
+      async (_what, headers, code) => {
         const [id, body] = await upload('mode', { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' });
         const answer = await post('mode', id, body, headers);
-        expect([answer.status, answer.xml('Code')]).toEqual([400, 'InvalidRequest']);
+        expect([answer.status, answer.xml('Code')]).toEqual([400, code]);
         expect(await bucket.listing('mode')).toEqual([]);
       },
     );

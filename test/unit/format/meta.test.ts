@@ -13,6 +13,7 @@ const full: MetaDocument = {
   },
   checksum: { algorithm: 'CRC32C', type: 'COMPOSITE', value: 'AAAAAA==-2' },
   partSizesBytes: [8_388_608, 5],
+  partChecksums: ['AAAAAA==', 'AAAAAQ=='],
   describes: { oids: [oid, other], sizeBytes: 8_388_613 },
 };
 const decodeText = (text: string) => decodeMeta(Buffer.from(text));

@@ -134,6 +134,9 @@ test('metadata out of bounds is no metadata', () => {
     expect(change({ etag })).toBeUndefined();
   for (const partSizesBytes of [[2], [2 ** 48], [1, -1, 1], Array(10_001).fill(0)])
     expect(change({ partSizesBytes })).toBeUndefined();
+  for (const partChecksums of [['AAAA'], ['AAAA', 'a\r\nb'], ['AAAA', 1], 'AAAA'])
+    expect(change({ partChecksums })).toBeUndefined();
+  expect(change({ partChecksums: ['AAAA', 'AAAB'] })).toBeDefined();
   for (const value of ['a\r\nb', '', 'é'])
     expect(change({ checksum: { algorithm: 'SHA1', type: 'COMPOSITE', value } })).toBeUndefined();
   const padded = Buffer.concat([encodeMeta(GOOD), Buffer.alloc(META_FILE_BYTES_MAX, ' ')]);

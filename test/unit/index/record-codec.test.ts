@@ -50,6 +50,7 @@ test.each<[string, ObjectRecord]>([
       },
       checksum: { algorithm: 'CRC64NVME', type: 'COMPOSITE', value: 'AAAA-2' },
       partSizesBytes: [5_242_880, 1],
+      partChecksums: ['AAAA', 'AAAB'],
     },
   ],
 ])('a record with %s comes back as it was', (_name, record) => {
