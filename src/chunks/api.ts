@@ -91,7 +91,7 @@ export interface ChunksApi {
    * Whole chunks that a commit may name for these extents: good ones stay, adjoining short or partial ones are
    * cut anew; exactly one chunk where the size allows it. Streamed, in order.
    */
-  normalise(list: ExtentList, hold?: ChunkHold): AsyncIterable<Chunk>;
+  normalise(list: ExtentList, hold?: ChunkHold, signal?: AbortSignal): AsyncIterable<Chunk>;
   /** True where the only copy is on this disk: Gitee has not confirmed it. No I/O. */
   isUnsent(oid: Oid): boolean;
   /**

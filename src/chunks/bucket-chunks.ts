@@ -322,7 +322,7 @@ export class BucketChunks implements ChunksApi {
     return this.#reader.read(list, startBytes, endBytes, signal);
   }
 
-  normalise(list: ExtentList, hold?: ChunkHold): AsyncIterable<Chunk> {
+  normalise(list: ExtentList, hold?: ChunkHold, signal?: AbortSignal): AsyncIterable<Chunk> {
     const { chunkSizeBytes } = this.options.limits;
     return normalise(list, {
       reader: this.#reader,
@@ -331,6 +331,7 @@ export class BucketChunks implements ChunksApi {
         new ChunkSink(this.#sink({ beforeChunk: () => this.#disk.makeRoom(chunkSizeBytes), hold })),
       chunkSizeBytes,
       isUnsent: (oid) => this.#pinned.isUnsent(oid),
+      signal,
     });
   }
 

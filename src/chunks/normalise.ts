@@ -43,6 +43,7 @@ export interface NormaliseOptions {
   readonly chunkSizeBytes: number;
   /** Gitee has no copy of it. */
   readonly isUnsent: (oid: Oid) => boolean;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Extents that stand side by side and are cut anew together. */
@@ -96,7 +97,7 @@ async function* endRun(
   options: NormaliseOptions,
 ): AsyncGenerator<Chunk> {
   if (endBytes - run.startBytes <= POINTER_BYTES_MAX) {
-    const bytes = await readAll(options.reader.read(list, run.startBytes, endBytes));
+    const bytes = await readAll(options.reader.read(list, run.startBytes, endBytes, options.signal));
     if (looksLikePointer(bytes)) {
       yield* cutPointer(bytes, options);
       return;
@@ -107,7 +108,7 @@ async function* endRun(
     return;
   }
   const sink = options.newSink();
-  const bytes = options.reader.read(list, run.startBytes, endBytes);
+  const bytes = options.reader.read(list, run.startBytes, endBytes, options.signal);
   try {
     for await (const block of bytes as AsyncIterable<Uint8Array>) yield* sink.write(block);
     const last = await sink.end();

@@ -33,6 +33,7 @@ import type { HeadSync } from './head-sync.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
 import { Normaliser } from './normalise.js';
+import { Normalisings } from './normalisings.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { ownTrailers } from './own-work.js';
 import { Recovery, type RecoveryTimings } from './recovery.js';
@@ -101,7 +102,7 @@ export class Committer {
   readonly #work: Wake;
   readonly #retry: Wake;
   readonly #stop = new AbortController();
-  readonly #normaliser: Normaliser;
+  readonly #normalisings: Normalisings;
   readonly #recovery: Recovery;
   #running: Promise<void> | undefined;
   #lastLandedMs: number | undefined;
@@ -117,8 +118,12 @@ export class Committer {
   constructor(private readonly deps: CommitterDeps) {
     this.#work = new Wake(deps.clock);
     this.#retry = new Wake(deps.clock);
-    this.#normaliser = new Normaliser(deps.journal, deps.chunks, deps.rules);
     const { clock, doubts, isStrictOrder = false, journal, rules } = deps;
+    this.#normalisings = new Normalisings(new Normaliser(journal, deps.chunks, rules), clock, (seq) => {
+      doubts.settled((each) => each === seq);
+      this.#source.kick();
+      this.#work.ring();
+    });
     this.#recovery = new Recovery(deps);
     this.#source =
       rules.preset === 'registry'
@@ -158,6 +163,7 @@ export class Committer {
   async stop(): Promise<void> {
     this.#stop.abort(new Error('the committer stops'));
     await this.#source.stop();
+    await this.#normalisings.stop();
     await this.#running;
   }
 
@@ -381,7 +387,7 @@ export class Committer {
       entries = new Map();
       for (const entry of rest.net.values()) {
         signal.throwIfAborted();
-        const ready = await this.#normaliser.normalise(entry);
+        const ready = await this.#normalisings.normalise(entry, signal);
         if (ready) entries.set(entry.key, ready);
       }
       if (entries.size === rest.net.size) break;

@@ -28,6 +28,14 @@ export class ChangeFailed extends Error {
     );
   }
 
+  /** Its bytes can't be had now. */
+  get isAway(): boolean {
+    const { cause } = this;
+    return (
+      cause instanceof ChunkError && (cause.code === 'remote-unavailable' || cause.code === 'remote-down')
+    );
+  }
+
   /** Names the change in what failed at it; what says nothing about the change stays as it is. */
   static at(entry: JournalEntry, error: unknown): unknown {
     if (!(error instanceof Error) || error instanceof RemoteError || error instanceof ChangeFailed)
@@ -49,13 +57,13 @@ export class Normaliser {
    * is not pending any more.
    * @throws ChangeFailed where its bytes are missing or wrong, or it can't be done for another reason of this change.
    */
-  async normalise(entry: JournalEntry): Promise<JournalEntry | undefined> {
+  async normalise(entry: JournalEntry, signal?: AbortSignal): Promise<JournalEntry | undefined> {
     const { record } = entry;
     if (!record) return entry;
     const hold = this.chunks.hold();
     try {
       const body = await this.journal.bodies.open(record.body, record.sizeBytes);
-      const better = await this.#betterBody(entry, record, body, hold);
+      const better = await this.#betterBody(entry, record, body, { hold, signal });
       if (!better) return entry;
       return await this.journal.replaceBody(entry, { ...record, body: better });
     } catch (error) {
@@ -69,10 +77,10 @@ export class Normaliser {
     { key }: JournalEntry,
     record: ObjectRecord,
     body: ObjectBody,
-    hold: ChunkHold,
+    { hold, signal }: { hold: ChunkHold; signal: AbortSignal | undefined },
   ): Promise<NewBody | undefined> {
     if (mustBePlain(this.rules, key, record.sizeBytes)) {
-      const bytes = body.kind === 'plain' ? body.bytes : await this.#read(body, record.sizeBytes);
+      const bytes = body.kind === 'plain' ? body.bytes : await this.#read(body, record.sizeBytes, signal);
       // What reads as a pointer goes on as chunks.
       if (representation(this.rules, key, record.sizeBytes, bytes) === 'plain')
         return body.kind === 'plain' ? undefined : { kind: 'plain', bytes };
@@ -80,7 +88,7 @@ export class Normaliser {
     const list = body.kind === 'plain' ? await this.#stored(body.bytes, hold) : body.list;
     const chunks: Chunk[] = [];
     let sizeBytes = 0;
-    for await (const chunk of this.chunks.normalise(list, hold)) {
+    for await (const chunk of this.chunks.normalise(list, hold, signal)) {
       chunks.push(chunk);
       sizeBytes += chunk.sizeBytes;
     }
@@ -102,9 +110,14 @@ export class Normaliser {
     return new InlineExtentList(extents);
   }
 
-  async #read(body: Extract<ObjectBody, { kind: 'extents' }>, sizeBytes: number): Promise<Uint8Array> {
+  async #read(
+    body: Extract<ObjectBody, { kind: 'extents' }>,
+    sizeBytes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
-    for await (const piece of this.chunks.read(body.list, 0, sizeBytes)) pieces.push(piece as Uint8Array);
+    for await (const piece of this.chunks.read(body.list, 0, sizeBytes, signal))
+      pieces.push(piece as Uint8Array);
     return Buffer.concat(pieces);
   }
 }

@@ -112,6 +112,9 @@ export class Recovery {
       return error.cause instanceof StorageError
         ? this.#setAside([error.entry], error)
         : this.#standAside([error.entry], error, missingForMs);
+    // It is on Gitee, and comes when that answers.
+    if (error instanceof ChangeFailed && error.isAway)
+      return this.#standAside([error.entry], error, Infinity);
     if (!(error instanceof RemoteError)) return this.#notOfGitee(error, batch);
     const named = await this.#naming(batch, error.oids);
     // The bytes are here: sooner or later Gitee takes them, or an operator mends what stands in their way.
@@ -264,6 +267,7 @@ function only(batch: Batch | undefined): JournalEntry | undefined {
 
 function codeOf(error: unknown): string {
   if (error instanceof RemoteError) return error.code;
+  if (error instanceof ChangeFailed && error.isAway) return 'unreachable';
   if (!(error instanceof ChangeFailed) || !error.isLoss) return 'not-committable';
   const { cause } = error;
   return cause instanceof ChunkError || cause instanceof StorageError

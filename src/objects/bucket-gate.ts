@@ -241,8 +241,8 @@ export class GatedChunks implements ChunksApi {
     return this.chunks.read(list, startBytes, endBytes, signal);
   }
 
-  normalise(list: ExtentList, hold?: ChunkHold): AsyncIterable<Chunk> {
-    return this.chunks.normalise(list, hold);
+  normalise(list: ExtentList, hold?: ChunkHold, signal?: AbortSignal): AsyncIterable<Chunk> {
+    return this.chunks.normalise(list, hold, signal);
   }
 
   isUnsent(oid: Oid): boolean {

@@ -83,7 +83,7 @@ export class MemoryChunks implements ChunksApi {
     );
   }
 
-  async *normalise(list: ExtentList): AsyncIterable<Chunk> {
+  async *normalise(list: ExtentList, _hold?: ChunkHold, _signal?: AbortSignal): AsyncIterable<Chunk> {
     const extents: Extent[] = [];
     for await (const extent of list.range(0, list.sizeBytes)) extents.push(extent);
     const isGood =

@@ -1,5 +1,7 @@
 /** What an LFS store says about an object for some seconds is not believed for good; and what was is tried again. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ChunkError } from '../../../src/chunks/api.js';
+import { wholeExtent } from '../../../src/format/extent.js';
 import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
 import { Doubts } from '../../../src/journal/doubts.js';
 import { until } from '../../support/child.js';
@@ -81,6 +83,85 @@ describe.each([
       expect(await b.problems()).toEqual([]);
     },
   );
+
+  describe('a change that must be cut anew, of bytes that only Gitee has,', () => {
+    const ODD = 'z'.repeat(40);
+    let cutAnew: (aborted: AbortSignal | undefined) => Promise<void>;
+
+    /** Of two parts, whose bytes are read for that. */
+    async function putOdd(): Promise<number> {
+      const normalise = b.chunks.normalise.bind(b.chunks);
+      b.chunks.normalise = async function* (list, _hold, aborted) {
+        if (list.sizeBytes === 2 * ODD.length) await cutAnew(aborted);
+        yield* normalise(list);
+      };
+      const part = wholeExtent(b.chunks.keep(bytesOf(ODD)));
+      return b.putExtents('notes/a', [part, part]);
+    }
+
+    const expectAside = () =>
+      expect(b.state.status()).toMatchObject({
+        ...{ quarantinedChanges: 0, paused: undefined },
+        doubtful: { changes: 1, code: 'unreachable', message: expect.stringContaining('notes/a') },
+      });
+
+    test.each(['remote-unavailable', 'remote-down'] as const)(
+      'is the only one that waits while they can not be had (%s), and lands when they can',
+      async (code) => {
+        let times = 0;
+        let isAway = true;
+        cutAnew = async () => {
+          times += 1;
+          if (isAway) throw new ChunkError(code, 'the download broke off');
+        };
+        const odd = await putOdd();
+        await b.landed(await b.put('notes/b', bytes('y')));
+        await landingUntil(() => times >= 4);
+        expectAside();
+        isAway = false;
+        await b.landed(odd);
+        expect(await b.read('notes/a')).toBe(ODD + ODD);
+        expect(b.state.status()).toMatchObject({ pendingChanges: 0, doubtful: undefined });
+      },
+    );
+
+    test('is the only one that waits while their download stands still, and lands when that has ended', async () => {
+      let go: () => void = () => {};
+      const gone = new Promise<void>((resolve) => (go = resolve));
+      let times = 0;
+      cutAnew = async () => {
+        times += 1;
+        await gone;
+      };
+      const odd = await putOdd();
+      await until('it has begun', () => times > 0);
+      for (const i of [1, 2, 3]) await b.landed(await b.put(`notes/b${i}`, bytes('y')));
+      expectAside();
+      go();
+      await b.landed(odd);
+      expect(await b.read('notes/a')).toBe(ODD + ODD);
+    });
+
+    test('ends with the committer', async () => {
+      let isBegun = false;
+      let isEnded = false;
+      cutAnew = (aborted) =>
+        new Promise((_resolve, reject) => {
+          isBegun = true;
+          aborted!.addEventListener('abort', () => {
+            isEnded = true;
+            reject(aborted!.reason as Error);
+          });
+        });
+      const odd = await putOdd();
+      await until('it has begun', () => isBegun);
+      await b.landed(await b.put('notes/b', bytes('y')));
+      cutAnew = async () => {};
+      await b.restart();
+      expect(isEnded).toBe(true);
+      await b.landed(odd);
+    });
+  });
 
   test('a newer change of the key is never undone by the one that was in doubt', async () => {
     const store = says('chunk-missing', bytes('x'));
