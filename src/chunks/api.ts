@@ -110,12 +110,12 @@ export interface ChunksApi {
   /** As ensureRemote, of what Gitee was not seen to have within the last minutes; tells what came of it. */
   ensureKept(chunks: readonly Chunk[], signal?: AbortSignal): Promise<KeptState>;
   /**
-   * Forgets unsent chunks that nothing names any more and that were not touched within the grace time.
-   * `isReferenced` is asked per chunk, for what stands on this disk only. `namedOnBranch` is asked once, for those
-   * that are left, which of them it names: Gitee may have lost one of these, and this copy be the only one.
+   * Forgets unsent chunks that nothing names any more and that were not touched within the grace time. `namedHere` is
+   * asked once, which of those that are old enough the rows on this disk name; `namedOnBranch` once, for those that are
+   * left: Gitee may have lost one of these, and this copy be the only one. Neither is asked where there are none.
    */
   collect(
-    isReferenced: (oid: string) => Promise<boolean>,
+    namedHere: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
     namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }>;
   /** Hashes every local file; wrong ones are moved aside. For fsck --deep. */

@@ -356,14 +356,14 @@ export class BucketChunks implements ChunksApi {
   }
 
   collect(
-    isReferenced: (oid: string) => Promise<boolean>,
+    namedHere: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
     namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }> {
     return collectUnsent(this.#pinned, {
       steadyMs: this.options.clock.steadyMs(),
       graceMs: this.options.limits.graceMs,
       isBusy: (oid) => this.#queue.isBusy(oid) || this.#holds.has(oid),
-      ...{ isReferenced, namedOnBranch },
+      ...{ namedHere, namedOnBranch },
     });
   }
 

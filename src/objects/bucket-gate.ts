@@ -266,10 +266,10 @@ export class GatedChunks implements ChunksApi {
   }
 
   collect(
-    isReferenced: (oid: string) => Promise<boolean>,
+    namedHere: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
     namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }> {
-    return this.#explained(() => this.chunks.collect(isReferenced, namedOnBranch));
+    return this.#explained(() => this.chunks.collect(namedHere, namedOnBranch));
   }
 
   verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }> {

@@ -1,5 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
+import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, uploadOfKey } from '../format/tree-layout.js';
 import type { Buckets, Bucket } from './bucket.js';
@@ -48,13 +49,8 @@ export class Housekeeping {
     const isKept = await this.#goesOn(bucket, beforeMs);
     const uploads = await this.multipart.expire(bucket, beforeMs, isKept);
     const localKeys = await bucket.state.expireLocalKeys(beforeMs, isKept);
-    const referenced = new Set<string>();
-    for await (const part of this.multipart.table(bucket).allParts()) {
-      for (const extent of part.extents) referenced.add(extent.oid);
-    }
-    for await (const extent of bucket.state.overlayExtents()) referenced.add(extent.oid);
     const { removedChunks, removedBytes } = await bucket.chunks.collect(
-      async (oid) => referenced.has(oid),
+      (oids) => this.#namedHere(bucket, oids),
       (oids) => bucket.state.namedOnBranch(oids),
     );
     if (uploads + localKeys + removedChunks > 0) {
@@ -66,6 +62,17 @@ export class Housekeeping {
         removedBytes,
       });
     }
+  }
+
+  /** Which of these chunks parts of uploads, local keys and waiting changes name; holds no others. */
+  async #namedHere(bucket: Bucket, oids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const named = new Set<string>();
+    const look = ({ oid }: Extent) => {
+      if (oids.has(oid)) named.add(oid);
+    };
+    for await (const { extents } of this.multipart.table(bucket).allParts()) extents.forEach(look);
+    for await (const extent of bucket.state.overlayExtents()) look(extent);
+    return named;
   }
 
   /**

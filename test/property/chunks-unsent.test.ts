@@ -72,7 +72,7 @@ test('whatever happened to chunks, nothing is unsent for ever but what Gitee ref
           else if (s.kind === 'kick') chunks.kick();
           else if (s.kind === 'collect')
             await chunks.collect(
-              async () => false,
+              async () => new Set(),
               async () => new Set(),
             );
           else {

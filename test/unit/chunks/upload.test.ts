@@ -273,7 +273,7 @@ describe('uploading chunks', () => {
         () => bench.chunks.uploadsPausedBy?.code === 'quota-full' && bench.line.scheduler.running === 0,
       );
       const { removedChunks } = await bench.chunks.collect(
-        async (oid) => oid === chunks[kept]!.oid,
+        async () => new Set([chunks[kept]!.oid]),
         async () => new Set(),
       );
       expect(removedChunks).toBe(2);
@@ -571,7 +571,7 @@ describe('uploading chunks', () => {
       await expect(bench.chunks.ensureRemote([lost])).rejects.toMatchObject({ code: 'chunk-refused' });
     bench.clock.advance(3 * DAY_MS);
     const { removedChunks } = await bench.chunks.collect(
-      async () => false,
+      async () => new Set(),
       async (oids) => new Set([...oids].filter((oid) => oid === chunk.oid)),
     );
     expect(removedChunks).toBe(1);

@@ -193,11 +193,29 @@ describe('writing chunks', () => {
     bench.clock.advance(23 * 3_600_000);
     const [young] = await bench.put(bytesOf(13, 300));
     bench.clock.advance(2 * 3_600_000);
-    const result = await bench.chunks.collect(async (oid) => oid === named!.oid, unnamed);
+    const result = await bench.chunks.collect(async () => new Set([named!.oid]), unnamed);
     expect(result).toEqual({ removedChunks: 1, removedBytes: 200 });
     expect(await exists(bench.path('unsent', old!.oid))).toBe(false);
     expect(await exists(bench.path('unsent', named!.oid))).toBe(true);
     expect(await exists(bench.path('unsent', young!.oid))).toBe(true);
+  });
+
+  test('collect asks for old chunks only, and nobody where there is none', async () => {
+    bench.remote.gates.put.open();
+    bench.remote.fail('put', () => new RemoteError('quota-full', 'full'));
+    const asked: (readonly string[])[] = [];
+    const ask = async (oids: ReadonlySet<string>) => {
+      asked.push([...oids]);
+      return oids;
+    };
+    const old = [...(await bench.put(bytesOf(11, 100))), ...(await bench.put(bytesOf(12, 200)))];
+    await until(() => bench.chunks.uploadsPausedBy !== undefined);
+    await bench.chunks.collect(ask, ask);
+    expect(asked).toEqual([]);
+    bench.clock.advance(25 * 3_600_000);
+    await bench.put(bytesOf(13, 300));
+    await bench.chunks.collect(ask, ask);
+    expect(asked).toEqual([old.map(({ oid }) => oid)]);
   });
 
   test('collect keeps a chunk that is written again while it asks', async () => {
@@ -205,7 +223,7 @@ describe('writing chunks', () => {
     bench.clock.advance(25 * 3_600_000);
     const result = await bench.chunks.collect(async () => {
       await bench.put(bytesOf(12, 200));
-      return false;
+      return new Set();
     }, unnamed);
     expect(result.removedChunks).toBe(0);
     expect(await exists(bench.path('unsent', extent!.oid))).toBe(true);

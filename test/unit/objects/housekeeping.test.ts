@@ -90,3 +90,20 @@ describe('an upload of the registry', () => {
     expect(await isThere('1/data')).toBe(true);
   });
 });
+
+test('of all that rows name no more is held than the chunks that are asked for (invariant 5)', async () => {
+  const oidOf = (text: string) => harness.chunks.cut(bytesOf(text))[0]!.oid;
+  const texts = Array.from({ length: 300 }, (_, i) => `waits ${i} `.padEnd(90, 'x'));
+  for (const [i, text] of texts.entries()) await harness.put(`notes/${i}`, text);
+  const data = key(`${UPLOADS}/1/data`);
+  const { uploadId: id } = await service.createMultipartUpload('registry', data, { meta: {} });
+  await service.uploadPart('registry', data, id, 1, body('y'.repeat(90)), context);
+  const here = [...texts.slice(7, 9), 'y'.repeat(90)].map(oidOf);
+  let named: ReadonlySet<string> | undefined;
+  harness.chunks.collect = async (namedHere) => {
+    named = await namedHere(new Set([...here, oidOf('named by nothing'.padEnd(90))]));
+    return { removedChunks: 0, removedBytes: 0 };
+  };
+  await housekeeping.runOnce();
+  expect([...named!].sort()).toEqual(here.sort());
+});
