@@ -10,6 +10,9 @@ import { SecretTokenSource } from './secret-token.js';
 
 /** The ways to Gitee that all buckets share: connections, token, API. */
 export class GiteeClient {
+  /** Of repositories, by owner/name. */
+  readonly #ids = new Map<string, number>();
+
   private constructor(
     readonly http: HttpClient,
     readonly token: SecretTokenSource,
@@ -48,13 +51,18 @@ export class GiteeClient {
   }
 
   /**
-   * Numeric id of a repository, to which state is bound: names can be given away and reused.
+   * Numeric id of a repository, to which state is bound: names can be given away and reused. Asked once in the life of
+   * the process, as each of its buckets does: another one in the same repository is made while API v5 is away.
    * @throws RemoteError.
    */
   async repositoryId(repository: string): Promise<number> {
+    const known = this.#ids.get(repository);
+    if (known !== undefined) return known;
     const [owner, name] = repository.split('/');
     if (!owner || !name) throw new RemoteError('repository-missing', `${repository} is not owner/name`);
-    return (await this.api.repository(owner, name)).id;
+    const { id } = await this.api.repository(owner, name);
+    this.#ids.set(repository, id);
+    return id;
   }
 
   close(): Promise<void> {

@@ -102,8 +102,9 @@ export type Fault = GiteeFault | LocalFault;
 
 const NO_LFS = { waits: putOff };
 const NO_DOWNLOAD = { 'reads from Gitee': notFetched };
+/** A new bucket lies in a repository whose id is known since the start. */
+const API_UNMET = 'no operation asks API v5';
 const NO_FETCH = { waits: putOff, 'makes buckets': notDone, 'removes buckets': notDone };
-const NO_API = { 'makes buckets': notDone };
 
 const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'git-refuse-push': { cells: cells({ waits: putOff }) },
@@ -143,9 +144,9 @@ const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'lfs-present-with-download-action': { cells: cells() },
   'lfs-forget': { cells: cells(NO_LFS) },
   'lfs-chunked-header': { cells: cells() },
-  'api-status': { cells: cells(NO_API) },
-  'api-stall': { cells: cells(NO_API) },
-  'rate-limit': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD, ...NO_API }) },
+  'api-status': { cells: cells(), unmet: API_UNMET },
+  'api-stall': { cells: cells(), unmet: API_UNMET },
+  'rate-limit': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
 };
 
 /** Any moment of it: answered, cut, or nobody there. */
