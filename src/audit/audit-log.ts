@@ -78,7 +78,7 @@ export class AuditLog implements Audit {
   static async open(options: AuditLogOptions): Promise<AuditLog> {
     await mkdir(options.directory, { recursive: true, mode: 0o700 });
     const end = await recoverEnd(options.directory);
-    const file = end.segment && (await ChainFile.reopen(end.segment, end.sizeBytes));
+    const file = end.segment && (await ChainFile.takeOver(options.directory, end.segment, end.sizeBytes));
     const log = new AuditLog(options, end, file);
     for (const piece of end.aside) {
       options.log.error('the audit log did not end with a whole line: what was there is put aside', {
@@ -214,6 +214,8 @@ export class AuditLog implements Audit {
     }
     const lines = records.map(encodeLine);
     try {
+      // Before a file is made, and again after: that takes a while.
+      this.options.checkLease?.();
       const file = await this.#fileFor(records[0]!);
       this.options.checkLease?.();
       await file.append(Buffer.from(lines.join(''), 'utf8'));

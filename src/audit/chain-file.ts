@@ -1,7 +1,10 @@
 /** The file that the chain is written to: knows how much of it is good, so that a failed write leaves no half line. */
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { copyFile, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { segmentName, syncDirectory, type Segment } from './segments.js';
+
+/** No segment has such a name; one that a kill leaves behind is written anew by the next start. */
+const COPY_SUFFIX = '.copy';
 
 /** One writer at a time calls this. */
 export class ChainFile {
@@ -30,8 +33,31 @@ export class ChainFile {
     return new ChainFile(name, day, handle, 0);
   }
 
-  static async reopen(segment: Segment, sizeBytes: number): Promise<ChainFile> {
-    return new ChainFile(segment.name, segment.day, await open(segment.path, 'r+'), sizeBytes);
+  /**
+   * Goes on with a file of before, in a copy that takes its name: a process that stands still in the middle of a write,
+   * and looked at its lease just before, writes to what has no name any more. Where there is no room for a copy it is
+   * the file itself.
+   */
+  static async takeOver(directory: string, segment: Segment, sizeBytes: number): Promise<ChainFile> {
+    const copy = `${segment.path}${COPY_SUFFIX}`;
+    try {
+      await copyFile(segment.path, copy);
+    } catch {
+      await rm(copy, { force: true, recursive: true });
+      return new ChainFile(segment.name, segment.day, await open(segment.path, 'r+'), sizeBytes);
+    }
+    const handle = await open(copy, 'r+');
+    try {
+      // What was written while it was copied.
+      await handle.truncate(sizeBytes);
+      await handle.sync();
+      await rename(copy, segment.path);
+      await syncDirectory(directory);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    return new ChainFile(segment.name, segment.day, handle, sizeBytes);
   }
 
   get sizeBytes(): number {

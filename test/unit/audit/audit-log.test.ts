@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import type { AuditRecord } from '../../../src/audit/record.js';
 import { verifyAudit } from '../../../src/audit/verify.js';
 import { silentObserver } from '../../../src/async/observer.js';
@@ -46,8 +46,34 @@ test('nothing is written to a directory that another process has taken over', as
   expect(await records(FIRST).catch(() => [])).toEqual([]);
   isLost = false;
   await recorded;
-  expect(await records(FIRST)).toHaveLength(1);
+  await until('it is written', async () => (await records(FIRST).catch(() => [])).length === 1);
   await log.close();
+});
+
+test('what another process had on its way when its directory was taken over does not reach the chain', async () => {
+  const first = await audit.open();
+  await first.record(event('before'));
+  const second = await audit.open();
+  await second.record(event('beside'));
+  // It looked at its lease before it stood still, and writes after the second one.
+  await first.record(event('late'));
+  await second.record(event('after'));
+  await first.close();
+  await second.close();
+  const report = await verifyAudit(audit.directory, { clock: audit.clock });
+  expect(report).toMatchObject({ break: undefined, files: 1, events: 3 });
+  expect((await records(FIRST)).map(({ action }) => action)).toEqual(['before', 'beside', 'after']);
+  expect((await stat(audit.path(FIRST))).mode & 0o777).toBe(0o600);
+  expect(await audit.files()).toEqual([FIRST]);
+});
+
+test('where there is no room for a copy the chain goes on in its file', async () => {
+  await audit.write(event('before'));
+  // A directory of that name is as good as a full disk.
+  await mkdir(`${audit.path(FIRST)}.copy/x`, { recursive: true });
+  await audit.write(event('after')).catch(() => {});
+  await rm(`${audit.path(FIRST)}.copy`, { recursive: true, force: true });
+  expect(await records(FIRST)).toHaveLength(2);
 });
 
 test('an event is in the file when its promise resolves, and the head names it', async () => {
