@@ -26,7 +26,8 @@ export interface CopySource {
 /**
  * `bucket/key` or `/bucket/key`, the whole of it percent-encoded or all but its slashes (AWS CopyObject: "The value
  * must be URL-encoded"), or not at all (registry 2.x sends it raw, see facts §2): where it does not decode it is taken
- * as it stands. `+` is a blank as in queries: AWS's own example for Java encodes with java.net.URLEncoder.
+ * as it stands. `+` is a blank as in queries, unless the rest says that nothing was encoded: AWS's own example for Java
+ * encodes with java.net.URLEncoder.
  * @throws S3Error InvalidArgument, NoSuchVersion
  */
 export function parseCopySource(header: string): { bucket: string; key: ObjectKey } {
@@ -47,9 +48,12 @@ export function parseCopySource(header: string): { bucket: string; key: ObjectKe
   return { bucket: text.slice(0, slash), key: checkKey(text.slice(slash + 1)) };
 }
 
+/** What no URL holds: then it was not encoded, and a plus is a plus. */
+const NOT_OF_URLS = /[^\x21-\x7e]/;
+
 function decodeOrRaw(text: string): string {
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    return decodeURIComponent(NOT_OF_URLS.test(text) ? text : text.replaceAll('+', ' '));
   } catch {
     // Not percent-encoded: a raw key with a literal `%`.
     return text;

@@ -179,7 +179,8 @@ describe('CopyObject', () => {
 
   it.each([
     ['a b+c', 'files/a%20b%2Bc'],
-    ['a b+c', '/files/a%20b+c'],
+    ['a b c', '/files/a%20b+c'],
+    ['a b+c', '/files/a b+c'],
     ['中文/x', 'files/%E4%B8%AD%E6%96%87/x'],
     ['per%cent', 'files/per%25cent'],
     ['per%cent', 'files/per%cent'],
