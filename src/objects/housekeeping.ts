@@ -12,17 +12,26 @@ export interface HousekeepingTimes {
   readonly localKeyTtlMs: number;
 }
 
+/** The wall clock goes so much further than time does: somebody has set it, or the machine was asleep. */
+const JUMP_MS = 60_000;
+
 /** Drops what only matters until an upload ends, then the chunks that nothing names any more. */
 export class Housekeeping {
   #stop = new AbortController();
   #running: Promise<void> | undefined;
+  /** The wall clock to the steady one: at the last look, and as ages are counted. */
+  #lastAheadMs: number;
+  #aheadMs: number;
+  #jumpedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly buckets: Buckets,
     private readonly multipart: Multipart,
     private readonly times: HousekeepingTimes,
     private readonly deps: { clock: Clock; log: Log },
-  ) {}
+  ) {
+    this.#aheadMs = this.#lastAheadMs = deps.clock.nowMs() - deps.clock.steadyMs();
+  }
 
   start(): void {
     this.#running = this.#loop(this.#stop.signal);
@@ -45,7 +54,7 @@ export class Housekeeping {
   }
 
   async #round(bucket: Bucket): Promise<void> {
-    const beforeMs = this.deps.clock.nowMs() - this.times.localKeyTtlMs;
+    const beforeMs = this.#nowMs() - this.times.localKeyTtlMs;
     const isKept = await this.#goesOn(bucket, beforeMs);
     const uploads = await this.multipart.expire(bucket, beforeMs, isKept);
     const localKeys = await bucket.state.expireLocalKeys(beforeMs, isKept);
@@ -62,6 +71,21 @@ export class Housekeeping {
         removedBytes,
       });
     }
+  }
+
+  /**
+   * The time to count ages by. A clock that is set forward (a machine that starts in 1970 and then asks for the time)
+   * makes nothing old: what was written before has its whole time from then on.
+   */
+  #nowMs(): number {
+    const { clock } = this.deps;
+    const steadyMs = clock.steadyMs();
+    const aheadMs = clock.nowMs() - steadyMs;
+    if (aheadMs > this.#lastAheadMs + JUMP_MS) this.#jumpedMs = steadyMs;
+    this.#lastAheadMs = aheadMs;
+    const isOver = steadyMs - this.#jumpedMs >= this.times.localKeyTtlMs;
+    if (isOver || aheadMs < this.#aheadMs + JUMP_MS) this.#aheadMs = aheadMs;
+    return steadyMs + this.#aheadMs;
   }
 
   /** Which of these chunks parts of uploads, local keys and waiting changes name; holds no others. */

@@ -91,6 +91,29 @@ describe('an upload of the registry', () => {
   });
 });
 
+test('a clock that is set forward by years ends no upload that goes on, and keeps none that nobody works on', async () => {
+  await put('1/startedat');
+  clock.stepWall(400 * TTL_MS);
+  await put('2/startedat');
+  await housekeeping.runOnce();
+  await halfDay();
+  expect([await isThere('1/startedat'), await isThere('2/startedat')]).toEqual([true, true]);
+  await put('1/hashstates/sha256/1');
+  await halfDay();
+  await halfDay();
+  // All of it was written before or at the jump, more than a day ago, but for one.
+  expect([await isThere('1/startedat'), await isThere('2/startedat')]).toEqual([true, false]);
+  await halfDay();
+  await halfDay();
+  await halfDay();
+  expect(await isThere('1/startedat')).toBe(false);
+  // Set back again, nothing is older than it was.
+  await put('3/startedat');
+  clock.stepWall(-400 * TTL_MS);
+  await halfDay();
+  expect(await isThere('3/startedat')).toBe(true);
+});
+
 test('of all that rows name no more is held than the chunks that are asked for (invariant 5)', async () => {
   const oidOf = (text: string) => harness.chunks.cut(bytesOf(text))[0]!.oid;
   const texts = Array.from({ length: 300 }, (_, i) => `waits ${i} `.padEnd(90, 'x'));
