@@ -6,14 +6,17 @@ import { spawnTied } from '../support/tied.js';
 const WATCHDOG = `${process.cwd()}/dist/server/watchdog.js`;
 
 /** Runs a program with a watchdog that knows a frozen process after half a second. */
-async function run(script: string): Promise<{ code: number | null; signal: string | null; said: string }> {
+async function run(
+  script: string,
+  start = '500, 50',
+): Promise<{ code: number | null; signal: string | null; said: string }> {
   const { NODE_OPTIONS: _, ...env } = process.env;
   const child = spawnTied(
     process.execPath,
     [
       '--input-type=module',
       '-e',
-      `const { Watchdog } = await import('${WATCHDOG}'); const watchdog = Watchdog.start(500, 50); ${script}`,
+      `const { Watchdog } = await import('${WATCHDOG}'); const watchdog = Watchdog.start(${start}); ${script}`,
     ],
     { env, stdio: ['ignore', 'ignore', 'pipe'] },
   );
@@ -58,4 +61,18 @@ test('one that was suspended as a whole is not frozen', async () => {
      await new Promise((resolve) => setTimeout(resolve, 2500)); process.exitCode = 7;`,
   );
   expect(code).toBe(7);
+});
+
+test('a watchdog that ends itself says so, and takes nobody with it', async () => {
+  const { code, said } = await run(
+    'await new Promise((resolve) => setTimeout(resolve, 2500)); process.exitCode = 7;',
+    // Less memory than its thread begins with.
+    '500, 50, 4',
+  );
+  expect(code).toBe(7);
+  const lines = said.split('\n').filter((line) => line.startsWith('{'));
+  expect(JSON.parse(lines[0]!)).toMatchObject({
+    level: 'error',
+    message: expect.stringContaining('the watchdog has ended'),
+  });
 });
