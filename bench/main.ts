@@ -9,6 +9,7 @@ import { soak } from './lines/soak.bench.js';
 import { keys } from './keys.bench.js';
 import { memory } from './memory.bench.js';
 import { pulls } from './pulls.bench.js';
+import { shippedBounds } from '../test/support/shipped-bounds.js';
 
 const SCENARIOS: Record<string, () => Promise<void>> = {
   'keys-10k': () => keys(10_000),
@@ -35,6 +36,8 @@ if (unknown.length > 0) {
   console.error(`no scenario ${unknown.join(', ')}: there are ${Object.keys(SCENARIOS).join(', ')}`);
   process.exit(2);
 }
+// The gateway has the environment of this program.
+Object.assign(process.env, await shippedBounds());
 for (const name of names.length > 0 ? names : SHORT) {
   console.log(`== ${name}`);
   await SCENARIOS[name]!();
