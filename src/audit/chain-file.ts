@@ -1,10 +1,10 @@
 /** The file that the chain is written to: knows how much of it is good, so that a failed write leaves no half line. */
-import { copyFile, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { copyFile, open, rename, rm, truncate, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { segmentName, syncDirectory, type Segment } from './segments.js';
+import { segmentName, syncDirectory, syncFile, type Segment } from './segments.js';
 
-/** No segment has such a name; one that a kill leaves behind is written anew by the next start. */
-const COPY_SUFFIX = '.copy';
+/** No segment has such a name; what a kill leaves under it the next start writes anew. */
+const COPY = 'last-segment.copy';
 
 /** One writer at a time calls this. */
 export class ChainFile {
@@ -39,25 +39,18 @@ export class ChainFile {
    * the file itself.
    */
   static async takeOver(directory: string, segment: Segment, sizeBytes: number): Promise<ChainFile> {
-    const copy = `${segment.path}${COPY_SUFFIX}`;
+    const copy = join(directory, COPY);
     try {
       await copyFile(segment.path, copy);
-    } catch {
-      await rm(copy, { force: true, recursive: true });
-      return new ChainFile(segment.name, segment.day, await open(segment.path, 'r+'), sizeBytes);
-    }
-    const handle = await open(copy, 'r+');
-    try {
-      // What was written while it was copied.
-      await handle.truncate(sizeBytes);
-      await handle.sync();
+      // Without what was written while it was copied.
+      await truncate(copy, sizeBytes);
+      await syncFile(copy);
       await rename(copy, segment.path);
       await syncDirectory(directory);
-    } catch (error) {
-      await handle.close();
-      throw error;
+    } catch {
+      await rm(copy, { force: true, recursive: true });
     }
-    return new ChainFile(segment.name, segment.day, handle, sizeBytes);
+    return new ChainFile(segment.name, segment.day, await open(segment.path, 'r+'), sizeBytes);
   }
 
   get sizeBytes(): number {

@@ -2,10 +2,10 @@
  * Finds the end of the chain after a kill or a power cut. What stands after the last good line is not thrown away
  * and not passed over in silence: it is put aside in a file of its own, and the log then records that.
  */
-import { open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeLine, GENESIS, type AuditRecord } from './record.js';
-import { listSegments, syncDirectory, type Segment } from './segments.js';
+import { listSegments, syncDirectory, syncFile, type Segment } from './segments.js';
 
 export interface ChainEnd {
   readonly seq: number;
@@ -67,13 +67,4 @@ async function putAside(directory: string, segment: Segment, at: number, rest: B
   await syncFile(path);
   await syncDirectory(directory);
   return name;
-}
-
-async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

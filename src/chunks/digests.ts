@@ -1,6 +1,7 @@
 /**
  * Streaming digests of a body. MD5, SHA-1, SHA-256 and SHA-512 come from OpenSSL, CRC-32 from zlib, xxHash from
- * WebAssembly (xxhash.ts); the two CRCs that Node lacks are computed here eight bytes at a time ("slicing by 8": no dependency, no BigInt in the loop).
+ * WebAssembly (xxhash.ts); the two CRCs that Node lacks are computed here eight bytes at a time ("slicing by 8": no
+ * dependency, no BigInt in the loop).
  *
  * CRC-32C: Castagnoli, reflected 0x82F63B78. CRC-64/NVME: reflected 0x9A6C9329AC4BC9B5. Both start with and
  * end in a complement. Catalogue check values for "123456789" stand in the test.
