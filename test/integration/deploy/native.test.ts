@@ -95,6 +95,13 @@ async function expectKept(checkout: string): Promise<void> {
     expect([name, await readFile(path.join(checkout, name), 'utf8')]).toEqual([name, content]);
 }
 
+/** setup.sh of this checkout, as far as no service needs to run. */
+const setup = (checkout: string, root: string) =>
+  run('bash', [
+    path.join(checkout, 'deploy/setup.sh'),
+    ...['--native', '--local', '--yes', '--no-doctor', '--root', root],
+  ]);
+
 test.each([
   ['in the place of the program', 'usr/local/lib/gitee-s3'],
   ['below it', 'usr/local/lib/gitee-s3/checkout'],
@@ -103,17 +110,7 @@ test.each([
   const root = await mkdtemp(path.join(directory, 'root-'));
   const checkout = path.join(root, place);
   await makeCheckout(checkout);
-  const result = await run('bash', [
-    ...[
-      path.join(checkout, 'deploy/setup.sh'),
-      '--native',
-      '--local',
-      '--yes',
-      '--no-doctor',
-      '--root',
-      root,
-    ],
-  ]);
+  const result = await setup(checkout, root);
   expect(result).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('this checkout lies in') as string,
@@ -125,19 +122,7 @@ test('setup.sh --native refuses a root within the checkout, and a program that i
   const root = await mkdtemp(path.join(directory, 'root-'));
   const checkout = path.join(root, 'opt/gitee-s3');
   await makeCheckout(checkout);
-  const setup = (prefix: string) =>
-    run('bash', [
-      ...[
-        path.join(checkout, 'deploy/setup.sh'),
-        '--native',
-        '--local',
-        '--yes',
-        '--no-doctor',
-        '--root',
-        prefix,
-      ],
-    ]);
-  expect(await setup(path.join(checkout, 'there'))).toMatchObject({
+  expect(await setup(checkout, path.join(checkout, 'there'))).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('within this checkout') as string,
   });
@@ -145,7 +130,7 @@ test('setup.sh --native refuses a root within the checkout, and a program that i
     const foreign = path.join(root, 'usr/local/lib', name);
     await mkdir(foreign, { recursive: true });
     await writeFile(path.join(foreign, 'precious'), 'mine');
-    expect(await setup(root)).toMatchObject({
+    expect(await setup(checkout, root)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(`${foreign} is there and was not made by this script`) as string,
     });

@@ -46,6 +46,12 @@ it('knows the algorithms that the SDK knows, and no other', () => {
   expect([...CHECKSUM_ALGORITHMS].sort()).toEqual(Object.values(ChecksumAlgorithm).sort());
 });
 
+async function beginUpload({ objects }: TestApp): Promise<string> {
+  const context = { signal: new AbortController().signal, requestId: 't' };
+  const { uploadId } = await objects.createMultipartUpload('images', 'k' as ObjectKey, { meta: {} }, context);
+  return uploadId;
+}
+
 describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
   let app: TestApp;
   const header = checksumHeader(algorithm);
@@ -129,13 +135,7 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
   });
 
   it('of a part', async () => {
-    const context = { signal: new AbortController().signal, requestId: 't' };
-    const { uploadId } = await app.objects.createMultipartUpload(
-      'images',
-      'k' as ObjectKey,
-      { meta: {} },
-      context,
-    );
+    const uploadId = await beginUpload(app);
     const put = (value: string) =>
       app.client.send({
         ...{ method: 'PUT', path: '/images/k', query: { partNumber: '1', uploadId }, body: BODY },
@@ -182,13 +182,7 @@ describe('a checksum that S3 does not know', () => {
   });
 
   it('is refused in the list of parts', async () => {
-    const context = { signal: new AbortController().signal, requestId: 't' };
-    const { uploadId } = await app.objects.createMultipartUpload(
-      'images',
-      'k' as ObjectKey,
-      { meta: {} },
-      context,
-    );
+    const uploadId = await beginUpload(app);
     const part = '<Part><ChecksumFOO>AAAA</ChecksumFOO><ETag>"a"</ETag><PartNumber>1</PartNumber></Part>';
     const answer = await app.client.send({
       ...{ method: 'POST', path: '/images/k', query: { uploadId } },
