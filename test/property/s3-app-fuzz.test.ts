@@ -103,8 +103,11 @@ const key = fc.constantFrom(
   'x'.repeat(1024),
   'x'.repeat(1025),
 );
-const subset = <T>(of: Record<string, fc.Arbitrary<T>>) =>
-  fc.record(of, { requiredKeys: [] }) as fc.Arbitrary<Record<string, T>>;
+/** A few of them: most are hostile, and of a request that is wrong in many ways only one is looked at. */
+const few = (of: Record<string, fc.Arbitrary<string>>): fc.Arbitrary<Record<string, string>> =>
+  fc.subarray(Object.keys(of), { maxLength: 3 }).chain((names) => {
+    return fc.record(Object.fromEntries(names.map((name) => [name, of[name]!])));
+  });
 
 const conditions = {
   'if-match': etag,
@@ -112,7 +115,7 @@ const conditions = {
   'if-modified-since': date,
   'if-unmodified-since': date,
 };
-const readHeaders = subset({
+const readHeaders = few({
   range,
   'if-range': fc.oneof(etag, date),
   ...conditions,
@@ -122,7 +125,7 @@ const readHeaders = subset({
   'x-amz-part-number-marker': number,
 });
 const base64 = fc.uint8Array({ maxLength: 33 }).map((b) => Buffer.from(b).toString('base64'));
-const writeHeaders = subset({
+const writeHeaders = few({
   ...conditions,
   'content-type': headerText,
   'content-encoding': fc.oneof(fc.constantFrom('aws-chunked', 'gzip,aws-chunked', ','), headerText),
@@ -158,7 +161,7 @@ const copyHeaders = fc
       headerText,
       headerText.map((text) => `images/${text}`),
     ),
-    subset({
+    few({
       'x-amz-copy-source-range': range,
       'x-amz-copy-source-if-match': etag,
       'x-amz-copy-source-if-none-match': etag,
@@ -243,8 +246,7 @@ const body = fc.oneof(
 );
 const payload = fc.constantFrom(
   ...[
-    'hash',
-    'hash',
+    ...Array<string>(8).fill('hash'),
     'UNSIGNED-PAYLOAD',
     'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
     'STREAMING-AWS4-HMAC-SHA256-PAYLOAD',
@@ -289,7 +291,7 @@ const anyRequest: fc.Arbitrary<Hostile> = fc.oneof(
   fc.record({
     method: fc.constantFrom('GET', 'HEAD'),
     path: key.map((k) => `/images/${encodePath(k)}`),
-    query: subset({
+    query: few({
       partNumber: number,
       versionId: text,
       'response-content-type': text,
@@ -301,7 +303,7 @@ const anyRequest: fc.Arbitrary<Hostile> = fc.oneof(
   fc.record({
     method: fc.constant('PUT'),
     path: key.map((k) => `/images/${encodePath(k)}`),
-    query: subset({ partNumber: number, uploadId: text, tagging: fc.constant('') }),
+    query: few({ partNumber: number, uploadId: text, tagging: fc.constant('') }),
     headers: fc.oneof(writeHeaders, copyHeaders),
     body,
   }),
@@ -328,16 +330,26 @@ const anyRequest: fc.Arbitrary<Hostile> = fc.oneof(
   }),
 );
 
-/** What the operation does not declare is refused before anything else is looked at: most requests go without. */
+/**
+ * What the operation does not declare is refused before anything else is looked at: most requests go without. What
+ * is no operation at all is read or written as an object.
+ */
 function asDeclared(hostile: Hostile): Hostile {
   const { method, path, query: asked, headers } = hostile;
   const kind = path === '/' ? 'service' : path.indexOf('/', 1) > 0 ? 'object' : 'bucket';
   const pairs = new Query(Object.entries(asked));
-  const route = findRoute(method, kind, pairs, new RequestHeaders(Object.entries(headers).flat()));
-  const declared = route?.operation?.headers ?? [];
+  const named = findRoute(method, kind, pairs, new RequestHeaders(Object.entries(headers).flat()));
+  const route = named?.operation ? named : findRoute(method, kind, new Query([]), new RequestHeaders([]));
+  const { operation, when = '' } = route ?? {};
+  const parameters = [when.split('=')[0], ...(operation?.parameters ?? [])];
   const isPassed = ([name]: [string, string]) =>
-    declared.some((d) => name.startsWith(d)) || !/^(x-amz-|if-)/.test(name) || method === 'GET';
-  return { ...hostile, headers: Object.fromEntries(Object.entries(headers).filter(isPassed)) };
+    operation?.headers?.some((d) => name === d || (d.endsWith('-') && name.startsWith(d))) ||
+    !/^(x-amz-|if-)/.test(name);
+  return {
+    ...hostile,
+    query: Object.fromEntries(Object.entries(asked).filter(([name]) => parameters.includes(name))),
+    headers: Object.fromEntries(Object.entries(headers).filter(isPassed)),
+  };
 }
 const request = fc
   .tuple(anyRequest, fc.integer({ min: 0, max: 5 }))
@@ -461,10 +473,12 @@ describe('the S3 app under hostile requests', () => {
       { numRuns: 60, inputsEach: BATCH },
     );
     expect(failures).toEqual([]);
-    // A third and more must get past signature and syntax, else nothing behind them is tried.
+    // Signature, declarations and syntax must let enough pass, else nothing behind them is tried. Some four fifths and
+    // a tenth do; what is asked for is so much less that no draw of a thousand misses it.
     const all = [...seen.values()].reduce((sum, n) => sum + n, 0);
-    const past = all - (seen.get(403) ?? 0);
-    expect([all, past > all / 3, (seen.get(200) ?? 0) > 0]).toEqual([fuzz.inputs, true, true]);
+    const past = all - (seen.get(403) ?? 0) - (seen.get(501) ?? 0);
+    const served = (seen.get(200) ?? 0) + (seen.get(204) ?? 0) + (seen.get(206) ?? 0);
+    expect([all, past > all / 3, served > all / 25]).toEqual([fuzz.inputs, true, true]);
     expect(peakBytes - startBytes).toBeLessThan(MEMORY_GROWTH_BYTES_MAX);
   });
 
