@@ -263,6 +263,7 @@ if $LONG; then
   FAULT_NAMES='' FAULT_ROUNDS=500 jest_step random-faults npm run --silent test:integration -- --testPathPatterns faults/matrix
   step clients npm run --silent clients -- stops --results "$RESULTS/clients" --size 5 --size 1.5GB \
     --event gateway-term --event gateway-kill --event registry-kill --event nginx-kill --event nginx-reload
+  step s3-clients npm run --silent clients -- s3 --results "$RESULTS/s3-clients"
   step bench npm run --silent bench
   step lines npm run --silent bench -- lines
   step soak npm run --silent soak

@@ -24,6 +24,7 @@ const REFERENCE_PAGES = [
   'nginx',
   'audit',
   'clients',
+  's3-clients',
   'errors',
   'glossary',
 ] as const;

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { readResults } from './results.js';
 import { outcomesTable, shownTable } from './stop-tables.js';
+import { s3Configurations, s3Table } from '../s3-clients/tables.js';
 import { patience, repeats, words } from './tolerance-tables.js';
 import { CLIENTS } from './clients.js';
 import { fill, table, type Language } from './words.js';
@@ -9,6 +10,8 @@ import { fill, table, type Language } from './words.js';
 export const DOCUMENTS: readonly { readonly file: string; readonly language: Language }[] = [
   { file: 'docs/clients.md', language: 'en' },
   { file: 'docs/zh/clients.md', language: 'zh' },
+  { file: 'docs/s3-clients.md', language: 'en' },
+  { file: 'docs/zh/s3-clients.md', language: 'zh' },
 ];
 
 /** A document as the results have it. */
@@ -21,6 +24,8 @@ export async function withTables(text: string, language: Language): Promise<stri
     patience: patience(tolerance, language),
     repeats: repeats(tolerance, language),
     words: words(tolerance, language),
+    s3: await s3Table(language),
+    's3-configurations': s3Configurations(language),
   });
 }
 

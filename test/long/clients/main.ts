@@ -3,9 +3,11 @@
  *
  *     npm run clients -- tolerance [--only 'docker tag']
  *     npm run clients -- stops [--event gateway-kill] [--size 5] [--client docker] [--direction push] [--long]
+ *     npm run clients -- s3 [--client s3fs]
  *     npm run clients -- tables
  *
- * Each appends one JSON line per result to test/long/clients/results/; `tables` writes docs/clients.md from them.
+ * The first two append one JSON line per result to test/long/clients/results/; `s3` tries the clients of S3
+ * (test/long/s3-clients) and writes a file for each into its results; `tables` writes the documents from all of them.
  */
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
@@ -13,15 +15,20 @@ import { parseArgs } from 'node:util';
 import { CLIENTS, type ClientName } from './clients.js';
 import { EVENTS } from './events.js';
 import { faultOf } from './judgement.js';
-import { inOwnNamespaces } from './own-namespaces.js';
+import { inOwnNamespaces, isInner } from './own-namespaces.js';
 import { measureStops, SIZES } from './stops.js';
 import { writeTables } from './documents.js';
+import { slugOf } from '../s3-clients/client.js';
+import { S3_CLIENTS } from '../s3-clients/clients.js';
+import { installClients } from '../s3-clients/install.js';
+import { keepResult, measureS3Clients } from '../s3-clients/measure.js';
+import { S3_RESULTS } from '../s3-clients/results.js';
 import { measureTolerance } from './tolerance.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    results: { type: 'string', default: path.join(import.meta.dirname, 'results') },
+    results: { type: 'string' },
     limit: { type: 'string', default: '200' },
     only: { type: 'string' },
     'at-once': { type: 'string', default: '45' },
@@ -34,11 +41,28 @@ const { values, positionals } = parseArgs({
 });
 
 const [command] = positionals;
+const s3Clients = S3_CLIENTS.filter((client) => values.client?.includes(slugOf(client)) ?? true);
+const installed = command === 's3' && !isInner() ? await installClients(s3Clients) : undefined;
 const directory = command === 'tables' ? undefined : await inOwnNamespaces();
-if (directory !== undefined) {
-  await mkdir(values.results, { recursive: true });
+await installed?.();
+if (directory !== undefined && command === 's3') {
+  await measureS3Clients({
+    directory,
+    clients: s3Clients,
+    onResult: async (client, result) => {
+      await keepResult(values.results ?? S3_RESULTS, client, result);
+      process.stdout.write(`${client.name} ${result.version}: ${result.held.length} hold\n`);
+      for (const { claim, error } of result.failed) {
+        process.stderr.write(`FAILED: ${client.name}: ${claim}: ${error}\n`);
+        process.exitCode = 1;
+      }
+    },
+  });
+} else if (directory !== undefined) {
+  const results = values.results ?? path.join(import.meta.dirname, 'results');
+  await mkdir(results, { recursive: true });
   const keep = (file: string) => (result: object) => {
-    void appendFile(path.join(values.results, file), `${JSON.stringify(result)}\n`);
+    void appendFile(path.join(results, file), `${JSON.stringify(result)}\n`);
   };
   if (command === 'tolerance') {
     const versions = await measureTolerance({
@@ -48,7 +72,7 @@ if (directory !== undefined) {
       only: values.only === undefined ? undefined : new RegExp(values.only),
       onOutcome: keep('tolerance.jsonl'),
     });
-    await writeFile(path.join(values.results, 'versions.json'), `${JSON.stringify(versions, null, 2)}\n`);
+    await writeFile(path.join(results, 'versions.json'), `${JSON.stringify(versions, null, 2)}\n`);
   } else if (command === 'stops') {
     await measureStops({
       directory,
