@@ -30,6 +30,12 @@ const RESERVED_AT_TOP = /^\.gateway/i;
 const ESCAPED_CHARACTERS =
   /[%\\\u0000-\u001f\u007f-\u009f\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]|~(?=[0-9])/g;
 
+/**
+ * Keys and paths that are the same, as nearly all are: no name is reserved, escaped, empty or cut. The length is that of
+ * keys, and one byte each.
+ */
+const ORDINARY = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})*$/;
+
 /** What may not be cut when a component is split: a whole character, or all of one `%XX`. */
 const TOKEN = /%[0-9A-F]{2}|[\s\S]/gu;
 
@@ -48,6 +54,7 @@ export function toObjectKey(text: string): ObjectKey {
 
 /** The path of a key below `path_prefix`. What it is a path of (file, directory of chunks) is tree-layout's. */
 export function escapeKey(key: ObjectKey): TreePath {
+  if (isOrdinary(key)) return key as string as TreePath;
   return key
     .split('/')
     .map((component, i) => escapeComponent(component, i === 0))
@@ -56,6 +63,7 @@ export function escapeKey(key: ObjectKey): TreePath {
 
 /** The key of a path, or undefined where the path is not exactly what escapeKey makes of some key. */
 export function unescapePath(path: TreePath): ObjectKey | undefined {
+  if (isOrdinary(path)) return path as string as ObjectKey;
   const components: string[] = [];
   let open: string | undefined;
   for (const piece of path.split('/')) {
@@ -82,6 +90,10 @@ export function unescapePath(path: TreePath): ObjectKey | undefined {
     if (e instanceof RangeError) return undefined; // too long or empty: no key has this path
     throw e;
   }
+}
+
+function isOrdinary(text: string): boolean {
+  return text.length <= KEY_BYTES_MAX && ORDINARY.test(text);
 }
 
 function escapeComponent(component: string, atTop: boolean): string {

@@ -56,8 +56,18 @@ export function looksLikePointer(bytes: Uint8Array): boolean {
   return decode(bytes.subarray(0, POINTER_BYTES_MAX)) !== undefined;
 }
 
+/**
+ * True where a pointer may begin with this byte, so that most files are looked at no further: the first line is `version`
+ * or `ext-`, and only space stands before it, of which the rest of Unicode's is not ASCII.
+ */
+function mayBegin(byte: number | undefined): boolean {
+  if (byte === undefined) return false;
+  return byte === 0x76 || byte === 0x65 || byte >= 0x80 || byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
+}
+
 /** lfs/pointer.go, decodeKV and decodeKVData. */
 function decode(bytes: Uint8Array): { oid: Oid; size: bigint; extended: boolean } | undefined {
+  if (!mayBegin(bytes[0])) return undefined;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (!/git-media|hawser|git-lfs/.test(text)) return undefined;
   const values: string[] = [];

@@ -135,6 +135,8 @@ export function classifyPath(path: TreePath): PathKind {
     const key = keyBefore(below, META);
     return key === undefined ? { kind: 'gateway' } : { kind: 'meta', key };
   }
+  // Every mark of ours has one.
+  if (!path.includes('%')) return plainPath(path);
   const chunk = /^(.*%chunks)\/([0-9]{6})$/s.exec(path);
   if (chunk) {
     const key = keyBefore(chunk[1]!, CHUNKS);
@@ -142,6 +144,10 @@ export function classifyPath(path: TreePath): PathKind {
   }
   const object = keyBefore(path, OBJECT);
   if (object !== undefined) return { kind: 'object', key: object };
+  return plainPath(path);
+}
+
+function plainPath(path: TreePath): PathKind {
   const key = unescapePath(path);
   return key === undefined ? { kind: 'foreign' } : { kind: 'plain', key };
 }

@@ -9,7 +9,7 @@
  * the commit that names it pardons it, and the commit that stops naming it condemns it anew, with a grace time
  * that lets readers of this process finish.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Clock } from '../async/clock.js';
 import type { Extent } from '../format/extent.js';
 import { StorageError } from './errors.js';
@@ -48,13 +48,14 @@ export class BodyStore {
 
   async prepare(body: NewBody): Promise<PreparedBody> {
     if (body.kind === 'plain') return this.#preparePlain(body.bytes);
+    if (isShort(body.extents)) return inlineExtents(body.extents);
     const writer = this.listWriter();
     for await (const extent of body.extents) await writer.add(extent);
     return writer.finish();
   }
 
   listWriter(): ExtentListWriter {
-    return new ExtentListWriter(this.store, this.keys, this.origin, this.clock.nowMs() + BODY_GRACE_MS);
+    return new ExtentListWriter(this.store, this.keys, this.origin, this.clock);
   }
 
   /** True where this body's rows are in this store (or where it has none). */
@@ -156,8 +157,8 @@ export class BodyStore {
 
 /** Takes extents one by one and writes full pages as it goes. */
 export class ExtentListWriter {
-  readonly #id = randomBytes(ID_BYTES);
-  readonly #condemned: Uint8Array;
+  /** Of a list that has rows. */
+  #rows: { readonly id: Uint8Array; readonly condemned: Uint8Array } | undefined;
   #page: Extent[] = [];
   #pageStartBytes = 0;
   #sizeBytes = 0;
@@ -168,33 +169,40 @@ export class ExtentListWriter {
     private readonly store: KeyValueStore,
     private readonly keys: Keyspace,
     private readonly origin: string,
-    condemnedAtMs: number,
-  ) {
-    this.#condemned = keys.key('condemned', u64(condemnedAtMs), Uint8Array.of(LIST), this.#id);
-  }
+    private readonly clock: Clock,
+  ) {}
 
   async add(extent: Extent): Promise<void> {
-    if (extent.lengthBytes <= 0) throw new RangeError('an extent has at least one byte');
+    checkExtent(extent);
     this.#page.push(extent);
     this.#sizeBytes += extent.lengthBytes;
     this.#count += 1;
     if (this.#page.length < EXTENTS_PER_PAGE) return;
-    await this.store.commit([], [{ key: this.#condemned, value: new Uint8Array(0) }, this.#takePage()]);
+    const { condemned } = (this.#rows ??= this.#newRows());
+    await this.store.commit([], [{ key: condemned, value: new Uint8Array(0) }, this.#takePage()]);
     this.#written = true;
   }
 
   finish(): PreparedBody {
+    if (this.#count <= INLINE_EXTENTS_MAX) return inlineExtents(this.#page);
     const sizeBytes = this.#sizeBytes;
-    if (this.#count <= INLINE_EXTENTS_MAX)
-      return { ref: { kind: 'extents', extents: this.#page }, sizeBytes, writes: [] };
-    const writes: Write[] = this.#written ? [{ key: this.#condemned, value: undefined }] : [];
+    const { id, condemned } = (this.#rows ??= this.#newRows());
+    const writes: Write[] = this.#written ? [{ key: condemned, value: undefined }] : [];
     if (this.#page.length > 0) writes.push(this.#takePage());
-    const listId = this.origin + this.#id.toString('hex');
+    const listId = this.origin + Buffer.from(id).toString('hex');
     return { ref: { kind: 'extent-list', listId, count: this.#count }, sizeBytes, writes };
   }
 
+  /** Only a list that has rows needs a name: nearly every object has a few extents. */
+  #newRows(): { readonly id: Uint8Array; readonly condemned: Uint8Array } {
+    const id = randomBytes(ID_BYTES);
+    const atMs = u64(this.clock.nowMs() + BODY_GRACE_MS);
+    return { id, condemned: this.keys.key('condemned', atMs, Uint8Array.of(LIST), id) };
+  }
+
   #takePage(): Write {
-    const key = this.keys.key('extents', this.#id, u64(this.#pageStartBytes));
+    const { id } = (this.#rows ??= this.#newRows());
+    const key = this.keys.key('extents', id, u64(this.#pageStartBytes));
     const value = packExtents(this.#page);
     this.#page = [];
     this.#pageStartBytes = this.#sizeBytes;
@@ -210,8 +218,26 @@ export function rowIdOf(ref: BodyRef): string | undefined {
   return undefined;
 }
 
+/** True for what is there already and stands in the record. */
+function isShort(extents: AsyncIterable<Extent> | Iterable<Extent>): extents is readonly Extent[] {
+  return Array.isArray(extents) && extents.length <= INLINE_EXTENTS_MAX;
+}
+
+function inlineExtents(extents: readonly Extent[]): PreparedBody {
+  let sizeBytes = 0;
+  for (const extent of extents) {
+    checkExtent(extent);
+    sizeBytes += extent.lengthBytes;
+  }
+  return { ref: { kind: 'extents', extents: [...extents] }, sizeBytes, writes: [] };
+}
+
+function checkExtent({ lengthBytes }: Extent): void {
+  if (lengthBytes <= 0) throw new RangeError('an extent has at least one byte');
+}
+
 function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest();
+  return hash('sha256', bytes, 'buffer');
 }
 
 function idOfList(listId: string): Uint8Array {

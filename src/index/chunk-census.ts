@@ -28,7 +28,7 @@ function toldChange(change: BaseChange, census: ChunkCensus): BaseChange {
   const { onDouble } = change;
   return {
     ...toldPut(change, census),
-    onDouble: async () => toldPut(await onDouble(), census),
+    onDouble: async (key) => toldPut(await onDouble(key), census),
   } as BaseChange;
 }
 

@@ -1,10 +1,8 @@
 /** Keys of the stores as bytes: numbers are big-endian, so that their order is the order of the bytes. */
 
-const encoder = new TextEncoder();
-
 /** UTF-8 bytes; their order is the order of S3 keys. */
 export function utf8(text: string): Uint8Array {
-  return encoder.encode(text);
+  return Buffer.from(text, 'utf8');
 }
 
 /** One key of several parts. */

@@ -28,7 +28,7 @@ export interface BaseMarker {
 }
 
 /** Asked instead where the key is there already, by who reads a tree file by file: a key may stand in several forms. */
-export type OnDouble = () => Promise<BaseChange>;
+export type OnDouble = (key: ObjectKey) => Promise<BaseChange>;
 
 /** What a path or key is at a commit. */
 export type BaseChange =
@@ -36,7 +36,7 @@ export type BaseChange =
       readonly kind: 'put';
       readonly key: ObjectKey;
       readonly object: NewObject;
-      readonly onDouble?: OnDouble;
+      readonly onDouble?: OnDouble | undefined;
     }
   | { readonly kind: 'delete'; readonly key: ObjectKey }
   /** Files that stand for an object and are none; known so that no key is put in their way. */
@@ -44,7 +44,7 @@ export type BaseChange =
       readonly kind: 'damaged';
       readonly key: ObjectKey;
       readonly reason: string;
-      readonly onDouble?: OnDouble;
+      readonly onDouble?: OnDouble | undefined;
     }
   /** A file of the tree that is no object of ours; known so that no key is put in its way. */
   | { readonly kind: 'foreign'; readonly path: TreePath; readonly present: boolean };
@@ -108,13 +108,18 @@ export class KeyIndex {
     return row && Buffer.from(row).toString('utf8');
   }
 
+  /** Key of the row with the key's record. */
+  recordRow(key: string): Uint8Array {
+    return this.keys.textKey('record', key);
+  }
+
   /** Key of the row that says why a key is damaged. */
   damagedRow(key: ObjectKey): Uint8Array {
-    return this.keys.key('damaged', utf8(escapeKey(key)));
+    return this.keys.textKey('damaged', escapeKey(key));
   }
 
   async get(key: string): Promise<ObjectRecord | undefined> {
-    const row = await this.store.get(this.keys.key('record', utf8(key)));
+    const row = await this.store.get(this.recordRow(key));
     return row && decodeRecord(row);
   }
 
@@ -146,7 +151,7 @@ export class KeyIndex {
   /** True where a file that is no object, or a damaged one, stands somewhere below this path. */
   async hasForeignBelow(path: TreePath): Promise<boolean> {
     for (const table of this.#damagedCount > 0 ? (['foreign', 'damaged'] as const) : (['foreign'] as const)) {
-      const start = this.keys.key(table, utf8(`${path}/`));
+      const start = this.keys.textKey(table, `${path}/`);
       if ((await this.store.page(start, prefixEnd(start), 1)).length > 0) return true;
     }
     return false;
@@ -155,7 +160,7 @@ export class KeyIndex {
   /** True where such a file stands at this path itself, or with `below` anywhere in it. */
   async hasForeignAt(path: TreePath, below: boolean): Promise<boolean> {
     for (const table of this.#damagedCount > 0 ? (['foreign', 'damaged'] as const) : (['foreign'] as const))
-      if (await this.store.get(this.keys.key(table, utf8(path)))) return true;
+      if (await this.store.get(this.keys.textKey(table, path))) return true;
     return below && this.hasForeignBelow(path);
   }
 
@@ -190,7 +195,7 @@ export class KeyIndex {
     await this.store.commit(
       [],
       [...records].map(([key, record]) => ({
-        key: this.keys.key('record', utf8(key)),
+        key: this.recordRow(key),
         value: encodeRecord(record),
       })),
     );
@@ -238,17 +243,17 @@ class ChangeGroup {
   async add(change: BaseChange): Promise<void> {
     this.changes += 1;
     if (change.kind === 'foreign') {
-      const key = this.index.keys.key('foreign', utf8(change.path));
+      const key = this.index.keys.textKey('foreign', change.path);
       this.#push({ key, value: change.present ? new Uint8Array(0) : undefined });
       return;
     }
     const { key } = change;
-    const old = this.#own.has(key) ? this.#own.get(key) : await this.index.get(key);
-    const oldDamage = this.#ownDamage.has(key) ? this.#ownDamage.get(key) : await this.index.damage(key);
+    const at = this.index.recordRow(key);
+    const old = this.#own.has(key) ? this.#own.get(key) : await this.#stored(at);
+    const oldDamage = this.damagedCount === 0 ? undefined : await this.#damage(key);
     if ('onDouble' in change && change.onDouble && (old || oldDamage !== undefined))
-      return this.add(await change.onDouble());
+      return this.add(await change.onDouble(key));
     this.#setDamage(key, oldDamage, change.kind === 'damaged' ? change.reason : undefined);
-    const at = this.index.keys.key('record', utf8(key));
     if (change.kind !== 'put') {
       if (!old) return;
       this.#push({ key: at, value: undefined });
@@ -261,7 +266,16 @@ class ChangeGroup {
       this.#own.set(key, record);
       if (!old) this.count += 1;
     }
-    this.#push(...this.index.bodies.condemn(old?.body));
+    if (old) this.#push(...this.index.bodies.condemn(old.body));
+  }
+
+  async #stored(at: Uint8Array): Promise<ObjectRecord | undefined> {
+    const row = await this.index.store.get(at);
+    return row && decodeRecord(row);
+  }
+
+  async #damage(key: ObjectKey): Promise<string | undefined> {
+    return this.#ownDamage.has(key) ? this.#ownDamage.get(key) : this.index.damage(key);
   }
 
   #setDamage(key: ObjectKey, old: string | undefined, reason: string | undefined): void {

@@ -43,11 +43,16 @@ export type Table = keyof typeof TABLES;
 /** Keys of one bucket's part of a store. */
 export class Keyspace {
   readonly #prefixes: Readonly<Record<Table, Uint8Array>>;
+  /** The same as text: prefixes are UTF-8. */
+  readonly #texts: Readonly<Record<Table, string>>;
 
   private constructor(readonly prefix: Uint8Array) {
     this.#prefixes = Object.fromEntries(
       Object.entries(TABLES).map(([table, letter]) => [table, joinBytes(prefix, utf8(letter))]),
     ) as Record<Table, Uint8Array>;
+    this.#texts = Object.fromEntries(
+      Object.entries(this.#prefixes).map(([table, bytes]) => [table, Buffer.from(bytes).toString('utf8')]),
+    ) as Record<Table, string>;
   }
 
   /** Bucket names have no zero byte, so no bucket's keys stand among another's. */
@@ -61,6 +66,11 @@ export class Keyspace {
 
   key(table: Table, ...rest: readonly Uint8Array[]): Uint8Array {
     return joinBytes(this.#prefixes[table], ...rest);
+  }
+
+  /** As key, for a text in UTF-8: written once and not copied. */
+  textKey(table: Table, text: string): Uint8Array {
+    return utf8(this.#texts[table] + text);
   }
 
   /** First key after the table. */

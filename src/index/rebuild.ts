@@ -11,8 +11,7 @@ import { ChunkFiles, decodeObjectFile, type Damaged, type FileBody } from '../fo
 import { classifyPath, hasMeta, isLocalKey, type LayoutRules, type PathKind } from '../format/tree-layout.js';
 import type { HeadRemote, TreeFile } from '../gitee/remote.js';
 import { told, type ChunkCensus } from './chunk-census.js';
-import { utf8 } from './key-bytes.js';
-import type { BaseChange, BaseMarker, KeyIndex } from './key-index.js';
+import type { BaseChange, BaseMarker, KeyIndex, OnDouble } from './key-index.js';
 import type { Write } from './key-value-store.js';
 import type { ObjectRecord } from './object-record.js';
 import {
@@ -69,18 +68,17 @@ async function* treeChanges(
   }
   const metas = new MetaRows(index);
   const reader = new TreeReader(source.remote, source.rules);
-  const change = (key: ObjectKey, body: TreeBody | Damaged) =>
+  const change = (key: ObjectKey, body: TreeBody | Damaged, ifDouble?: OnDouble): BaseChange =>
     body.kind === 'damaged'
-      ? damagedChange(source.log, key, body)
-      : ({ kind: 'put', key, object: objectOfBody(body, UNTIMED) } as const);
+      ? { ...damagedChange(source.log, key, body), onDouble: ifDouble }
+      : { kind: 'put', key, object: objectOfBody(body, UNTIMED), onDouble: ifDouble };
   // A key has one form nearly always. Which one counts of several, the reader of single keys knows.
-  const found = (key: ObjectKey, body: FileBody | Damaged): BaseChange => ({
-    ...change(key, body.kind === 'damaged' ? body : treeBody(body)),
-    onDouble: async () => {
-      const counting = await reader.read(head, key);
-      return counting ? change(key, counting) : { kind: 'delete', key };
-    },
-  });
+  const onDouble = async (key: ObjectKey): Promise<BaseChange> => {
+    const counting = await reader.read(head, key);
+    return counting ? change(key, counting) : { kind: 'delete', key };
+  };
+  const found = (key: ObjectKey, body: FileBody | Damaged): BaseChange =>
+    change(key, body.kind === 'damaged' ? body : treeBody(body), onDouble);
   let chunked: { readonly key: ObjectKey; readonly files: ChunkFiles } | undefined;
   let keys = 0;
   for await (const bytes of source.remote.blobs(ids(), PLAIN_FILE_BYTES_MAX)) {
@@ -113,7 +111,7 @@ class MetaRows {
 
   async add(key: ObjectKey, bytes: Uint8Array | null): Promise<void> {
     if (!bytes || bytes.length > META_FILE_BYTES_MAX) return;
-    this.#writes.push({ key: this.index.keys.key('meta', utf8(key)), value: bytes });
+    this.#writes.push({ key: this.index.keys.textKey('meta', key), value: bytes });
     this.#sizeBytes += bytes.length;
     if (this.#writes.length >= GROUP || this.#sizeBytes > 4 * 1024 * 1024) await this.flush();
   }

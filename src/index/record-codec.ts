@@ -50,7 +50,7 @@ export function decodeRecord(bytes: Uint8Array): ObjectRecord {
 
 export function recordToTuple(record: ObjectRecord): RecordTuple {
   const { checksum } = record;
-  return [
+  const tuple: unknown[] = [
     RECORD_VERSION,
     record.sizeBytes,
     record.etag,
@@ -59,9 +59,10 @@ export function recordToTuple(record: ObjectRecord): RecordTuple {
     metaToTuple(record.meta),
     checksum && [checksum.algorithm, checksum.type, checksum.value],
     record.partSizesBytes,
-    // Only where there are some: other rows are as older versions write them, which look no further.
-    ...(record.partChecksums ? [record.partChecksums] : []),
   ];
+  // Only where there are some: other rows are as older versions write them, which look no further.
+  if (record.partChecksums) tuple.push(record.partChecksums);
+  return tuple;
 }
 
 export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
@@ -95,9 +96,10 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
 function bodyToTuple(body: BodyRef): RecordTuple {
   if (body.kind === 'extents') return ['e', packExtents(body.extents)];
   if (body.kind === 'extent-list') return ['l', body.listId, body.count];
+  const kind = body.at ? 'a' : 'p';
+  const first = body.at ?? body.bytes ?? new Uint8Array(0);
   // Older versions look no further than the second field.
-  const hash = body.sha256 ? [body.sha256] : [];
-  return body.at ? ['a', body.at, ...hash] : ['p', body.bytes ?? new Uint8Array(0), ...hash];
+  return body.sha256 ? [kind, first, body.sha256] : [kind, first];
 }
 
 function bodyFromTuple(tuple: RecordTuple): BodyRef {
@@ -111,6 +113,8 @@ function bodyFromTuple(tuple: RecordTuple): BodyRef {
 }
 
 function metaToTuple(meta: ObjectMeta): RecordTuple | undefined {
+  // Most objects of a registry have none.
+  if (Object.keys(meta).length === 0) return undefined;
   const fields: Record<string, string> = {};
   for (const [name, short] of Object.entries(META_FIELDS)) {
     const value = meta[name as keyof typeof META_FIELDS];

@@ -2,7 +2,7 @@
  * An object as the tree of a commit shows it: its bytes, and what of its metadata still describes them.
  * docs/storage-format.md, "Reading a bucket".
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Log } from '../async/log.js';
 import { wholeExtent, type Extent } from '../format/extent.js';
 import type { CommitId, ObjectKey, TreePath } from '../format/ids.js';
@@ -29,7 +29,7 @@ export function treeBody(body: FileBody): TreeBody {
 /** The object that follows from the bytes alone. */
 export function objectOfBody(body: TreeBody, lastModifiedMs: number): NewObject {
   if (body.kind === 'plain') {
-    const etag = createHash('md5').update(body.bytes).digest('hex');
+    const etag = hash('md5', body.bytes);
     return { sizeBytes: body.bytes.length, etag, lastModifiedMs, meta: {}, body };
   }
   const sizeBytes = body.extents.reduce((sum, extent) => sum + extent.lengthBytes, 0);

@@ -36,6 +36,25 @@ describe('escaping, for any key', () => {
     );
   });
 
+  test('gives a key of ordinary names, which is taken as it is, what it gives the same names beside another', () => {
+    const name = fc
+      .tuple(
+        fc.constantFrom('a', 'Z', '0', '_', '-', '.', '.git', 'é'),
+        fc.constantFrom(0, 1, 63, 198, 199, 200),
+      )
+      .map(([start, length]) => start + 'x.'.repeat(100).slice(0, length));
+    const plain = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'));
+    fc.assert(
+      fc.property(fc.oneof(plain, keys), (text) => {
+        fc.pre(Buffer.byteLength(text) <= 1022);
+        const [path, beside] = [escapeKey(toObjectKey(text)), escapeKey(toObjectKey(`${text}/%`))];
+        expect(beside).toBe(`${path}/%25`);
+        expect(unescapePath(path)).toBe(text);
+      }),
+      { numRuns: rounds(2000) },
+    );
+  });
+
   test('makes components that fit a file system and hold nothing to fear', () => {
     fc.assert(
       fc.property(keys, (key) => {
