@@ -25,7 +25,7 @@ import { ObjectError } from './errors.js';
 import { multipartEtag } from './etag.js';
 import { defaultChecksumType, multipartChecksum, partChecksumsOf } from './multipart-checksum.js';
 import type { Draft, ObjectWriter } from './object-writer.js';
-import { checkAlgorithm, checkPromises } from './upload-promises.js';
+import { checkListedPart, checkPartAlgorithm, checkPromises } from './upload-promises.js';
 import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
 
 /** AWS "Amazon S3 multipart upload limits". */
@@ -88,8 +88,8 @@ export class Multipart {
   ): Promise<PutResult> {
     const upload = await this.#find(bucket, key, uploadId);
     if ((body.promise.lengthBytes ?? 0) > PART_MAX_BYTES) tooLarge('a part', PART_MAX_BYTES);
-    checkAlgorithm(upload, body.promise.checksumAlgorithm);
-    // A checksum asked for at Create is computed for every part, whether or not the client sends it along.
+    checkPartAlgorithm(upload, body.promise.checksumAlgorithm);
+    // A FULL_OBJECT checksum is computed for every part, whether or not the client sends it along.
     const promise =
       body.promise.checksumAlgorithm || !upload.checksumAlgorithm
         ? body.promise
@@ -346,6 +346,7 @@ export class Multipart {
           fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
         });
       }
+      checkListedPart(upload, part, i);
       const { extents: _, ...rest } = row;
       chosen.push(rest);
     }

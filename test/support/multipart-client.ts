@@ -7,10 +7,21 @@ import {
   type CompletedPart,
   type CompleteMultipartUploadCommandInput,
   type CompleteMultipartUploadCommandOutput,
+  type CopyPartResult,
   type CreateMultipartUploadCommandInput,
   type UploadPartCommandInput,
+  type UploadPartCommandOutput,
 } from '@aws-sdk/client-s3';
 import type { S3Bucket } from './s3-bucket.js';
+
+/** What Complete wants to hear of a part: its ETag, and its checksum where it has one. */
+export function completedPart(
+  PartNumber: number,
+  answer: UploadPartCommandOutput | CopyPartResult,
+): CompletedPart & { PartNumber: number; ETag: string } {
+  const sums = Object.entries(answer).filter(([name]) => name.startsWith('Checksum'));
+  return { PartNumber, ETag: answer.ETag!, ...Object.fromEntries(sums) };
+}
 
 /** The steps of a multipart upload to one bucket, by the AWS SDK. */
 export class MultipartClient {
@@ -32,10 +43,10 @@ export class MultipartClient {
     PartNumber: number,
     Body: Buffer | string,
     more: Partial<UploadPartCommandInput> = {},
-  ): Promise<{ PartNumber: number; ETag: string }> {
+  ): Promise<CompletedPart & { PartNumber: number; ETag: string }> {
     const { Bucket } = this;
     const request = new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body, ...more });
-    return { PartNumber, ETag: (await this.bucket.s3.send(request)).ETag! };
+    return completedPart(PartNumber, await this.bucket.s3.send(request));
   }
 
   complete(

@@ -15,6 +15,7 @@ import {
   type CompletedPart,
 } from '@aws-sdk/client-s3';
 import { chunkedBody } from '../../support/aws-chunked-body.js';
+import { completedPart } from '../../support/multipart-client.js';
 import { bytesOf, refusal, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
 const MIB = 1024 * 1024;
@@ -130,13 +131,7 @@ describe('checksums', () => {
       const part = await bucket.s3.send(
         new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body, ChecksumAlgorithm: algorithm }),
       );
-      const { ETag, ChecksumCRC32, ChecksumSHA256 } = part;
-      Parts.push({
-        PartNumber,
-        ETag,
-        ...(ChecksumCRC32 ? { ChecksumCRC32 } : {}),
-        ...(ChecksumSHA256 ? { ChecksumSHA256 } : {}),
-      });
+      Parts.push(completedPart(PartNumber, part));
     }
     return { UploadId, Parts };
   }

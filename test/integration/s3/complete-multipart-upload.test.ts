@@ -278,13 +278,24 @@ describe('CompleteMultipartUpload', () => {
       return word;
     };
     /** An upload of two parts, and its document with no checksums. */
-    async function upload(Key: string, headers: object): Promise<[string, string]> {
-      const id = await multipart.create(Key, headers);
+    async function upload(
+      Key: string,
+      more: { ChecksumAlgorithm: 'SHA256' | 'CRC32'; ChecksumType?: 'FULL_OBJECT' },
+      numbers: readonly [number, number] = [1, 2],
+    ): Promise<[string, string]> {
+      const id = await multipart.create(Key, more);
       const parts: Listed[] = [];
       for (const [i, body] of [FIRST, LAST].entries()) {
-        const query = { uploadId: id, partNumber: String(i + 1) };
-        const sent = await bucket.wire.send({ method: 'PUT', path: `/files/${Key}`, query, body });
-        parts.push({ PartNumber: i + 1, ETag: sent.headers.etag! });
+        const query = { uploadId: id, partNumber: String(numbers[i]) };
+        // Those of a FULL_OBJECT checksum needn't have any.
+        const headers: Record<string, string> =
+          more.ChecksumAlgorithm === 'SHA256'
+            ? { 'x-amz-checksum-sha256': sha(body).toString('base64') }
+            : more.ChecksumType
+              ? {}
+              : { 'x-amz-checksum-crc32': crc(body).toString('base64') };
+        const sent = await bucket.wire.send({ method: 'PUT', path: `/files/${Key}`, query, headers, body });
+        parts.push({ PartNumber: numbers[i]!, ETag: sent.headers.etag! });
       }
       return [id, documentOf(parts)];
     }
@@ -330,9 +341,10 @@ describe('CompleteMultipartUpload', () => {
     // floci-io/floci#3093 (captured from S3), localstack#12842 and versitygw#1345: how AWS takes and tells the value.
     it('a composite value comes with the number of parts, and its parts tell their own, after a restart too', async () => {
       const Key = 'composite-parts';
-      const [id, body] = await upload(Key, { ChecksumAlgorithm: 'SHA256' });
+      const [id, bare] = await upload(Key, { ChecksumAlgorithm: 'SHA256' });
       const sums = [sha(FIRST), sha(LAST)];
       const [first, last] = sums.map((s) => s.toString('base64'));
+      const body = withChecksum(bare, 'ChecksumSHA256', [first!, last!]);
       const value = sha(Buffer.concat(sums)).toString('base64');
       const wrong = await post(Key, id, body, { 'x-amz-checksum-sha256': `${first}-2` });
       expect([wrong.status, wrong.xml('Code')]).toEqual([400, 'BadDigest']);
@@ -360,6 +372,58 @@ describe('CompleteMultipartUpload', () => {
         [first, 'COMPOSITE'],
         [last, 'COMPOSITE'],
       ]);
+    });
+
+    // apache/opendal#4580 and floci-io/floci#3093 (row 23, captured from S3).
+    it.each(['SHA256', 'CRC32'] as const)(
+      'the list of a composite %s upload has the checksum of every part',
+      async (ChecksumAlgorithm) => {
+        const Key = `listed/${ChecksumAlgorithm}`;
+        const [id, body] = await upload(Key, { ChecksumAlgorithm });
+        const hash = ChecksumAlgorithm === 'SHA256' ? sha : crc;
+        const whole = withChecksum(
+          body,
+          `Checksum${ChecksumAlgorithm}`,
+          [FIRST, LAST].map((bytes) => hash(bytes).toString('base64')),
+        );
+        const half = whole.replace(
+          /<Checksum\w+>[^<]*<\/Checksum\w+><\/Part><\/Complete/,
+          '</Part></Complete',
+        );
+        expect(half).not.toBe(whole);
+        for (const [document, missing] of [
+          [body, 1],
+          [half, 2],
+        ] as const) {
+          const answer = await post(Key, id, document);
+          expect([answer.status, answer.xml('Code'), answer.xml('Message')]).toEqual([
+            400,
+            'InvalidRequest',
+            `The upload was created using a ${ChecksumAlgorithm.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${missing} in the request.`,
+          ]);
+        }
+        expect(await bucket.listing(Key)).toEqual([]);
+        expect((await post(Key, id, whole)).status).toBe(200);
+        // As with S3, whoever asks again with the same parts need not tell more of them.
+        expect((await post(Key, id, body)).status).toBe(200);
+      },
+    );
+
+    // AWS CompletedPart, PartNumber: "must start at 1 and the part numbers must be consecutive".
+    it('the parts of a composite upload are numbered from 1 without gaps', async () => {
+      for (const numbers of [
+        [1, 3],
+        [2, 3],
+      ] as const) {
+        const [id, body] = await upload('numbers', { ChecksumAlgorithm: 'SHA256' }, numbers);
+        const sums = [FIRST, LAST].map((bytes) => sha(bytes).toString('base64'));
+        const answer = await post('numbers', id, withChecksum(body, 'ChecksumSHA256', sums));
+        expect([answer.status, answer.xml('Code')]).toEqual([400, 'InvalidPartOrder']);
+      }
+      expect(await bucket.listing('numbers')).toEqual([]);
+      const full = { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const;
+      const [id, body] = await upload('numbers', full, [2, 4]);
+      expect((await post('numbers', id, body)).status).toBe(200);
     });
 
     it.each([

@@ -19,6 +19,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { chunkedBody } from '../../support/aws-chunked-body.js';
 import { mustRun } from '../../support/child.js';
+import { completedPart } from '../../support/multipart-client.js';
 import { FORM_TYPE, formBody, signedForm } from '../../support/post-form.js';
 import { bytesOf, md5Hex, startS3Bucket, type ListedObject, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -98,13 +99,8 @@ describe('a generic bucket after the loss of its state directory', () => {
       }),
     );
     const last = await bucket.s3.send(new UploadPartCommand({ ...part, ...sum, PartNumber: 3, Body: 'end' }));
-    const etags = [sent.ETag, copied.CopyPartResult!.ETag, last.ETag];
-    await bucket.s3.send(
-      new CompleteMultipartUploadCommand({
-        ...part,
-        MultipartUpload: { Parts: etags.map((ETag, i) => ({ PartNumber: i + 1, ETag })) },
-      }),
-    );
+    const Parts = [sent, copied.CopyPartResult!, last].map((told, i) => completedPart(i + 1, told));
+    await bucket.s3.send(new CompleteMultipartUploadCommand({ ...part, MultipartUpload: { Parts } }));
   }
 
   async function fill(): Promise<void> {

@@ -77,12 +77,27 @@ describe('UploadPart', () => {
     expect(await parts(id)).toEqual([]);
   });
 
-  it('a part without a checksum gets the one of its upload', async () => {
-    const id = await multipart.create(Key, { ChecksumAlgorithm: 'SHA256' });
-    const sum = createHash('sha256').update(BODY).digest('base64');
-    expect((await send(id, '1')).headers['x-amz-checksum-sha256']).toBe(sum);
-    expect((await parts(id))[0]!.ChecksumSHA256).toBe(sum);
+  // versity/versitygw#1342 and floci-io/floci#3093 (row 22): seen on AWS.
+  it('a part without a checksum gets the one of its upload where that is of the whole object', async () => {
+    const id = await multipart.create(Key, { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' });
+    const sum = word(crc32(BODY));
+    expect((await send(id, '1')).headers['x-amz-checksum-crc32']).toBe(sum);
+    expect((await parts(id))[0]!.ChecksumCRC32).toBe(sum);
   });
+
+  it.each(['SHA256', 'CRC32', 'MD5', 'XXHASH3'] as const)(
+    'a part of a composite %s upload without a checksum is InvalidRequest, and stores nothing',
+    async (ChecksumAlgorithm) => {
+      const id = await multipart.create(Key, { ChecksumAlgorithm });
+      const answer = await send(id, '1');
+      expect([answer.status, answer.xml('Code'), answer.xml('Message')]).toEqual([
+        400,
+        'InvalidRequest',
+        `Checksum Type mismatch occurred, expected checksum Type: ${ChecksumAlgorithm.toLowerCase()}, actual checksum Type: null`,
+      ]);
+      expect(await parts(id)).toEqual([]);
+    },
+  );
 
   it.each([
     [{ 'content-md5': createHash('md5').update('other').digest('base64') }, 'BadDigest'],
