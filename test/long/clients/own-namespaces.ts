@@ -15,7 +15,8 @@ const ENTER = [
   `ip link set lo up && ip address add ${ADDRESS}/32 dev lo`,
   'mount --bind "$0/etc-docker" /etc/docker && mount --bind "$0/hosts" /etc/hosts',
   'mkdir -p /var/lib/containers && mount --bind "$0/containers" /var/lib/containers',
-  'exec "$@"',
+  // Not exec: the shell, as the first process, takes up the programs that have lost their parent, and Node would not.
+  '{ "$@"; exit $?; }',
 ].join(' && ');
 
 /** Whether this is the run in the namespaces. */

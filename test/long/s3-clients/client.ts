@@ -29,6 +29,10 @@ export interface S3Client {
   /** Whose first one is the client, whose version is told. */
   readonly packages: { readonly debian: readonly string[] } | { readonly npm: readonly string[] };
   readonly configuration: readonly Configuration[];
+  /** It needs TLS, or is tried with it: through the shipped Nginx, as `https://s3.example.com`. */
+  readonly https?: 'HTTP/1.1' | 'HTTP/2';
+  /** It needs the bucket's name before the host's: the gateway has `s3.domain`. */
+  readonly virtualHosts?: true;
   readonly works: readonly Claim[];
   /** What it does not do with the gateway, and why: each shown by its check, too. */
   readonly limits: readonly Claim[];

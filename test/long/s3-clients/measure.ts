@@ -1,10 +1,11 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { mustRun } from '../../support/child.js';
 import { TestGateway } from '../../support/gateway.js';
 import { startLocalGitee } from '../../support/local-gitee.js';
 import { claimsOf, slugOf, type ClientResult, type S3Client } from './client.js';
 import { npmDirectory } from './install.js';
+import { startTls } from './tls.js';
 import { ENDPOINT, HOST, Place } from './place.js';
 
 /** Tries each client, one after another, each with a gateway of its own; tells what came of each as it ends. */
@@ -13,6 +14,8 @@ export async function measureS3Clients(options: {
   readonly clients: readonly S3Client[];
   readonly onResult: (client: S3Client, result: ClientResult) => Promise<void>;
 }): Promise<void> {
+  // Databases run as users of their own, with their home in it.
+  await chmod(options.directory, 0o711);
   for (const client of options.clients)
     await options.onResult(client, await tried(client, path.join(options.directory, slugOf(client))));
 }
@@ -24,7 +27,10 @@ async function tried(client: S3Client, directory: string): Promise<ClientResult>
   const gateway = await TestGateway.prepare({
     directory: path.join(directory, 'gateway'),
     gitee: { url: gitee.url, token: gitee.token },
-    config: { s3: { port: 80, domain: HOST }, commit: { interval: '2s' } },
+    config: {
+      s3: { port: 80, ...(client.virtualHosts ? { domain: HOST } : {}) },
+      commit: { interval: '2s' },
+    },
   });
   const place = new Place(home, gateway, gitee, await environment(home, gateway, client));
   const held: string[] = [];
@@ -35,12 +41,20 @@ async function tried(client: S3Client, directory: string): Promise<ClientResult>
       held.push(claim);
       return true;
     } catch (error) {
-      failed.push({ claim, error: error instanceof Error ? error.message : String(error) });
+      const text = error instanceof Error ? error.message : String(error);
+      failed.push({
+        claim,
+        error: text.length > 4000 ? `${text.slice(0, 2000)} … ${text.slice(-2000)}` : text,
+      });
       return false;
     }
   };
   try {
     await gateway.start();
+    if (client.https !== undefined) {
+      const nginx = await startTls(path.join(directory, 'nginx'), client.https);
+      place.atEnd(() => nginx.stop());
+    }
     for (const { file, text } of client.configuration)
       if (file !== undefined) await place.write(file, `${place.filled(text)}\n`);
     if (client.prepare === undefined || (await tell('prepared', () => client.prepare!(place)))) {
@@ -62,6 +76,8 @@ async function environment(home: string, gateway: TestGateway, client: S3Client)
     await mustRun('ln', ['-s', path.join(npmDirectory(), 'node_modules'), path.join(home, 'node_modules')]);
   return {
     ...inherited,
+    // Debian's programs, whatever else of their names the machine has.
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     HOME: home,
     LC_ALL: 'C.UTF-8',
     AWS_ACCESS_KEY_ID: gateway.accessKeyId,

@@ -35,8 +35,8 @@ export class Place {
   /** With the key where the text of a document has placeholders. */
   filled(text: string): string {
     return text
-      .replaceAll('SECRET_ACCESS_KEY', this.gateway.secretAccessKey)
-      .replaceAll('ACCESS_KEY_ID', this.gateway.accessKeyId);
+      .replaceAll(/\bSECRET_ACCESS_KEY\b/g, this.gateway.secretAccessKey)
+      .replaceAll(/\bACCESS_KEY_ID\b/g, this.gateway.accessKeyId);
   }
 
   path(...names: string[]): string {
