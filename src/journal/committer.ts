@@ -124,7 +124,10 @@ export class Committer {
       this.#source.kick();
       this.#work.ring();
     });
-    this.#recovery = new Recovery(deps);
+    this.#recovery = new Recovery({
+      ...deps,
+      endPushesOf: (entries) => this.#endPushesOf(entries, this.#stop.signal),
+    });
     this.#source =
       rules.preset === 'registry'
         ? this.#readySets()
@@ -170,8 +173,9 @@ export class Committer {
   /** True where a round should begin now. */
   #isDue(): boolean {
     const { bases, claims, condition, journal, landings } = this.deps;
-    if (!bases.ready || condition.frozen || journal.pendingCount === 0) return false;
+    if (!bases.ready || condition.frozen) return false;
     if (claims.undecided.length > 0) return true; // the sooner it is decided, the less depends on it
+    if (journal.pendingCount === 0) return false;
     if (this.#source.isReady) return true;
     return (this.#isUrgent || landings.isWanted) && this.#source.hasNews ? true : this.#isOverdue();
   }
@@ -240,7 +244,7 @@ export class Committer {
       const next = await this.#nextBatch(isDue);
       ({ batch } = next);
       if (batch && !(await this.#land(batch, next.again, signal))) return;
-      if (!batch && this.#givenUp.size > 0) await this.#fence(signal);
+      if (!batch && this.#canBeFenced()) await this.#fence(signal);
       if (isDue) this.#takenMs = clock.steadyMs();
       if (!batch) {
         await this.#rest(signal);
@@ -302,7 +306,7 @@ export class Committer {
       const again = await batchOf(this.deps.journal, seqs, floorSeq);
       const doomed = again ? await this.#source.doomedOf(again) : [];
       if (doomed.length === 0) return again;
-      await this.#recovery.setAsideDoomed(doomed);
+      if (!(await this.#recovery.setAsideDoomed(doomed))) return undefined;
     }
   }
 
@@ -359,6 +363,23 @@ export class Committer {
     await failpoints.hit('committer.afterUpload');
     await failpoints.hit('committer.chunksRemote');
     return { net, confirmed, isAsItWas };
+  }
+
+  /** True where nothing that waits would end a push on its way: its batch can't go out again, or has nothing left. */
+  #canBeFenced(): boolean {
+    const { claims, journal } = this.deps;
+    return this.#givenUp.size > 0 || (journal.pendingCount === 0 && claims.undecided.length > 0);
+  }
+
+  /**
+   * A change that is set aside may be dropped, or written to by others on Gitee: no push of it may come there after that.
+   * True once none can.
+   */
+  async #endPushesOf(entries: readonly JournalEntry[], signal: AbortSignal): Promise<boolean> {
+    const { claims } = this.deps;
+    const areOnTheirWay = () => claims.undecided.some(({ seqs }) => entries.some(({ seq }) => seqs.has(seq)));
+    if (areOnTheirWay()) await this.#fence(signal);
+    return !areOnTheirWay();
   }
 
   /** Ends all undecided claims by a commit of ours that changes nothing: none of their pushes can land after it. */

@@ -28,6 +28,11 @@ export interface RecoveryDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly timings: RecoveryTimings;
+  /**
+   * Ends whatever push of these changes is on its way still, by a commit after which it can't land. Rejects as a push
+   * does. False where that can't be done now.
+   */
+  readonly endPushesOf: (entries: readonly JournalEntry[]) => Promise<boolean>;
 }
 
 export interface RecoveryTimings {
@@ -132,9 +137,13 @@ export class Recovery {
     return this.#later(error);
   }
 
-  /** What rests on a change that was set aside waits with it: it must not land on its own. */
-  async setAsideDoomed(doomed: readonly Doomed[]): Promise<void> {
-    const { bucket, log } = this.deps;
+  /**
+   * What rests on a change that was set aside waits with it: it must not land on its own. False where that can't be done
+   * now. @throws RemoteError
+   */
+  async setAsideDoomed(doomed: readonly Doomed[]): Promise<boolean> {
+    const { bucket, endPushesOf, log } = this.deps;
+    if (!(await endPushesOf(doomed.map(({ entry }) => entry)))) return false;
     for (const { entry, key } of doomed) {
       const message = `rests on ${key}, which was set aside`;
       // What it rests on may be tried again by now: so is it then.
@@ -147,6 +156,7 @@ export class Recovery {
         restsOn: key,
       });
     }
+    return true;
   }
 
   #later(error: unknown): Verdict {
@@ -211,11 +221,18 @@ export class Recovery {
   }
 
   async #setAside(entries: readonly JournalEntry[], error: unknown): Promise<Verdict> {
-    const { bucket, log } = this.deps;
+    const { bucket, condition, endPushesOf, log, timings } = this.deps;
+    try {
+      if (!(await endPushesOf(entries))) return this.#later(error);
+    } catch (problem) {
+      if (!(problem instanceof RemoteError) || !problem.pauses) throw problem;
+      condition.pause('commit', problem);
+      return { result: 'paused', waitMs: timings.pausedRetryMs };
+    }
     const code = codeOf(error);
     const message = error instanceof Error ? error.message : String(error);
     for (const entry of entries) {
-      await this.#quarantine(entry, { code, message });
+      if (!(await this.#quarantine(entry, { code, message }))) continue;
       log.error('a change does not land and is quarantined; the rest goes on', {
         bucket,
         key: entry.key,

@@ -3,7 +3,10 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import type { PushRequest } from '../../../src/gitee/remote.js';
 import { until } from '../../support/child.js';
-import { bytesOf, GENERIC, JournalBucket, REGISTRY, signal } from '../../support/journal-bucket.js';
+import { systemClock } from '../../../src/async/clock.js';
+import { noFailpoints } from '../../../src/async/failpoint.js';
+import { Journal } from '../../../src/journal/journal.js';
+import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 import { pushImage, tagPath } from '../../support/journal-images.js';
 import { MemoryHeadRemote } from '../../support/memory-head-remote.js';
 
@@ -232,3 +235,103 @@ test.each(POINTS)(
     expect(await b.problems()).toEqual([]);
   },
 );
+
+describe('what is set aside while a push of it may still land', () => {
+  /** big goes out and its answer is lost; sent again, it is refused for good. */
+  async function refusedSince(code: 'content-refused' | 'push-too-large'): Promise<PushRequest> {
+    await open();
+    const sent = timesOut();
+    await b.put('big', LAYER);
+    b.remote.refuse = (path) =>
+      path.startsWith('big') ? new RemoteError(code, 'the rules are others by now') : undefined;
+    b.bucket.committer.flush();
+    const request = await sent;
+    await until('it is set aside', () => b.state.status().quarantinedChanges === 1);
+    return request;
+  }
+
+  const drop = async () => {
+    const row = await b.bucket.setAside.row(key('big'));
+    expect(await b.bucket.setAside.drop(row!)).toBe(true);
+  };
+
+  test.each(['content-refused', 'push-too-large'] as const)(
+    'can be dropped, and does not come back: %s',
+    async (code) => {
+      const request = await refusedSince(code);
+      await drop();
+      // A deletion would be answered as done now: there is nothing to delete.
+      expect(await b.read('big')).toBeUndefined();
+      expect((await late(request)).kind).toBe('moved');
+      await b.bucket.follower.followOnce(signal);
+      expect(await b.read('big')).toBeUndefined();
+      expect([...b.tree().keys()]).toEqual(['first']);
+      expect(await b.problems()).toEqual([]);
+    },
+  );
+
+  test('does not land behind its back, and can be tried again', async () => {
+    const request = await refusedSince('content-refused');
+    expect((await late(request)).kind).toBe('moved');
+    await b.bucket.follower.followOnce(signal);
+    b.remote.refuse = () => undefined;
+    await b.landed((await b.bucket.setAside.retry(key('big')))!);
+    expect(b.state.status().quarantinedChanges).toBe(0);
+    // And what others write to it afterwards is seen.
+    b.repository.foreignCommit({ 'big%object': null, 'big%chunks/000000': null, big: 'theirs' });
+    await b.bucket.follower.followOnce(signal);
+    expect(await b.read('big')).toBe('theirs');
+  });
+
+  test('waits where the branch can not be written to, and is told as what pauses it', async () => {
+    await open();
+    const sent = timesOut();
+    await b.put('big', LAYER);
+    b.bucket.committer.flush();
+    const { remote } = b;
+    const push = remote.push.bind(remote);
+    await sent;
+    let refused = 0;
+    remote.push = async (request) => {
+      refused += 1;
+      throw request.edits.length > 0 && refused < 3
+        ? new RemoteError('content-refused', 'never')
+        : new RemoteError('branch-protected', 'nobody may');
+    };
+    await until('it is paused', () => b.state.status().paused?.code === 'branch-protected');
+    expect(b.state.status()).toMatchObject({ pendingChanges: 1, quarantinedChanges: 0 });
+    expect(await b.read('big')).toBe(LAYER);
+    remote.push = push;
+    heal();
+    await until('it lands', () => b.state.status().pendingChanges === 0);
+    expect(await b.read('big')).toBe(LAYER);
+    expect(await b.problems()).toEqual([]);
+  });
+
+  test('is ended at the next start, where an earlier version had set it aside so', async () => {
+    await open();
+    b.remote.push = async (request) => {
+      held.push(request);
+      return new Promise(() => {});
+    };
+    const held: PushRequest[] = [];
+    await b.put('big', LAYER);
+    b.bucket.committer.flush();
+    await until('it is sent', () => held.length === 1);
+    await b.bucket.follower.stop();
+    await b.bucket.close();
+    const journal = await Journal.open(b.overlay, 'bucket', { clock: systemClock, failpoints: noFailpoints });
+    for await (const entry of journal.entries(99))
+      await journal.quarantine(entry, { code: 'content-refused', message: 'no' });
+    await b.overlay.close();
+    b.remote = new MemoryHeadRemote(b.repository);
+    await b.reopen();
+    await drop();
+    const { head } = b.repository;
+    b.bucket.start();
+    await until('the branch moves on', () => b.repository.head !== head);
+    expect((await late(held[0]!)).kind).toBe('moved');
+    expect([...b.tree().keys()]).toEqual(['first']);
+    expect(await b.problems()).toEqual([]);
+  });
+});
