@@ -18,6 +18,8 @@ export const NGINX_FILES = [
 /** Which ports stand where the shipped files have the usual ones. */
 export interface NginxPorts {
   readonly tls: number;
+  /** The port of the public S3 name for HTTP/1.1 alone. */
+  readonly http1: number;
   readonly plain: number;
   readonly s3: number;
   readonly status: number;
@@ -75,6 +77,7 @@ export class TestNginx {
   static async prepare(options: NginxOptions): Promise<TestNginx> {
     const ports = {
       tls: await freePort(),
+      http1: await freePort(),
       plain: await freePort(),
       s3: await freePort(),
       status: await freePort(),
@@ -90,6 +93,7 @@ export class TestNginx {
       ['listen 80;', `listen 127.0.0.1:${ports.plain};`],
       ['listen 127.0.0.1:9080;', `listen 127.0.0.1:${ports.s3};`],
       ['listen 127.0.0.1:9081;', `listen 127.0.0.1:${ports.status};`],
+      ['# listen 9443 ssl;', `listen 127.0.0.1:${ports.http1} ssl;`],
       ['s3.registry.example.com', s3Name],
       ['registry.example.com', registryName],
       ['/etc/nginx/tls/', `${nginx.tlsDirectory}/`],

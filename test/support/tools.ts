@@ -104,6 +104,11 @@ export class Tools {
     return run('/usr/bin/curl', ['-sS', ...args], this.options());
   }
 
+  /** A block of commands as a page shows it. */
+  shell(commands: string): Promise<RunResult> {
+    return run('/bin/bash', ['-euc', commands], this.options());
+  }
+
   private options() {
     return { env: this.env, cwd: this.directory };
   }

@@ -67,6 +67,43 @@ describe('the stock registry on the gateway', () => {
     expect(await pushed()).toBe(before);
   });
 
+  // docs/images.md, "Attach": the list of an image's attachments is an index that clients read, change and write back.
+  test('of two that attach at once one attachment is no longer listed, one after another all are', async () => {
+    const type = 'application/vnd.oci.image.index.v1+json';
+    const tag = image.manifestDigest.replace(':', '-');
+    const place = `team/signed/manifests/${tag}`;
+    const artifact = { mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 1 };
+    interface Index {
+      manifests: { digest: string }[];
+    }
+    const read = async () => {
+      const answer = await api(place, { headers: { accept: type } });
+      const index = answer.status === 404 ? { manifests: [] } : ((await answer.json()) as Index);
+      return { index, digest: answer.headers.get('docker-content-digest') ?? '' };
+    };
+    const write = async ({ index, digest }: { index: Index; digest: string }, attachment: string) => {
+      const manifests = [...index.manifests, { ...artifact, digest: attachment }];
+      const headers = { 'content-type': type, ...(digest === '' ? {} : { 'if-match': `"${digest}"` }) };
+      const body = JSON.stringify({ schemaVersion: 2, mediaType: type, manifests });
+      return (await api(place, { method: 'PUT', headers, body })).status;
+    };
+    expect(await push(image, registry.address, 'team/signed:v1')).toMatchObject({ code: 0 });
+    // What an index names must be there.
+    const others = await Promise.all(
+      [1, 2, 3].map((n) => makeImage(path.join(stack.directory, `attached-${n}`), [n])),
+    );
+    for (const [n, other] of others.entries())
+      expect(await push(other, registry.address, `team/signed:attached-${n}`)).toMatchObject({ code: 0 });
+    const [first, second, third] = others.map((other) => other.manifestDigest);
+    expect(await write(await read(), first!)).toBe(201);
+    const [mine, theirs] = [await read(), await read()];
+    expect([await write(mine, second!), await write(theirs, third!)]).toEqual([201, 201]);
+    const listed = async () => (await read()).index.manifests.map((m) => m.digest);
+    expect(await listed()).toEqual([first, third]);
+    expect(await write(await read(), second!)).toBe(201);
+    expect(await listed()).toEqual([first, third, second]);
+  });
+
   test('a chunked upload that is resumed has the right bytes', async () => {
     const pieces = [Buffer.alloc(1 * MiB, 1), Buffer.alloc(7 * MiB, 2), Buffer.alloc(3 * MiB, 3)];
     const hash = createHash('sha256');

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect as tlsConnect, type SecureVersion } from 'node:tls';
-import { freePort, until } from '../../support/child.js';
+import { freePort, mustRun, until } from '../../support/child.js';
 import { TestNginx } from '../../support/nginx.js';
 
 let directory: string;
@@ -618,6 +618,22 @@ test('HTTP/2 is spoken, also for a body of unknown length', async () => {
   stream.end(Buffer.alloc(1 << 20));
   expect(seen({ body: await text(stream) }).bodyBytes).toBe(2 << 20);
   session.close();
+});
+
+// docs/nginx.md: for clients that want the names of headers spelled as S3 spells them.
+test('the public S3 name has a port of HTTP/1.1 alone, where names of headers keep their letters', async () => {
+  fault = (_backend, _incoming, response) => {
+    response.setHeader('ETag', '"k"');
+    return false;
+  };
+  const headersOf = async (port: number) => {
+    const url = `https://localhost:${port}/files/k`;
+    const { stdout } = await mustRun('curl', ['-sSkI', '--http2', '--noproxy', '*', url]);
+    return stdout;
+  };
+  const [both, one] = [await headersOf(nginx.ports.tls), await headersOf(nginx.ports.http1)];
+  expect(both).toMatch(/^HTTP\/2 200[\s\S]*^etag: "k"/m);
+  expect(one).toMatch(/^HTTP\/1\.1 200[\s\S]*^ETag: "k"/m);
 });
 
 async function handshake(port: number, version: SecureVersion): Promise<string | null> {

@@ -1,4 +1,7 @@
-import { writeFile, readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
@@ -43,6 +46,44 @@ describe("Debian's curl", () => {
       `${endpoint}/files?list-type=2&prefix=by`,
     );
     expect(answer.stdout).toMatch(/<Key>by curl<\/Key>/);
+  });
+
+  it('signs the requests of docs/s3-compatibility.md, and no query in another form than it shows', async () => {
+    const { accessKeyId, secretAccessKey, endpoint } = bucket.stack.gateway;
+    const page = await readFile('docs/s3-compatibility.md', 'utf8');
+    const [, block] = /### curl\n[\s\S]*?^```sh\n([\s\S]*?)^```$/m.exec(page)!;
+    const commands = block!
+      .replaceAll('https://s3.example.com', endpoint)
+      .replace('ACCESS_KEY_ID', accessKeyId)
+      .replace('SECRET_ACCESS_KEY', secretAccessKey);
+    await writeFile(tools.file('photo.jpg'), 'a photo');
+    const shown = await tools.shell(commands);
+    expect([shown.code, shown.stderr]).toEqual([0, '']);
+    expect(shown.stdout).toMatch(/<Key>2026\/photo.jpg<\/Key>[\s\S]*<UploadId>/);
+    expect((await stat(tools.file('s3.curl'))).mode & 0o077).toBe(0);
+    for (const query of ['prefix=2026%2F&list-type=2', 'list-type=2&prefix=2026/', 'uploads']) {
+      const answer = await tools.curl('-K', 's3.curl', `${endpoint}/files?${query}`);
+      expect([query, /<Code>(\w+)/.exec(answer.stdout)?.[1]]).toEqual([query, 'SignatureDoesNotMatch']);
+    }
+  });
+
+  it('waits a 503 out, for as long as it says, where it is told to try again', async () => {
+    const times: number[] = [];
+    const server = createServer((_request, response) => {
+      times.push(performance.now());
+      if (times.length === 1) response.writeHead(503, { 'retry-after': '2' });
+      response.end();
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/files/k`;
+      expect(
+        (await tools.curl('-f', '-T', 'photo.jpg', '--retry', '8', '--retry-connrefused', url)).code,
+      ).toBe(0);
+      expect(times[1]! - times[0]!).toBeGreaterThan(1900);
+    } finally {
+      server.close();
+    }
   });
 
   it('gets an error as a document, and with -f as its exit status', async () => {
