@@ -114,7 +114,7 @@ export const compose: Compose = async (config, parts) => {
       chunkSizeBytes: config.chunkSizeBytes,
       parallel: config.gitee.lfsParallel,
       uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
-      kernelQueues: () => gitee.sendQueues.queues(),
+      kernelQueues: () => gitee.kernelQueues(),
       estimatePath: join(config.stateDir, 'uplink.json'),
     });
     opened.push(() => uploads.close());

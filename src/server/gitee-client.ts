@@ -3,7 +3,8 @@ import { GiteeApi } from '../gitee/api/gitee-api.js';
 import { RemoteError } from '../gitee/errors.js';
 import { HttpClient } from '../gitee/http/client.js';
 import { createDispatcher } from '../gitee/http/dispatcher.js';
-import { SendQueues } from '../gitee/http/send-queues.js';
+import { SendQueues, waitingBytes } from '../gitee/http/send-queues.js';
+import { StandingConnections } from '../gitee/http/standing.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
 import { SecretTokenSource } from './secret-token.js';
@@ -12,6 +13,7 @@ import { SecretTokenSource } from './secret-token.js';
 export class GiteeClient {
   /** Of repositories, by owner/name. */
   readonly #ids = new Map<string, number>();
+  readonly #standing = new StandingConnections();
 
   private constructor(
     readonly http: HttpClient,
@@ -20,7 +22,7 @@ export class GiteeClient {
     /** Of API and LFS batch calls. */
     readonly apiTimeouts: { readonly idleMs: number; readonly totalMs: number },
     /** Of the connections of `http`. */
-    readonly sendQueues: SendQueues,
+    private readonly sendQueues: SendQueues,
   ) {}
 
   /** Asks Gitee nothing. Rejects where gitee.ca_file cannot be read. */
@@ -63,6 +65,15 @@ export class GiteeClient {
     const { id } = await this.api.repository(owner, name);
     this.#ids.set(repository, id);
     return id;
+  }
+
+  /**
+   * What the kernel still has of the bytes handed to each connection; undefined where it doesn't say. Closes those that
+   * stand still while others move: it is asked while anything is under way, and only then.
+   */
+  async kernelQueues(): Promise<readonly number[] | undefined> {
+    const connections = await this.sendQueues.look();
+    return connections && this.#standing.closeAmong(connections).map(waitingBytes);
   }
 
   close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Agent, buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { Agent, buildConnector, EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici';
 
 export interface DispatcherOptions {
   readonly connectTimeoutMs: number;
@@ -7,7 +7,7 @@ export interface DispatcherOptions {
   readonly caPem?: string;
   /** `http_proxy`, `https_proxy` and `no_proxy`, in either case. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Told of each connection; not of those through a proxy. */
+  /** Told of each connection, and of each way through a proxy that speaks HTTP; not of those through SOCKS. */
   readonly onSocket?: (socket: Socket) => void;
 }
 
@@ -25,11 +25,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     ...(options.caPem === undefined ? {} : { ca: options.caPem }),
   };
   // The watch of each call has the deadlines; undici's own would end a body that our reader takes slowly.
-  const common = { connect, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS };
+  const common = {
+    ...{ connect, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS },
+    factory: watchedPools(options.onSocket),
+  };
   const httpProxy = env['http_proxy'] ?? env['HTTP_PROXY'] ?? '';
   const httpsProxy = env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '';
-  if (httpProxy === '' && httpsProxy === '')
-    return new Agent({ ...common, connect: watchedConnector(connect, options.onSocket) });
+  if (httpProxy === '' && httpsProxy === '') return new Agent(common);
   return new EnvHttpProxyAgent({
     ...common,
     // To the proxy, and through it to the host behind.
@@ -41,11 +43,21 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   });
 }
 
+/**
+ * A pool for each host, as undici makes it, that tells of its connections. Where the host is behind a proxy the agent
+ * gives a connector that goes through it: what comes out is one connection of ours, to the proxy.
+ */
+function watchedPools(onSocket: ((socket: Socket) => void) | undefined) {
+  return (origin: string | URL, { connect, ...options }: Pool.Options): Dispatcher => {
+    const connector = typeof connect === 'function' ? connect : buildConnector(connect ?? {});
+    return new Pool(origin, { ...options, connect: watchedConnector(connector, onSocket) });
+  };
+}
+
 function watchedConnector(
-  connect: buildConnector.BuildOptions,
+  connector: buildConnector.connector,
   onSocket: ((socket: Socket) => void) | undefined,
 ): buildConnector.connector {
-  const connector = buildConnector(connect);
   if (!onSocket) return connector;
   return (options, callback) =>
     connector(options, (...[error, socket]) => {

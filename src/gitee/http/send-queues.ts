@@ -2,12 +2,7 @@
  * How much of what was handed to the connections of a client still waits in the kernel's send buffers, and before
  * these, where they are full. They take megabytes at once and let them go at the pace of the line: what was handed over
  * says little about what has left. Linux says it per connection (proc(5), /proc/net/tcp: tx_queue, the bytes that are
- * not acknowledged).
- *
- * A connection that lost its packets is tried again by the kernel after twice the time, each time (RFC 6298 §5.5): when
- * a line was gone for a minute, up to a minute later than it came back. Meanwhile its body stands still, and its bytes
- * look as if they filled the line. So a connection of which the kernel will try nothing for seconds, while bytes of
- * others are acknowledged, is closed: its call fails, and is made again on another one.
+ * not acknowledged). Of a connection through a proxy it is what the proxy has not acknowledged.
  */
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -18,64 +13,53 @@ const ESTABLISHED = '01';
 const RETRANSMITS = '01';
 /** Of `tm->when`, whatever the kernel's own clock is (USER_HZ). */
 const TICKS_PER_SECOND = 100;
-/** Nobody waits longer for the kernel's next try. On a lossy line that moves a connection hardly ever comes there. */
-const WAIT_MAX_SECONDS = 3;
-/** Tries in a row that were not answered. */
-const TRIES_MIN = 2;
-/** Bytes of another connection were acknowledged within this time: the line is there. */
-const MOVED_WITHIN_MS = 1_000;
 
+/** What the kernel says of one connection. */
 interface Row {
   readonly port: number;
   readonly queuedBytes: number;
   /** Until the kernel tries again what was not acknowledged; 0 where it waits for nothing. */
   readonly againSeconds: number;
+  /** Tries in a row that were not answered. */
   readonly tries: number;
 }
 
-export class SendQueues {
-  /** With what the kernel had of each at the last look. */
-  readonly #sockets = new Map<Socket, number>();
-  #movedMs = Number.NEGATIVE_INFINITY;
+export interface Connection extends Omit<Row, 'port'> {
+  readonly socket: Socket;
+}
 
-  constructor(
-    private readonly tables: readonly string[] = TABLES,
-    private readonly nowMs: () => number = () => performance.now(),
-  ) {}
+export class SendQueues {
+  readonly #sockets = new Set<Socket>();
+
+  constructor(private readonly tables: readonly string[] = TABLES) {}
 
   /** A connection was made; it is forgotten when it closes. */
   add(socket: Socket): void {
-    this.#sockets.set(socket, 0);
+    this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
 
-  /** Bytes in each of them; undefined where the system doesn't say. Closes those that stand still (above). */
-  async queues(): Promise<number[] | undefined> {
-    const byPort = new Map([...this.#sockets.keys()].map((socket) => [socket.localPort, socket]));
+  /** What the system says of each of them now; undefined where it says nothing, or there is none. */
+  async look(): Promise<readonly Connection[] | undefined> {
+    const byPort = new Map([...this.#sockets].map((socket) => [socket.localPort, socket]));
     if (byPort.size === 0) return undefined;
-    const found: { socket: Socket; row: Row }[] = [];
+    const found: Connection[] = [];
     for (const table of this.tables) {
       const text = await readFile(table, 'latin1').catch(() => '');
       for (const line of text.split('\n').slice(1)) {
         const row = established(line);
         const socket = row && byPort.get(row.port);
         // It may have closed while the table was read.
-        if (socket && this.#sockets.has(socket)) found.push({ socket, row });
+        if (socket && this.#sockets.has(socket)) found.push({ ...row, socket });
       }
     }
-    for (const { row, socket } of found) {
-      if (row.queuedBytes < this.#sockets.get(socket)!) this.#movedMs = this.nowMs();
-      this.#sockets.set(socket, row.queuedBytes);
-    }
-    const isLineThere = this.nowMs() - this.#movedMs < MOVED_WITHIN_MS;
-    const queued: number[] = [];
-    for (const { row, socket } of found) {
-      if (isLineThere && row.tries >= TRIES_MIN && row.againSeconds > WAIT_MAX_SECONDS)
-        socket.destroy(standsStill());
-      else queued.push(row.queuedBytes + socket.writableLength);
-    }
-    return queued.length > 0 ? queued : undefined;
+    return found.length > 0 ? found : undefined;
   }
+}
+
+/** Bytes of this connection that were not acknowledged, with those that the kernel has not taken. */
+export function waitingBytes({ queuedBytes, socket }: Connection): number {
+  return queuedBytes + socket.writableLength;
 }
 
 /** `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt …`, all of it in hex but for sl. */
@@ -90,12 +74,4 @@ function established(line: string): Row | undefined {
     againSeconds: kind === RETRANSMITS ? hex(when) / TICKS_PER_SECOND : 0,
     tries: hex(tries),
   };
-}
-
-/** As the kernel would say it, minutes later. */
-function standsStill(): Error {
-  return Object.assign(
-    new Error('nothing of this connection is acknowledged, while bytes of others are; it is closed'),
-    { code: 'ETIMEDOUT' },
-  );
 }

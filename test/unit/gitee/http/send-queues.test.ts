@@ -1,105 +1,133 @@
-import { jest } from '@jest/globals';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
+// Attacks the count of bytes that wait in the kernel: each connection, straight and through a proxy, until they have left.
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import * as https from 'node:https';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SendQueues } from '../../../../src/gitee/http/send-queues.js';
+import { createDispatcher } from '../../../../src/gitee/http/dispatcher.js';
+import { SendQueues, waitingBytes } from '../../../../src/gitee/http/send-queues.js';
+import { until } from '../../../support/child.js';
+import { makeCertificate } from '../../../support/nginx.js';
+
+const MIB = 1024 * 1024;
+/** More than any buffers of both sides take. */
+const BODY = Buffer.alloc(32 * MIB);
+
+async function bytesOf(queues: SendQueues): Promise<number[] | undefined> {
+  return (await queues.look())?.map(waitingBytes);
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'queues-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
 
 test('bytes that a reader does not take are counted, until they have left', async () => {
   const readers: Socket[] = [];
   const server = createServer((socket) => readers.push(socket.pause()));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const socket = connect(await listen(server), '127.0.0.1');
   await once(socket, 'connect');
   const queues = new SendQueues();
-  expect(await queues.queues()).toBeUndefined();
+  expect(await bytesOf(queues)).toBeUndefined();
   queues.add(socket);
-  expect(await queues.queues()).toEqual([0]);
-  // More than any buffer of either side takes.
-  socket.write(Buffer.alloc(32 * 1024 * 1024));
-  while (((await queues.queues())?.[0] ?? 0) < 100_000) await new Promise((resolve) => setImmediate(resolve));
+  expect(await bytesOf(queues)).toEqual([0]);
+  socket.write(BODY);
+  await until('the kernel is full', async () => ((await bytesOf(queues))?.[0] ?? 0) >= 100_000);
   // Those that the kernel has not taken yet, too.
-  expect((await queues.queues())![0]).toBeGreaterThanOrEqual(16 * 1024 * 1024);
+  expect((await bytesOf(queues))![0]).toBeGreaterThanOrEqual(16 * MIB);
   for (const reader of readers) reader.resume();
-  while ((await queues.queues())?.[0] !== 0) await new Promise((resolve) => setImmediate(resolve));
+  await until('all has left', async () => (await bytesOf(queues))?.[0] === 0);
   socket.destroy();
   await once(socket, 'close');
-  expect(await queues.queues()).toBeUndefined();
+  expect(await bytesOf(queues)).toBeUndefined();
   for (const reader of readers) reader.destroy();
   server.close();
 });
 
-test('a system that has no such table says nothing', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'queues-'));
-  await writeFile(join(directory, 'other'), 'sl local_address\nnonsense\n');
-  const queues = new SendQueues([join(directory, 'none'), join(directory, 'other')]);
-  queues.add({ localPort: 5, once: () => {} } as unknown as Socket);
-  expect(await queues.queues()).toBeUndefined();
-  await rm(directory, { recursive: true });
-});
-
-describe('a connection of which nothing is acknowledged', () => {
-  const rowOf = (port: number, queuedBytes: number, { kind = '01', tries = 5, waitSeconds = 20 } = {}) => {
-    const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0');
-    return (
-      `   0: 0201A8C0:${hex(port, 4)} 0301A8C0:2454 01 ${hex(queuedBytes, 8)}:00000000 ` +
-      `${kind}:${hex(waitSeconds * 100, 8)} ${hex(tries, 8)}     0        0 1 2 0`
-    );
-  };
-  let directory: string;
-  let nowMs: number;
-  let queues: SendQueues;
-  let stuck: { destroy: jest.Mock };
+describe('connections to Gitee', () => {
+  /** Reads no body until it is told to. */
+  let gitee: Server;
+  let proxy: Server;
+  let isReading: boolean;
+  let waiting: (() => void)[];
+  let caPem: string;
+  let giteePort: number;
+  let proxyPort: number;
+  const tunnels: Socket[] = [];
 
   beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'queues-'));
-    nowMs = 5_000;
-    queues = new SendQueues([join(directory, 'tcp')], () => nowMs);
-    const socket = (localPort: number) => ({
-      ...{ localPort, writableLength: 0, once: () => {} },
-      destroy: jest.fn(),
+    await makeCertificate(directory, 'gitee', ['IP:127.0.0.1']);
+    caPem = await readFile(join(directory, 'gitee.crt'), 'utf8');
+    const key = await readFile(join(directory, 'gitee.key'));
+    isReading = false;
+    waiting = [];
+    gitee = https.createServer({ key, cert: caPem }, (request, response) => {
+      const read = () => request.resume().once('end', () => response.end());
+      if (isReading) read();
+      else waiting.push(read);
     });
-    const good = socket(40_001);
-    const bad = socket(40_002);
-    stuck = bad;
-    for (const one of [good, bad]) queues.add(one as unknown as Socket);
+    giteePort = await listen(gitee);
+    proxy = createServer((client) => {
+      tunnels.push(client.on('error', () => {}));
+      client.once('data', () => {
+        const server = connect(giteePort, '127.0.0.1', () => {
+          client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+          client.pipe(server).pipe(client);
+        });
+        tunnels.push(server.on('error', () => {}));
+      });
+    });
+    proxyPort = await listen(proxy);
   });
 
-  afterEach(() => rm(directory, { recursive: true }));
-
-  const look = async (...rows: string[]) => {
-    await writeFile(join(directory, 'tcp'), ['sl local_address', ...rows, ''].join('\n'));
-    return queues.queues();
-  };
-  const waits = (goodBytes: number) => rowOf(40_001, goodBytes, { tries: 0, waitSeconds: 0.3 });
-
-  test('is closed while bytes of others are, and the kernel waits for seconds', async () => {
-    await look(waits(90_000), rowOf(40_002, 70_000));
-    expect(stuck.destroy).not.toHaveBeenCalled();
-    expect(await look(waits(60_000), rowOf(40_002, 70_000))).toEqual([60_000]);
-    expect(stuck.destroy).toHaveBeenCalledWith(expect.objectContaining({ code: 'ETIMEDOUT' }));
-  });
-
-  test('stays while the line is gone for all', async () => {
-    await look(waits(90_000), rowOf(40_002, 70_000));
-    expect(await look(rowOf(40_001, 90_000), rowOf(40_002, 70_000))).toEqual([90_000, 70_000]);
-    // What was acknowledged a while ago says nothing.
-    await look(waits(90_000), rowOf(40_002, 70_000, { tries: 1 }));
-    await look(waits(80_000), rowOf(40_002, 70_000, { tries: 1 }));
-    nowMs += 1_001;
-    await look(waits(80_000), rowOf(40_002, 70_000));
-    expect(stuck.destroy).not.toHaveBeenCalled();
+  afterEach(() => {
+    for (const tunnel of tunnels.splice(0)) tunnel.destroy();
+    (gitee as unknown as https.Server).closeAllConnections();
+    gitee.close();
+    proxy.close();
   });
 
   test.each([
-    ['tries again soon', { waitSeconds: 3 }],
-    ['has lost one try only', { tries: 1 }],
-    ['waits for a slow reader', { kind: '04' }],
-  ])('stays if the kernel %s', async (_, how) => {
-    await look(waits(90_000), rowOf(40_002, 70_000, how));
-    await look(waits(60_000), rowOf(40_002, 70_000, how));
-    expect(stuck.destroy).not.toHaveBeenCalled();
+    ['straight', () => ({})],
+    ['through a proxy', () => ({ https_proxy: `http://127.0.0.1:${proxyPort}` })],
+    [
+      'past a proxy that is for other hosts',
+      () => ({ https_proxy: `http://127.0.0.1:${proxyPort}`, no_proxy: '127.0.0.1' }),
+    ],
+  ])('%s: what the other side has not taken is counted once', async (_, env) => {
+    const queues = new SendQueues();
+    const dispatcher = createDispatcher({
+      ...{ connectTimeoutMs: 30_000, env: env(), caPem },
+      onSocket: (socket) => queues.add(socket),
+    });
+    const answered = dispatcher.request({
+      ...{ origin: `https://127.0.0.1:${giteePort}`, path: '/', method: 'PUT', body: BODY },
+    });
+    await until('the kernel is full', async () => ((await bytesOf(queues))?.[0] ?? 0) >= 8 * MIB);
+    const waitingNow = (await bytesOf(queues))!;
+    expect(waitingNow).toHaveLength(1);
+    // Of a piece that the kernel has taken in part that part counts twice, and here all of it is one piece.
+    expect(waitingNow[0]).toBeLessThan(1.5 * BODY.length);
+    isReading = true;
+    for (const read of waiting.splice(0)) read();
+    expect((await answered).statusCode).toBe(200);
+    await until('all has left', async () => (await bytesOf(queues))?.[0] === 0);
+    await dispatcher.destroy();
+    await until('the connection is forgotten', async () => (await bytesOf(queues)) === undefined);
   });
+});
+
+test('a system that has no such table says nothing', async () => {
+  await writeFile(join(directory, 'other'), 'sl local_address\nnonsense\n');
+  const queues = new SendQueues([join(directory, 'none'), join(directory, 'other')]);
+  queues.add({ localPort: 5, once: () => {} } as unknown as Socket);
+  expect(await queues.look()).toBeUndefined();
 });
