@@ -63,6 +63,9 @@ export interface ChunkStats {
   readonly uplinkBytesPerSecond: number;
 }
 
+/** `waited`: somebody has to be answered; `push`: it is time for a commit, and nobody has asked for it. */
+export type WaitedClass = 'waited' | 'push';
+
 export interface ChunksApi {
   /**
    * Asked before a body is read: waits at most 5 s until less than spool_soft is unsent, then rejects with
@@ -95,11 +98,11 @@ export interface ChunksApi {
   /** True where the only copy is on this disk: Gitee has not confirmed it. No I/O. */
   isUnsent(oid: Oid): boolean;
   /**
-   * Uploads those of these chunks that are unsent, ahead of everything that nobody waits for; asks nothing
-   * afterwards. One call is one group: what runs beside it gets its share. Rejects with RemoteError when all
-   * have ended; where several will never be sent, one error names them all.
+   * Uploads those of these chunks that are unsent; asks nothing afterwards. `waited`: ahead of everything that nobody
+   * waits for; `push`: as what an open push sends already. One call is one group: what runs beside it gets its share.
+   * Rejects with RemoteError when all have ended; where several will never be sent, one error names them all.
    */
-  upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void>;
+  upload(chunks: readonly Chunk[], cls: WaitedClass, signal?: AbortSignal): Promise<void>;
   /**
    * Uploads what Gitee lacks, then asks Gitee once more for all of them. Rejects with RemoteError;
    * `chunk-missing` where a chunk is neither there nor here, `chunk-unkept` where it is here, and unsent again.

@@ -27,6 +27,7 @@ import {
   type Ingested,
   type IngestOptions,
   type KeptState,
+  type WaitedClass,
 } from './api.js';
 import { Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
@@ -339,8 +340,8 @@ export class BucketChunks implements ChunksApi {
     return this.#pinned.isUnsent(oid);
   }
 
-  upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
-    return uploadUnsent(chunks, this.#towardsRemote, signal);
+  upload(chunks: readonly Chunk[], cls: WaitedClass, signal?: AbortSignal): Promise<void> {
+    return uploadUnsent(chunks, this.#towardsRemote, cls, signal);
   }
 
   ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {

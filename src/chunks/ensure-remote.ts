@@ -13,7 +13,7 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { joinedFailures, ofFirstCode, RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
-import { ChunkError, type KeptState } from './api.js';
+import { ChunkError, type KeptState, type WaitedClass } from './api.js';
 import { abortedBy } from './bell.js';
 import type { LocalChunks } from './local-chunks.js';
 import type { PinnedChunks } from './pinned.js';
@@ -50,7 +50,7 @@ export async function ensureRemote(
   const all = unique(chunks);
   if (all.length === 0) return;
 
-  await uploadUnsent(all, options, signal);
+  await uploadUnsent(all, options, 'waited', signal);
   const unsure = all.filter(({ oid }) => !options.isConfirmed(oid));
   if (unsure.length === 0) return;
   const lacking = await lackingOf(unsure, options, signal);
@@ -58,7 +58,7 @@ export async function ensureRemote(
 
   // What was sent and forgotten before has its time to wait: it is not sent twice in a row.
   const back = await bringBack(lacking, options, (oid) => options.unkept.has(oid));
-  await upload(back, options, signal);
+  await upload(back, options, 'waited', signal);
   const still = await lackingOf(back, options, signal);
   if (still.length === 0) return;
   throw unkeptError(await bringBack(still, options, () => true), options);
@@ -117,10 +117,11 @@ async function lackingOf(
 export async function uploadUnsent(
   chunks: readonly Chunk[],
   options: EnsureRemoteOptions,
+  cls: WaitedClass,
   signal?: AbortSignal,
 ): Promise<void> {
   const unsent = unique(chunks).filter((chunk) => options.pinned.isUnsent(chunk.oid));
-  if (unsent.length > 0) await upload(unsent, options, signal);
+  if (unsent.length > 0) await upload(unsent, options, cls, signal);
 }
 
 function unique(chunks: readonly Chunk[]): Chunk[] {
@@ -131,6 +132,7 @@ function unique(chunks: readonly Chunk[]): Chunk[] {
 async function upload(
   chunks: readonly Chunk[],
   options: EnsureRemoteOptions,
+  cls: WaitedClass,
   signal?: AbortSignal,
 ): Promise<void> {
   calls += 1;
@@ -138,7 +140,7 @@ async function upload(
   const send = (chunk: Chunk, own: AbortSignal) =>
     options.unkept.waitMs(chunk.oid) > 0
       ? Promise.reject(unkeptError([chunk], options))
-      : options.queue.ensure(chunk, group, own);
+      : options.queue.ensure(chunk, group, cls, own);
   const results = await withOwnSignal(signal, (own) =>
     Promise.allSettled(chunks.map((chunk) => send(chunk, own))),
   );

@@ -19,7 +19,7 @@ import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { UploadLine } from '../line/upload-line.js';
 import type { LineClass, LineSource, LineTurn, Ticket } from '../line/scheduler.js';
-import { ChunkError } from './api.js';
+import { ChunkError, type WaitedClass } from './api.js';
 import { abortedBy } from './bell.js';
 import type { PinnedChunks } from './pinned.js';
 import type { VerifiedFiles } from './verified-files.js';
@@ -46,6 +46,7 @@ const READ_MAX_BYTES = 1024 * 1024;
 const SUSPECT_EXTRA_MS = 500;
 
 interface Waiter {
+  readonly cls: WaitedClass;
   resolve(): void;
   reject(error: Error): void;
 }
@@ -63,7 +64,7 @@ interface Task {
   readonly chunk: Chunk;
   /** Where it stands while nobody waits for it. */
   place: EagerPlace;
-  /** Of the call that waits for it; the first one, where several do. */
+  /** Of the call that waits for it; the first one of those in the highest class, where several do. */
   waitedBy: string;
   running: boolean;
   /** Of its body, while it runs. */
@@ -178,12 +179,12 @@ export class UploadQueue {
   }
 
   /**
-   * Uploads before everything that nobody waits for; resolves when Gitee has confirmed it. A paused queue
+   * Uploads before everything that nobody waits for, or as what an open push sends (`push`); resolves when Gitee has confirmed it. A paused queue
    * tries at once: whoever waits here decides how often. Calls with the same group share one share of the line.
    * @throws RemoteError, which names the chunk where the fault is its own, or ChunkError `aborted`; the chunk stays
    * where it is
    */
-  ensure(chunk: Chunk, group: string, signal?: AbortSignal): Promise<void> {
+  ensure(chunk: Chunk, group: string, waitedCls: WaitedClass, signal?: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const stop = signal?.aborted ? signal : this.#closed.signal;
       if (stop.aborted) {
@@ -201,6 +202,7 @@ export class UploadQueue {
         task.waiters.delete(waiter);
       };
       const waiter: Waiter = {
+        cls: waitedCls,
         resolve: () => {
           done();
           resolve();
@@ -211,11 +213,13 @@ export class UploadQueue {
         },
       };
       const onAbort = () => {
+        const before = waitedClass(task);
         waiter.reject(abortedBy(signal!));
-        this.#standBack(task);
+        if (!task.running && waitedClass(task) !== before) this.#queue(task);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      if (task.waiters.size === 0) task.waitedBy = group;
+      const others = waitedClass(task);
+      if (others === undefined || (others === 'push' && waitedCls === 'waited')) task.waitedBy = group;
       task.waiters.add(waiter);
       this.#pausedBy = undefined;
       this.#queue(task);
@@ -272,10 +276,10 @@ export class UploadQueue {
   /** Stands in line where it belongs by whoever waits for it now; a body that runs already goes on there. */
   #queue(task: Task): void {
     if (this.#closed.signal.aborted) return;
-    const isWaited = task.waiters.size > 0;
-    const waitedCls: LineClass = this.options.isBackground ? 'background' : 'waited';
+    const cls = waitedClass(task);
+    const waitedCls = cls && (this.options.isBackground ? 'background' : cls);
     if (task.running) {
-      if (isWaited) task.turn?.raise(waitedCls);
+      if (waitedCls) task.turn?.raise(waitedCls);
       return;
     }
     task.ticket?.cancel();
@@ -283,8 +287,8 @@ export class UploadQueue {
     // One alone has failed, maybe through a fault of its own. This one finds out: should it fail as well, all wait.
     const isFirstTry = task.attempts === 0 && task !== this.#failing;
     if (isFirstTry && this.#failing !== 'several') this.#resting?.abort(new Error('another one is tried'));
-    const { cls, group } = isWaited ? { cls: waitedCls, group: task.waitedBy } : task.place;
-    task.ticket = this.options.line.scheduler.add(this.#source, cls, group, {
+    const group = waitedCls ? task.waitedBy : task.place.group;
+    task.ticket = this.options.line.scheduler.add(this.#source, waitedCls ?? task.place.cls, group, {
       bytes: task.chunk.sizeBytes,
       isSuspect: task.attempts > 0,
       start: (turn) => this.#start(task, turn),
@@ -533,6 +537,13 @@ export class UploadQueue {
   #rejectAll(task: Task, error: Error): void {
     for (const waiter of [...task.waiters]) waiter.reject(error);
   }
+}
+
+/** Of those who wait for it, the highest; undefined where nobody does. */
+function waitedClass({ waiters }: Task): WaitedClass | undefined {
+  let cls: WaitedClass | undefined;
+  for (const waiter of waiters) if (cls !== 'waited') cls = waiter.cls;
+  return cls;
 }
 
 function lost(code: 'chunk-missing' | 'chunk-corrupt', message: string, oid: Oid): RemoteError {

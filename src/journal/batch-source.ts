@@ -181,7 +181,7 @@ export class ReadySets implements BatchSource {
 
   #news(id: ErrandId): void {
     this.#isReady = true;
-    if (id === 'oldest') this.#isOverdueSent = true;
+    if (typeof id === 'string') this.#isOverdueSent = true;
     this.deps.onNews();
   }
 
@@ -192,12 +192,15 @@ export class ReadySets implements BatchSource {
     { isDue, maxEntries: changes }: { isDue: boolean; maxEntries: number },
   ): Promise<void> {
     const stillWanted = new Set(wanted);
-    this.#errands.keepOnly((id) => id === 'oldest' || stillWanted.has(id));
+    const { isAllWanted } = this.deps.landings;
+    this.#errands.keepOnly((id) => id === 'oldest' || (id === 'all' ? isAllWanted : stillWanted.has(id)));
     for (const seq of wanted)
       if (selection.isHeld(seq))
         await this.#run(selection, seq, [seq], { changes, chunks: ERRAND_CHUNKS_MAX });
     if (isDue)
-      await this.#run(selection, 'oldest', selection.heldSeqs, { changes, chunks: OLDEST_CHUNKS_MAX });
+      await this.#run(selection, isAllWanted ? 'all' : 'oldest', selection.heldSeqs, {
+        ...{ changes, chunks: OLDEST_CHUNKS_MAX },
+      });
   }
 
   async #run(

@@ -8,8 +8,11 @@ import type { Log } from '../async/log.js';
 import type { Chunk } from '../format/extent.js';
 import { RemoteError } from '../gitee/errors.js';
 
-/** What an errand is for: a change's seq, or the oldest changes of all. */
-export type ErrandId = number | 'oldest';
+/**
+ * What an errand is for: a change's seq; all changes, in order, while somebody waits for all of them; or the oldest
+ * ones, since it is time for them: nobody waits for these.
+ */
+export type ErrandId = number | 'all' | 'oldest';
 
 export interface FailedErrand {
   readonly error: unknown;
@@ -57,7 +60,7 @@ export class Errands {
     if (this.#isStopped || this.has(id) || this.isFull) return;
     const stop = new AbortController();
     this.#running.set(id, { chunks, stop });
-    const run = this.#send(seqs, chunks, stop.signal)
+    const run = this.#send(id, seqs, chunks, stop.signal)
       .catch((error: unknown) => {
         if (!stop.signal.aborted) this.#failed.push({ error, seqs });
       })
@@ -93,11 +96,16 @@ export class Errands {
     await Promise.all(this.#runs);
   }
 
-  async #send(seqs: readonly number[], chunks: readonly Chunk[], signal: AbortSignal): Promise<void> {
+  async #send(
+    id: ErrandId,
+    seqs: readonly number[],
+    chunks: readonly Chunk[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { bucket, clock, log, onPause, pausedRetryMs, retryMaxMs } = this.deps;
     for (let failures = 1; ; failures += 1) {
       try {
-        return await this.deps.chunks.upload(chunks, signal);
+        return await this.deps.chunks.upload(chunks, id === 'oldest' ? 'push' : 'waited', signal);
       } catch (error) {
         signal.throwIfAborted();
         const isOfAll = error instanceof RemoteError && error.oids.length === 0;

@@ -249,8 +249,8 @@ export class GatedChunks implements ChunksApi {
     return this.chunks.isUnsent(oid);
   }
 
-  upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
-    return this.chunks.upload(chunks, signal);
+  upload(...args: Parameters<ChunksApi['upload']>): Promise<void> {
+    return this.chunks.upload(...args);
   }
 
   ensureRemote(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {

@@ -17,6 +17,7 @@ const step = fc.oneof(
   fc.record({
     kind: fc.constant('call' as const),
     name: fc.constantFrom('ensureRemote' as const, 'ensureKept' as const, 'upload' as const),
+    cls: fc.constantFrom('waited' as const, 'push' as const),
     which: some,
     withGone: fc.boolean(),
     /** The caller goes away after so many turns of the event loop. */
@@ -78,7 +79,11 @@ test('whatever happened to chunks, nothing is unsent for ever but what Gitee ref
           else {
             const client = new AbortController();
             const named = [...(s.withGone ? [GONE] : []), ...s.which.map((i) => all[i]!)];
-            const call: Promise<unknown> = chunks[s.name](named, client.signal).catch(() => {});
+            const asked =
+              s.name === 'upload'
+                ? chunks.upload(named, s.cls, client.signal)
+                : chunks[s.name](named, client.signal);
+            const call: Promise<unknown> = asked.catch(() => {});
             calls.push(call);
             if (s.leavesAfter === undefined) await bench.stepped(call);
             else for (let i = 0; i < s.leavesAfter; i += 1) await new Promise((go) => setImmediate(go));

@@ -9,6 +9,7 @@ import {
   type Ingested,
   type IngestOptions,
   type KeptState,
+  type WaitedClass,
 } from '../../src/chunks/api.js';
 import { ChunkHolds } from '../../src/chunks/holds.js';
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';
@@ -101,7 +102,11 @@ export class MemoryChunks implements ChunksApi {
   /** Called before chunks are sent; throws what the remote would. */
   beforeUpload: (chunks: readonly Chunk[], signal?: AbortSignal) => Promise<void> = async () => {};
 
-  async upload(chunks: readonly Chunk[], signal?: AbortSignal): Promise<void> {
+  /** In which classes chunks were asked for, by oid. */
+  readonly askedIn = new Map<string, Set<WaitedClass>>();
+
+  async upload(chunks: readonly Chunk[], cls: WaitedClass, signal?: AbortSignal): Promise<void> {
+    for (const { oid } of chunks) this.askedIn.set(oid, (this.askedIn.get(oid) ?? new Set()).add(cls));
     const unsent = chunks.filter(({ oid }) => this.isUnsent(oid));
     // Side by side, as on a line: one that fails or hangs stops no other.
     const results = await Promise.allSettled(

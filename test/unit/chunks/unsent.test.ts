@@ -88,7 +88,7 @@ describe('chunks that Gitee has lost and that are here', () => {
     bench.remote.heal();
     bench.remote.gates.put.shut();
     const client = new AbortController();
-    const sent = bench.chunks.upload(image, client.signal);
+    const sent = bench.chunks.upload(image, 'waited', client.signal);
     await until(() => bench.remote.gates.put.waiting > 0);
     client.abort(new Error('gone'));
     await expect(sent).rejects.toMatchObject({ code: 'aborted' });

@@ -75,11 +75,11 @@ describe('uploading chunks', () => {
     const short = await write(1, 100);
     const other = await write(2, 100);
     expect([bench.chunks.isUnsent(short.oid), bench.chunks.isUnsent(other.oid)]).toEqual([true, true]);
-    const sent = bench.chunks.upload([short, short]);
+    const sent = bench.chunks.upload([short, short], 'waited');
     bench.remote.gates.put.open();
     await sent;
     expect(bench.chunks.isUnsent(short.oid)).toBe(false);
-    await bench.chunks.upload([short, other]);
+    await bench.chunks.upload([short, other], 'waited');
     expect([bench.chunks.isUnsent(other.oid), bench.remote.count('put')]).toEqual([false, 2]);
     expect(bench.remote.count('missing')).toBe(0);
   });
@@ -116,6 +116,29 @@ describe('uploading chunks', () => {
     // Three were under way.
     expect(putOrder().indexOf(short.oid)).toBe(3);
   });
+
+  test.each([
+    ['nobody waits for the first one', false, false, true],
+    ['somebody waits for the first one as well', true, false, false],
+    ['whoever waited for the first one has gone', true, true, true],
+  ])(
+    'what it is only time for goes after what somebody waits for: %s',
+    async (_, isWaited, hasGone, goesAfter) => {
+      bench.remote.gates.put.shut();
+      for (let seed = 1; seed <= 8; seed += 1) await write(seed, 700);
+      const [first, other] = [await write(20, 100), await write(21, 100)];
+      await until(() => bench.remote.gates.put.waiting === 3);
+      const client = new AbortController();
+      const due = bench.chunks.upload([first], 'push');
+      const asked = isWaited ? bench.chunks.upload([first], 'waited', client.signal) : Promise.resolve();
+      const gone = hasGone ? expect(asked).rejects.toMatchObject({ code: 'aborted' }) : asked;
+      if (hasGone) client.abort(new Error('gone'));
+      const waited = bench.chunks.upload([other], 'waited');
+      bench.remote.gates.put.open();
+      await Promise.all([due, gone, waited]);
+      expect(putOrder().indexOf(first.oid) > putOrder().indexOf(other.oid)).toBe(goesAfter);
+    },
+  );
 
   test('a body that is under way goes on in the class of whoever waits for it now', async () => {
     const flows: UploadFlow[] = [];
@@ -323,7 +346,7 @@ describe('uploading chunks', () => {
     await write(1, 101);
     await until(() => failed === 1);
     const good = await write(2, 700);
-    await bench.stepped(bench.chunks.upload([good]));
+    await bench.stepped(bench.chunks.upload([good], 'waited'));
     // It may have failed a second time before the good one was through: only what fails after that fails alone.
     const failedBefore = failed;
     await until(() => {
@@ -399,7 +422,7 @@ describe('uploading chunks', () => {
         const bad = await write(1, 101);
         await until(() => store.times() > 0);
         for (let i = 0; i < 7; i += 1) await passes();
-        const failure = bench.chunks.upload([bad]).catch((e: unknown) => e);
+        const failure = bench.chunks.upload([bad], 'waited').catch((e: unknown) => e);
         await bench.stepped(failure);
         expect(await failure).toMatchObject({ code, oids: [bad.oid], retryAfterMs: expect.any(Number) });
         for (let s = 0; s < 1_200; s += 1) {
@@ -419,7 +442,7 @@ describe('uploading chunks', () => {
       const store = refuse(named('forbidden'));
       const bad = await write(1, 101);
       await until(() => store.times() === 1 && bench.line.scheduler.running === 0);
-      const asked = await bench.chunks.upload([bad]).catch((e: unknown) => e);
+      const asked = await bench.chunks.upload([bad], 'waited').catch((e: unknown) => e);
       expect(asked).toMatchObject({ code: 'forbidden', oids: [bad.oid] });
       expect(store.times()).toBe(1);
       store.heal();
@@ -432,7 +455,7 @@ describe('uploading chunks', () => {
       const chunks: Chunk[] = [];
       for (let seed = 1; seed <= 8; seed += 1) chunks.push(await write(seed, 700));
       await until(() => bench.chunks.uploadsPausedBy?.code === 'quota-full');
-      const failure = await bench.chunks.upload(chunks).catch((e: unknown) => e);
+      const failure = await bench.chunks.upload(chunks, 'waited').catch((e: unknown) => e);
       expect(failure).toMatchObject({ code: 'quota-full', oids: [] });
       bench.remote.heal();
       await until(() => {
@@ -445,7 +468,7 @@ describe('uploading chunks', () => {
     test('without a word about it, it is the only one that fails', async () => {
       const store = refuse(() => new RemoteError('unreachable', 'reset'));
       const bad = await write(1, 101);
-      const failure = bench.chunks.upload([bad]).catch((e: unknown) => e);
+      const failure = bench.chunks.upload([bad], 'waited').catch((e: unknown) => e);
       await bench.stepped(failure);
       expect(await failure).toMatchObject({ code: 'unreachable', oids: [bad.oid] });
       expect(store.times()).toBeGreaterThan(1);
@@ -463,12 +486,12 @@ describe('uploading chunks', () => {
       };
       const refused = await write(2, 102);
       await until(() => times === 1 && bench.line.scheduler.running === 0);
-      const failed = bench.chunks.upload([refused]).catch((e: unknown) => e);
+      const failed = bench.chunks.upload([refused], 'waited').catch((e: unknown) => e);
       await bench.stepped(failed);
       expect(await failed).toMatchObject({ code: 'chunk-refused' });
       refuse(() => new RemoteError('unreachable', 'reset'));
       const bad = await write(1, 101);
-      const failure = bench.chunks.upload([bad]).catch((e: unknown) => e);
+      const failure = bench.chunks.upload([bad], 'waited').catch((e: unknown) => e);
       await bench.stepped(failure);
       expect(await failure).toMatchObject({ code: 'unreachable', oids: [bad.oid] });
     });

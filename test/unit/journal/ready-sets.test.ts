@@ -285,6 +285,30 @@ describe('a bucket of preset registry', () => {
     expect(tries).toBe(3);
   });
 
+  test('what is only due does not stand on the line before what somebody waits for', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 100 } });
+    b.chunks.beforeUpload = hold;
+    await b.start();
+    const classesOf = (text: string) => [
+      ...(b.chunks.askedIn.get(b.chunks.cut(bytesOf(text))[0]!.oid) ?? []),
+    ];
+    for (const letter of ['x', 'y']) stickBytes(big(letter));
+    await putLayer(b, 'big', big('x'));
+    await until('it is asked for', () => classesOf(big('x')).length > 0);
+    expect(classesOf(big('x'))).toEqual(['push']);
+    const small = await pushImage(b, 'small', 'v1', [big('y')]);
+    expect(await wait(small.seq)).toBe(false);
+    expect(classesOf(big('y'))).toContain('waited');
+    expect(classesOf(big('x'))).toEqual(['push']);
+    // Somebody waits for all that is pending: for what was only due as well.
+    const all = b.bucket.settle({ timeoutMs: 4_000, signal });
+    await until('it is waited for', () => classesOf(big('x')).includes('waited'));
+    release();
+    expect(await all).toBe(true);
+    await b.landed(small.seq);
+  });
+
   test('what nobody waits for lands by its age, and goes on while something else is stuck', async () => {
     await b.remove();
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 100 } });
