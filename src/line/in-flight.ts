@@ -37,6 +37,8 @@ export class Body {
   /** Of the piece that may go out now and was not taken by the connection yet. */
   grantedBytes = 0;
   isPaused = false;
+  /** Its next piece waits until the kernel has less. */
+  isHeld = false;
   /** Resolves the turn that is waited for. */
   resume: (() => void) | undefined;
   /** When its first byte could go out: it has its link and its connection. */
@@ -210,12 +212,13 @@ export class InFlight {
   /**
    * It takes the line: those of a lower class yield. Until its answer, since what it handed over last may stand in
    * the kernel for seconds; where Gitee is far away not while it only waits for its link, or the line would stand
-   * still for a second at each. But a small one that somebody waits for begins on a connection that has no pace yet,
-   * and where it meets a full line it loses its first packets, and finds none: the line must be clear by then.
+   * still for a second at each. But a small one begins on a connection that has no pace yet, and where it meets a full
+   * line it loses its first packets, and finds none: the line must be clear by then. Whether somebody waits for it is
+   * often known when it has its link only: the tag comes last.
    */
   takesLine(body: Body): boolean {
     if (this.isStalled(body)) return false;
-    return !this.isFar || body.sendsSinceMs !== undefined || (body.isSmall && body.level === 0);
+    return !this.isFar || body.sendsSinceMs !== undefined || body.isSmall;
   }
 
   /** Something of this class or a higher one has bytes that were not handed over. */
@@ -265,21 +268,25 @@ export class InFlight {
 
   /**
    * Bytes that stand before the line and could cross it now. Not those of a body that still waits for its link,
-   * or whose connection is too young to have found its pace: then it is us who are slow, and not the line. Where Gitee
-   * is far away the kernel's count up to so much of each connection: one that has lost its pace is not the line either.
+   * or whose connection is too young to have found its pace: then it is us who are slow, and not the line; nor what
+   * waits until the kernel has less, which counts by what the kernel has: it may have run dry before we came to look.
+   * Where Gitee is far away the kernel's count up to so much of each connection: one that has lost its pace is not the
+   * line either.
    */
   standingBytes(connectionBytes: number): number {
     const nowMs = this.clock.steadyMs();
     const rampMs = Math.min(RAMP_MS_MAX, RAMP_ROUND_TRIPS * this.askingMs);
     let restBytes = 0;
     let handedBytes = 0;
+    const { inKernelBytes, isGuess, isKernelKnown } = this.uplink;
     for (const body of this.#bodies) {
       if (body.sendsSinceMs === undefined || nowMs - body.sendsSinceMs < rampMs) continue;
-      if (body.isPaused || this.isStalled(body)) continue;
-      restBytes += body.restBytes;
-      handedBytes += body.handedBytes;
+      if (this.isStalled(body)) continue;
+      // What one that yields has handed over stands there all the same. But its connection may be slow, and not the
+      // line: it counts only until anything is known of that.
+      if (!body.isPaused || (isKernelKnown && isGuess)) handedBytes += body.handedBytes;
+      if (!body.isPaused && !body.isHeld) restBytes += body.restBytes;
     }
-    const { inKernelBytes, isKernelKnown } = this.uplink;
     if (!isKernelKnown) return restBytes + handedBytes;
     const kernelBytes = this.isFar ? this.uplink.inKernelBytesUpTo(connectionBytes) : inKernelBytes;
     return restBytes + Math.min(handedBytes, kernelBytes);

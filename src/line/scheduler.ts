@@ -64,6 +64,8 @@ const STARVED_MS = 5_000;
 const LOOK_MS = 300;
 /** More stands before the line than it takes from so much of its time on. */
 const FULL_SECONDS = 0.5;
+/** Beside what is on its way for a round trip. */
+const FULL_FAR_SECONDS = 0.2;
 const FULL_MIN_BYTES = 128 * 1024;
 
 /** Asked by whoever sends one body. */
@@ -298,24 +300,27 @@ export class LineScheduler {
   }
 
   /** What the kernel has cannot yield any more: seconds of it would stand before what somebody waits for. */
-  #isKernelFull({ level }: Body): boolean {
-    if (level === 0) return false;
+  #isKernelFull({ isSmall, level }: Body): boolean {
     const { isFar, leastMs } = this.#flight;
-    const { bytesPerSecond, isMeasured } = this.options.uplink;
+    // Of a large one that is waited for as well, where Gitee is far away: a small push may come at any time.
+    if (level === 0 && (isSmall || !isFar)) return false;
+    const { bytesPerSecond, isMeasured, lateMs } = this.options.uplink;
     if (!isFar) return this.#flight.isKernelFull(Math.max(KERNEL_MIN_BYTES, KERNEL_SECONDS * bytesPerSecond));
     const isClear = this.options.clock.steadyMs() - this.#smallFirstMs < CLEAR_FOR_MS;
     const seconds = isClear ? KERNEL_CLEAR_SECONDS : KERNEL_FAR_SECONDS;
-    const limitBytes = (seconds + leastMs / 1_000) * bytesPerSecond;
+    const limitBytes = (seconds + (leastMs + lateMs) / 1_000) * bytesPerSecond;
     return this.#flight.isKernelFull(
       isMeasured ? Math.max(KERNEL_FAR_MIN_BYTES, limitBytes) : KERNEL_MIN_BYTES,
     );
   }
 
   async #waitKernel(body: Body): Promise<void> {
+    body.isHeld = true;
     for (let waits = 0; waits < KERNEL_WAITS_MAX && this.#isKernelFull(body); waits += 1) {
-      if (this.#closed.signal.aborted) return;
+      if (this.#closed.signal.aborted) break;
       await this.options.clock.sleep(KERNEL_WAIT_MS);
     }
+    body.isHeld = false;
   }
 
   /** Until nobody above has anything to send, its trickle is due, or the line would stand still otherwise. */
@@ -422,10 +427,13 @@ export class LineScheduler {
   /** More stands ready than the line takes: what is measured now is the line and not us. */
   #isFull(): boolean {
     const { chunkSizeBytes, uplink } = this.options;
-    const bytes = Math.max(FULL_MIN_BYTES, FULL_SECONDS * uplink.bytesPerSecond);
+    const { isFar, leastMs } = this.#flight;
+    const seconds = isFar ? FULL_FAR_SECONDS + leastMs / 1_000 : FULL_SECONDS;
+    const bytes = Math.max(FULL_MIN_BYTES, seconds * uplink.bytesPerSecond);
     // No more than a small body's bytes, or an estimate that is far too high would never be lowered.
     const limitBytes = Math.min(SMALL_BYTES, chunkSizeBytes, bytes);
-    return this.#flight.standingBytes(limitBytes * AIR_CONNECTION_SHARE) >= limitBytes;
+    const connectionShare = Math.max(AIR_CONNECTION_SHARE, 1 / Math.max(1, uplink.busyConnections));
+    return this.#flight.standingBytes(limitBytes * connectionShare) >= limitBytes;
   }
 
   /** Who stalls or starves does nothing that would tell us. */

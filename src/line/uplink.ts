@@ -16,8 +16,13 @@ const MEASURED_AFTER_MS = 3_000;
 /** The kernel's send buffer takes megabytes at once: nobody is believed to send faster than so many times the estimate. */
 const BURST_FACTOR = 2;
 const BURST_BYTES = 128 * 1024;
+/** What a connection may send at once when it begins (RFC 6928, ten packets); a call of the API is less. */
+const CALL_MAX_BYTES = 14 * 1024;
 /** How often the kernel is asked what it still has. */
 const SAMPLE_MS = 125;
+/** How late a look at the kernel was of late is forgotten by this share with each that is in time. */
+const LATE_FORGOTTEN = 0.1;
+const LATE_MAX_MS = 500;
 /** Slower than this a transfer counts as dead anyway. */
 const FLOOR_BYTES_PER_SECOND = 8 * 1024;
 
@@ -62,6 +67,7 @@ export class UplinkMeter {
   #bestSinceMs = Number.NEGATIVE_INFINITY;
   #isFull = false;
   #isMeasured: boolean;
+  #isGuess: boolean;
   #progressMs: number;
   /** Of all runs. */
   #handedBytes = 0;
@@ -71,6 +77,7 @@ export class UplinkMeter {
   /** Of each connection at the last sample. */
   #queues: readonly number[] = [];
   #isSampling = false;
+  #lateMs = 0;
 
   /**
    * @param kernelQueues what the kernel still has of the bytes handed to each connection; undefined where it doesn't say
@@ -83,6 +90,7 @@ export class UplinkMeter {
     wasMeasured = false,
   ) {
     this.#isMeasured = wasMeasured;
+    this.#isGuess = !wasMeasured;
     this.#estimate = initialBytesPerSecond;
     this.#lastMs = this.#progressMs = clock.steadyMs();
   }
@@ -115,6 +123,11 @@ export class UplinkMeter {
     return this.#isMeasured;
   }
 
+  /** Whether the figure is still the first one, which nobody has measured. */
+  get isGuess(): boolean {
+    return this.#isGuess;
+  }
+
   /** Bytes that were handed over and stand in the kernel, as far as it says; else 0. */
   get inKernelBytes(): number {
     const bytes = this.#handedBytes - (this.#leftBytes ?? this.#handedBytes);
@@ -131,14 +144,25 @@ export class UplinkMeter {
     return Math.max(0, this.inKernelBytes - beyondBytes);
   }
 
-  /** Connections that had bytes in the kernel at the last sample. */
+  /**
+   * Connections that had bytes of a body in the kernel at the last sample: more than a call of the API, or its last
+   * packets.
+   */
   get busyConnections(): number {
-    return this.#queues.filter((bytes) => bytes > 0).length;
+    return this.#queues.filter((bytes) => bytes > CALL_MAX_BYTES).length;
   }
 
   /** Whether `inKernelBytes` is what the system says. */
   get isKernelKnown(): boolean {
     return this.#leftBytes !== undefined && !Number.isNaN(this.#leftBytes);
+  }
+
+  /**
+   * So much later than meant we come to look at the kernel, of late: on a busy machine what it has must last for that
+   * as well.
+   */
+  get lateMs(): number {
+    return this.#lateMs;
   }
 
   /** When bytes crossed the line last, or this began; steady milliseconds. */
@@ -214,8 +238,10 @@ export class UplinkMeter {
   async #sample(kernelQueues: KernelQueues): Promise<void> {
     this.#isSampling = true;
     while (this.#runs.size > 0) {
+      const sinceMs = this.clock.steadyMs();
       await this.clock.sleep(SAMPLE_MS);
       const queues = await kernelQueues().catch(() => undefined);
+      this.#noteLate(this.clock.steadyMs() - sinceMs - SAMPLE_MS);
       if (this.#runs.size === 0) break;
       this.#advance();
       this.#queues = queues ?? [];
@@ -230,6 +256,11 @@ export class UplinkMeter {
     // From here on nothing is in the kernel.
     if (this.#leftBytes !== undefined) this.#leftBytes = this.#handedBytes;
     this.#queues = [];
+  }
+
+  #noteLate(lateMs: number): void {
+    const ms = Math.min(LATE_MAX_MS, Math.max(0, lateMs));
+    this.#lateMs = Math.max(ms, this.#lateMs + LATE_FORGOTTEN * (ms - this.#lateMs));
   }
 
   #creditLeft(leftBytes: number): void {
@@ -285,14 +316,18 @@ export class UplinkMeter {
     const all = Math.min(rate(this.#slots, LONG_MS), SHORT_SLACK * rate(this.#slots, SHORT_MS));
     const busyMs = this.#slots.reduce((sum, slot) => sum + slot.busyMs, 0);
     this.#isMeasured ||= busyMs >= MEASURED_AFTER_MS;
-    if (busyMs >= RAISE_AFTER_MS && all > this.#estimate) this.#estimate = all;
+    if (busyMs >= RAISE_AFTER_MS && all > this.#estimate) this.#set(all);
     const full = this.#slots.filter((slot) => slot.fullMs * 2 > slot.busyMs);
     const fullMs = full.reduce((sum, slot) => sum + slot.busyMs, 0);
     const newest = this.#slots.at(-1);
     if (fullMs < LOWER_AFTER_MS || newest === undefined || newest.fullMs * 2 <= newest.busyMs) return;
     const low = Math.min(rate(full, LONG_MS), SHORT_SLACK * rate(full, SHORT_MS));
-    if (low < this.#estimate)
-      this.#estimate = Math.max(low, Math.min(FLOOR_BYTES_PER_SECOND, this.#estimate));
+    if (low < this.#estimate) this.#set(Math.max(low, Math.min(FLOOR_BYTES_PER_SECOND, this.#estimate)));
+  }
+
+  #set(bytesPerSecond: number): void {
+    this.#estimate = bytesPerSecond;
+    this.#isGuess = false;
   }
 }
 

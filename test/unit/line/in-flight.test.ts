@@ -34,6 +34,26 @@ test.each([
   },
 );
 
+test('calls of the API that are on their way make no room for more of each body in the kernel', async () => {
+  const clock = new ManualClock();
+  let calls: number[] = [];
+  const uplink = new UplinkMeter(MIB / 4, clock, async () => [95_000, 95_000, 95_000, ...calls]);
+  const flight = new InFlight(uplink, clock);
+  const bodies = [1, 2, 3].map(() =>
+    flight.begin({ source, group: '', level: 1 }, { bytes: 4 * MIB, isSuspect: false }),
+  );
+  clock.advance(400);
+  for (const body of bodies) flight.sent(body, 95_000);
+  clock.advance(300);
+  await settle();
+  expect(flight.isKernelFull(MIB / 4)).toBe(true);
+  calls = [475, 474, 475, 472];
+  clock.advance(300);
+  await settle();
+  expect(flight.isKernelFull(MIB / 4)).toBe(true);
+  for (const body of bodies) flight.end(body, true);
+});
+
 test('a piece counts from when it may go out, and not when its connection has taken it', async () => {
   const clock = new ManualClock();
   const flight = new InFlight(new UplinkMeter(MIB, clock, async () => [0]), clock);

@@ -355,6 +355,8 @@ class FarBench {
   /** So is one in so many for good: it has lost a packet, and the kernel has kept its large buffer. */
   slowOf = Number.POSITIVE_INFINITY;
   slowShare = 0.04;
+  /** How often we come to do anything: seldom on a busy machine, and the line goes on meanwhile. */
+  everyMs = 50;
   #started = 0;
   mostBodies = 0;
 
@@ -401,11 +403,11 @@ class FarBench {
   /** The share of the line that was used. */
   async run(seconds: number, bytesPerSecond: number): Promise<number> {
     let usedBytes = 0;
-    for (let ms = 0; ms < seconds * 1_000; ms += 50) {
+    for (let ms = 0; ms < seconds * 1_000; ms += this.everyMs) {
       for (let i = 0; i < 12; i += 1) await Promise.resolve();
-      this.clock.advance(50);
+      this.clock.advance(this.everyMs);
       this.#hand();
-      usedBytes += this.#cross((bytesPerSecond * 50) / 1_000);
+      for (let i = 0; i < this.everyMs; i += 50) usedBytes += this.#cross((bytesPerSecond * 50) / 1_000);
     }
     return usedBytes / (bytesPerSecond * seconds);
   }
@@ -541,6 +543,89 @@ describe('a distant Gitee', () => {
     const since = await run();
     expect(before.seconds - since.seconds).toBeGreaterThan(0.15);
     expect(since.used).toBeGreaterThan(0.9);
+    bench.scheduler.close();
+  });
+
+  test.each<LineClass>(['waited', 'push', 'early'])(
+    'a large body yields to a small one of another push from when that asks for its link: %s',
+    async (cls) => {
+      const clock = new ManualClock();
+      const scheduler = new LineScheduler({
+        ...{ uplink: new UplinkMeter(MIB, clock), parallel: 4, chunkSizeBytes: 8 * MIB, clock },
+      });
+      const images = { name: 'images', isReady: () => true };
+      const begin = async (group: string, bytes: number) => {
+        let begun: LineTurn | undefined;
+        const start = (turn: LineTurn) => void (begun = turn);
+        scheduler.add(images, cls, group, { bytes, isSuspect: false, start });
+        for (let i = 0; i < 20; i += 1) await Promise.resolve();
+        return begun!;
+      };
+      const large = await begin('large', 8 * MIB);
+      clock.advance(400);
+      expect(large.turn(PIECE_BYTES)).toBeUndefined();
+      large.sent(PIECE_BYTES);
+      const small = await begin('small', MIB / 2);
+      expect(large.turn(PIECE_BYTES)).toBeInstanceOf(Promise);
+      small.end(true);
+      for (let i = 0; i < 20; i += 1) await Promise.resolve();
+      expect(large.turn(PIECE_BYTES)).toBeUndefined();
+      large.end(true);
+      scheduler.close();
+    },
+  );
+
+  test('of a large body that somebody waits for no more stands before the line than of others, of a small one all', async () => {
+    const clock = new ManualClock();
+    const uplink = new UplinkMeter(MIB, clock, async () => [MIB, MIB / 2]);
+    const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock });
+    const turns = new Map<number, LineTurn>();
+    const images = { name: 'images', isReady: () => true };
+    for (const bytes of [8 * MIB, MIB])
+      scheduler.add(images, 'waited', '', {
+        ...{ bytes, isSuspect: false },
+        start: (turn) => void turns.set(bytes, turn),
+      });
+    for (let i = 0; i < 20; i += 1) await Promise.resolve();
+    clock.advance(400);
+    const [large, small] = [turns.get(8 * MIB)!, turns.get(MIB)!];
+    expect(large.turn(PIECE_BYTES)).toBeUndefined();
+    large.sent(MIB);
+    expect(small.turn(PIECE_BYTES)).toBeUndefined();
+    small.sent(MIB / 2);
+    clock.advance(300);
+    for (let i = 0; i < 20; i += 1) await Promise.resolve();
+    expect(large.turn(PIECE_BYTES)).toBeInstanceOf(Promise);
+    expect(small.turn(PIECE_BYTES)).toBeUndefined();
+    for (const turn of [large, small]) turn.end(true);
+    scheduler.close();
+  });
+
+  test.each([0.625e6, 1.25e6])(
+    'on a busy machine, where we come late, the line is filled all the same (%i B/s)',
+    async (lineBytes) => {
+      const bench = new FarBench(100, lineBytes);
+      for (let i = 0; i < 400; i += 1) bench.add(MIB);
+      await bench.run(20, lineBytes);
+      bench.everyMs = 800;
+      let used = 0;
+      for (let i = 0; i < 5; i += 1) {
+        bench.add(100_000, 'waited');
+        used += (await bench.run(12, lineBytes)) / 5;
+      }
+      expect(used).toBeGreaterThan(0.85);
+      bench.scheduler.close();
+    },
+  );
+
+  test('a line that is slower than it was thought to be is found out while small ones go first', async () => {
+    const bench = new FarBench(200, MIB);
+    for (let i = 0; i < 3; i += 1) bench.add(8 * MIB);
+    await bench.run(2.4, 0.25e6);
+    expect(bench.uplink.bytesPerSecond).toBeGreaterThan(0.9e6);
+    for (const bytes of [503_000, 131_000, 65_000]) bench.add(bytes, 'waited');
+    await bench.run(3.5, 0.25e6);
+    expect(bench.uplink.bytesPerSecond).toBeLessThan(0.5e6);
     bench.scheduler.close();
   });
 
