@@ -13,6 +13,11 @@ const LOWER_AFTER_MS = 1_500;
 const RAISE_AFTER_MS = 500;
 /** A connection to a distant Gitee has found its pace by then. */
 const MEASURED_AFTER_MS = 3_000;
+/**
+ * Before that buffers of the other side, or of a proxy near by, may have swallowed megabytes in no time: the first
+ * figure is believed to be too low by so much a second.
+ */
+const FIRST_GROWTH = 2;
 /** The kernel's send buffer takes megabytes at once: nobody is believed to send faster than so many times the estimate. */
 const BURST_FACTOR = 2;
 const BURST_BYTES = 128 * 1024;
@@ -61,6 +66,7 @@ export class UplinkMeter {
   readonly #runs = new Set<Run>();
   #slots: Slot[] = [];
   #estimate: number;
+  readonly #firstEstimate: number;
   #lastMs: number;
   #best = 0;
   #bestBefore = 0;
@@ -91,7 +97,7 @@ export class UplinkMeter {
   ) {
     this.#isMeasured = wasMeasured;
     this.#isGuess = !wasMeasured;
-    this.#estimate = initialBytesPerSecond;
+    this.#estimate = this.#firstEstimate = initialBytesPerSecond;
     this.#lastMs = this.#progressMs = clock.steadyMs();
   }
 
@@ -316,7 +322,10 @@ export class UplinkMeter {
     const all = Math.min(rate(this.#slots, LONG_MS), SHORT_SLACK * rate(this.#slots, SHORT_MS));
     const busyMs = this.#slots.reduce((sum, slot) => sum + slot.busyMs, 0);
     this.#isMeasured ||= busyMs >= MEASURED_AFTER_MS;
-    if (busyMs >= RAISE_AFTER_MS && all > this.#estimate) this.#set(all);
+    const most =
+      busyMs < MEASURED_AFTER_MS ? this.#firstEstimate * FIRST_GROWTH ** (busyMs / 1_000) : Infinity;
+    if (busyMs >= RAISE_AFTER_MS && all > this.#estimate)
+      this.#set(Math.max(this.#estimate, Math.min(all, most)));
     const full = this.#slots.filter((slot) => slot.fullMs * 2 > slot.busyMs);
     const fullMs = full.reduce((sum, slot) => sum + slot.busyMs, 0);
     const newest = this.#slots.at(-1);

@@ -3,6 +3,7 @@ import { UplinkMeter, type UplinkRun } from '../../../src/line/uplink.js';
 import { ManualClock } from '../../support/chunk-bench.js';
 
 const MBIT = 1e6 / 8;
+const MIB = 1024 * 1024;
 
 /** A line with a send buffer of the kernel, over which bodies go out side by side. */
 class LineModel {
@@ -135,4 +136,46 @@ describe('the speed of the line', () => {
       expect(share).toBeLessThan(1.6);
     }
   });
+
+  test.each([
+    ['a guess', false],
+    ['kept from an earlier run', true],
+  ])(
+    'what the other side swallows at once is not taken for the line: the first figure is %s',
+    (_, wasMeasured) => {
+      const swallowing = new UplinkMeter(MIB, clock, async () => [0], wasMeasured);
+      return swallows(swallowing);
+    },
+  );
+
+  test('a fast line is found within seconds, though the first figure is low', async () => {
+    const fast = new UplinkMeter(MIB, clock, async () => [0]);
+    const run = fast.begin();
+    for (let i = 0; i < 40; i += 1) {
+      run.sent(100 * MBIT * 0.1);
+      await pass(100);
+    }
+    expect(fast.bytesPerSecond).toBeGreaterThan(0.8 * 100 * MBIT);
+    run.end(true);
+  });
+
+  async function pass(ms: number): Promise<void> {
+    clock.advance(ms);
+    for (let k = 0; k < 6; k += 1) await Promise.resolve();
+  }
+
+  /** Six megabytes, and then 2 Mbit/s. */
+  async function swallows(swallowing: UplinkMeter): Promise<void> {
+    swallowing.setFull(true);
+    const run = swallowing.begin();
+    run.sent(6_000_000);
+    let most = 0;
+    for (let i = 0; i < 100; i += 1) {
+      await pass(100);
+      most = Math.max(most, swallowing.bytesPerSecond);
+      run.sent(2 * MBIT * 0.1);
+    }
+    expect(most).toBeLessThan(3.5 * MIB);
+    run.end(true);
+  }
 });
