@@ -33,6 +33,8 @@ export interface S3Client {
   readonly https?: 'HTTP/1.1' | 'HTTP/2';
   /** It needs the bucket's name before the host's: the gateway has `s3.domain`. */
   readonly virtualHosts?: true;
+  /** The bucket has `public_read`. */
+  readonly publicRead?: true;
   readonly works: readonly Claim[];
   /** What it does not do with the gateway, and why: each shown by its check, too. */
   readonly limits: readonly Claim[];

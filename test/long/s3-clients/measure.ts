@@ -6,7 +6,7 @@ import { startLocalGitee } from '../../support/local-gitee.js';
 import { claimsOf, slugOf, type ClientResult, type S3Client } from './client.js';
 import { npmDirectory } from './install.js';
 import { startTls } from './tls.js';
-import { ENDPOINT, HOST, Place } from './place.js';
+import { BUCKET, ENDPOINT, HOST, Place } from './place.js';
 
 /** Tries each client, one after another, each with a gateway of its own; tells what came of each as it ends. */
 export async function measureS3Clients(options: {
@@ -30,6 +30,13 @@ async function tried(client: S3Client, directory: string): Promise<ClientResult>
     config: {
       s3: { port: 80, ...(client.virtualHosts ? { domain: HOST } : {}) },
       commit: { interval: '2s' },
+      buckets: [
+        {
+          name: BUCKET,
+          ...{ repository: 'acme/files', branch: 'master', preset: 'generic' },
+          ...(client.publicRead ? { public_read: true } : {}),
+        },
+      ],
     },
   });
   const place = new Place(home, gateway, gitee, await environment(home, gateway, client));

@@ -3,6 +3,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { seededBytes } from '../../support/bytes.js';
 import { Child, mustRun, run, type RunResult } from '../../support/child.js';
+import { FaultyGateway } from '../../support/faulty-gateway.js';
 import type { TestGateway } from '../../support/gateway.js';
 import type { RunningLocalGitee } from '../../support/local-gitee.js';
 import { encodePath, WireClient, type S3Request } from '../../support/s3-client.js';
@@ -79,6 +80,14 @@ export class Place {
     return child;
   }
 
+  /** Another address of the gateway, in the form host:port, where requests fail as they are told to. */
+  async faulty(): Promise<{ readonly gateway: FaultyGateway; readonly host: string; readonly port: string }> {
+    const gateway = await FaultyGateway.start('http://127.0.0.1:80');
+    this.atEnd(() => gateway.stop());
+    const port = new URL(`http://${gateway.address}`).port;
+    return { gateway, host: `${HOST}:${port}`, port };
+  }
+
   /** Gives the home directory to a user: databases do not run as root. */
   async own(user: string): Promise<void> {
     await this.sh(`chown -R ${user} "$HOME"`);
@@ -128,6 +137,11 @@ export class Place {
   async same(name: string, bytes: Buffer): Promise<void> {
     const read = await this.read(name);
     assert.ok(read.equals(bytes), `${name}: other bytes (${read.length} of ${bytes.length})`);
+  }
+
+  /** Nothing is in the bucket. */
+  async empty(): Promise<void> {
+    assert.deepEqual(await this.keys(), []);
   }
 
   async gone(key: string): Promise<void> {

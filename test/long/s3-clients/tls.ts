@@ -12,11 +12,12 @@ export async function startTls(directory: string, version: 'HTTP/1.1' | 'HTTP/2'
   const listen = version === 'HTTP/2' ? 'ssl http2;' : 'ssl;';
   const nginx = await TestNginx.prepare({
     directory,
-    s3Name: HOST,
+    // Buckets as host names, too.
+    s3Name: `${HOST} *.${HOST}`,
     gatewayS3: '127.0.0.1:80',
     edits: [['ssl http2;', `${listen}\n    listen 127.0.0.1:443 ${listen}`]],
   });
-  await makeCertificate(nginx.tlsDirectory, 'registry', [`DNS:${HOST}`]);
+  await makeCertificate(nginx.tlsDirectory, 'registry', [`DNS:${HOST}`, `DNS:*.${HOST}`]);
   const trusted = path.join(directory, 'authorities');
   await cp(AUTHORITIES, trusted);
   await appendFile(trusted, await readFile(nginx.certificateFile));
