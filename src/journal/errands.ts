@@ -42,6 +42,8 @@ export class Errands {
     { readonly chunks: readonly Chunk[]; readonly stop: AbortController }
   >();
   readonly #failed: FailedErrand[] = [];
+  /** How often in a row Gitee or the line failed each errand. */
+  readonly #failures = new Map<ErrandId, number>();
   readonly #runs = new Set<Promise<void>>();
   #isStopped = false;
 
@@ -80,6 +82,7 @@ export class Errands {
   keepOnly(isWanted: (id: ErrandId) => boolean): void {
     for (const [id, { stop }] of this.#running)
       if (!isWanted(id)) stop.abort(new Error('nobody waits for these chunks any more'));
+    for (const id of this.#failures.keys()) if (!isWanted(id)) this.#failures.delete(id);
   }
 
   /** Begins all of them anew: what failed may work again. */
@@ -96,6 +99,10 @@ export class Errands {
     await Promise.all(this.#runs);
   }
 
+  /**
+   * Where all of it failed for a while, it ends after a pause that grows: the next look begins it anew, with what has
+   * come since. The same chunks again and again would keep all younger ones from being sent.
+   */
   async #send(
     id: ErrandId,
     seqs: readonly number[],
@@ -103,31 +110,31 @@ export class Errands {
     signal: AbortSignal,
   ): Promise<void> {
     const { bucket, clock, log, onPause, pausedRetryMs, retryMaxMs } = this.deps;
-    for (let failures = 1; ; failures += 1) {
-      try {
-        return await this.deps.chunks.upload(chunks, id === 'oldest' ? 'push' : 'waited', signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        const isOfAll = error instanceof RemoteError && error.oids.length === 0;
-        // What some of them fail by holds up no others: their changes stand aside.
-        if (!isOfAll || (!error.pauses && !error.isTransient)) throw error;
-        if (error.pauses) onPause(error);
-        const ceilingMs = error.pauses
-          ? pausedRetryMs
-          : Math.min(retryMaxMs, RETRY_BASE_MS * 2 ** Math.min(failures - 1, 16));
-        // Full jitter, but never at once.
-        const waitMs =
-          Math.min(error.retryAfterMs ?? 0, 10 * 60_000) + ceilingMs * (0.1 + 0.9 * Math.random());
-        log.info('chunks that are waited for could not be sent; they are tried again', {
-          bucket,
-          failures,
-          waitMs,
-          changes: seqs.length,
-          chunks: chunks.length,
-          error,
-        });
-        await clock.sleep(waitMs, signal);
-      }
+    try {
+      await this.deps.chunks.upload(chunks, id === 'oldest' ? 'push' : 'waited', signal);
+      this.#failures.delete(id);
+    } catch (error) {
+      signal.throwIfAborted();
+      const isOfAll = error instanceof RemoteError && error.oids.length === 0;
+      // What some of them fail by holds up no others: their changes stand aside.
+      if (!isOfAll || (!error.pauses && !error.isTransient)) throw error;
+      if (error.pauses) onPause(error);
+      const failures = (this.#failures.get(id) ?? 0) + 1;
+      this.#failures.set(id, failures);
+      const ceilingMs = error.pauses
+        ? pausedRetryMs
+        : Math.min(retryMaxMs, RETRY_BASE_MS * 2 ** Math.min(failures - 1, 16));
+      // Full jitter, but never at once.
+      const waitMs = Math.min(error.retryAfterMs ?? 0, 10 * 60_000) + ceilingMs * (0.1 + 0.9 * Math.random());
+      log.info('chunks that are waited for could not be sent; they are tried again', {
+        bucket,
+        failures,
+        waitMs,
+        changes: seqs.length,
+        chunks: chunks.length,
+        error,
+      });
+      await clock.sleep(waitMs, signal);
     }
   }
 }

@@ -326,6 +326,25 @@ describe('a bucket of preset registry', () => {
     await until('nothing waits', () => b.state.status().pendingChanges === 0);
   });
 
+  test('what nobody waits for lands, though what is older had begun to fail before it came', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 100 } });
+    await b.start();
+    stickBytes(big('x'));
+    let tries = 0;
+    b.chunks.beforeUpload = async (chunks) => {
+      if (!chunks.some(({ oid }) => stuck.has(oid))) return;
+      tries += 1;
+      throw new RemoteError('timeout', 'stuck');
+    };
+    await putBlob(b, big('x'));
+    await until('it is tried', () => tries > 0);
+    const small = await putLayer(b, 'a', 'small');
+    await until('the small one lands', () => b.tree().has(blobPath(small)));
+    stuck.clear();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+  });
+
   test('a batch has no more changes than it may, and the rest follows at once', async () => {
     await b.remove();
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, maxChanges: 4 } });
