@@ -11,8 +11,11 @@ export type LineEvent =
 export interface PushCell {
   readonly name: string;
   readonly line: LineShape;
-  /** dockerd: all layers at once, a chunked PATCH each. skopeo: the real one, from an OCI layout. */
-  readonly way: 'dockerd' | 'skopeo';
+  /**
+   * dockerd: its way, all layers at once, a chunked PATCH each. skopeo: the real one, from an OCI layout. docker: the
+   * real dockerd, of which nobody knows how often it tried again.
+   */
+  readonly way: 'dockerd' | 'skopeo' | 'docker';
   /** Pushed at once, by a client each. */
   readonly images: number;
   readonly layers: number;
@@ -66,6 +69,7 @@ export const PUSH_CELLS: readonly PushCell[] = [
   ),
   ...RATES.map((mbit) => cell(mbit, 30, '1x5', { way: 'skopeo' })),
   ...[0, 200].map((roundTripMs) => cell(10, roundTripMs, '1x5', { way: 'skopeo' })),
+  ...[0, 200].map((roundTripMs) => cell(10, roundTripMs, '1x5', { way: 'docker' })),
   ...[2, 5, 10, 20].flatMap((mbit) =>
     [0, 200].map((roundTripMs) =>
       cell(mbit, roundTripMs, '1x5', { hasSmallBeside: true, note: 'small-beside' }),

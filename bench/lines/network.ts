@@ -37,9 +37,12 @@ export class LineNetwork {
     return `${this.prefix}-${host}`;
   }
 
-  /** Command and arguments that run a program on one of the hosts. */
+  /**
+   * Command and arguments that run a program on one of the hosts; not by `ip netns exec`, which mounts another /sys,
+   * without the control groups that dockerd needs.
+   */
   on(host: Host, command: string, args: readonly string[]): [string, string[]] {
-    return ['ip', ['netns', 'exec', this.namespace(host), command, ...args]];
+    return ['nsenter', [`--net=/run/netns/${this.namespace(host)}`, '--', command, ...args]];
   }
 
   async up(shape: LineShape): Promise<void> {

@@ -48,8 +48,13 @@ export class Office {
 
   /** What a client needs to push and pull. */
   async login(): Promise<RegistryLogin> {
-    const ca = await readFile(this.#file('nginx', 'tls', 'registry.crt'), 'utf8');
+    const ca = await readFile(this.certificateFile, 'utf8');
     return { address: this.registryAddress, user: USER, password: this.password, ca };
+  }
+
+  /** Of the registry, for those who trust nothing else. */
+  get certificateFile(): string {
+    return this.#file('nginx', 'tls', 'registry.crt');
   }
 
   get stateDirectory(): string {

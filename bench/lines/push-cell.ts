@@ -8,6 +8,7 @@ import { run } from '../../test/support/child.js';
 import { ELEVEN_MB_LAYERS, SMALL_LAYERS, type LineEvent, type PushCell } from './cells.js';
 import type { CellTools } from './cell-tools.js';
 import type { ClientAnswer } from './client-main.js';
+import { DockerHost } from './docker-host.js';
 
 import { USER } from './office.js';
 import type { CellResult } from './result.js';
@@ -26,11 +27,23 @@ const DRAINED_BYTES = 12e6;
 
 /** Runs one cell: line, load and events as it says, and holds what was seen to the bounds. */
 export async function runPushCell(cell: PushCell, tools: CellTools): Promise<CellResult> {
-  const { network, office } = tools;
-  const watch = new GatewayWatch(network);
+  const watch = new GatewayWatch(tools.network);
+  const run = new PushRun(cell, tools, watch);
+  try {
+    return await runPrepared(cell, tools, run, watch);
+  } finally {
+    await run.close();
+  }
+}
+
+async function runPrepared(
+  cell: PushCell,
+  { network, office, directory }: CellTools,
+  run: PushRun,
+  watch: GatewayWatch,
+): Promise<CellResult> {
   const client = new SocketWatch(network, 'client', [443]);
   const inside = new SocketWatch(network, 'server', [5000, 9080, 9000]);
-  const run = new PushRun(cell, tools, watch);
   await run.prepare();
   await watch.start();
   client.start();
@@ -39,7 +52,7 @@ export async function runPushCell(cell: PushCell, tools: CellTools): Promise<Cel
   const outcome = await run.go();
   const tookSeconds = watch.seconds - startedSeconds;
   await Promise.all([watch.stop(), client.stop(), inside.stop()]);
-  await writeFile(path.join(tools.directory, 'samples.tsv'), watch.table);
+  await writeFile(path.join(directory, 'samples.tsv'), watch.table);
 
   const { lineSeconds, outageSeconds } = outcome;
   const limit = LINE_FACTOR * lineSeconds + LINE_EXTRA_SECONDS + outageSeconds;
@@ -72,6 +85,7 @@ class PushRun {
   #bytes = 0;
   #outageSeconds = 0;
   #isOver = false;
+  #docker: DockerHost | undefined;
   /** When the rate changed, what had crossed the wire by then, and the rate from then on. */
   #change: { seconds: number; bytes: number; mbit: number } | undefined;
 
@@ -97,6 +111,12 @@ class PushRun {
       if (cell.way === 'skopeo') {
         await makeImage(
           this.#layout(image),
+          layers.map((layer) => layer.bytes),
+        );
+      } else if (cell.way === 'docker') {
+        this.#docker ??= await DockerHost.start(tools.network, tools.office, tools.directory);
+        await this.#docker.load(
+          repositoryOf(image),
           layers.map((layer) => layer.bytes),
         );
       } else {
@@ -143,12 +163,21 @@ class PushRun {
 
   async #pushImage(image: number, layers: readonly BlobSpec[]): Promise<void> {
     this.#bytes += layers.reduce((sum, layer) => sum + layer.bytes, 0);
-    const repository = `lines/image-${image}`;
-    const answer =
-      this.cell.way === 'skopeo'
-        ? await this.#skopeo(repository, image)
-        : await this.tools.client.call({ op: 'push', repository, tag: 'v1', layers });
-    this.#note(`image ${image}`, answer);
+    this.#note(`image ${image}`, await this.#pushTo(repositoryOf(image), image, layers));
+  }
+
+  async #pushTo(
+    repository: string,
+    image: number,
+    layers: readonly BlobSpec[],
+  ): Promise<Omit<ClientAnswer, 'id'>> {
+    if (this.cell.way === 'skopeo') return this.#skopeo(repository, image);
+    if (this.#docker) return this.#docker.push(repository, GIVE_UP_SECONDS * 1000);
+    return this.tools.client.call({ op: 'push', repository, tag: 'v1', layers });
+  }
+
+  async close(): Promise<void> {
+    await this.#docker?.stop();
   }
 
   async #skopeo(repository: string, image: number): Promise<Omit<ClientAnswer, 'id'>> {
@@ -256,4 +285,8 @@ class PushRun {
   #layout(image: number): string {
     return path.join(this.tools.directory, `layout-${image}`);
   }
+}
+
+function repositoryOf(image: number): string {
+  return `lines/image-${image}`;
 }

@@ -25,6 +25,8 @@ export interface DockerDaemonOptions {
    * be in 127.0.0.0/8, where Docker takes any certificate.
    */
   readonly address?: string;
+  /** How the daemon is started in a network namespace that is there already. */
+  readonly within?: (command: string, args: readonly string[]) => [string, string[]];
 }
 
 /** A dockerd of the test's own, beside whatever else runs on the machine. It needs root. */
@@ -131,7 +133,7 @@ export class DockerDaemon {
   }
 }
 
-function startDockerd({ directory, address }: DockerDaemonOptions, storageDriver: string): Child {
+function startDockerd({ directory, address, within }: DockerDaemonOptions, storageDriver: string): Child {
   const at = (name: string) => path.join(directory, name);
   const ownNetwork = address === undefined;
   const dockerd = [
@@ -141,15 +143,13 @@ function startDockerd({ directory, address }: DockerDaemonOptions, storageDriver
     // No default bridge, no rules in the machine's firewall, no change of its routing.
     ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--ip-forward=false'],
   ];
-  return Child.start(
-    'unshare',
-    [
-      ...['--mount', '--propagation', 'private', ...(ownNetwork ? ['--net'] : []), '--', 'sh', '-c'],
-      `${ownNetwork ? IN_ITS_OWN_NETWORK : ''}${IN_ITS_OWN_MOUNTS}`,
-      ...[`${OWN_ADDRESS}/32`, at('etc'), at('hosts'), ...dockerd],
-    ],
-    { env: withoutProxies(), logFile: at('dockerd.log') },
-  );
+  const args = [
+    ...['--mount', '--propagation', 'private', ...(ownNetwork ? ['--net'] : []), '--', 'sh', '-c'],
+    `${ownNetwork ? IN_ITS_OWN_NETWORK : ''}${IN_ITS_OWN_MOUNTS}`,
+    ...[`${OWN_ADDRESS}/32`, at('etc'), at('hosts'), ...dockerd],
+  ];
+  const started: [string, readonly string[]] = within?.('unshare', args) ?? ['unshare', args];
+  return Child.start(...started, { env: withoutProxies(), logFile: at('dockerd.log') });
 }
 
 /** Every registry of the tests is on this machine. */
