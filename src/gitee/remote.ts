@@ -70,6 +70,8 @@ export interface PushRequest {
   readonly trailers: readonly (readonly [string, string])[];
   /** Makes a commit also where the edits change nothing: once it landed, no earlier push can land any more. */
   readonly evenIfUnchanged?: boolean;
+  /** Somebody waits for it. */
+  readonly isWaited?: boolean;
 }
 
 /** A commit with its trailers: those of a gateway name its log of changes. */

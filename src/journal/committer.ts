@@ -472,7 +472,7 @@ export class Committer {
     head: CommitId | null,
     signal: AbortSignal,
   ): Promise<Pushed> {
-    const { bases, claims, failpoints, identity, remote, rules } = this.deps;
+    const { bases, claims, failpoints, identity, landings, remote, rules } = this.deps;
     const isConfirmed = (oid: string) => confirmed.has(oid);
     const { edits, gaveWay } = await treeEdits({ rules, base: bases.current, isConfirmed }, net);
     const others = claims.undecided;
@@ -493,6 +493,7 @@ export class Committer {
       subject: `gateway: ${net.size} ${net.size === 1 ? 'object' : 'objects'}`,
       trailers: ownTrailers(identity, claim),
       evenIfUnchanged: isFence,
+      isWaited: landings.isWanted,
     };
     try {
       const result = await remote.push(request, signal);

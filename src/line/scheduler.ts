@@ -68,6 +68,9 @@ const FULL_SECONDS = 0.5;
 const FULL_FAR_SECONDS = 0.2;
 const FULL_MIN_BYTES = 128 * 1024;
 
+/** A source of its own: it has no share of any bucket's. */
+const COMMIT: LineSource = { name: '', isReady: () => true };
+
 /** Asked by whoever sends one body. */
 export interface LineTurn {
   /** To be waited for before each piece of the body is handed over; undefined: at once. */
@@ -138,6 +141,23 @@ export class LineScheduler {
         // Those that yielded to it need not any more.
         if (leave()) queueMicrotask(() => this.pump());
       },
+    };
+  }
+
+  /**
+   * Where Gitee is far away large bodies make way until what this returns is called, as for a small one that somebody
+   * waits for: what goes out is small and none of ours, the push of a commit. When its three packets meet those that all
+   * of them send at once, they are lost, and the kernel tries again after a second, then after two.
+   */
+  clear(): () => void {
+    if (!this.#flight.isFar) return () => {};
+    const place = { source: COMMIT, group: '', level: 0 };
+    const body = this.#flight.begin(place, { bytes: 0, isSuspect: true });
+    this.#flight.sends(body);
+    this.pump();
+    return () => {
+      this.#flight.end(body, true);
+      queueMicrotask(() => this.pump());
     };
   }
 

@@ -127,6 +127,7 @@ export async function openBucketParts(
     identity: { name: gitee.identityName, email: gitee.identityEmail },
     gatewayId: config.name,
     line: shared.line,
+    clearLine: () => shared.uploads.scheduler.clear(),
     keyCount: () => opened?.keyCount() ?? 0,
     timeouts: { pushBaseMs: gitee.timeouts.pushMs, per100kKeysMs: gitee.timeouts.pushPer100kKeysMs },
     ...(gitee.caFile === undefined ? {} : { caFile: gitee.caFile }),

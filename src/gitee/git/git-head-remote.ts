@@ -71,7 +71,12 @@ export class GitHeadRemote implements HeadRemote {
 
   async push(request: PushRequest, signal?: AbortSignal): Promise<PushResult> {
     const sent = { times: 0 };
-    return this.#inTurn('push', signal, (s) => this.#pushNow(request, sent, s));
+    const over = request.isWaited ? this.settings.clearLine?.() : undefined;
+    try {
+      return await this.#inTurn('push', signal, (s) => this.#pushNow(request, sent, s));
+    } finally {
+      over?.();
+    }
   }
 
   files(head: CommitId, below?: TreePath): AsyncIterable<TreeFile> {

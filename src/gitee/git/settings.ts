@@ -62,6 +62,8 @@ export interface GitHeadRemoteSettings {
   readonly keyCount: () => number;
   /** Told what comes of each push and fetch. */
   readonly line?: LineReports;
+  /** Large bodies make way on the line until what this returns is called: asked for pushes that somebody waits for. */
+  readonly clearLine?: () => () => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;

@@ -114,6 +114,27 @@ describe('a push that lands', () => {
     expect((await gitee.stats()).tokenLeaks).toEqual([]);
   });
 
+  test.each(['landed', 'moved'])(
+    'that somebody waits for has the line clear until it has %s',
+    async (kind) => {
+      const told: string[] = [];
+      const clearLine = () => {
+        told.push('clear');
+        return () => void told.push('over');
+      };
+      await restart({ clearLine });
+      const head = await base();
+      expect(told).toEqual([]);
+      if (kind === 'moved') await server.commit({ c: '3' });
+      const request = {
+        ...{ expectedHead: head, edits: [put('b', '2')], subject: 'changes' },
+        ...{ trailers: [['Gateway-Id', 'gw-1']] as const, isWaited: true },
+      };
+      expect(await remote.push(request)).toMatchObject({ kind });
+      expect(told).toEqual(['clear', 'over']);
+    },
+  );
+
   test('of ten thousand paths goes in one commit', async () => {
     await remote.fetch();
     const edits = Array.from({ length: 10_000 }, (_, i) => put(`blobs/${i % 256}/${i}/link`, `sha256:${i}`));

@@ -309,6 +309,21 @@ describe('a bucket of preset registry', () => {
     await b.landed(small.seq);
   });
 
+  test('a commit says whether somebody waits for it', async () => {
+    const waited: (boolean | undefined)[] = [];
+    const push = b.remote.push.bind(b.remote);
+    b.remote.push = (request, aborted) => {
+      waited.push(request.isWaited);
+      return push(request, aborted);
+    };
+    await b.landed((await pushImage(b, 'a', 'v1', ['s'])).seq);
+    expect(waited).toEqual([true]);
+    await putLayer(b, 'b', 't');
+    b.bucket.committer.flush();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(waited.at(-1)).toBe(false);
+  });
+
   test('what nobody waits for lands by its age, and goes on while something else is stuck', async () => {
     await b.remove();
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 100 } });

@@ -575,6 +575,42 @@ describe('a distant Gitee', () => {
     },
   );
 
+  test('while a commit is pushed, large bodies make way: far away only, and not for ever', async () => {
+    for (const askingMs of [400, 5]) {
+      const clock = new ManualClock();
+      const scheduler = new LineScheduler({
+        ...{ uplink: new UplinkMeter(MIB, clock), parallel: 4, chunkSizeBytes: 8 * MIB, clock },
+      });
+      let large: LineTurn | undefined;
+      scheduler.add({ name: 'images', isReady: () => true }, 'waited', 'large', {
+        ...{ bytes: 8 * MIB, isSuspect: false },
+        start: (turn) => void (large = turn),
+      });
+      for (let i = 0; i < 20; i += 1) await Promise.resolve();
+      clock.advance(askingMs);
+      const yields = () => {
+        const held = large!.turn(PIECE_BYTES);
+        if (!held) large!.sent(PIECE_BYTES);
+        return held !== undefined;
+      };
+      expect(yields()).toBe(false);
+      const over = scheduler.clear();
+      expect(yields()).toBe(askingMs === 400);
+      over();
+      for (let i = 0; i < 20; i += 1) await Promise.resolve();
+      expect(yields()).toBe(false);
+      // One of which nothing comes back.
+      scheduler.clear();
+      for (let ms = 0; ms < 6_000; ms += 300) {
+        clock.advance(300);
+        for (let i = 0; i < 20; i += 1) await Promise.resolve();
+      }
+      expect(yields()).toBe(false);
+      large!.end(true);
+      scheduler.close();
+    }
+  });
+
   test('of a large body that somebody waits for no more stands before the line than of others, of a small one all', async () => {
     const clock = new ManualClock();
     const uplink = new UplinkMeter(MIB, clock, async () => [MIB, MIB / 2]);
