@@ -104,6 +104,11 @@ export interface HeadRemote {
    * may be older than what it said before, where it is a copy that lags: that is the caller's to find out.
    */
   fetch(signal?: AbortSignal): Promise<CommitId | null>;
+  /**
+   * Where the server says that the branch stands, as fetch() does. Brings nothing here, and waits for no push or fetch
+   * that is under way.
+   */
+  readHead(signal?: AbortSignal): Promise<CommitId | null>;
   /** The newest head seen, without asking the server. */
   knownHead(): CommitId | null;
   /**

@@ -28,6 +28,12 @@ export interface ChangeState {
   readonly state: 'pending' | 'landed' | 'quarantined' | 'local';
 }
 
+/**
+ * What a look at the branch has found: what others had written is `seen`, or nobody had; `elsewhere`: somebody has, and
+ * it could not be brought here in time; `unknown`: Gitee gave no answer in time, or one that is older than what is known.
+ */
+export type Look = 'seen' | 'elsewhere' | 'unknown';
+
 /** A change that was set aside: the newest of its key, or one that a newer change had replaced already. */
 export type SetAside = 'newest' | 'replaced';
 
@@ -79,10 +85,10 @@ export interface BucketState {
   append(changes: readonly Change[], options?: AppendOptions): Promise<number | undefined>;
   changeState(key: ObjectKey): Promise<ChangeState | undefined>;
   /**
-   * Reads the branch: what others had written there when this was called is seen afterwards. False where Gitee gives
-   * no answer in time. Rejects with the signal's reason only.
+   * Reads the branch: what others had written there when this was called is seen afterwards. `followMs`: so long it may
+   * take to follow a branch that has moved, also behind a push that is under way. Rejects with the signal's reason only.
    */
-  lookAtBranch(options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
+  lookAtBranch(options: { timeoutMs: number; followMs: number; signal: AbortSignal }): Promise<Look>;
   /** Asks for a commit now and waits; true once the change is on Gitee (or set aside), false at the time-out. */
   waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean>;
   /** Of a change that waits no more: undefined where Gitee has got it. Asked soon after waitLanded(). */

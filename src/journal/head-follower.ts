@@ -3,6 +3,7 @@ import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Semaphore } from '../async/semaphore.js';
 import { RemoteError } from '../gitee/errors.js';
+import type { HeadRemote } from '../gitee/remote.js';
 import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { HeadSync } from './head-sync.js';
@@ -11,6 +12,7 @@ import { Wake } from './wake.js';
 export interface FollowerDeps {
   readonly bucket: string;
   readonly sync: HeadSync;
+  readonly remote: Pick<HeadRemote, 'readHead'>;
   /** One at a time works on the head: the committer or the follower. */
   readonly headLock: Semaphore;
   readonly condition: Condition;
@@ -33,7 +35,7 @@ export class HeadFollower {
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   /** Looks that somebody waits for. */
-  readonly #looks = new Set<Promise<void>>();
+  readonly #looks = new Set<Promise<unknown>>();
 
   constructor(private readonly deps: FollowerDeps) {
     this.#wake = new Wake(deps.clock);
@@ -64,11 +66,28 @@ export class HeadFollower {
   }
 
   /** As followOnce, for somebody who waits; ended by stop(). */
-  async look(): Promise<void> {
-    const look = this.followOnce(this.#stop.signal);
+  look(): Promise<void> {
+    return this.#looking((signal) => this.followOnce(signal));
+  }
+
+  /**
+   * Where the branch stands, for somebody who waits: `here` where readers see what it has, `behind` where that is older,
+   * as a copy of the repository has it that lags. Waits for nobody who works on the head; ended by stop().
+   */
+  whereIsIt(): Promise<'here' | 'behind' | 'elsewhere'> {
+    const { remote, sync } = this.deps;
+    return this.#looking(async (signal) => {
+      const head = await remote.readHead(signal);
+      if (sync.isAt(head)) return 'here';
+      return (await sync.isBehind(head)) ? 'behind' : 'elsewhere';
+    });
+  }
+
+  async #looking<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const look = run(this.#stop.signal);
     this.#looks.add(look);
     try {
-      await look;
+      return await look;
     } catch (error) {
       if (isBroken(error)) this.deps.onFatal(error);
       throw error;

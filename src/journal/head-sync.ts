@@ -71,6 +71,18 @@ export class HeadSync {
     await this.follow(await this.deps.remote.fetch(signal));
   }
 
+  /** True where readers see what this head has. */
+  isAt(head: CommitId | null): boolean {
+    const { bases } = this.deps;
+    return bases.ready && (bases.peek?.marker?.head ?? null) === head;
+  }
+
+  /** True where the head comes before what readers see. */
+  async isBehind(head: CommitId | null): Promise<boolean> {
+    const from = this.deps.bases.peek?.marker?.head ?? null;
+    return from !== null && (head === null || (await this.#isBefore(head, from)));
+  }
+
   /** Brings the base to a head that has been fetched; freezes the bucket where that is not allowed. */
   async follow(head: CommitId | null): Promise<void> {
     const { bases, condition } = this.deps;

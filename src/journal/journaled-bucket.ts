@@ -17,6 +17,7 @@ import type {
   BucketStatus,
   Change,
   ChangeState,
+  Look,
   SetAside,
 } from './bucket-state.js';
 import type { Condition } from './condition.js';
@@ -43,6 +44,8 @@ export interface JournaledBucketDeps {
   readonly lastLandedMs: () => number | undefined;
   /** Reads the branch and follows it; ends within bounds. */
   readonly look: () => Promise<void>;
+  /** See HeadFollower.whereIsIt. */
+  readonly whereIsIt: () => Promise<'here' | 'behind' | 'elsewhere'>;
   readonly log: Log;
   readonly admits?: Admits;
 }
@@ -54,10 +57,12 @@ interface Item {
 
 export class JournaledBucket implements BucketState {
   readonly overlay: KeyValueStore;
-  readonly #looks: Looks;
+  readonly #looks: Looks<void>;
+  readonly #places: Looks<'here' | 'behind' | 'elsewhere'>;
 
   constructor(private readonly deps: JournaledBucketDeps) {
     this.#looks = new Looks(deps.look);
+    this.#places = new Looks(deps.whereIsIt);
     const { admits, journal } = deps;
     this.overlay = admits ? new RoomCheckedStore(journal.store, admits) : journal.store;
   }
@@ -122,16 +127,23 @@ export class JournaledBucket implements BucketState {
     return row && { seq: row.seq, appendedMs: this.deps.journal.steadyMsOf(row), state: row.state };
   }
 
-  async lookAtBranch({ timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
-    signal.throwIfAborted();
-    const look = this.#looks.take().then(
-      () => true,
-      (error: unknown) => {
-        this.deps.log.info('the branch could not be read for somebody who asked', { error });
-        return false;
-      },
-    );
-    return (await sleepOr(this.deps.clock, timeoutMs, signal, look)) ?? false;
+  async lookAtBranch(o: { timeoutMs: number; followMs: number; signal: AbortSignal }): Promise<Look> {
+    const { clock } = this.deps;
+    o.signal.throwIfAborted();
+    const place = await sleepOr(clock, o.timeoutMs, o.signal, this.#orUndefined(this.#places.take()));
+    if (place === 'here') return 'seen';
+    if (place !== 'elsewhere') return 'unknown';
+    const followed = this.#looks.take().then(() => true);
+    return (await sleepOr(clock, o.followMs, o.signal, this.#orUndefined(followed))) ? 'seen' : 'elsewhere';
+  }
+
+  async #orUndefined<T>(look: Promise<T>): Promise<T | undefined> {
+    try {
+      return await look;
+    } catch (error) {
+      this.deps.log.info('the branch could not be read for somebody who asked', { error });
+      return undefined;
+    }
   }
 
   async waitLanded(seq: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {

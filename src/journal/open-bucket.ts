@@ -190,6 +190,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     ...{ journal, bases, landings, doubts, condition, clock, log, observer },
     onWork: () => committer.wake(),
     look: () => follower.look(),
+    whereIsIt: () => follower.whereIsIt(),
     lastLandedMs: () => committer.lastLandedMs,
     ...(deps.admits ? { admits: deps.admits } : {}),
   });
@@ -198,7 +199,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     await bases.peek?.bodies.sweep();
   });
   const follower = new HeadFollower({
-    ...{ bucket: bucket.name, sync, headLock, condition, clock, log },
+    ...{ bucket: bucket.name, sync, remote, headLock, condition, clock, log },
     ...{ pollMs: timings.pollMs, frozenPollMs: timings.frozenPollMs, retryMaxMs: timings.retryMaxMs },
     prepare: () => repository.prepare(),
     onIdle: async () => {

@@ -14,6 +14,7 @@ import type {
   BucketStatus,
   Change,
   ChangeState,
+  Look,
   SetAside,
 } from '../journal/bucket-state.js';
 import { ObjectError } from './errors.js';
@@ -135,7 +136,7 @@ export class GatedState implements BucketState {
     return this.gate.read(() => this.state.changeState(key));
   }
 
-  lookAtBranch(options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
+  lookAtBranch(options: { timeoutMs: number; followMs: number; signal: AbortSignal }): Promise<Look> {
     return this.state.lookAtBranch(options);
   }
 

@@ -35,6 +35,13 @@ export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
 const MIB = 1024 ** 2;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
 
+/** What Complete has done, or an earlier try of it. */
+export interface Completed extends PutResult {
+  readonly appended: boolean;
+  /** It was an earlier one: what stands at the key now was not looked at. */
+  readonly isRepeated: boolean;
+}
+
 /** Multipart uploads of all buckets. Parts are data in the chunk store plus a row; Complete moves no bytes. */
 export class Multipart {
   /** By the bucket itself: a name may be given to another one after its deletion. */
@@ -162,7 +169,7 @@ export class Multipart {
     uploadId: string,
     request: CompleteRequest,
     context: RequestContext,
-  ): Promise<PutResult & { appended: boolean }> {
+  ): Promise<Completed> {
     return this.deps.locks.run(`upload/${uploadId}`, () =>
       this.#complete(bucket, key, uploadId, request, context),
     );
@@ -174,7 +181,7 @@ export class Multipart {
     uploadId: string,
     request: CompleteRequest,
     context: RequestContext,
-  ): Promise<PutResult & { appended: boolean }> {
+  ): Promise<Completed> {
     const table = this.table(bucket);
     const upload = await table.find(key, uploadId);
     if (!upload) return this.#repeatedComplete(table, key, uploadId, request);
@@ -212,19 +219,20 @@ export class Multipart {
       conditions: request.conditions,
       signal: context.signal,
       preconditions: [table.unchanged(upload)],
-      writes: [
+      writesOf: (etagOfObject) => [
         table.deleteUpload(upload),
         ...numbers.map((n) => table.deletePart(uploadId, n)),
         table.putCompleted(uploadId, {
           key,
-          etag,
+          etag: etagOfObject,
           ...(checksum ? { checksum } : {}),
           partsDigest: digestOf(request.parts),
           completedMs: this.deps.clock.nowMs(),
         }),
       ],
     });
-    return { etag: written.etag, appended: written.appended, ...(checksum ? { checksum } : {}) };
+    const { appended } = written;
+    return { etag: written.etag, appended, isRepeated: false, ...(checksum ? { checksum } : {}) };
   }
 
   async abort(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<void> {
@@ -305,11 +313,7 @@ export class Multipart {
   async #find(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<UploadRow> {
     const upload = await this.table(bucket).find(key, uploadId);
     if (!upload) {
-      throw new ObjectError(
-        'no-such-upload',
-        'the specified upload does not exist: it may have been completed, aborted, or expired',
-        { fields: { uploadId } },
-      );
+      throw noSuchUpload(uploadId);
     }
     return upload;
   }
@@ -394,14 +398,23 @@ export class Multipart {
     key: ObjectKey,
     uploadId: string,
     request: CompleteRequest,
-  ): Promise<PutResult & { appended: boolean }> {
+  ): Promise<Completed> {
     const done = await table.completed(uploadId);
     // AWS CompleteMultipartUpload is idempotent for the same parts.
     if (done && done.key === key && done.partsDigest === digestOf(request.parts)) {
-      return { etag: done.etag, appended: false, ...(done.checksum ? { checksum: done.checksum } : {}) };
+      const { checksum, etag } = done;
+      return { etag, appended: false, isRepeated: true, ...(checksum ? { checksum } : {}) };
     }
-    throw new ObjectError('no-such-upload', 'the specified upload does not exist', { fields: { uploadId } });
+    throw noSuchUpload(uploadId);
   }
+}
+
+export function noSuchUpload(uploadId: string): ObjectError {
+  return new ObjectError(
+    'no-such-upload',
+    'the specified upload does not exist: it may have been completed, aborted, or expired',
+    { fields: { uploadId } },
+  );
 }
 
 /** An upload as a listing shows it. */

@@ -28,7 +28,7 @@ import { checkSourceConditions, checkWriteConditions, isUnconditional } from './
 import { CopySource } from './copy-source.js';
 import { ObjectError } from './errors.js';
 import { rollUp } from './listing.js';
-import { Multipart, PART_MAX_BYTES } from './multipart.js';
+import { Multipart, noSuchUpload, PART_MAX_BYTES } from './multipart.js';
 import { findRecord, getObject, headObject, type ReadOptions } from './object-reader.js';
 import { ObjectWriter } from './object-writer.js';
 import { translated } from './translate-error.js';
@@ -325,7 +325,14 @@ export class ObjectService implements ObjectsApi {
     context: RequestContext,
   ): Promise<PutResult> {
     return this.#acknowledged(bucketName, context, async (bucket) => {
-      const { appended, ...answer } = await this.multipart.complete(bucket, key, uploadId, request, context);
+      const { appended, isRepeated, ...answer } = await this.multipart.complete(
+        bucket,
+        key,
+        uploadId,
+        request,
+        context,
+      );
+      if (isRepeated) await this.#demandSame(bucket, key, answer.etag, uploadId, context.signal);
       return { answer, keys: [key], etag: answer.etag, appended };
     });
   }
@@ -365,6 +372,21 @@ export class ObjectService implements ObjectsApi {
       await this.#concern.settle(bucket, write, context.signal);
       return answer;
     });
+  }
+
+  /**
+   * What an earlier try has completed may have been replaced since, or have come to nothing: dropped by an operator, or of
+   * a restored snapshot. @throws ObjectError no-such-upload
+   */
+  async #demandSame(
+    bucket: Bucket,
+    key: ObjectKey,
+    etag: string,
+    uploadId: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#concern.lookAgain(bucket, [key], signal);
+    if ((await bucket.state.get(key))?.etag !== etag) throw noSuchUpload(uploadId);
   }
 
   /** Deletes what is there. True where that was anything. */

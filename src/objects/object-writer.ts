@@ -32,7 +32,8 @@ export interface Draft {
 
 export interface WriteOptions {
   readonly conditions: Conditions;
-  readonly writes?: readonly Write[];
+  /** Rows that become durable with the object, which has this ETag. */
+  readonly writesOf?: (etag: string) => readonly Write[];
   readonly preconditions?: readonly Precondition[];
   readonly signal: AbortSignal;
 }
@@ -89,7 +90,8 @@ export class ObjectWriter {
     if (!local && isRegistryOwnKey(rules, key) && isSame() && !(await isSetAside(bucket, key))) {
       if (await this.deps.concern.lookAgain(bucket, [key], options.signal)) current = await state.get(key);
       if (current && isSame()) {
-        if (options.writes?.length) await this.#writeOnly(bucket, options);
+        const writes = options.writesOf?.(etag) ?? [];
+        if (writes.length > 0) await this.#writeOnly(bucket, writes, options);
         return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
       }
     }
@@ -97,7 +99,7 @@ export class ObjectWriter {
     const object = newObject(draft, body, etag, this.#nextTimeMs(current));
     const seq = await state.append([{ kind: 'put', key, object }], {
       local,
-      ...(options.writes ? { writes: options.writes } : {}),
+      ...(options.writesOf ? { writes: options.writesOf(etag) } : {}),
       ...(options.preconditions ? { preconditions: options.preconditions } : {}),
     });
     if (seq === undefined) {
@@ -106,8 +108,12 @@ export class ObjectWriter {
     return { etag, lastModifiedMs: object.lastModifiedMs, appended: true };
   }
 
-  async #writeOnly(bucket: Bucket, options: WriteOptions): Promise<void> {
-    const done = await bucket.state.overlay.commit(options.preconditions ?? [], options.writes ?? []);
+  async #writeOnly(
+    bucket: Bucket,
+    writes: readonly Write[],
+    { preconditions = [] }: WriteOptions,
+  ): Promise<void> {
+    const done = await bucket.state.overlay.commit(preconditions, writes);
     if (!done) throw new ObjectError('conflict', 'another request changed this upload at the same time');
   }
 

@@ -71,12 +71,23 @@ export class WriteConcern {
    * Before it is said that there is nothing to do for these keys: somebody else may have written one since the branch
    * was read last. A change of ours that waits lands on whatever stands there, and a local key is on no branch. Where
    * Gitee gives no answer, what was last heard counts. True where the branch was read.
+   * @throws ObjectError not-yet-remote where others are known to have written, and what is not known in time; read-only
+   * where the bucket is frozen: what its branch has may be something else
    */
   async lookAgain(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<boolean> {
+    demandThawed(bucket);
     for (const key of keys) {
       if (!this.mustWait(bucket, key) || isLocalKey(bucket.rules, key)) continue;
       if ((await bucket.state.changeState(key))?.state === 'pending') continue;
-      return bucket.state.lookAtBranch({ timeoutMs: LOOK_AGAIN_MS, signal });
+      const followMs = bucket.concern.holdMs;
+      const look = await bucket.state.lookAtBranch({ timeoutMs: LOOK_AGAIN_MS, followMs, signal });
+      demandThawed(bucket);
+      if (look === 'elsewhere')
+        throw new ObjectError(
+          'not-yet-remote',
+          'others have written to this bucket on Gitee since, and what could not be read in time. Please try again later.',
+        );
+      return look === 'seen';
     }
     return false;
   }
@@ -98,9 +109,7 @@ export class WriteConcern {
       for (let seq = await this.#pendingSeq(bucket, key, again); seq !== undefined;) {
         hold ??= await this.#hold(bucket, id, write, await this.#since(bucket, key, seq), signal);
         if (!(await this.#wait(bucket, seq, hold, signal))) return this.#notYet(bucket, id, key, write, hold);
-        const setAside = bucket.state.setAsideAs(seq);
-        // Behind a newer change of its key, that one stands for it.
-        seq = setAside ? await this.#pendingSeq(bucket, key, again) : undefined;
+        seq = await this.#afterWait(bucket, key, seq, again);
       }
     }
     for (const key of keys) {
@@ -112,6 +121,7 @@ export class WriteConcern {
           hold ??= await this.#hold(bucket, id, write, await this.#since(bucket, each, seq), signal);
           if (!(await this.#wait(bucket, seq, hold, signal)))
             return this.#notYet(bucket, id, key, write, hold);
+          await this.#afterWait(bucket, each, seq);
         }
       }
     }
@@ -179,6 +189,24 @@ export class WriteConcern {
       return seq ?? this.#refused(bucket);
     }
     return change?.state === 'pending' ? change.seq : undefined;
+  }
+
+  /**
+   * What is to be waited for after this change, which waits no more; undefined: nothing, it is on Gitee.
+   * @throws ObjectError not-yet-remote where it was set aside, and nothing newer stands for it: it is not even shown where
+   * an operator has dropped it, or it was of a restored snapshot
+   */
+  async #afterWait(
+    bucket: Bucket,
+    key: ObjectKey,
+    seq: number,
+    again?: Set<ObjectKey>,
+  ): Promise<number | undefined> {
+    const setAside = bucket.state.setAsideAs(seq);
+    if (!setAside) return undefined;
+    // Behind a newer change of its key, that one stands for it.
+    const next = await this.#pendingSeq(bucket, key, again);
+    return next === undefined && setAside === 'newest' ? this.#refused(bucket) : next;
   }
 
   #refused(bucket: Bucket): never {
@@ -297,6 +325,13 @@ export class WriteConcern {
   #count(bucket: Bucket, result: string): void {
     this.deps.observer.count('gateway_barrier_waits_total', { bucket: bucket.name, result });
   }
+}
+
+/** @throws ObjectError read-only */
+function demandThawed(bucket: Bucket): void {
+  const { frozen } = bucket.state.status();
+  if (frozen)
+    throw new ObjectError('read-only', `the bucket is read-only until accept-remote: ${frozen.reason}`);
 }
 
 /** Those of the keys that are set aside, what the others rest on first. */

@@ -83,6 +83,19 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       expect(remote.knownHead()).toBeNull();
     });
 
+    test('the head is read without bringing it here, also beside a push and a fetch', async () => {
+      expect(await remote.readHead()).toBeNull();
+      const base = await fixture.foreignCommit({ a: '1' });
+      expect(await remote.readHead()).toBe(base);
+      expect(remote.knownHead()).toBeNull();
+      await remote.fetch();
+      const beside = [push(base, put('b', '2')), remote.fetch(), remote.readHead()] as const;
+      const [pushed, , read] = await Promise.all(beside);
+      expect([base, landed(pushed)]).toContain(read);
+      expect(await remote.readHead()).toBe(await fixture.serverHead());
+      await expect(remote.readHead(AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+    });
+
     test('the first push makes the branch', async () => {
       await remote.fetch();
       const head = landed(await push(null, put('a', '1'), put('d/e/f', '2')));

@@ -92,7 +92,7 @@ type Operation = 'fetch' | 'push' | 'push-answer';
 export class MemoryHeadRemote implements HeadRemote {
   readonly kept = new Set<CommitId>();
   /** Calls so far, failed ones included. */
-  readonly calls = { fetch: 0, push: 0, drop: 0, maintain: 0 };
+  readonly calls = { fetch: 0, readHead: 0, push: 0, drop: 0, maintain: 0 };
   /** Runs inside push() before the head is compared: a test may move the branch here, or wait. */
   beforePush: () => Promise<void> = async () => {};
   /** So many commits the copy lags that a look at the branch meets. */
@@ -124,6 +124,13 @@ export class MemoryHeadRemote implements HeadRemote {
     this.#failIfAsked('fetch');
     this.#known = this.#shown();
     return this.#known;
+  }
+
+  async readHead(signal?: AbortSignal): Promise<CommitId | null> {
+    this.calls.readHead += 1;
+    this.#check(signal);
+    this.#failIfAsked('fetch');
+    return this.#shown();
   }
 
   knownHead(): CommitId | null {

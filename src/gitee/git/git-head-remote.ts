@@ -69,6 +69,17 @@ export class GitHeadRemote implements HeadRemote {
     return this.#inTurn('fetch', signal, (s) => this.#fetchNow(s));
   }
 
+  async readHead(signal?: AbortSignal): Promise<CommitId | null> {
+    signal?.throwIfAborted();
+    const either = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+    try {
+      await this.#ready();
+      return await this.#measured('fetch', () => this.#server.readHead(either));
+    } catch (e) {
+      throw this.#outward(e);
+    }
+  }
+
   async push(request: PushRequest, signal?: AbortSignal): Promise<PushResult> {
     const sent = { times: 0 };
     const over = request.isWaited ? this.settings.clearLine?.() : undefined;

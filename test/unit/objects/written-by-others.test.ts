@@ -9,11 +9,13 @@ import { silentObserver } from '../../../src/async/observer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { Buckets, type WriteConcernRules } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
+import { until } from '../../support/child.js';
 import { bytesOf, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 import { CONDITION_LIMIT_MS } from '../../support/time-limits.js';
 
 const context = { signal, requestId: 'test' };
 const TAG = 'docker/registry/v2/repositories/app/_manifests/tags/latest/current/link';
+const OTHER = TAG.replace('latest', 'other');
 const PATTERN = /\/tags\/[^/]+\/current\/link$/;
 const linkTo = (digit: string) => `sha256:${digit.repeat(64)}`;
 const holdMs = CONDITION_LIMIT_MS;
@@ -21,6 +23,7 @@ const holdMs = CONDITION_LIMIT_MS;
 describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
   let b: JournalBucket;
   let s: ObjectService;
+  let concern: { -readonly [K in keyof WriteConcernRules]: WriteConcernRules[K] };
   beforeEach(async () => {
     b = await JournalBucket.open({
       rules: { ...REGISTRY, inlineLimitBytes: 80 },
@@ -28,7 +31,7 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     });
     await b.start();
     const hold = { holdMs, holdMaxMs: holdMs, outage: 'reject' as const };
-    const concern: WriteConcernRules = { mode, barrierPatterns: [PATTERN], ...hold };
+    concern = { mode, barrierPatterns: [PATTERN], ...hold };
     const { rules, state, chunks } = b;
     const bucket = { name: 'images', createdMs: 0, rules, state, chunks, concern };
     const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
@@ -88,6 +91,76 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     await s.deleteObject('images', local, {}, context);
     await s.deleteObjects('images', [local], context);
     expect(b.remote.calls.fetch).toBe(fetch);
+  });
+
+  describe('a push of ours is on its way, for as long as it may take', () => {
+    let over: () => void;
+    beforeEach(async () => {
+      const isOver = new Promise<void>((resolve) => (over = resolve));
+      await new Promise<void>((begun) => {
+        b.remote.beforePush = async () => {
+          begun();
+          await isOver;
+        };
+        void b.put('beside', 'x').then(() => b.bucket.committer.flush());
+      });
+    });
+    afterEach(() => over());
+
+    const requests: [string, () => Promise<unknown>, string | undefined][] = [
+      ['the same bytes again', () => put(linkTo('1')), linkTo('1')],
+      ['a deletion', () => s.deleteObject('images', key(OTHER), {}, context), undefined],
+      ['deletions', () => s.deleteObjects('images', [key(OTHER)], context), undefined],
+    ];
+
+    test.each(requests)(
+      '%s: what others wrote meanwhile is not overlooked',
+      async (_name, request, expected) => {
+        b.repository.foreignCommit({ [TAG]: linkTo('2'), [OTHER]: linkTo('2') });
+        const answered = request();
+        await until('the branch was read', () => b.remote.calls.readHead > 0);
+        over();
+        await answered;
+        expect([onBranch(), b.tree().get(OTHER)]).toContain(expected);
+      },
+    );
+
+    test.each(requests)('%s: is not answered where that takes too long', async (_name, request) => {
+      concern.holdMs = 50;
+      b.repository.foreignCommit({ [TAG]: linkTo('2'), [OTHER]: linkTo('2') });
+      await expect(request()).rejects.toMatchObject({ code: 'not-yet-remote' });
+    });
+
+    test.each(requests)('%s: is done at once where nobody has written', async (_name, request) => {
+      const { head } = b.repository;
+      await request();
+      expect(b.repository.head).toBe(head);
+    });
+  });
+
+  test('a bucket that is frozen takes nothing for done: what its branch has is not known', async () => {
+    b.repository.rewriteHistory({ another: 'history' });
+    await b.bucket.follower.followOnce(signal);
+    expect(b.state.status().frozen).toBeDefined();
+    const readOnly = { code: 'read-only' };
+    await expect(put(linkTo('1'))).rejects.toMatchObject(readOnly);
+    await expect(s.deleteObject('images', key(`${TAG}x`), {}, context)).rejects.toMatchObject(readOnly);
+    await expect(s.deleteObjects('images', [key(`${TAG}x`)], context)).rejects.toMatchObject(readOnly);
+    // Also of a key that waits for nothing: the branch that is accepted at last may not have it.
+    await expect(s.deleteObject('images', key('beside'), {}, context)).rejects.toMatchObject(readOnly);
+  });
+
+  test('a bucket that is found to be frozen by that look, neither', async () => {
+    b.repository.rewriteHistory({ another: 'history' });
+    await expect(put(linkTo('1'))).rejects.toMatchObject({ code: 'read-only' });
+  });
+
+  test('a copy of the repository that lags says nothing: it is done by what was last heard', async () => {
+    await b.landed(await b.put('later', 'x'));
+    b.remote.lag = () => 1;
+    const { head } = b.repository;
+    await put(linkTo('1'));
+    expect(b.repository.head).toBe(head);
   });
 
   test('the branch can not be read: it is done by what was last heard', async () => {
