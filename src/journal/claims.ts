@@ -64,6 +64,11 @@ export class Claims {
     return [...this.#claims.values()].filter(({ state }) => state === 'undecided');
   }
 
+  /** None is remembered: at the beginning, and under a new Log-Id. */
+  get isEmpty(): boolean {
+    return this.#claims.size === 0;
+  }
+
   /** Must have resolved before the push begins. */
   async make(base: CommitId | null, seqs: SeqSet, floorSeq: number): Promise<Claim> {
     const number = this.#lastNumber + 1;

@@ -158,9 +158,9 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     ...(deps.makeRoom ? { makeRoom: deps.makeRoom } : {}),
     ...(deps.checkLease ? { checkLease: deps.checkLease } : {}),
   };
-  const bases = new BaseHolder(await openBase(directory, clock, stores));
   const identity = await GatewayIdentity.open(journal);
   const claims = await Claims.open(journal, identity);
+  const bases = new BaseHolder(await fitting(await openBase(directory, clock, stores), journal, claims, log));
   await finishLanding(journal, claims, bases.peek?.marker);
   const condition = new Condition(bucket.name, identity, { clock, log, observer });
   const landings = new Landings(journal, clock);
@@ -282,6 +282,32 @@ async function openBase(
   const index = await KeyIndex.open(LmdbStore.open(path, stores), clock);
   if (index.marker) return index;
   await index.close(); // an empty environment where a base was: it is built anew
+  return undefined;
+}
+
+/**
+ * A base that knows of changes which the log has not made yet is of a later time: an old overlay was put back beside it,
+ * or both were copied while they were written. By its numbers what is written from now on would count as landed; so it
+ * is built anew from the branch, which tells that the log is old.
+ */
+async function fitting(
+  base: KeyIndex | undefined,
+  journal: Journal,
+  claims: Claims,
+  log: Log,
+): Promise<KeyIndex | undefined> {
+  const marker = base?.marker;
+  if (!marker) return base;
+  const isKnown = (marker.batches ?? []).every((id) => claims.isEmpty || claims.find(id) !== 'unknown');
+  if (marker.landedSeq <= journal.lastSeq && isKnown) return base;
+  log.error(
+    'the journal is older than the index, which is built anew from the branch: an old copy was put back',
+    {
+      landedSeq: marker.landedSeq,
+      lastSeq: journal.lastSeq,
+    },
+  );
+  await base?.close();
   return undefined;
 }
 

@@ -146,19 +146,15 @@ export class ObjectService implements ObjectsApi {
     context: RequestContext,
   ): Promise<void> {
     return this.#acknowledged(bucketName, context, async (bucket) => {
-      const appended = await this.#locks.run(
-        `${bucketName}/${key}`,
-        async () => {
-          let current = await bucket.state.get(key);
-          if (!current && (await this.#concern.lookAgain(bucket, [key], context.signal)))
-            current = await bucket.state.get(key);
-          checkWriteConditions(current, conditions);
-          if (!current) return false;
-          await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
-          return true;
-        },
-        context.signal,
-      );
+      const remove = async (isLooked: boolean) => {
+        const current = await bucket.state.get(key);
+        if (!current && !isLooked) return undefined;
+        checkWriteConditions(current, conditions);
+        if (!current) return false;
+        await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
+        return true;
+      };
+      const appended = await this.#lookedAt(bucket, [key], context.signal, remove);
       return { answer: undefined, keys: [key], etag: DELETED, appended };
     });
   }
@@ -169,12 +165,9 @@ export class ObjectService implements ObjectsApi {
     context: RequestContext,
   ): Promise<(Error | undefined)[]> {
     return this.#acknowledged(bucketName, context, async (bucket) => {
-      // All locked at once, in one order for everybody: a conditional write sees an object before or after this.
       const locks = [...new Set(keys)].sort();
-      const appended = await this.#lockAll(
-        locks.map((key) => `${bucketName}/${key}`),
-        () => this.#deletePresent(bucket, locks, context.signal),
-        context.signal,
+      const appended = await this.#lookedAt(bucket, locks, context.signal, (isLooked) =>
+        this.#deletePresent(bucket, locks, isLooked, context.signal),
       );
       return { answer: keys.map(() => undefined), keys: locks, etag: DELETED, appended };
     });
@@ -389,19 +382,37 @@ export class ObjectService implements ObjectsApi {
     if ((await bucket.state.get(key))?.etag !== etag) throw noSuchUpload(uploadId);
   }
 
-  /** Deletes what is there. True where that was anything. */
-  async #deletePresent(bucket: Bucket, keys: readonly ObjectKey[], signal: AbortSignal): Promise<boolean> {
-    const absent: ObjectKey[] = [];
-    for (const key of keys) {
-      signal.throwIfAborted();
-      if (!(await bucket.state.get(key))) absent.push(key);
-    }
-    if (absent.length > 0) await this.#concern.lookAgain(bucket, absent, signal);
+  /**
+   * Runs with the keys locked all at once, in one order for everybody: a conditional write sees an object before or
+   * after. Where nothing seems to be left to do for one of them (undefined), the branch is looked at, and it runs again.
+   * That may take long and would keep all others of these keys waiting one after the other: no lock is held meanwhile.
+   */
+  async #lookedAt(
+    bucket: Bucket,
+    keys: readonly ObjectKey[],
+    signal: AbortSignal,
+    run: (isLooked: boolean) => Promise<boolean | undefined>,
+  ): Promise<boolean> {
+    const names = keys.map((key) => `${bucket.name}/${key}`);
+    const first = await this.#lockAll(names, () => run(false), signal);
+    if (first !== undefined) return first;
+    await this.#concern.lookAgain(bucket, keys, signal);
+    return (await this.#lockAll(names, () => run(true), signal))!;
+  }
+
+  /** Deletes what is there. True where that was anything; undefined where something is not, and nobody has looked. */
+  async #deletePresent(
+    bucket: Bucket,
+    keys: readonly ObjectKey[],
+    isLooked: boolean,
+    signal: AbortSignal,
+  ): Promise<boolean | undefined> {
     const local: ObjectKey[] = [];
     const committed: ObjectKey[] = [];
     for (const key of keys) {
       signal.throwIfAborted();
       if (await bucket.state.get(key)) (isLocalKey(bucket.rules, key) ? local : committed).push(key);
+      else if (!isLooked) return undefined;
     }
     // Two journal entries at most for a thousand keys: what is deleted together lands together.
     for (const list of [local, committed]) {

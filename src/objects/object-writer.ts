@@ -59,41 +59,48 @@ export class ObjectWriter {
   ) {}
 
   /** Whoever calls it has still to wait for what the write concern asks. */
-  write(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
-    return this.deps.locks.run(
-      `${bucket.name}/${key}`,
-      () => holding(bucket.chunks, (hold) => this.#append(bucket, key, draft, options, hold)),
-      options.signal,
-    );
+  async write(bucket: Bucket, key: ObjectKey, draft: Draft, options: WriteOptions): Promise<WrittenObject> {
+    const { concern, locks } = this.deps;
+    const append = (isLooked: boolean) =>
+      locks.run(
+        `${bucket.name}/${key}`,
+        () =>
+          holding(bucket.chunks, (hold) => this.#append(bucket, key, draft, { ...options, isLooked }, hold)),
+        options.signal,
+      );
+    const written = await append(false);
+    if (written) return written;
+    // With no lock held: it may take long, and would keep all others of this key waiting one after the other.
+    await concern.lookAgain(bucket, [key], options.signal);
+    return (await append(true))!;
   }
 
+  /** @returns undefined where nothing seems to be left to do, and nobody has looked at the branch for that */
   async #append(
     bucket: Bucket,
     key: ObjectKey,
     draft: Draft,
-    options: WriteOptions,
+    options: WriteOptions & { readonly isLooked: boolean },
     hold: ChunkHold,
-  ): Promise<WrittenObject> {
+  ): Promise<WrittenObject | undefined> {
     const { state, rules } = bucket;
-    let current = await state.get(key);
+    const current = await state.get(key);
     checkWriteConditions(current, options.conditions);
     const local = isLocalKey(rules, key);
 
     if (!local) await demandFewChunks(bucket, draft);
     const read = () => this.#readDraft(bucket, draft);
-    const body = await fitBody(rules, key, draft.sizeBytes, draft.body, bucket.chunks, read, hold);
+    const body = await fitBody(rules, key, draft.sizeBytes, bodyOf(draft), bucket.chunks, read, hold);
     const etag = await this.#etag(bucket, key, draft, body, local);
 
     // Registry keys carry nothing but their bytes, so the same bytes again are no change: a repeated push
     // makes no commit. What was set aside is tried anew by it, though.
-    const isSame = () => current?.etag === etag && current.sizeBytes === draft.sizeBytes;
-    if (!local && isRegistryOwnKey(rules, key) && isSame() && !(await isSetAside(bucket, key))) {
-      if (await this.deps.concern.lookAgain(bucket, [key], options.signal)) current = await state.get(key);
-      if (current && isSame()) {
-        const writes = options.writesOf?.(etag) ?? [];
-        if (writes.length > 0) await this.#writeOnly(bucket, writes, options);
-        return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
-      }
+    const isSame = current?.etag === etag && current.sizeBytes === draft.sizeBytes;
+    if (!local && isRegistryOwnKey(rules, key) && isSame && !(await isSetAside(bucket, key))) {
+      if (!options.isLooked) return undefined;
+      const writes = options.writesOf?.(etag) ?? [];
+      if (writes.length > 0) await this.#writeOnly(bucket, writes, options);
+      return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
     }
 
     const object = newObject(draft, body, etag, this.#nextTimeMs(current));
@@ -157,6 +164,11 @@ async function demandFewChunks({ rules }: Bucket, { body, extentsAgain, sizeByte
     `the object would have ${chunks} chunks where ${CHUNKS_MAX} may be: copy from objects with larger chunks, or store less in one object`,
     { fields: { maxSizeAllowed: CHUNKS_MAX * chunkSizeBytes, proposedSize: sizeBytes } },
   );
+}
+
+/** Its extents can be walked once only; it may be asked for twice. */
+function bodyOf({ body, extentsAgain }: Draft): NewBody {
+  return body.kind === 'extents' && extentsAgain ? { kind: 'extents', extents: extentsAgain() } : body;
 }
 
 async function isSetAside({ state }: Bucket, key: ObjectKey): Promise<boolean> {

@@ -310,6 +310,57 @@ describe('a state directory that is older than the branch', () => {
     expect(await b.problems()).toEqual([]);
   });
 
+  test.each([
+    // Of numbers alone, and of batches where all that was written since has been set aside.
+    ['changes', async (b: JournalBucket) => void (await b.landed(await b.put('tag', 'newest')))],
+    ['commits', async () => {}],
+  ])(
+    'and has an index that is newer, by %s: what is written then is not taken for landed',
+    async (_by, more) => {
+      const b = await bucket();
+      await b.start();
+      await b.landed(await b.put('first', '1'));
+      await b.put('tag', 'old');
+      await b.kill();
+      const copy = await mkdtemp(join(tmpdir(), 'journal-snapshot-'));
+      await cp(join(b.directory, 'overlay'), copy, { recursive: true });
+      await b.reopen();
+      b.bucket.start();
+      b.bucket.committer.flush();
+      await until('it has landed', () => b.state.status().pendingChanges === 0);
+      await more(b);
+      const tag = b.tree().get('tag');
+      await b.kill();
+      await rm(join(b.directory, 'overlay'), { recursive: true });
+      await cp(copy, join(b.directory, 'overlay'), { recursive: true });
+      await rm(copy, { recursive: true });
+      b.remote.fail('fetch', new RemoteError('unreachable', 'down'), Infinity);
+      await b.reopen();
+      b.bucket.start();
+      // Nothing is known of the branch that could be believed.
+      await expect(b.put('new', '2')).rejects.toMatchObject({ code: 'not-ready' });
+      b.remote.heal();
+      b.bucket.kick();
+      await until('the branch was read', () => b.state.status().ready);
+      await b.put('new', '2');
+      await b.kill();
+      await b.reopen();
+      expect(await b.read('new')).toBe('2');
+      b.bucket.start();
+      await b.landed(await b.put('last', '1'));
+      expect(b.tree()).toEqual(
+        new Map([
+          ['first', '1'],
+          ['last', '1'],
+          ['new', '2'],
+          ['tag', tag!],
+        ]),
+      );
+      expect(b.state.status()).toMatchObject({ quarantinedChanges: 1, pendingChanges: 0 });
+      expect(await b.problems()).toEqual([]);
+    },
+  );
+
   test('knows its own work, however much of it there was before', async () => {
     const b = await bucket();
     await b.start();

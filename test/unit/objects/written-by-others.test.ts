@@ -43,13 +43,14 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     await b.remove();
   });
 
-  const put = (text: string) => {
+  const bodyOf = (text: string) => {
     const bytes = (async function* () {
       yield bytesOf(text);
     })();
-    const options = { meta: {}, conditions: {} };
-    return s.putObject('images', key(TAG), { bytes, promise: {} }, options, context);
+    return { bytes, promise: {} };
   };
+  const put = (text: string) =>
+    s.putObject('images', key(TAG), bodyOf(text), { meta: {}, conditions: {} }, context);
   const byOthers = (text: string | null) => b.repository.foreignCommit({ [TAG]: text });
   const onBranch = () => b.tree().get(TAG);
 
@@ -129,6 +130,26 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
       concern.holdMs = 50;
       b.repository.foreignCommit({ [TAG]: linkTo('2'), [OTHER]: linkTo('2') });
       await expect(request()).rejects.toMatchObject({ code: 'not-yet-remote' });
+    });
+
+    test.each(requests)('%s: the key is free for others while it looks', async (_name, request) => {
+      b.repository.foreignCommit({ [TAG]: linkTo('2'), [OTHER]: linkTo('2') });
+      const answered = request();
+      await until('the branch was read', () => b.remote.calls.readHead > 0);
+      const seqs = [];
+      for (const name of [TAG, OTHER]) {
+        const begun = s.putObject(
+          'images',
+          key(name),
+          bodyOf(linkTo('3')),
+          { meta: {}, conditions: {} },
+          context,
+        );
+        await until('it is written', async () => (await b.read(name)) === linkTo('3'));
+        seqs.push(begun);
+      }
+      over();
+      await Promise.all([answered, ...seqs]);
     });
 
     test.each(requests)('%s: is done at once where nobody has written', async (_name, request) => {
