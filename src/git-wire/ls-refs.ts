@@ -20,7 +20,7 @@ export function lsRefsRequest(refPrefix: string, agent: string): Buffer {
 }
 
 /**
- * Reads the answer: reference to id. An answer that ends before its flush is none, and neither is one of a server
+ * Reads the answer: reference to id, of those that are wanted (a prefix may fit any number). An answer that ends before its flush is none, and neither is one of a server
  * that knows no v2 (it takes the command for a line of v0 and gives up, with nothing or an ERR line).
  */
 export class LsRefsAnswer {
@@ -29,7 +29,10 @@ export class LsRefsAnswer {
   error: string | undefined;
   #whole = false;
 
-  constructor(private readonly parser: PacketParser) {}
+  constructor(
+    private readonly parser: PacketParser,
+    private readonly isWanted: (ref: string, id: string) => boolean,
+  ) {}
 
   /** True once the flush was read. */
   get isWhole(): boolean {
@@ -48,7 +51,7 @@ export class LsRefsAnswer {
       }
       const match = /^([0-9a-f]{40}) ([^ ]+)/.exec(line);
       if (!match) throw new NotGitError(`no line of ls-refs: ${JSON.stringify(line.slice(0, 100))}`);
-      this.refs.set(match[2]!, match[1]!);
+      if (this.isWanted(match[2]!, match[1]!)) this.refs.set(match[2]!, match[1]!);
     }
   }
 }

@@ -38,6 +38,8 @@ export type RemoteCause =
   | 'push-too-large'
   /** The head moved: fetch, re-apply, push again. */
   | 'head-moved'
+  /** The push was accepted, and the branch does not show it yet: a copy may lag, or it is in review mode. Look again. */
+  | 'push-not-seen'
   /** No way to tell whether it landed, even after reading the branch: try again later. */
   | 'outcome-unknown'
   /** A chunk that must be on Gitee is not there, or its bytes do not hash to the oid. */
@@ -59,6 +61,7 @@ const DEMANDS = {
   timeout: 'retry',
   'server-fault': 'retry',
   'rate-limited': 'retry',
+  'push-not-seen': 'retry',
   'outcome-unknown': 'retry',
   'head-moved': 'retry',
   'chunk-unkept': 'retry',

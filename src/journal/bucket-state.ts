@@ -60,6 +60,8 @@ export interface BucketStatus {
         readonly sinceMs: number;
       }
     | undefined;
+  /** Gitee accepted a push, and the branch does not show it yet; nothing else lands before that is decided. */
+  readonly unseen: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;
   readonly lastLandedMs: number | undefined;
   /** RemoteCause and message of what keeps the committer from landing changes. */
   readonly paused: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;

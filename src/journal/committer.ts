@@ -40,6 +40,7 @@ import { Recovery, type RecoveryTimings } from './recovery.js';
 import { Closure, type Base } from './rests-on.js';
 import { isWithin, SeqSet } from './seq-set.js';
 import { treeEdits, type NetChange } from './tree-edit.js';
+import { UnseenPush, type UnseenStatus } from './unseen-push.js';
 import { Wake } from './wake.js';
 
 export interface CommitterTimings extends RecoveryTimings {
@@ -111,6 +112,7 @@ export class Committer {
   #emptyRounds = 0;
   /** Undecided claims, by number, whose batch can't be sent again just as it was: another commit ends them. */
   readonly #givenUp = new Set<number>();
+  readonly #unseen: UnseenPush;
   readonly #source: BatchSource;
   /** When everything that was due and ready was last taken. */
   #takenMs = Number.NEGATIVE_INFINITY;
@@ -118,6 +120,7 @@ export class Committer {
   constructor(private readonly deps: CommitterDeps) {
     this.#work = new Wake(deps.clock);
     this.#retry = new Wake(deps.clock);
+    this.#unseen = new UnseenPush(deps.clock);
     const { clock, doubts, isStrictOrder = false, journal, rules } = deps;
     this.#normalisings = new Normalisings(new Normaliser(journal, deps.chunks, rules), clock, (seq) => {
       doubts.settled((each) => each === seq);
@@ -137,6 +140,11 @@ export class Committer {
   /** When a commit landed last, for people. */
   get lastLandedMs(): number | undefined {
     return this.#lastLandedMs === undefined ? undefined : wallTime(this.deps.clock, this.#lastLandedMs);
+  }
+
+  /** The push that Gitee accepted and that nobody has seen on the branch yet, if there is one. */
+  get unseen(): UnseenStatus | undefined {
+    return this.#unseen.status(this.deps.claims.undecided);
   }
 
   start(): void {
@@ -234,7 +242,7 @@ export class Committer {
     const startedMs = clock.steadyMs();
     let batch: Batch | undefined;
     try {
-      await this.#decide(signal);
+      if (!(await this.#decide(signal))) return;
       const failed = this.#source.takeFailure();
       if (failed) {
         batch = await batchOf(this.deps.journal, SeqSet.of(failed.seqs), 0);
@@ -278,10 +286,18 @@ export class Committer {
     await this.#work.wait(this.deps.claims.undecided.length > 0 ? LOOK_MS : growingMs, signal);
   }
 
-  /** Reads the branch where that may tell what became of an earlier push. */
-  async #decide(signal: AbortSignal): Promise<void> {
+  /** Reads the branch where that may tell what became of an earlier push. False: it is looked at again. */
+  async #decide(signal: AbortSignal): Promise<boolean> {
     const { claims, headLock, sync } = this.deps;
-    if (claims.undecided.length > 0) await headLock.run(() => sync.fetch(signal), signal);
+    if (claims.undecided.length === 0) return true;
+    try {
+      await headLock.run(() => sync.fetch(signal), signal);
+    } catch (error) {
+      if (signal.aborted || !this.#unseen.forgives(error)) throw error;
+    }
+    const pauseMs = this.#unseen.pauseMs(claims.undecided);
+    if (pauseMs !== undefined) await this.#retry.wait(pauseMs, signal);
+    return pauseMs === undefined;
   }
 
   /** What is sent next: a batch that may land at any time goes before all others, just as it was, if that can be. */
@@ -500,6 +516,7 @@ export class Committer {
       // What was sent under the same id before carries the runs of then.
       return { claim, gaveWay, result, carriesRuns: result.kind === 'landed' && again === undefined };
     } catch (error) {
+      this.#unseen.failed(claim.number, error);
       await this.#refused(error, claim, again !== undefined);
       throw error;
     }

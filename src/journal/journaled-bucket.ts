@@ -27,6 +27,7 @@ import type { Landings } from './landings.js';
 import { Looks } from './looks.js';
 import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
 import { sleepOr } from './sleep-or.js';
+import type { UnseenStatus } from './unseen-push.js';
 
 export interface JournaledBucketDeps {
   readonly bucket: string;
@@ -42,6 +43,8 @@ export interface JournaledBucketDeps {
   /** Something was appended or is waited for. */
   readonly onWork: () => void;
   readonly lastLandedMs: () => number | undefined;
+  /** Committer.unseen */
+  readonly unseen: () => UnseenStatus | undefined;
   /** Reads the branch and follows it; ends within bounds. */
   readonly look: () => Promise<void>;
   /** See HeadFollower.whereIsIt. */
@@ -208,6 +211,7 @@ export class JournaledBucket implements BucketState {
     const { bases, clock, condition, doubts, journal } = this.deps;
     const { paused, frozen } = condition;
     const doubtful = doubts.summary();
+    const unseen = this.deps.unseen();
     const oldestMs = journal.oldestPendingSteadyMs;
     return {
       bucket: this.deps.bucket,
@@ -221,6 +225,7 @@ export class JournaledBucket implements BucketState {
       quarantinedBytes: journal.quarantinedBytes,
       damagedObjects: bases.peek?.damagedCount ?? 0,
       doubtful: doubtful && { ...doubtful, sinceMs: wallTime(clock, doubtful.sinceMs) },
+      unseen: unseen && { ...unseen, sinceMs: wallTime(clock, unseen.sinceMs) },
       lastLandedMs: this.deps.lastLandedMs(),
       paused,
       frozen: frozen && { reason: frozen.reason, sinceMs: frozen.sinceMs },

@@ -192,6 +192,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     look: () => follower.look(),
     whereIsIt: () => follower.whereIsIt(),
     lastLandedMs: () => committer.lastLandedMs,
+    unseen: () => committer.unseen,
     ...(deps.admits ? { admits: deps.admits } : {}),
   });
   const sweep = every(clock, timings.sweepMs, async () => {

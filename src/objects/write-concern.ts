@@ -238,12 +238,12 @@ export class WriteConcern {
     // whoever repeats faster than changes land would never be held again, and never hear that they have.
     if (firstMs !== undefined)
       this.#attempts.set(id, { etag, seq, firstMs, refusedMs: this.deps.clock.steadyMs() });
-    const paused = bucket.state.status().paused;
+    const { paused, unseen } = bucket.state.status();
     throw new ObjectError(
       'not-yet-remote',
       paused
         ? `stored here, but not yet on Gitee: ${paused.message} It will land once that is mended.`
-        : 'stored here, but not yet on Gitee; it will land by itself. Please try again later.',
+        : `stored here, but not yet on Gitee${unseen ? ` (${unseen.message})` : ''}; it will land by itself. Please try again later.`,
     );
   }
 

@@ -32,6 +32,7 @@ export function statusLines(status: GatewayStatus, nowMs: number): string[] {
     ...(status.lfs ? [`LFS space: ${describeSpace(status.lfs)}`] : []),
     ...(status.local ? [`on this disk: ${describeLocal(status.local)}`] : []),
     ...status.buckets.filter((b) => b.damagedObjects > 0).map(damagedLine),
+    ...status.buckets.flatMap((bucket) => unseenLine(bucket, nowMs)),
     ...status.buckets.flatMap((bucket) => doubtLine(bucket, nowMs)),
     ...columns([
       ['bucket', 'repository', 'branch', 'head', 'pending', 'oldest', 'refused', 'state'],
@@ -49,6 +50,12 @@ function doubtLine({ bucket, doubtful }: BucketStatus, nowMs: number): string[] 
   return [
     `bucket ${bucket}: ${many} for single LFS objects that Gitee does not take, the first since ${since} (${code}: ${message}); the rest lands`,
   ];
+}
+
+function unseenLine({ bucket, unseen }: BucketStatus, nowMs: number): string[] {
+  if (!unseen) return [];
+  const { code, message, sinceMs } = unseen;
+  return [`bucket ${bucket}: since ${humanDuration(nowMs - sinceMs)} (${code}): ${message}; nothing is lost`];
 }
 
 function damagedLine({ bucket, damagedObjects }: BucketStatus): string {

@@ -20,7 +20,7 @@ export interface BranchView {
 
 /** Reading the branch after a push is worth some patience: without it nobody knows whether the push landed. */
 const READ_BACK_ATTEMPTS = 3;
-/** Before a branch that did not move after an accepted push is said to be in review mode, it is looked at again. */
+/** A branch that did not move after an accepted push is looked at again before anybody else is told. */
 const UNMOVED_PAUSES_MS = [250, 750, 2_000, 4_000];
 /** Up to here a push takes its way there and back, and no time for its bytes; and needs its pack's file no more. */
 const EARLY_LOOK_MAX_BYTES = 64 << 10;
@@ -32,6 +32,8 @@ const EARLY_LOOK_GRACE_MS = 1_000;
  */
 export class BranchPush {
   readonly #early = new EarlyLook();
+  /** The last commit that the server accepted on a head and the branch did not show. */
+  #unseen: { readonly old: CommitId | null; readonly commit: CommitId } | undefined;
 
   constructor(
     readonly server: ServerBranch,
@@ -41,8 +43,8 @@ export class BranchPush {
   ) {}
 
   /**
-   * @throws RemoteError where nothing landed and the branch did not move; `review-mode`; `outcome-unknown` where
-   * the branch could not be read after an unclear push. `isUndecided` where something was sent that nobody has said
+   * @throws RemoteError where nothing landed and the branch did not move; `push-not-seen` and `review-mode` where
+   * it was accepted; `outcome-unknown` where the branch could not be read after an unclear push. `isUndecided` where something was sent that nobody has said
    * to be refused: held up on the way, it may land yet.
    */
   async send(
@@ -150,11 +152,17 @@ export class BranchPush {
   }
 
   async #landed(commit: CommitId): Promise<PushResult> {
+    this.#unseen = undefined;
     await this.view.setKnown(commit);
     return { kind: 'landed', head: commit };
   }
 
-  /** The server said yes; in review mode it says so too, and makes a pull request (facts/gitee.md §3). */
+  /**
+   * The server said yes; in review mode it says so too, and makes a pull request (facts/gitee.md §3). Where the branch
+   * stands as it was, it is the one or a look at a copy that lags. Two things prove review mode: the branch of the pull
+   * request, and a second commit that is accepted on the same head. Where a copy lags that head is not the branch's any
+   * more, and the server, which compares, refuses it.
+   */
   async #afterAccepted(
     old: CommitId | null,
     commit: CommitId,
@@ -162,19 +170,37 @@ export class BranchPush {
   ): Promise<PushResult> {
     let head = await this.#readBack(() => this.#readHead(signal), signal);
     // The look may have met a copy of the repository that has not followed yet.
+    const isUnmoved = async () => head !== commit && (await this.#isNotBeyond(head, old));
     for (const pauseMs of UNMOVED_PAUSES_MS) {
-      if (head === commit || !(await this.#isNotBeyond(head, old))) break;
+      if (!(await isUnmoved())) break;
+      if (pauseMs === UNMOVED_PAUSES_MS[0] && (await this.server.isInReview(commit, signal)))
+        throw this.#reviewMode();
       await this.clock.sleep(pauseMs, signal);
       head = await this.#readBack(() => this.#readHead(signal), signal);
     }
     if (head === commit) return this.#landed(commit);
-    if (head === old)
-      throw new RemoteError(
-        'review-mode',
-        `the push was accepted, but the branch ${this.server.settings.branch} did not move: it is in review mode, and ` +
-          'a pull request was made instead. Close it, and let this user push to the branch directly',
-      );
-    return this.#whereIsIt(old, commit, signal, undefined);
+    if (!(await isUnmoved())) return this.#whereIsIt(old, commit, signal, undefined);
+    const before = this.#unseen;
+    this.#unseen = { old, commit };
+    const isTakenAgain = head === old && before?.old === old && before.commit !== commit;
+    if (isTakenAgain || (await this.server.isInReview(commit, signal))) throw this.#reviewMode();
+    throw this.#notSeen();
+  }
+
+  #reviewMode(): RemoteError {
+    return new RemoteError(
+      'review-mode',
+      `the push was accepted, but the branch ${this.server.settings.branch} did not move: it is in review mode, and ` +
+        'a pull request was made instead. Close it, and let this user push to the branch directly',
+    );
+  }
+
+  #notSeen(): RemoteError {
+    return new RemoteError(
+      'push-not-seen',
+      `Gitee accepted a push, and the branch ${this.server.settings.branch} does not show it yet: either reads meet a ` +
+        'copy of the repository that lags, or the branch is in review mode. It is looked at again until that is known',
+    );
   }
 
   /**
@@ -190,12 +216,15 @@ export class BranchPush {
   ): Promise<PushResult> {
     const reason = attempt.line?.reason ?? '';
     if (meansMoved(reason)) {
-      // Where it stands as we thought, somebody's lock was in the way, or it moved and came back.
-      const stood = new RemoteError(
-        'server-fault',
-        `the push was refused (${reason}), yet the branch did not move: it is tried again`,
-        { detail: attempt.error?.detail },
-      );
+      // Where it stands as we thought, somebody's lock was in the way, it moved and came back, or a copy lags.
+      const stood =
+        this.#unseen?.old === old && this.#unseen
+          ? this.#notSeen()
+          : new RemoteError(
+              'server-fault',
+              `the push was refused (${reason}), yet the branch did not move: it is tried again`,
+              { detail: attempt.error?.detail },
+            );
       return this.#whereIsIt(old, commit, signal, stood);
     }
     let head: CommitId | null;

@@ -7,7 +7,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId, TreePath } from '../../format/ids.js';
 import type { LineUse } from '../../line/health.js';
-import { NotSentError, RemoteError, undecided, UnintendedChangeError } from '../errors.js';
+import { NotSentError, RemoteError, undecided, UnintendedChangeError, type RemoteCause } from '../errors.js';
 import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { BranchPush } from './branch-push.js';
 import { CommitPack, discardPack, landedPack } from './commit-pack.js';
@@ -26,6 +26,8 @@ import { TreeBuilder, type BuiltTree } from './tree-builder.js';
 
 /** Whoever asks for maintenance waits for it so long; then it goes on by itself. */
 const MAINTENANCE_WAIT_MS = 1_000;
+/** After these a push is most likely on the branch, though nobody has seen it there. */
+const MAY_HAVE_LANDED: ReadonlySet<RemoteCause> = new Set(['outcome-unknown', 'push-not-seen']);
 const LINE_USE_OF: Readonly<Record<string, LineUse>> = { push: 'commit', fetch: 'fetch' };
 
 export class GitHeadRemote implements HeadRemote {
@@ -256,7 +258,7 @@ export class GitHeadRemote implements HeadRemote {
       return result;
     } catch (e) {
       // It may land yet, or have landed: maintenance looks for it later.
-      isKept ||= signal.aborted || (e instanceof RemoteError && e.code === 'outcome-unknown');
+      isKept ||= signal.aborted || (e instanceof RemoteError && MAY_HAVE_LANDED.has(e.code));
       throw e;
     } finally {
       if (!isKept) await discardPack(pack.stem);

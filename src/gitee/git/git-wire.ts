@@ -84,8 +84,29 @@ export class GitWire {
    * @throws RemoteError; the signal's reason.
    */
   async readHead(timeoutMs: number, signal: AbortSignal | undefined): Promise<CommitId | null | undefined> {
+    const refs = await this.#readRefs(this.#ref, (ref) => ref === this.#ref, timeoutMs, signal);
+    return refs && ((refs.get(this.#ref) as CommitId | undefined) ?? null);
+  }
+
+  /** True where a reference that begins with the prefix is at the commit. @throws as readHead */
+  async hasRefAt(
+    prefix: string,
+    commit: CommitId,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const isAt = (ref: string, id: string) => id === commit && ref.startsWith(prefix);
+    return ((await this.#readRefs(prefix, isAt, timeoutMs, signal))?.size ?? 0) > 0;
+  }
+
+  async #readRefs(
+    prefix: string,
+    isWanted: (ref: string, id: string) => boolean,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<string, string> | undefined> {
     const what = `reading the branch of ${this.#name}`;
-    const request = lsRefsRequest(this.#ref, AGENT);
+    const request = lsRefsRequest(prefix, AGENT);
     const answer = await this.#send({
       ...{ what, signal, service: 'git-upload-pack', body: () => request },
       headers: {
@@ -97,14 +118,14 @@ export class GitWire {
     });
     if (answer.status !== 200) throw await this.#refusal(answer, what);
     this.#expectType(answer, UPLOAD_PACK_RESULT, what);
-    const refs = new LsRefsAnswer(new PacketParser());
+    const refs = new LsRefsAnswer(new PacketParser(), isWanted);
     try {
       for await (const bytes of inflated(answer)) refs.push(bytes);
     } catch (e) {
       if (e instanceof NotGitError) return undefined;
       throw e;
     }
-    if (refs.isWhole) return (refs.refs.get(this.#ref) as CommitId | undefined) ?? null;
+    if (refs.isWhole) return refs.refs;
     if (
       refs.error === undefined ||
       /unknown|invalid|protocol|capabilit|command|not our ref/i.test(refs.error)

@@ -1,6 +1,6 @@
 import type { CommitId } from '../../format/ids.js';
 import { RemoteError } from '../errors.js';
-import { LocalDamageError } from './failures.js';
+import { GitFailedError, LocalDamageError } from './failures.js';
 import { loginConfig, withoutSecret, type ConfigEntry } from './git-environment.js';
 import type { GitProgram, GitResult } from './git-process.js';
 import type { StoredPack } from './commit-pack.js';
@@ -13,6 +13,9 @@ import { classifyFailure, detailOf, isLocalDamage } from './stderr.js';
 export const HEAD_REF = 'refs/gateway/head';
 /** What the last fetch brought. */
 export const FETCHED_REF = 'refs/gateway/fetched';
+
+/** Branches that Gitee makes for what was pushed to a branch in review mode. */
+const REVIEW_REFS = 'refs/heads/auto-';
 
 /** What a push told. Without a line the outcome is unknown, whatever `error` says. */
 export interface PushAttempt {
@@ -78,6 +81,24 @@ export class ServerBranch {
       if (match?.[2] === this.ref) return match[1] as CommitId;
     }
     return null;
+  }
+
+  /**
+   * True where Gitee made a branch for a pull request of this commit (`auto-<id>-<branch>-<time>`; facts/gitee.md §3):
+   * then the branch that was pushed to is in review mode. False says nothing.
+   */
+  async isInReview(commit: CommitId, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      if (this.#wire && this.isReadOnWire)
+        return await this.#wire.hasRefAt(REVIEW_REFS, commit, this.timeouts.readHeadMs, signal);
+      const args = ['ls-remote', '--', this.settings.url, `${REVIEW_REFS}*`];
+      const { exitCode, stdout } = await this.#run(args, this.timeouts.readHeadMs, signal);
+      return exitCode === 0 && stdout.split('\n').some((line) => line.startsWith(`${commit}\t`));
+    } catch (e) {
+      signal?.throwIfAborted();
+      if (e instanceof RemoteError || e instanceof GitFailedError) return false;
+      throw e;
+    }
   }
 
   /**

@@ -30,8 +30,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: COMMITTER,
-        from: 'if (claims.undecided.length > 0) await headLock.run(() => sync.fetch(signal), signal);',
-        to: 'void claims, headLock, sync;',
+        from: 'await headLock.run(() => sync.fetch(signal), signal);',
+        to: 'void headLock, sync;',
       },
       {
         file: COMMITTER,

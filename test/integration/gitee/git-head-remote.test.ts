@@ -227,14 +227,15 @@ describe('a push that lands', () => {
     expect(await remote.fetch()).toBe(head);
   });
 
-  test('has an unknown outcome while nothing but copies that lag can be read, and is found afterwards', async () => {
+  test('is not seen while nothing but copies that lag can be read, whoever sends again, and is found afterwards', async () => {
     let nowMs = 0;
     const sleep = async (ms: number) => void (nowMs += ms);
     await restart({ clock: { ...systemClock, nowMs: () => Date.now(), steadyMs: () => nowMs, sleep } });
     const old = await base();
     await fault('git-lagging-copy', { ms: 300_000 });
-    expect((await failure(push(old, [put('b', '2')]))).code).toBe('outcome-unknown');
+    expect((await failure(push(old, [put('b', '2')]))).code).toBe('push-not-seen');
     expect(nowMs).toBeGreaterThan(5_000);
+    expect((await failure(push(old, [put('b', '3')]))).code).toBe('push-not-seen');
     // What had been seen stays known, and can be built on.
     expect(await remote.fetch()).toBeNull();
     expect(remote.knownHead()).toBe(old);

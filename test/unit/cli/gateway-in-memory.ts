@@ -41,6 +41,7 @@ export class GatewayInMemory implements Gateway {
         quarantinedChanges: 0,
         damagedObjects: 0,
         doubtful: undefined,
+        unseen: undefined,
         lastLandedMs: undefined,
         paused: { code: 'unauthorized', message: 'gitee.token is refused.', sinceMs: 0 },
         frozen: undefined,

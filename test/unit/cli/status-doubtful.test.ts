@@ -24,3 +24,19 @@ test('status tells since when and why changes wait for single LFS objects, and o
   );
   expect(lines(2)).toContain('2 changes wait for');
 });
+
+test('status tells since when a push is looked for that Gitee accepted', () => {
+  const [bucket] = new GatewayInMemory().statuses();
+  const lines = (unseen: { code: string; message: string; sinceMs: number } | undefined) =>
+    statusLines(
+      {
+        ...{ version: '1', pid: 1, ready: true, problems: [] },
+        buckets: [{ ...bucket!, unseen }],
+      },
+      12_000,
+    ).join('\n');
+  expect(lines({ code: 'push-not-seen', message: 'accepted', sinceMs: 0 })).toContain(
+    'bucket registry: since 12s (push-not-seen): accepted; nothing is lost',
+  );
+  expect(lines(undefined)).not.toContain('push-not-seen');
+});

@@ -51,7 +51,7 @@ describe('ls-refs', () => {
   });
 
   const read = (...parts: Buffer[]) => {
-    const answer = new LsRefsAnswer(new PacketParser());
+    const answer = new LsRefsAnswer(new PacketParser(), (ref) => ref !== 'refs/heads/main-2');
     for (const part of parts) answer.push(part);
     return answer;
   };
@@ -59,6 +59,8 @@ describe('ls-refs', () => {
   test('tells references, and none, and tells an end from a cut', () => {
     const line = packet(`${id('a')} refs/heads/main symref-target:refs/heads/x\n`);
     expect(read(line, FLUSH).refs.get('refs/heads/main')).toBe(id('a'));
+    // The prefix fits others too, of which there may be any number.
+    expect(read(line, packet(`${id('b')} refs/heads/main-2\n`), FLUSH).refs.size).toBe(1);
     expect(read(line, FLUSH).isWhole).toBe(true);
     expect(read(FLUSH).refs.size).toBe(0);
     expect(read(line).isWhole).toBe(false);

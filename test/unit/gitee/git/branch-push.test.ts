@@ -17,15 +17,30 @@ const lost = (code: RemoteCause, fields: Partial<PushAttempt> = {}): PushAttempt
   ...fields,
 });
 
-/** Sends against these attempts, with these heads on the server after each. */
-async function send(attempts: readonly PushAttempt[], heads: readonly CommitId[]) {
+const accepted: PushAttempt = {
+  line: { to: '', accepted: true, reason: '' },
+  mayHaveLanded: true,
+  error: undefined,
+};
+
+/** Sends against these attempts, with these heads on the server after each. @param commits one after the other */
+async function send(
+  attempts: readonly PushAttempt[],
+  heads: readonly CommitId[],
+  o: { commits?: readonly CommitId[]; isInReview?: boolean } = {},
+) {
   let pushes = 0;
   let whole = 0;
-  const head = async () => heads[pushes - 1]!;
+  let looks = 0;
+  const head = async () => {
+    looks += 1;
+    return heads[pushes - 1]!;
+  };
   const server = {
     settings: { branch: 'main' },
     push: async () => attempts[pushes++]!,
     readHead: head,
+    isInReview: async () => o.isInReview ?? false,
     sendWhole: () => void (whole += 1),
   } as unknown as ServerBranch;
   const push = new BranchPush(
@@ -35,21 +50,29 @@ async function send(attempts: readonly PushAttempt[], heads: readonly CommitId[]
     noFailpoints,
   );
   let mayLandYet = false;
-  const result = await push.send(OLD, OURS, {} as StoredPack, undefined).then(
-    (done) => done,
-    (e: RemoteError) => {
-      mayLandYet = e.isUndecided;
-      return e.code;
-    },
-  );
-  return { pushes, result, ...(mayLandYet ? { mayLandYet } : {}), ...(whole > 0 ? { whole } : {}) };
+  const sendOne = (commit: CommitId) =>
+    push.send(OLD, commit, {} as StoredPack, undefined).then(
+      (done) => done,
+      (e: RemoteError) => {
+        mayLandYet = e.isUndecided;
+        return e.code;
+      },
+    );
+  let result;
+  for (const commit of o.commits ?? [OURS]) result = await sendOne(commit);
+  return {
+    pushes,
+    ...(o.isInReview === undefined ? {} : { looks }),
+    result,
+    ...(mayLandYet ? { mayLandYet } : {}),
+    ...(whole > 0 ? { whole } : {}),
+  };
 }
 
 test.each([[true], [false]])(
   'a connection that broke is tried once more where nothing landed (whole: %s)',
   async (whole) => {
     const broken = lost('unreachable', { mayHaveLanded: whole });
-    const accepted = { line: { to: '', accepted: true, reason: '' }, mayHaveLanded: true, error: undefined };
     expect(await send([broken, accepted], [OLD, OURS])).toEqual({
       pushes: 2,
       result: { kind: 'landed', head: OURS },
@@ -67,7 +90,11 @@ test('what landed, moved, or was refused is not sent again', async () => {
     pushes: 1,
     result: { kind: 'moved', head: THEIRS },
   });
-  expect(await send([lost('timeout')], [OLD])).toEqual({ pushes: 1, result: 'timeout', mayLandYet: true });
+  expect(await send([lost('timeout')], [OLD])).toEqual({
+    pushes: 1,
+    result: 'timeout',
+    mayLandYet: true,
+  });
   expect(await send([lost('forbidden', { mayHaveLanded: false })], [OLD])).toEqual({
     pushes: 1,
     result: 'forbidden',
@@ -126,8 +153,35 @@ describe('who is refused knows whether something that was sent may land yet', ()
     expect(await said([lost('repository-closed')])).toMatchObject({ mayLandYet: true });
   });
 
-  test('an accepted push after which the branch stands where it did: a pull request, or a look at an old copy', async () => {
-    const accepted = { line: { to: '', accepted: true, reason: '' }, mayHaveLanded: true, error: undefined };
-    expect(await said([accepted])).toMatchObject({ result: 'review-mode', mayLandYet: true });
+  test('an accepted push after which the branch stands where it did', async () => {
+    expect(await said([accepted])).toMatchObject({ result: 'push-not-seen', mayLandYet: true });
+  });
+});
+
+describe('an accepted push after which the branch stands where it did is a pull request, or a look at an old copy', () => {
+  const AGAIN = '4'.repeat(40) as CommitId;
+  const stale: PushAttempt = {
+    line: { to: '', accepted: false, reason: 'incorrect old value provided' },
+    mayHaveLanded: false,
+    error: new RemoteError('refused', 'refused'),
+  };
+
+  test('the branch of a pull request tells at once', async () => {
+    const sent = await send([accepted], [OLD], { isInReview: true });
+    expect(sent).toMatchObject({ result: 'review-mode', mayLandYet: true, looks: 1 });
+  });
+
+  test('so does a second commit that is accepted on the same head', async () => {
+    const sent = await send([accepted, accepted], [OLD, OLD], { commits: [OURS, AGAIN] });
+    expect(sent).toMatchObject({ result: 'review-mode', mayLandYet: true });
+    // The very same commit may be there already.
+    const same = await send([accepted, accepted], [OLD, OLD], { commits: [OURS, OURS] });
+    expect(same).toMatchObject({ result: 'push-not-seen' });
+  });
+
+  test('a second one that is refused is not on the same head: a copy lags', async () => {
+    const sent = await send([accepted, stale], [OLD, OLD], { commits: [OURS, AGAIN] });
+    expect(sent).toMatchObject({ result: 'push-not-seen' });
+    expect(await send([stale], [OLD])).toMatchObject({ result: 'server-fault' });
   });
 });

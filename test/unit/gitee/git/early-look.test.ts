@@ -81,6 +81,7 @@ class DistantServer {
       settings: { branch: 'main' },
       push: (_old: CommitId, commit: CommitId) => this.#push(commit),
       readHead: (signal?: AbortSignal) => this.#readHead(signal),
+      isInReview: async () => !this.takes,
     };
     Object.defineProperty(server, 'isReadOnWire', { get: () => this.isReadOnWire });
     this.pushes = new BranchPush(
