@@ -54,32 +54,35 @@ async function roundsFor(ms: number, isEnough: () => boolean = () => false): Pro
 test.each([
   ['as it was', 1],
   ['as it was long ago', 2],
-])('copies show the branch %s: it is looked for, nothing pauses, and all goes on right after', async (_, lag) => {
-  b.remote.fail('push-answer', failure('push-not-seen'));
-  b.remote.lag = () => lag;
-  const before = { ...b.remote.calls };
-  await roundsFor(38_000);
-  expect(b.state.status()).toMatchObject({
-    pendingChanges: 1,
-    unseen: { code: 'push-not-seen', sinceMs: expect.any(Number) },
-    paused: undefined,
-    frozen: undefined,
-  });
-  expect(b.remote.calls.push - before.push).toBe(1);
-  const looks = b.remote.calls.fetch - before.fetch;
-  expect(looks).toBeGreaterThan(5);
-  expect(looks).toBeLessThan(25);
+])(
+  'copies show the branch %s: it is looked for, nothing pauses, and all goes on right after',
+  async (_, lag) => {
+    b.remote.fail('push-answer', failure('push-not-seen'));
+    b.remote.lag = () => lag;
+    const before = { ...b.remote.calls };
+    await roundsFor(38_000);
+    expect(b.state.status()).toMatchObject({
+      pendingChanges: 1,
+      unseen: { code: 'push-not-seen', sinceMs: expect.any(Number) },
+      paused: undefined,
+      frozen: undefined,
+    });
+    expect(b.remote.calls.push - before.push).toBe(1);
+    const looks = b.remote.calls.fetch - before.fetch;
+    expect(looks).toBeGreaterThan(5);
+    expect(looks).toBeLessThan(25);
 
-  b.remote.lag = () => 0;
-  await b.put('next', '3');
-  b.bucket.committer.flush();
-  const tookMs = await roundsFor(20_000, () => b.state.status().pendingChanges === 0);
-  expect(tookMs).toBeLessThan(6_000);
-  expect(b.state.status().unseen).toBeUndefined();
-  expect([...b.tree().keys()]).toEqual(['first', 'k', 'next', 'second']);
-  // It was sent once.
-  expect(b.remote.calls.push - before.push).toBe(2);
-});
+    b.remote.lag = () => 0;
+    await b.put('next', '3');
+    b.bucket.committer.flush();
+    const tookMs = await roundsFor(20_000, () => b.state.status().pendingChanges === 0);
+    expect(tookMs).toBeLessThan(6_000);
+    expect(b.state.status().unseen).toBeUndefined();
+    expect([...b.tree().keys()]).toEqual(['first', 'k', 'next', 'second']);
+    // It was sent once.
+    expect(b.remote.calls.push - before.push).toBe(2);
+  },
+);
 
 test('the branch does not move at all: it is sent again within a minute, and what that says is believed', async () => {
   b.remote.fail('push', failure('push-not-seen'));
