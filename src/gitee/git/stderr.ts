@@ -180,6 +180,13 @@ const ROWS: readonly Row[] = [
       /Failed to connect|Couldn'?t connect|Could not connect|Connection (?:refused|reset)|Empty reply|hung up unexpectedly|unexpected disconnect|early EOF|Network is unreachable|No route to host|(?:Recv|Send) failure|RPC failed|transfer closed|SSL_(?:read|write|ERROR)|gnutls|TLS|Broken pipe|curl (?:7|16|18|35|52|55|56|92)\b|unable to access/i,
     message: 'the connection to Gitee failed or broke: it is tried again',
   },
+  // receive-pack about its own disk (git, builtin/receive-pack.c): nothing that this push can mend.
+  {
+    cause: 'server-fault',
+    pattern:
+      /unable to (?:migrate objects to permanent storage|create temporary object directory)|(?:index-pack|unpack-objects) (?:abnormal exit|died|fork failed)|unpacker error|remote unpack failed|transaction failed to start/i,
+    message: 'Gitee could not store the push to %r: it is tried again',
+  },
   // A hook that gives no reason that we know.
   {
     cause: 'refused',

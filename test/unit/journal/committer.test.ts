@@ -9,6 +9,7 @@ import { StorageError } from '../../../src/index/errors.js';
 import { Journal } from '../../../src/journal/journal.js';
 import { until } from '../../support/child.js';
 import { bytesOf, GENERIC, JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
+import { CONDITION_LIMIT_MS } from '../../support/time-limits.js';
 
 const DAY_MS = 86_400_000;
 const long = (letter: string, sizeBytes: number) => letter.repeat(sizeBytes);
@@ -285,6 +286,19 @@ describe('a bucket of preset generic', () => {
     b.bucket.kick();
     await b.landed(seq);
     expect(b.state.status().paused).toBeUndefined();
+  });
+
+  test('a reason that is not known pauses only where it stays: it may be a server in trouble', async () => {
+    await b.landed(await b.put('a', '1'));
+    b.remote.fail('push', new RemoteError('refused', 'out of cheese'), 2);
+    const paused: unknown[] = [];
+    const watched = b.state.waitLanded(await b.put('a', '2'), { timeoutMs: CONDITION_LIMIT_MS, signal });
+    while (!(await Promise.race([watched, b.put('b', 'x').then(() => false)])))
+      paused.push(b.state.status().paused);
+    expect(paused.filter((each) => each !== undefined)).toEqual([]);
+    b.remote.fail('push', new RemoteError('refused', 'out of cheese'), Infinity);
+    await b.put('a', '3');
+    await until('it pauses', () => b.state.status().paused?.code === 'refused');
   });
 
   test('a refused change is found among many, quarantined and stays readable; the rest lands', async () => {

@@ -49,6 +49,21 @@ const recorded: [RemoteCause, string, string][] = [
     'a closed repository',
     `remote: [session-1] This repository is closed or paused, push is not allowed\n${status(403)}`,
   ],
+  [
+    'server-fault',
+    'a server that collects garbage in the middle of the push',
+    '[remote rejected] (unable to migrate objects to permanent storage)',
+  ],
+  [
+    'server-fault',
+    'a server whose disk is full',
+    `remote: fatal: write error: No space left on device\nerror: remote unpack failed: index-pack abnormal exit\n[remote rejected] (unpacker error)`,
+  ],
+  [
+    'content-refused',
+    'a server that checks objects',
+    `remote: error: object 1a2b: hasDotgit: contains '.git'\nremote: fatal: fsck error in pack objects\nerror: remote unpack failed: index-pack abnormal exit\n[remote rejected] (unpacker error)`,
+  ],
   ['refused', 'an unknown reason of a hook', `remote: error: not on a Friday\n${declined}`],
   [
     'unauthorized',
