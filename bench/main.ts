@@ -9,6 +9,7 @@ import { soak } from './lines/soak.bench.js';
 import { keys } from './keys.bench.js';
 import { memory } from './memory.bench.js';
 import { pulls } from './pulls.bench.js';
+import { s3Beside } from './s3-beside.bench.js';
 import { shippedBounds } from '../test/support/shipped-bounds.js';
 
 const SCENARIOS: Record<string, () => Promise<void>> = {
@@ -23,7 +24,12 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
 const SHORT = ['keys-10k', 'memory-512m', 'pulls'];
 
 /** These take options of their own: all that follows the name. */
-const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = { lines, soak, beside };
+const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> = {
+  lines,
+  soak,
+  beside,
+  's3-beside': s3Beside,
+};
 
 const [first = '', ...rest] = process.argv.slice(2);
 if (first in WITH_OPTIONS) {

@@ -6,7 +6,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { Child, freePort, httpStatus, run, until, type RunResult } from './child.js';
 import { afterFailure } from './suite-end.js';
 
-const CLI = path.resolve('dist/cli/main.js');
+const CLI = 'dist/cli/main.js';
 
 export interface GatewayOptions {
   readonly directory: string;
@@ -14,6 +14,8 @@ export interface GatewayOptions {
   /** Deep-merged over the default configuration, as YAML has it. */
   readonly config?: Record<string, unknown>;
   readonly env?: NodeJS.ProcessEnv;
+  /** A built checkout whose program it is; this one by default. */
+  readonly checkout?: string;
 }
 
 /** A gateway of its own process, restarted and killed as a test asks. The ports stay over restarts. */
@@ -30,6 +32,7 @@ export class TestGateway {
     readonly tokenFile: string,
     readonly configFile: string,
     env: NodeJS.ProcessEnv,
+    private readonly program: string,
   ) {
     this.env = env;
   }
@@ -75,6 +78,7 @@ export class TestGateway {
       tokenFile,
       configFile,
       { ...process.env, ...options.env },
+      path.resolve(options.checkout ?? '.', CLI),
     );
     // A test that failed between its kill and its start leaves no dead gateway to the tests after it.
     afterFailure(async () => {
@@ -93,7 +97,7 @@ export class TestGateway {
   /** One that still runs is ended first: its port and its state directory are needed. */
   async start(options: { ready?: boolean } = {}): Promise<void> {
     await this.stop();
-    const child = Child.start(process.execPath, [CLI, 'serve', '--config', this.configFile], {
+    const child = Child.start(process.execPath, [this.program, 'serve', '--config', this.configFile], {
       env: this.env,
       logFile: path.join(this.directory, 'gateway.log'),
     });
@@ -121,7 +125,7 @@ export class TestGateway {
   }
 
   cli(...args: string[]): Promise<RunResult> {
-    return run(process.execPath, [CLI, ...args, '--config', this.configFile], { env: this.env });
+    return run(process.execPath, [this.program, ...args, '--config', this.configFile], { env: this.env });
   }
 
   /** An AWS SDK client; without retries, since a second try would hide what the first was answered. */
@@ -137,7 +141,7 @@ export class TestGateway {
 
   /** A command that needs no configuration. */
   plainCli(...args: string[]): Promise<RunResult> {
-    return run(process.execPath, [CLI, ...args], { env: this.env });
+    return run(process.execPath, [this.program, ...args], { env: this.env });
   }
 
   /** The value of a metric with these labels, 0 where it is not there. */
