@@ -88,10 +88,7 @@ export class ObjectService implements ObjectsApi {
           },
         );
       }
-      // Asked before the body is read too, so that a large body is not sent in vain; decided under the lock.
-      if (!isUnconditional(options.conditions)) {
-        checkWriteConditions(await bucket.state.get(key), options.conditions);
-      }
+      await this.#checkEarly(bucket, key, options.conditions, context.signal);
       demandSpace(bucket, key, body.promise.lengthBytes);
       await bucket.chunks.admit(context.signal);
       const ingested = await bucket.chunks.ingest(body.bytes, {
@@ -148,7 +145,7 @@ export class ObjectService implements ObjectsApi {
     return this.#acknowledged(bucketName, context, async (bucket) => {
       const remove = async (isLooked: boolean) => {
         const current = await bucket.state.get(key);
-        if (!current && !isLooked) return undefined;
+        if (!isLooked && !(current && isUnconditional(conditions))) return undefined;
         checkWriteConditions(current, conditions);
         if (!current) return false;
         await bucket.state.append([{ kind: 'delete', key }], { local: isLocalKey(bucket.rules, key) });
@@ -382,9 +379,28 @@ export class ObjectService implements ObjectsApi {
     if ((await bucket.state.get(key))?.etag !== etag) throw noSuchUpload(uploadId);
   }
 
+  /** Asked before the body is read too, so that a large body is not sent in vain; decided under the lock. */
+  async #checkEarly(
+    bucket: Bucket,
+    key: ObjectKey,
+    conditions: Conditions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (isUnconditional(conditions)) return;
+    const check = async () => checkWriteConditions(await bucket.state.get(key), conditions);
+    try {
+      await check();
+    } catch (error) {
+      // Somebody else may have changed that since; whether nobody has is asked when it is decided.
+      if (!(await this.#concern.lookAgain(bucket, [key], signal))) throw error;
+      await check();
+    }
+  }
+
   /**
    * Runs with the keys locked all at once, in one order for everybody: a conditional write sees an object before or
-   * after. Where nothing seems to be left to do for one of them (undefined), the branch is looked at, and it runs again.
+   * after. Where nothing seems to be left to do for one of them, or a condition asks what stands there (undefined), the
+   * branch is looked at, and it runs again.
    * That may take long and would keep all others of these keys waiting one after the other: no lock is held meanwhile.
    */
   async #lookedAt(

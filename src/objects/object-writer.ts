@@ -11,7 +11,7 @@ import type { NewBody, NewObject, ObjectMeta, ObjectRecord, StoredChecksum } fro
 import type { Conditions } from './api.js';
 import { fitBody, holding, readSmall } from './body.js';
 import type { Bucket } from './bucket.js';
-import { checkWriteConditions } from './conditions.js';
+import { checkWriteConditions, isUnconditional } from './conditions.js';
 import { ObjectError } from './errors.js';
 import type { WriteConcern } from './write-concern.js';
 import { hasOidEtag, md5Hex, registryBlobEtag } from './etag.js';
@@ -75,7 +75,10 @@ export class ObjectWriter {
     return (await append(true))!;
   }
 
-  /** @returns undefined where nothing seems to be left to do, and nobody has looked at the branch for that */
+  /**
+   * @returns undefined where nobody has looked at the branch, and that is to be done first: nothing seems to be left to
+   * do, or a condition asks what stands there
+   */
   async #append(
     bucket: Bucket,
     key: ObjectKey,
@@ -84,6 +87,7 @@ export class ObjectWriter {
     hold: ChunkHold,
   ): Promise<WrittenObject | undefined> {
     const { state, rules } = bucket;
+    if (!options.isLooked && !isUnconditional(options.conditions)) return undefined;
     const current = await state.get(key);
     checkWriteConditions(current, options.conditions);
     const local = isLocalKey(rules, key);

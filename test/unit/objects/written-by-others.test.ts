@@ -2,11 +2,13 @@
  * What a request asks for seems to be done already, by what is known here; but somebody else has written the key since:
  * another gateway on the branch, or a person by hand. Who is told OK, after they were, has the last word.
  */
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
 import { silentObserver } from '../../../src/async/observer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
+import type { Conditions } from '../../../src/objects/api.js';
 import { Buckets, type WriteConcernRules } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
 import { until } from '../../support/child.js';
@@ -76,6 +78,47 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     await request();
     expect(onBranch()).toBeUndefined();
     expect(await b.read(TAG)).toBeUndefined();
+  });
+
+  describe('a condition is decided on what stands there now:', () => {
+    const etag = (text: string) => createHash('md5').update(text).digest('hex');
+    const conditional = (name: string, conditions: Conditions) =>
+      s.putObject('images', key(name), bodyOf(linkTo('3')), { meta: {}, conditions }, context);
+    const failed = { code: 'precondition-failed' };
+
+    test('there is none any more', async () => {
+      byOthers(null);
+      await conditional(TAG, { ifNoneMatch: ['*'] });
+      expect(onBranch()).toBe(linkTo('3'));
+      byOthers(null);
+      await expect(conditional(TAG, { ifMatch: ['*'] })).rejects.toMatchObject({ code: 'no-such-key' });
+      expect(onBranch()).toBeUndefined();
+    });
+
+    test('there is one by now', async () => {
+      b.repository.foreignCommit({ [OTHER]: linkTo('2') });
+      await expect(conditional(OTHER, { ifNoneMatch: ['*'] })).rejects.toMatchObject(failed);
+      expect(b.tree().get(OTHER)).toBe(linkTo('2'));
+    });
+
+    test('it is another one', async () => {
+      byOthers(linkTo('2'));
+      await expect(conditional(TAG, { ifMatch: [etag(linkTo('1'))] })).rejects.toMatchObject(failed);
+      expect(onBranch()).toBe(linkTo('2'));
+      byOthers(linkTo('4'));
+      await conditional(TAG, { ifMatch: [etag(linkTo('4'))] });
+      expect(onBranch()).toBe(linkTo('3'));
+    });
+
+    test('and so for a deletion', async () => {
+      byOthers(linkTo('2'));
+      const remove = (text: string) =>
+        s.deleteObject('images', key(TAG), { ifMatch: [etag(linkTo(text))] }, context);
+      await expect(remove('1')).rejects.toMatchObject(failed);
+      expect(onBranch()).toBe(linkTo('2'));
+      await remove('2');
+      expect(onBranch()).toBeUndefined();
+    });
   });
 
   test('nobody has: no commit is made', async () => {
