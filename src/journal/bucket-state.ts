@@ -51,7 +51,10 @@ export interface BucketStatus {
   readonly quarantinedBytes: number;
   /** Objects of the branch whose files are damaged: not shown. */
   readonly damagedObjects: number;
-  /** Changes that wait for single LFS objects which Gitee does not take at the moment, and why the first of them does. */
+  /**
+   * Changes that wait for single LFS objects which Gitee does not take at the moment, or until their own bytes are cut
+   * anew, and why the first of them does.
+   */
   readonly doubtful:
     | {
         readonly changes: number;

@@ -12,6 +12,13 @@ import { ChangeFailed, type Normaliser } from './normalise.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { sleepOr } from './sleep-or.js';
 
+/** Nothing has failed: its bytes are being fetched or cut anew. */
+export class BeingCutAnew extends ChunkError {
+  constructor() {
+    super('remote-unavailable', 'its bytes are still being fetched, or cut anew; it lands when they are');
+  }
+}
+
 /** So long the committer waits for a change; and where others take longer already. */
 const PATIENCE_MS = 2_000;
 const SHORT_PATIENCE_MS = 200;
@@ -44,10 +51,7 @@ export class Normalisings {
     const ready = await sleepOr(this.clock, patienceMs, signal, running);
     if (ready) return ready.entry;
     this.#late.add(seq);
-    throw new ChangeFailed(
-      entry,
-      new ChunkError('remote-unavailable', 'its bytes are still being fetched, or cut anew'),
-    );
+    throw new ChangeFailed(entry, new BeingCutAnew());
   }
 
   /** Ends all of them. */

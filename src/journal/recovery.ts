@@ -16,6 +16,7 @@ import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
 import { ChangeFailed } from './normalise.js';
+import { BeingCutAnew } from './normalisings.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Doomed } from './selection.js';
 
@@ -290,6 +291,7 @@ function only(batch: Batch | undefined): JournalEntry | undefined {
 
 function codeOf(error: unknown): string {
   if (error instanceof RemoteError) return error.code;
+  if (error instanceof ChangeFailed && error.cause instanceof BeingCutAnew) return 'being-cut-anew';
   if (error instanceof ChangeFailed && error.isAway) return 'unreachable';
   if (!(error instanceof ChangeFailed) || !error.isLoss) return 'not-committable';
   const { cause } = error;

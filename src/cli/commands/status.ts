@@ -47,8 +47,12 @@ function doubtLine({ bucket, doubtful }: BucketStatus, nowMs: number): string[] 
   const { changes, code, message, sinceMs } = doubtful;
   const many = changes === 1 ? '1 change waits' : `${changes} changes wait`;
   const since = humanDuration(nowMs - sinceMs);
+  const cause =
+    code === 'being-cut-anew'
+      ? 'until their bytes are cut into chunks for Gitee'
+      : 'for single LFS objects that Gitee does not take';
   return [
-    `bucket ${bucket}: ${many} for single LFS objects that Gitee does not take, the first since ${since} (${code}: ${message}); the rest lands`,
+    `bucket ${bucket}: ${many} ${cause}, the first since ${since} (${code}: ${message}); the rest lands`,
   ];
 }
 
