@@ -1,8 +1,9 @@
 /**
  * Two gateways that write the same branch, and somebody by hand: writes, deletions, lost answers, pushes that are held
- * up on the way while others are refused, copies of the repository that lag, kills at any step of a committer. Whatever
- * happens, every acknowledged write of a key that one of them has to itself is there at the end, a key that both write
- * has the last word of one of them, and both show what the branch has.
+ * up on the way while others are refused, changes that are set aside for that, and dropped or tried again, copies of the
+ * repository that lag, kills at any step of a committer. Whatever happens, every acknowledged write of a key that one of
+ * them has to itself is there at the end, a key that both write has the last word of one of them, and both show what the
+ * branch has.
  */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -21,7 +22,8 @@ const POINTS = [
   'committer.baseApplied',
   'committer.overlayDropped',
 ];
-const REFUSALS = ['unauthorized', 'quota-full', 'refused'] as const;
+/** Of the last one the change is set aside. */
+const REFUSALS = ['unauthorized', 'quota-full', 'refused', 'content-refused'] as const;
 const SHARED = ['s1', 's2'];
 
 interface Step {
@@ -39,6 +41,8 @@ interface Step {
     | 'unwell'
     | 'kill'
     | 'restart'
+    | 'drop'
+    | 'again'
     | 'by-hand';
   readonly n: number;
 }
@@ -48,8 +52,8 @@ const step: fc.Arbitrary<Step> = fc.record({
   what: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('put' as const, 'shared', 'land') },
     { weight: 3, arbitrary: fc.constantFrom('delete' as const, 'lost', 'lag', 'kill', 'by-hand') },
-    { weight: 3, arbitrary: fc.constantFrom('held' as const, 'arrives') },
-    { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'unwell', 'restart') },
+    { weight: 3, arbitrary: fc.constantFrom('held' as const, 'arrives', 'drop') },
+    { weight: 1, arbitrary: fc.constantFrom('refused' as const, 'unwell', 'restart', 'again') },
   ),
   n: fc.nat({ max: 60 }),
 });
@@ -110,6 +114,18 @@ class Writer {
     });
   }
 
+  /** An operator gives up what was set aside: what the branch has counts. */
+  async drop(): Promise<void> {
+    const { setAside } = this.b.bucket;
+    for await (const row of setAside.rows()) {
+      if (!(await setAside.drop(row))) continue;
+      const left = await this.b.read(row.key);
+      const into = row.key.startsWith(this.name) ? this.own : this.shared;
+      if (left === undefined) into.delete(row.key);
+      else if (into === this.own) into.set(row.key, left);
+    }
+  }
+
   async delete(key: string): Promise<void> {
     this.lastSeq = await this.b.delete(key);
     this.own.delete(key);
@@ -138,6 +154,7 @@ class Writer {
     await this.put(`${this.name}/end`, this.own, 5);
     await this.b.landed(this.lastSeq);
     this.b.bucket.committer.flush();
+    this.b.bucket.kick();
     // What a kill made fail three times is set aside, and tried again after the start.
     await until('everything has landed', () => {
       const { pendingChanges, quarantinedChanges } = this.b.state.status();
@@ -178,6 +195,10 @@ async function take(writers: readonly Writer[], { who, what, n }: Step, byHand: 
       return w.killAt(POINTS[n % POINTS.length]!);
     case 'restart':
       return w.b.restart();
+    case 'drop':
+      return w.drop();
+    case 'again':
+      return w.b.bucket.kick();
     case 'by-hand':
       w.b.repository.foreignCommit({ [`hand-${n % 2}`]: `h${n}` });
       byHand.set(`hand-${n % 2}`, `h${n}`);
