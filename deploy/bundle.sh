@@ -46,7 +46,8 @@ save() {
   done
   docker save "${list[@]}" -o "$SCRATCH/images.tar"
   # What git knows: no secret, no state.
-  (cd "$ROOT" && git archive --format=tar.gz --prefix=gitee-s3/ -o "$SCRATCH/gitee-s3.tar.gz" HEAD)
+  # Whoever may run this may read a checkout of another user, which git doubts.
+  (cd "$ROOT" && git -c safe.directory="$ROOT" archive --format=tar.gz --prefix=gitee-s3/ -o "$SCRATCH/gitee-s3.tar.gz" HEAD)
   (cd "$SCRATCH" && sha256sum images.tar gitee-s3.tar.gz >SHA256SUMS)
   tar -C "$SCRATCH" -cf "$file" SHA256SUMS gitee-s3.tar.gz images.tar
   printf '%s: %s images\n' "$file" "${#list[@]}"

@@ -30,6 +30,27 @@ set_env() {
   fi
 }
 
+# A secret that a flag names must be the one that is here, as with the values of .env.
+# @param file that was named, or nothing; file that is here
+agrees() {
+  [ -n "$1" ] || return 0
+  [ -r "$1" ] || fail "$1 cannot be read"
+  [ "$(tr -d ' \t\r\n' <"$1")" = "$(tr -d ' \t\r\n' <"$2")" ] ||
+    fail "$2 has another secret than $1, and nothing here overwrites it: to change it, cp $1 $2
+  and start this again; what runs takes it with: $($NATIVE && printf 'systemctl reload gitee-s3-gateway' || printf 'docker compose kill -s HUP gateway')"
+}
+
+# What compose.yaml sets for the gateway wins over gateway.env, also where it is empty.
+warn_of_settings_without_effect() {
+  local name setting
+  for name in $(sed -n 's/^\(GATEWAY_[A-Z0-9_]*\)=.*/\1/p' "$DEPLOY/gateway.env"); do
+    setting=$(awk -v name="$name:" '/^  [a-z]/ { service = $1 } service == "gateway:" && $1 == name { sub(/^[^:]*: */, ""); print; exit }' "$DEPLOY/compose.yaml")
+    [ -n "$setting" ] || continue
+    say "Warning: $name in gateway.env has no effect, since compose.yaml says $name: $setting"
+    case $setting in *'${'*) say "         Put the value into .env, under the name that stands there in braces." ;; *) say "         Remove it, or say otherwise in compose.override.yaml." ;; esac
+  done
+}
+
 # ---- What follows from the settings -----------------------------------------------------------------------------------
 # Sums of what this script wrote, a line for each file: what has another sum by now was changed by somebody.
 # @param file, its mode; the command that says what is to stand in it

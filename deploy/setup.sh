@@ -190,6 +190,7 @@ make_secrets() {
     mv "$SECRETS/gitee-token.new" "$SECRETS/gitee-token"
     say "making $SECRETS/gitee-token"
   else
+    agrees "$TOKEN_FILE" "$SECRETS/gitee-token"
     say "kept   $SECRETS/gitee-token"
   fi
   random_secret s3-secret-key 20
@@ -202,6 +203,7 @@ make_secrets() {
   if [ -n "$OAUTH_SECRET_FILE" ] && { [ ! -s "$SECRETS/oauth-client-secret" ] || grep -qx no-application-configured "$SECRETS/oauth-client-secret"; }; then
     tr -d ' \t\r\n' <"$OAUTH_SECRET_FILE" >"$SECRETS/oauth-client-secret"
   fi
+  agrees "$OAUTH_SECRET_FILE" "$SECRETS/oauth-client-secret"
   # Something must stand in the file that the gateway is given, also where no application is configured.
   [ -s "$SECRETS/oauth-client-secret" ] || printf 'no-application-configured\n' >"$SECRETS/oauth-client-secret"
   # The registry takes its secrets from its environment only.
@@ -274,6 +276,7 @@ registry_configuration() {
 # ---- .env -----------------------------------------------------------------------------------------------------------
 # Only what is missing is added.
 write_env() {
+  local listening
   if [ ! -e "$ENV_FILE" ]; then
     cp "$DEPLOY/.env.example" "$ENV_FILE"
     sed -i -E "s#^(REGISTRY_HOST|GITEE_REPOSITORY|LOGIN|TLS)=.*#\1=#" "$ENV_FILE"
@@ -283,20 +286,24 @@ write_env() {
   put_env LOGIN "$LOGIN"
   put_env TLS "$TLS"
   [ "$GITEE_URL" = https://gitee.com ] || put_env GITEE_URL "$GITEE_URL"
-  if [ "$HTTPS_PORT" != 443 ]; then
-    put_env HTTPS_PORT "$HTTPS_PORT"
-    [ "$(known HTTPS_PORT)" = "$HTTPS_PORT" ] ||
-      say "Warning: clients go to port $HTTPS_PORT (REGISTRY_HOST), this host listens on $(known HTTPS_PORT) (HTTPS_PORT): right only behind a proxy."
-  fi
+  [ "$HTTPS_PORT" = 443 ] || put_env HTTPS_PORT "$HTTPS_PORT"
+  listening=$(known HTTPS_PORT)
+  [ "${listening:-443}" = "$HTTPS_PORT" ] ||
+    say "Warning: clients go to port $HTTPS_PORT (REGISTRY_HOST), this host listens on $listening (HTTPS_PORT): right only behind a proxy."
   [ -z "$EMAIL" ] || put_env ACME_EMAIL "$EMAIL"
-  [ -z "$OAUTH_ID" ] || put_env GITEE_OAUTH_CLIENT_ID "$OAUTH_ID"
+  if [ -n "$OAUTH_ID" ]; then
+    put_env GITEE_OAUTH_CLIENT_ID "$OAUTH_ID"
+    [ "$(known GITEE_OAUTH_CLIENT_ID)" = "$OAUTH_ID" ] ||
+      fail "$ENV_FILE has GITEE_OAUTH_CLIENT_ID=$(known GITEE_OAUTH_CLIENT_ID) already, and nothing here overwrites it: edit the file, or leave the flag out"
+  fi
   ! $LOCAL || add_profile local
   [ "$TLS" != acme ] || add_profile acme
   say "wrote  $ENV_FILE"
   derive "$DEPLOY/registry.yml" 644 registry_configuration /run/secrets/token_certificate /run/secrets/htpasswd
   if keep_or_make "$DEPLOY/gateway.env"; then
     cat >"$DEPLOY/gateway.env" <<'ENV'
-# Further options of the gateway, one a line: docs/configuration.md has their names.
+# Further options of the gateway, one a line: docs/configuration.md has their names. What compose.yaml sets for the
+# gateway itself wins over this file: change that in .env (LFS_QUOTA, GITEE_BRANCH and others, see .env.example).
 #GATEWAY_LOG_LEVEL=debug
 # A room that is told of pushes, deletions and alerts (json, dingtalk, feishu, wecom): docs/monitoring.md.
 #GATEWAY_NOTIFICATIONS_TARGETS_0_NAME=room
@@ -306,6 +313,9 @@ write_env() {
 #GATEWAY_NOTIFICATIONS_TARGETS_0_EVENTS=[push, delete, alert]
 ENV
   fi
+  warn_of_settings_without_effect
+  # docker-compose 1.29 misses the file of a service that is not even switched on.
+  [ -e "$SECRETS/local-gitee.json" ] || : >"$SECRETS/local-gitee.json"
   # Nginx mounts both, whether certbot runs or not.
   mkdir -p "$DEPLOY/acme/config" "$DEPLOY/acme/webroot"
 }
@@ -356,7 +366,7 @@ next_steps() {
   fi
   say "
 Next:"
-  if $CHANGED; then
+  if $CHANGED && ! $START; then
     say " - settings have changed; for what runs already: $($NATIVE || printf 'cd %s && ' "$DEPLOY")$again"
   elif ! $START; then
     say " - start it: $($NATIVE || printf 'cd %s && ' "$DEPLOY")$start"
@@ -396,7 +406,7 @@ main() {
   fi
   if $DOCTOR; then
     if $NATIVE; then native_doctor; else docker_doctor; fi ||
-      fail 'the doctor found something: put it right and start this again'
+      fail "the doctor found something: put it right and start this again (another token goes into $SECRETS/gitee-token)"
   fi
   if $START; then
     if $NATIVE; then native_start; elif $CHANGED; then compose up -d --force-recreate; else compose up -d; fi

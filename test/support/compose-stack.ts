@@ -101,6 +101,7 @@ export class ComposeStack {
 export interface ContainerView {
   readonly RestartCount: number;
   readonly State: { readonly Pid: number; readonly Health?: { readonly Status: string } };
+  readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> };
   readonly Config: { readonly User: string; readonly Env: readonly string[] };
   readonly HostConfig: {
     readonly ReadonlyRootfs: boolean;

@@ -18,6 +18,7 @@ const PROGRAMS = [
   'find',
   'du',
   'cksum',
+  'getent',
 ];
 /** git's parts that are no links to git itself: what an HTTP remote and its server need. */
 const GIT_PARTS = ['git', 'git-http-backend', 'git-remote-http'];

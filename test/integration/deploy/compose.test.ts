@@ -224,6 +224,22 @@ test('a gateway that is killed in the middle of a push comes back by itself, and
   await pullsBack(image);
 });
 
+test("containers that were started in another order, and so have each other's addresses, are found again", async () => {
+  const addresses = async () =>
+    Promise.all(
+      ['gateway', 'registry'].map(async (service) => {
+        const { NetworkSettings: settings } = await stack.inspect(service);
+        return Object.values(settings.Networks)[0]!.IPAddress;
+      }),
+    );
+  const before = await addresses();
+  await stack.mustCompose('stop', 'gateway', 'registry');
+  for (const service of before[0]! < before[1]! ? ['registry', 'gateway'] : ['gateway', 'registry'])
+    await stack.mustCompose('start', service);
+  expect(await addresses()).not.toEqual(before);
+  await untilServing();
+});
+
 test('after down and up everything is there again', async () => {
   const image = await makeImage('team/kept:v1', MIB);
   expect(await daemon.docker(['push', '-q', image.reference])).toMatchObject({ code: 0 });

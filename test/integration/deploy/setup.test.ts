@@ -5,6 +5,7 @@
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
+import { parse } from 'yaml';
 import { mustRun, run, type RunResult } from '../../support/child.js';
 
 /** What a checkout has not. */
@@ -151,12 +152,76 @@ test('another LOGIN and another REGISTRY_HOST in .env are applied whole, and wha
   expect(await mustSetUp('--yes')).toContain(
     'clients go to port 6443 (REGISTRY_HOST), this host listens on 5443',
   );
+  await change('REGISTRY_HOST', 'other.test');
+  expect(await mustSetUp('--yes')).toContain(
+    'clients go to port 443 (REGISTRY_HOST), this host listens on 5443',
+  );
   await change('TLS', 'own');
   await change('REGISTRY_HOST', 'third.test:5443');
   expect(await setup('--yes')).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('does not hold for third.test') as string,
   });
+});
+
+test('after --start nobody is told to start again what was just started', async () => {
+  await first();
+  await change('LOGIN', 'htpasswd');
+  expect(await mustSetUp('--yes', '--start')).not.toContain('settings have changed');
+  expect(await readFile(path.join(checkout, 'docker.log'), 'utf8')).toContain(
+    'compose up -d --force-recreate\n',
+  );
+});
+
+test('a flag that names another secret or application than is here is refused, and nothing is overwritten', async () => {
+  const other = path.join(checkout, 'other');
+  await writeFile(other, 'another-secret-0000\n');
+  const secretFile = path.join(checkout, 'oauth');
+  await writeFile(secretFile, 'secret-of-the-application\n');
+  await first();
+  const application = ['--yes', '--oauth-client-id', 'id', '--oauth-secret-file'];
+  await mustSetUp(...application, secretFile);
+  for (const [flags, name] of [
+    [['--yes', '--token-file', other], file('secrets/gitee-token')],
+    [[...application, other], file('secrets/oauth-client-secret')],
+  ] as const) {
+    const before = await readFile(name, 'utf8');
+    const refused = await setup(...flags);
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining(`${name} has another secret than ${other}`),
+    ]);
+    expect(refused.stderr).toContain(`cp ${other} ${name}\n`);
+    expect(await readFile(name, 'utf8')).toBe(before);
+  }
+  expect(await setup('--yes', '--oauth-client-id', 'other')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('has GITEE_OAUTH_CLIENT_ID=id already') as string,
+  });
+  // What is here may be named again.
+  await mustSetUp(...application, secretFile, '--token-file', path.join(checkout, 'token'));
+});
+
+test('an option of gateway.env that compose.yaml sets itself is warned of, with where it belongs', async () => {
+  await first();
+  const options =
+    'GATEWAY_LOG_LEVEL=debug\nGATEWAY_GITEE_LFS_QUOTA_BYTES=1GiB\nGATEWAY_BUCKETS_0_NAME=mine\n';
+  await writeFile(file('gateway.env'), `${await read('gateway.env')}${options}`);
+  const said = await mustSetUp('--yes');
+  expect(said).toMatch(
+    /GATEWAY_GITEE_LFS_QUOTA_BYTES in gateway\.env has no effect.*\$\{LFS_QUOTA:-\}\n.*into \.env/,
+  );
+  expect(said).toMatch(
+    /GATEWAY_BUCKETS_0_NAME in gateway\.env has no effect.*: registry\n.*compose\.override\.yaml/,
+  );
+  expect(said.match(/has no effect/g)).toHaveLength(2);
+});
+
+test('every secret that compose.yaml names is there, since docker-compose 1.29 misses those of services that are off', async () => {
+  await first();
+  const { secrets } = parse(await read('compose.yaml')) as { secrets: Record<string, { file: string }> };
+  for (const { file: name } of Object.values(secrets))
+    expect([name, await stat(file(name)).then(({ mode }) => mode & 0o100_000)]).toEqual([name, 0o100_000]);
 });
 
 test('a self-signed certificate is renewed before its end by the same authority, in the file that is mounted', async () => {
