@@ -176,6 +176,7 @@ export class ReadySets implements BatchSource {
   }
 
   stop(): Promise<void> {
+    this.deps.closure.stop();
     return this.#errands.stop();
   }
 

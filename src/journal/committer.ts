@@ -336,7 +336,7 @@ export class Committer {
       ...{ journal, chunks, landings, clock, base },
       isAside: (seq) => this.deps.doubts.has(seq),
       lookedAtMax: timings.lookedAtMax,
-      closure: new Closure(journal, chunks, base, rules.registryRoot),
+      closure: new Closure(journal, chunks, base, rules.registryRoot, clock),
       onNews: () => this.#work.ring(),
       errands: {
         ...{ bucket, chunks, clock, log },

@@ -9,6 +9,7 @@
  * its manifest is read on, down to what is pending.
  */
 import { LRUCache } from 'lru-cache';
+import type { Clock } from '../async/clock.js';
 import { ChunkError, type ChunksApi } from '../chunks/api.js';
 import type { ObjectKey } from '../format/ids.js';
 import {
@@ -27,6 +28,7 @@ import { StorageError } from '../index/errors.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type { Journal } from './journal.js';
 import type { JournalEntry } from './overlay-rows.js';
+import { PatientReads } from './patient-reads.js';
 
 /** A manifest that names more is not followed item by item: it rests on everything before it. */
 const REFERENCES_MAX = 2_000;
@@ -46,13 +48,22 @@ export interface Base {
 export class Closure {
   /** By digest: what a blob names never changes. */
   readonly #references = new LRUCache<string, readonly ManifestReference[]>({ max: REMEMBERED_MAX });
+  readonly #reads: PatientReads<Uint8Array>;
 
   constructor(
     private readonly journal: Journal,
     private readonly chunks: Pick<ChunksApi, 'read'>,
     private readonly base: Base,
     private readonly registryRoot: string,
-  ) {}
+    clock: Clock,
+  ) {
+    this.#reads = new PatientReads(clock);
+  }
+
+  /** Ends the reads that go on by themselves. */
+  stop(): void {
+    this.#reads.stop();
+  }
 
   /** @param isDoubtful something can't land yet, or was set aside: what is on the branch is looked through, too */
   async of({ key, record }: JournalEntry, isDoubtful: boolean): Promise<RestsOn> {
@@ -62,6 +73,7 @@ export class Closure {
     switch (what?.kind) {
       case 'blob': {
         const references = await this.#referencesIn(what.digest, record);
+        if (references === 'unknown') return references;
         if (references.length > REFERENCES_MAX) return 'everything';
         return references.map(({ digest }) => blobKey(this.registryRoot, digest));
       }
@@ -73,7 +85,8 @@ export class Closure {
         return [revisionLinkKey(what.repository, what.digest)];
       case 'tag-link': {
         if (record.sizeBytes > LINK_MAX_BYTES) return [];
-        const bytes = await this.#bytes(record);
+        const bytes = await this.#bytes(`link ${record.etag}`, record);
+        if (bytes === 'late') return 'unknown';
         const digest = bytes && digestOfLink(bytes);
         if (digest === undefined) return [];
         const revision = revisionLinkKey(what.repository, digest);
@@ -139,11 +152,12 @@ export class Closure {
     digest: string,
     record: ObjectRecord,
     openBody?: (record: ObjectRecord) => Promise<ObjectBody>,
-  ): Promise<readonly ManifestReference[]> {
+  ): Promise<readonly ManifestReference[] | 'unknown'> {
     if (record.sizeBytes > MANIFEST_MAX_BYTES) return [];
     const known = this.#references.get(digest);
     if (known) return known;
-    const bytes = await this.#bytes(record, openBody);
+    const bytes = await this.#bytes(digest, record, openBody);
+    if (bytes === 'late') return 'unknown';
     // Not remembered where they are lost: the same blob may be written again.
     if (!bytes) return [];
     const references = manifestReferences(bytes);
@@ -151,18 +165,24 @@ export class Closure {
     return references;
   }
 
-  /** undefined where its bytes are lost: what becomes of the change itself is then decided elsewhere. */
+  /**
+   * undefined where its bytes are lost: what becomes of the change itself is then decided elsewhere.
+   * @param id stands for these bytes and no others
+   */
   async #bytes(
+    id: string,
     record: ObjectRecord,
     openBody = (of: ObjectRecord) => this.journal.bodies.open(of.body, of.sizeBytes),
-  ): Promise<Uint8Array | undefined> {
+  ): Promise<Uint8Array | 'late' | undefined> {
     try {
       const body = await openBody(record);
       if (body.kind === 'plain') return body.bytes;
-      const pieces: Uint8Array[] = [];
-      for await (const piece of this.chunks.read(body.list, 0, record.sizeBytes))
-        pieces.push(piece as Uint8Array);
-      return Buffer.concat(pieces);
+      return await this.#reads.read(id, async (signal) => {
+        const pieces: Uint8Array[] = [];
+        for await (const piece of this.chunks.read(body.list, 0, record.sizeBytes, signal))
+          pieces.push(piece as Uint8Array);
+        return Buffer.concat(pieces);
+      });
     } catch (error) {
       const isLost =
         (error instanceof ChunkError && (error.code === 'missing' || error.code === 'corrupt')) ||

@@ -75,7 +75,7 @@ export class MemoryChunks implements ChunksApi {
     this.landedOids.push(oid);
   }
 
-  read(list: ExtentList, startBytes: number, endBytes: number): Readable {
+  read(list: ExtentList, startBytes: number, endBytes: number, _signal?: AbortSignal): Readable {
     const bytesOf = (extent: Extent) => this.#bytes(extent);
     return Readable.from(
       (async function* () {

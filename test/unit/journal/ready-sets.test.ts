@@ -1,5 +1,6 @@
 /** A tag waits for what it rests on, and for nothing else; and every commit is closed. */
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { until } from '../../support/child.js';
@@ -418,6 +419,43 @@ describe('a bucket of preset registry', () => {
     isAway = false;
     await b.landed(other.seq);
     await b.landed(tag);
+    release();
+  });
+
+  test('mounted images wait while their manifests, which are on the branch, are read from a Gitee that stands still, and nothing else does', async () => {
+    const mounted = [];
+    for (let i = 0; i < 7; i += 1) mounted.push(await pushImage(b, `of-${i}`, 'v1', [`layer ${i}`]));
+    for (const { seq } of mounted) await b.landed(seq);
+    await b.restart();
+    stickBytes(big('x'));
+    await putBlob(b, big('x'));
+    const read = b.chunks.read.bind(b.chunks);
+    const ofBranch = new Set(b.chunks.remote.keys());
+    let goOn: () => void = () => {};
+    const goesOn = new Promise<void>((resolve) => (goOn = resolve));
+    b.chunks.read = (list, start, end, aborted) =>
+      Readable.from(
+        (async function* () {
+          for await (const { oid } of list.range(start, end)) {
+            if (!ofBranch.has(oid)) continue;
+            const ended = new Promise<never>((_, reject) =>
+              aborted?.addEventListener('abort', () => reject(aborted.reason as Error)),
+            );
+            await Promise.race([goesOn, ended]);
+          }
+          yield* read(list, start, end);
+        })(),
+      );
+    const tags = [];
+    for (const [i, { digest }] of mounted.entries()) {
+      await putLinks(b, `to-${i}`, [`layer ${i}`, `{"config":"of-${i}:v1"}`]);
+      tags.push(await linkManifest(b, `to-${i}`, 'v1', digest));
+    }
+    for (const tag of tags) expect(await wait(tag, 0)).toBe(false);
+    for (let i = 0; i < 3; i += 1) await b.landed((await pushImage(b, `other-${i}`, 'v1', ['s'])).seq);
+    for (const tag of tags) expect(await wait(tag, 0)).toBe(false);
+    goOn();
+    for (const tag of tags) await b.landed(tag);
     release();
   });
 
