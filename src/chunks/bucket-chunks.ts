@@ -120,7 +120,12 @@ export class BucketChunks implements ChunksApi {
   readonly #admission: SpoolAdmission;
   readonly #source: AdmissionSource;
   readonly #grace: GraceTime;
-  readonly #holds = new ChunkHolds((oids) => this.#grace.letGo(oids));
+  readonly #holds = new ChunkHolds((oids) => {
+    this.#grace.letGo(oids);
+    for (const letGo of this.#letGo) for (const oid of oids) letGo.add(oid);
+  });
+  /** Of each collect(), what requests have let go of since: rows may name it that were looked at before. */
+  readonly #letGo = new Set<Set<string>>();
   readonly #changed = new Bell();
   readonly #closed = new AbortController();
   readonly #eagerFromBytes: number;
@@ -360,12 +365,14 @@ export class BucketChunks implements ChunksApi {
     namedHere: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
     namedOnBranch: (oids: ReadonlySet<string>) => Promise<ReadonlySet<string>>,
   ): Promise<{ removedChunks: number; removedBytes: number }> {
+    const letGo = new Set<string>();
+    this.#letGo.add(letGo);
     return collectUnsent(this.#pinned, {
       steadyMs: this.options.clock.steadyMs(),
       graceMs: this.options.limits.graceMs,
-      isBusy: (oid) => this.#queue.isBusy(oid) || this.#holds.has(oid),
+      isBusy: (oid) => this.#queue.isBusy(oid) || this.#holds.has(oid) || letGo.has(oid),
       ...{ namedHere, namedOnBranch },
-    });
+    }).finally(() => this.#letGo.delete(letGo));
   }
 
   verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }> {

@@ -27,7 +27,8 @@ export class CopySource {
 
   /**
    * Extents of the range as the target bucket may use them: references within a bucket; into another bucket,
-   * whose chunks lie in another store, the bytes are read and stored once more, and held.
+   * whose chunks lie in another store, the bytes are read and stored once more. Held is what only this disk has: who
+   * walks over the rows meanwhile may come to the copy too early, and to a source that is deleted after it too late.
    */
   async extents(
     target: Bucket,
@@ -36,7 +37,8 @@ export class CopySource {
   ): Promise<AsyncIterable<Extent> | Iterable<Extent>> {
     if (this.sizeBytes === 0) return [];
     if (target.name === this.bucket.name) {
-      if (this.body.kind === 'extents') return this.body.list.range(this.startBytes, this.endBytes);
+      if (this.body.kind === 'extents')
+        return held(this.body.list.range(this.startBytes, this.endBytes), target.chunks, hold);
       return [wholeExtent(await target.chunks.store(this.plainBytes!, hold))];
     }
     await target.chunks.admit(signal);
@@ -70,5 +72,16 @@ export class CopySource {
     for await (const piece of chunks.read(this.body.list, this.startBytes, this.endBytes, signal)) {
       yield piece as Buffer;
     }
+  }
+}
+
+async function* held(
+  extents: AsyncIterable<Extent>,
+  chunks: Pick<ChunksApi, 'isUnsent'>,
+  hold: ChunkHold,
+): AsyncGenerator<Extent> {
+  for await (const extent of extents) {
+    if (chunks.isUnsent(extent.oid)) hold.add(extent.oid);
+    yield extent;
   }
 }

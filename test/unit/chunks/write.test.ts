@@ -229,6 +229,27 @@ describe('writing chunks', () => {
     expect(await exists(bench.path('unsent', extent!.oid))).toBe(true);
   });
 
+  test('collect keeps chunks that a request has moved to another row while it asks', async () => {
+    bench.remote.gates.put.open();
+    bench.remote.fail('put', () => new RemoteError('quota-full', 'full'));
+    await bench.put(bytesOf(11, 100));
+    await until(() => bench.chunks.uploadsPausedBy !== undefined);
+    const old = [...(await bench.put(bytesOf(12, 200))), ...(await bench.put(bytesOf(13, 300)))];
+    bench.clock.advance(23 * 3_600_000);
+    await bench.put(bytesOf(14, 400));
+    bench.clock.advance(2 * 3_600_000);
+    // It was looked at where they stand now before they came there, and where they stood when they had gone.
+    const whileAsked = bench.chunks.collect(async (oids) => {
+      const hold = bench.chunks.hold();
+      for (const { oid } of old) hold.add(oid);
+      hold.end();
+      return new Set([...oids].filter((oid) => old.every((extent) => extent.oid !== oid)));
+    }, unnamed);
+    expect((await whileAsked).removedChunks).toBe(0);
+    // The next time it is known who names them: nobody.
+    expect((await bench.chunks.collect(unnamed, unnamed)).removedChunks).toBeGreaterThan(0);
+  });
+
   test('verifyLocal names wrong files of every class and moves them aside', async () => {
     const [unsent] = await bench.put(bytesOf(14, 100));
     const cached = bench.remote.seed(bytesOf(15, 800));
