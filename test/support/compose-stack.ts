@@ -100,6 +100,8 @@ export class ComposeStack {
 /** Of `docker inspect`, what tests look at. */
 export interface ContainerView {
   readonly RestartCount: number;
+  /** Id of its image. */
+  readonly Image: string;
   readonly State: { readonly Pid: number; readonly Health?: { readonly Status: string } };
   readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> };
   readonly Config: { readonly User: string; readonly Env: readonly string[] };

@@ -15,8 +15,6 @@ interface Call {
   readonly args: string[];
   readonly cwd: string;
   readonly stdin: string;
-  /** GATEWAY_VERSION of its environment. */
-  readonly version: string;
 }
 
 interface Service {
@@ -166,11 +164,11 @@ export class OperatorDocker {
         readFile(path.join(call.cwd, name), 'utf8').catch(() => ''),
       ),
     );
-    const key = JSON.stringify([call.cwd, call.version, files]);
+    const key = JSON.stringify([call.cwd, files]);
     if (this.#config?.key !== key) {
       const { code, stdout, stderr } = await capture('/usr/bin/docker-compose', ['config'], {
         cwd: call.cwd,
-        env: { ...this.env, ...(call.version === '' ? {} : { GATEWAY_VERSION: call.version }) },
+        env: this.env,
       });
       if (code !== 0) throw new Error(`docker-compose config: ${stderr}`);
       const project = parse(Buffer.from(stdout as Uint8Array).toString('utf8')) as Project;

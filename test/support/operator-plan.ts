@@ -84,7 +84,7 @@ export const PLAN: readonly Step[] = [
 
   { page: 'upgrade', has: 'gitee-s3 version', shows: ready },
   { page: 'upgrade', has: 'git -C /opt/gitee-s3 pull', shows: ready },
-  { page: 'upgrade', has: 'GATEWAY_VERSION=before', shows: ready },
+  { page: 'upgrade', has: 'gitee-s3-gateway:before gitee-s3-gateway:latest', shows: ready },
   { page: 'upgrade', has: 'registry:2.8.3', shows: /image: registry:2\.8\.3/ },
   { page: 'upgrade', has: 'rm compose.override.yaml' },
 

@@ -36,7 +36,7 @@ const SHIM = `input=/dev/null
 case " $* " in *' --password-stdin '*) input=- ;; esac
 encoded() { printf '%s\\0' "$@" | base64 -w0; }
 answer=$(curl -sS --noproxy '*' -H "X-Arguments: $(encoded "$@")" -H "X-Directory: $(encoded "$PWD")" \
-  -H "X-Version: \${GATEWAY_VERSION:-}" --data-binary "@$input" "$OPERATOR_CONTROL") || exit 125
+  --data-binary "@$input" "$OPERATOR_CONTROL") || exit 125
 set -- $answer
 cat "$2"
 cat "$3" >&2
@@ -107,17 +107,15 @@ export class OperatorStack {
       GIT_TERMINAL_PROMPT: '0',
       no_proxy: '127.0.0.1,localhost',
       NO_PROXY: '127.0.0.1,localhost',
-      CURL_CA_BUNDLE: inside('opt/gitee-s3/deploy/tls/ca.crt'),
     };
     const docker = new OperatorDocker(inside, services, nginx, image, env);
     let calls = 0;
     const control = createServer((request, response) => {
       const decoded = (name: string) =>
         Buffer.from(String(request.headers[name]), 'base64').toString('utf8').split('\0').slice(0, -1);
-      const version = String(request.headers['x-version'] ?? '');
       void text(request)
         .then((stdin) =>
-          docker.answer({ args: decoded('x-arguments'), cwd: decoded('x-directory')[0]!, stdin, version }),
+          docker.answer({ args: decoded('x-arguments'), cwd: decoded('x-directory')[0]!, stdin }),
         )
         .catch((error: unknown): Output => ({ code: 125, stdout: '', stderr: `${String(error)}\n` }))
         .then(async ({ code, stdout, stderr }) => {

@@ -6,6 +6,7 @@ import * as path from 'node:path';
 import { freePort, mustRun, until, type RunResult } from '../../support/child.js';
 import { ComposeStack } from '../../support/compose-stack.js';
 import { DockerDaemon } from '../../support/docker.js';
+import { commandBlocks } from '../../support/operator-docs.js';
 import { makeStackImages } from '../../support/stack-images.js';
 
 const NAME = 'registry.test';
@@ -233,11 +234,25 @@ test("containers that were started in another order, and so have each other's ad
       }),
     );
   const before = await addresses();
-  await stack.mustCompose('stop', 'gateway', 'registry');
+  await stack.mustCompose('kill', 'gateway', 'registry');
   for (const service of before[0]! < before[1]! ? ['registry', 'gateway'] : ['gateway', 'registry'])
     await stack.mustCompose('start', service);
   expect(await addresses()).not.toEqual(before);
   await untilServing();
+});
+
+test('who went back to the image before, as docs/upgrade.md says, stays there when another service is started', async () => {
+  const before = await daemon.mustDocker('inspect', '--format', '{{.Id}}', 'gitee-s3-gateway:latest');
+  await daemon.mustDocker('tag', 'gitee-s3-gateway:latest', 'gitee-s3-gateway:before');
+  await daemon.describeImage('gitee-s3-gateway:before', 'gitee-s3-gateway:latest', ['LABEL new=yes']);
+  const block = commandBlocks('upgrade').find((text) => text.includes(':before gitee-s3-gateway:latest'))!;
+  const tags = block.split('\n').filter((line) => line.startsWith('docker tag '));
+  expect(tags).toHaveLength(2);
+  for (const line of tags) await daemon.mustDocker(...line.split(' ').slice(1));
+  expect(block).toContain('docker compose up -d --no-build gateway\n');
+  await stack.mustCompose('up', '-d', '--no-build', 'gateway');
+  await stack.mustCompose('up', '-d', 'registry');
+  expect((await stack.inspect('gateway')).Image).toBe(before);
 });
 
 test('after down and up everything is there again', async () => {
