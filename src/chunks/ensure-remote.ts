@@ -18,7 +18,8 @@ import { abortedBy } from './bell.js';
 import type { LocalChunks } from './local-chunks.js';
 import type { PinnedChunks } from './pinned.js';
 import type { UnkeptChunks } from './unkept.js';
-import type { EagerPlace, UploadQueue } from './upload-queue.js';
+import type { UploadQueue } from './upload-queue.js';
+import type { EagerPlace } from './upload-task.js';
 
 const ASK_ATTEMPTS = 3;
 /** Numbers the calls: each is a group of its own in line. */

@@ -18,67 +18,31 @@ import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { UploadLine } from '../line/upload-line.js';
-import type { LineClass, LineSource, LineTurn, Ticket } from '../line/scheduler.js';
+import type { LineSource, LineTurn } from '../line/scheduler.js';
 import { ChunkError, type WaitedClass } from './api.js';
 import { abortedBy } from './bell.js';
 import type { PinnedChunks } from './pinned.js';
+import {
+  aloneWaitMs,
+  faultOfAll,
+  lost,
+  ownFault,
+  ownWait,
+  restMs,
+  URGENT_ATTEMPTS,
+} from './upload-faults.js';
+import { UploadTask, type EagerPlace, type Waiter } from './upload-task.js';
 import type { VerifiedFiles } from './verified-files.js';
 
 const PROBE_INTERVAL_MS = 30_000;
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_MAX_MS = 30_000;
-/** Somebody waits, and has a bound of his own: he is told after so many attempts, soon after one another. */
-const URGENT_ATTEMPTS = 4;
-const URGENT_BACKOFF_MAX_MS = 4_000;
 /** What is said of one object is no fault of its own where so many have failed since one was taken. */
 const OWN_FAULTS_MAX = 5;
-/** And is told to those who wait after so many attempts. */
-const OWN_ATTEMPTS = 2;
-/** What breaks off without a word is tried soon again before so many attempts. */
-const PATIENT_ATTEMPTS = 12;
 /** So many rounds of failures in a row, and the line counts as down. */
 const DOWN_AFTER_ROUNDS = 3;
 /** Of a file at a time: a body that yields does so between two of them. */
 const READ_SECONDS = 0.02;
 const READ_MIN_BYTES = 16 * 1024;
 const READ_MAX_BYTES = 1024 * 1024;
-/** A chunk that fails where others get through comes back after them. */
-const SUSPECT_EXTRA_MS = 500;
-
-interface Waiter {
-  readonly cls: WaitedClass;
-  resolve(): void;
-  reject(error: Error): void;
-}
-
-/** Where a chunk stands among those that nobody waits for. */
-export interface EagerPlace {
-  readonly cls: Exclude<LineClass, 'waited'>;
-  /** The push that it belongs to. */
-  readonly group: string;
-  /** Gitee has said before that it has the chunk, and had it not. */
-  readonly isDoubted?: boolean;
-}
-
-interface Task {
-  readonly chunk: Chunk;
-  /** Where it stands while nobody waits for it. */
-  place: EagerPlace;
-  /** Of the call that waits for it; the first one of those in the highest class, where several do. */
-  waitedBy: string;
-  running: boolean;
-  /** Of its body, while it runs. */
-  turn: LineTurn | undefined;
-  /** Its place in line; none while it runs, or waits for its own time. */
-  ticket: Ticket | undefined;
-  attempts: number;
-  /** Why it waits alone, until `againMs` (steady). */
-  fault: RemoteError | undefined;
-  againMs: number;
-  /** Uploads of this bucket that had succeeded when it began or failed last. */
-  seenStored: number;
-  readonly waiters: Set<Waiter>;
-}
 
 export interface UploadQueueOptions {
   readonly remote: ChunkRemote;
@@ -100,7 +64,7 @@ export interface UploadQueueOptions {
 }
 
 export class UploadQueue {
-  readonly #tasks = new Map<Oid, Task>();
+  readonly #tasks = new Map<Oid, UploadTask>();
   readonly #source: LineSource;
   readonly #runs = new Set<Promise<void>>();
   /** One per upload under way: a remote may leave listeners behind, which must not pile up on one signal. */
@@ -111,7 +75,7 @@ export class UploadQueue {
   #failedRounds = 0;
   #resting: AbortController | undefined;
   /** What has failed since an upload succeeded last. */
-  #failing: Task | 'several' | undefined;
+  #failing: UploadTask | 'several' | undefined;
   #restBegunMs = Number.NEGATIVE_INFINITY;
   #stored = 0;
   #storedMs: number | undefined;
@@ -120,7 +84,7 @@ export class UploadQueue {
   /** Chunks that failed by what was said of them since an upload succeeded last; OWN_FAULTS_MAX at most. */
   readonly #faulty = new Set<Oid>();
   /** What is not sent before its time. */
-  readonly #deferred = new Set<Task>();
+  readonly #deferred = new Set<UploadTask>();
 
   constructor(private readonly options: UploadQueueOptions) {
     // Whatever waits for its time listens to it.
@@ -213,12 +177,12 @@ export class UploadQueue {
         },
       };
       const onAbort = () => {
-        const before = waitedClass(task);
+        const before = task.waitedClass;
         waiter.reject(abortedBy(signal!));
-        if (!task.running && waitedClass(task) !== before) this.#queue(task);
+        if (!task.running && task.waitedClass !== before) this.#queue(task);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      const others = waitedClass(task);
+      const others = task.waitedClass;
       if (others === undefined || (others === 'push' && waitedCls === 'waited')) task.waitedBy = group;
       task.waiters.add(waiter);
       this.#pausedBy = undefined;
@@ -244,28 +208,23 @@ export class UploadQueue {
     this.#closed.abort(reason);
     for (const upload of this.#uploads) upload.abort(reason);
     for (const task of [...this.#tasks.values()]) {
-      task.ticket?.cancel();
-      task.ticket = undefined;
-      this.#rejectAll(task, reason);
+      task.leaveLine();
+      task.rejectAll(reason);
     }
     await Promise.all(this.#runs);
   }
 
-  #taskFor(chunk: Chunk, place: EagerPlace): Task {
+  #taskFor(chunk: Chunk, place: EagerPlace): UploadTask {
     const known = this.#tasks.get(chunk.oid);
     if (known) return known;
-    const task: Task = {
-      ...{ chunk, place, waitedBy: '', running: false, turn: undefined, ticket: undefined },
-      ...{ attempts: 0, fault: undefined, againMs: 0, seenStored: -1, waiters: new Set<Waiter>() },
-    };
+    const task = new UploadTask(chunk, place);
     this.#tasks.set(chunk.oid, task);
     this.#refused.delete(chunk.oid);
     return task;
   }
 
-  #drop(task: Task): void {
-    task.ticket?.cancel();
-    task.ticket = undefined;
+  #drop(task: UploadTask): void {
+    task.leaveLine();
     this.#deferred.delete(task);
     // Whoever fails from now on is not the second one.
     if (this.#failing === task) this.#failing = undefined;
@@ -274,15 +233,15 @@ export class UploadQueue {
   }
 
   /** Stands in line where it belongs by whoever waits for it now; a body that runs already goes on there. */
-  #queue(task: Task): void {
+  #queue(task: UploadTask): void {
     if (this.#closed.signal.aborted) return;
-    const cls = waitedClass(task);
+    const cls = task.waitedClass;
     const waitedCls = cls && (this.options.isBackground ? 'background' : cls);
     if (task.running) {
       if (waitedCls) task.turn?.raise(waitedCls);
       return;
     }
-    task.ticket?.cancel();
+    task.leaveLine();
     this.#deferred.delete(task);
     // One alone has failed, maybe through a fault of its own. This one finds out: should it fail as well, all wait.
     const isFirstTry = task.attempts === 0 && task !== this.#failing;
@@ -296,11 +255,11 @@ export class UploadQueue {
   }
 
   /** The last who waited for it has gone: it goes on among those that nobody waits for. */
-  #standBack(task: Task): void {
+  #standBack(task: UploadTask): void {
     if (!task.running && task.waiters.size === 0) this.#queue(task);
   }
 
-  #defer(task: Task, ms: number): void {
+  #defer(task: UploadTask, ms: number): void {
     this.#deferred.add(task);
     this.options.onChange();
     const over = () => {
@@ -317,7 +276,7 @@ export class UploadQueue {
     return this.#pausedBy === undefined || (this.#probing && this.#runs.size === 0);
   }
 
-  #start(task: Task, turn: LineTurn): void {
+  #start(task: UploadTask, turn: LineTurn): void {
     this.#probing = false;
     task.ticket = undefined;
     task.running = true;
@@ -330,7 +289,7 @@ export class UploadQueue {
     this.#runs.add(run);
   }
 
-  async #run(task: Task, turn: LineTurn): Promise<void> {
+  async #run(task: UploadTask, turn: LineTurn): Promise<void> {
     const { clock, pinned, remote } = this.options;
     const { chunk } = task;
     const startedMs = clock.steadyMs();
@@ -360,7 +319,7 @@ export class UploadQueue {
       task.running = false;
       task.turn = undefined;
       if (task.place.isDoubted) this.options.onDoubted(chunk);
-      for (const waiter of [...task.waiters]) waiter.resolve();
+      task.resolveAll();
       this.#drop(task);
     } catch (error) {
       task.running = false;
@@ -390,10 +349,10 @@ export class UploadQueue {
     }
   }
 
-  #failed(task: Task, error: Error, startedMs: number): void {
+  #failed(task: UploadTask, error: Error, startedMs: number): void {
     const { log } = this.options;
     if (this.#closed.signal.aborted) {
-      this.#rejectAll(task, abortedBy(this.#closed.signal));
+      task.rejectAll(abortedBy(this.#closed.signal));
       return;
     }
     task.attempts += 1;
@@ -413,7 +372,7 @@ export class UploadQueue {
     } else {
       log.error('a chunk cannot be uploaded', { oid: task.chunk.oid, error });
       this.#refused.set(task.chunk.oid, task.chunk.sizeBytes);
-      this.#rejectAll(task, error);
+      task.rejectAll(error);
       this.#drop(task);
     }
   }
@@ -422,7 +381,7 @@ export class UploadQueue {
    * Others get through, or it is the only one that fails, and has for a while; or what was said is about this chunk, and
    * not about one after the other.
    */
-  #isItsOwn(task: Task, error: RemoteError): boolean {
+  #isItsOwn(task: UploadTask, error: RemoteError): boolean {
     if (!(error.isTransient || error.pauses)) return false;
     const { oid } = task.chunk;
     const isNamed = error.oids.includes(oid);
@@ -434,32 +393,24 @@ export class UploadQueue {
   }
 
   /** It waits for its own time, longer each time; nothing else does. */
-  #setApart(task: Task, error: RemoteError): void {
+  #setApart(task: UploadTask, error: RemoteError): void {
     const { clock, random = Math.random } = this.options;
     const { chunk } = task;
     task.seenStored = this.#stored;
-    const isNamed = error.oids.includes(chunk.oid);
-    const attemptsMax = error.pauses ? 1 : isNamed ? OWN_ATTEMPTS : URGENT_ATTEMPTS;
-    const isOver = task.attempts >= attemptsMax || (isNamed && task.waiters.size === 0);
-    // A line that breaks now and then meets one chunk more often than others: no push waits half a minute for that.
-    const isPatient = isNamed ? isOver : task.attempts >= PATIENT_ATTEMPTS;
-    const maxMs = isPatient ? BACKOFF_MAX_MS : URGENT_BACKOFF_MAX_MS;
-    const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(task.attempts, 10));
-    const askedMs = Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS);
-    const waitMs = SUSPECT_EXTRA_MS + askedMs + (0.5 + random() / 2) * ceilingMs;
+    const { waitMs, isOver } = ownWait(task, error, random());
     task.fault = isOver ? error : undefined;
     task.againMs = clock.steadyMs() + waitMs;
-    if (isOver) this.#rejectAll(task, ownFault(error, chunk, waitMs));
+    if (isOver) task.rejectAll(ownFault(error, chunk, waitMs));
     this.#defer(task, waitMs);
   }
 
-  #pause(task: Task, cause: RemoteError): void {
+  #pause(task: UploadTask, cause: RemoteError): void {
     const error = faultOfAll(cause);
     this.#pausedBy = error;
     // Whoever waits for something that stands still should know at once.
     for (const waiting of [...this.#tasks.values()]) {
       if (waiting.running || (waiting !== task && waiting.waiters.size === 0)) continue;
-      this.#rejectAll(waiting, error);
+      waiting.rejectAll(error);
       this.#standBack(waiting);
     }
     this.options.clock.sleep(PROBE_INTERVAL_MS, this.#closed.signal).then(
@@ -474,10 +425,10 @@ export class UploadQueue {
     );
   }
 
-  #retryLater(task: Task, error: RemoteError, startedMs: number): void {
+  #retryLater(task: UploadTask, error: RemoteError, startedMs: number): void {
     if (task.waiters.size > 0 && task.attempts >= URGENT_ATTEMPTS) {
       task.attempts = 0;
-      this.#rejectAll(task, faultOfAll(error));
+      task.rejectAll(faultOfAll(error));
     }
     // Others got through since it failed last: whatever it is, they need not wait for it.
     const isAlone = task.seenStored !== this.#stored;
@@ -492,13 +443,9 @@ export class UploadQueue {
   }
 
   /** Stands in line again, after those that did not fail. */
-  #comeBack(task: Task, error: RemoteError, isAlone: boolean): void {
+  #comeBack(task: UploadTask, error: RemoteError, isAlone: boolean): void {
     const { clock, random = Math.random } = this.options;
-    const maxMs = task.waiters.size > 0 ? URGENT_BACKOFF_MAX_MS : BACKOFF_MAX_MS;
-    const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(task.attempts, 10));
-    const waitMs = isAlone
-      ? SUSPECT_EXTRA_MS + Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS) + random() * ceilingMs
-      : 0;
+    const waitMs = isAlone ? aloneWaitMs(task, error, random()) : 0;
     if (waitMs === 0) {
       this.#queue(task);
       return;
@@ -513,9 +460,7 @@ export class UploadQueue {
   #rest(error: RemoteError): void {
     if (this.#resting) return;
     const { clock, random = Math.random } = this.options;
-    const maxMs = this.#isWaitedFor() ? URGENT_BACKOFF_MAX_MS : BACKOFF_MAX_MS;
-    const ceilingMs = Math.min(maxMs, BACKOFF_BASE_MS * 2 ** Math.min(this.#failedRounds, 10));
-    const waitMs = Math.min(error.retryAfterMs ?? 0, BACKOFF_MAX_MS) + random() * ceilingMs;
+    const waitMs = restMs(this.#failedRounds, this.#isWaitedFor(), error, random());
     const resting = new AbortController();
     const onClose = () => resting.abort(this.#closed.signal.reason);
     this.#closed.signal.addEventListener('abort', onClose, { once: true });
@@ -533,35 +478,4 @@ export class UploadQueue {
     for (const task of this.#tasks.values()) if (task.waiters.size > 0) return true;
     return false;
   }
-
-  #rejectAll(task: Task, error: Error): void {
-    for (const waiter of [...task.waiters]) waiter.reject(error);
-  }
-}
-
-/** Of those who wait for it, the highest; undefined where nobody does. */
-function waitedClass({ waiters }: Task): WaitedClass | undefined {
-  let cls: WaitedClass | undefined;
-  for (const waiter of waiters) if (cls !== 'waited') cls = waiter.cls;
-  return cls;
-}
-
-function lost(code: 'chunk-missing' | 'chunk-corrupt', message: string, oid: Oid): RemoteError {
-  return new RemoteError(code, message, { oids: [oid] });
-}
-
-/** As told to those who wait for this chunk alone. */
-function ownFault(error: RemoteError, { oid }: Chunk, waitMs: number): RemoteError {
-  const { detail, status } = error;
-  const retryAfterMs = Math.max(0, Math.ceil(waitMs));
-  return new RemoteError(error.code, error.message, {
-    ...{ cause: error, detail, status, oids: [oid], retryAfterMs },
-  });
-}
-
-/** It names no object: none of them is at fault. */
-function faultOfAll(error: RemoteError): RemoteError {
-  if (error.oids.length === 0) return error;
-  const { detail, retryAfterMs, status } = error;
-  return new RemoteError(error.code, error.message, { cause: error, detail, retryAfterMs, status });
 }
