@@ -123,7 +123,7 @@ describe('objects over the wire', () => {
     await put('k', 'hello');
     const { etag } = (await head('k')).headers as { etag: string };
     const later = new Date(Date.now() + 60_000).toUTCString();
-    const earlier = new Date(Date.now() - 60_000).toUTCString();
+    const earlier = new Date(0).toUTCString();
     const status = async (headers: Record<string, string>) => (await get('k', headers)).status;
     expect(await status({ 'if-match': etag })).toBe(200);
     expect(await status({ 'if-match': '"x", ' + etag })).toBe(200);
