@@ -152,6 +152,8 @@ export class Place {
     script: string,
     options: { user?: string },
   ): [string, string[], { env: NodeJS.ProcessEnv; cwd: string }] {
+    // What fails before it would be passed over, in spite of -e.
+    assert.ok(!script.includes('&&'), 'write one command after another');
     const shell = ['bash', '-euo', 'pipefail', '-c', this.filled(script)];
     const as =
       options.user === undefined

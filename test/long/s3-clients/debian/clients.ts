@@ -1,4 +1,5 @@
 import type { S3Client } from '../client.js';
+import { amazonS3Perl } from './amazon-s3-perl.js';
 import { aptTransportS3 } from './apt-transport-s3.js';
 import { aptly } from './aptly.js';
 import { awsSdkGo } from './aws-sdk-go.js';
@@ -6,10 +7,12 @@ import { awsSdkGoV2 } from './aws-sdk-go-v2.js';
 import { awsSdkRuby } from './aws-sdk-ruby.js';
 import { awscli } from './awscli.js';
 import { barman } from './barman.js';
+import { bcftools } from './bcftools.js';
 import { boto } from './boto.js';
 import { boto3 } from './boto3.js';
 import { curl } from './curl.js';
 import { davix } from './davix.js';
+import { dockerRegistry } from './docker-registry.js';
 import { duplicity } from './duplicity.js';
 import { fog } from './fog.js';
 import { gdal } from './gdal.js';
@@ -32,6 +35,7 @@ import { smartOpen } from './smart-open.js';
 
 /** Installed from Debian. */
 export const DEBIAN_CLIENTS: readonly S3Client[] = [
+  amazonS3Perl,
   aptTransportS3,
   aptly,
   awsSdkGo,
@@ -39,10 +43,12 @@ export const DEBIAN_CLIENTS: readonly S3Client[] = [
   awsSdkRuby,
   awscli,
   barman,
+  bcftools,
   boto,
   boto3,
   curl,
   davix,
+  dockerRegistry,
   duplicity,
   fog,
   gdal,

@@ -14,13 +14,13 @@ export const duplicity: S3Client = {
       check: async (place) => {
         await place.sh(`export PASSPHRASE=secret
           d() { duplicity --volsize 3 ${OPTIONS} "$@"; }
-          mkdir -p source && head -c 10000000 /dev/urandom >source/large && echo one >source/small
+          mkdir -p source; head -c 10000000 /dev/urandom >source/large; echo one >source/small
           d full source ${TARGET}
-          echo two >source/small && echo new >source/new
+          echo two >source/small; echo new >source/new
           d incremental source ${TARGET}
           d verify --compare-data ${TARGET} source
           rm -rf ~/.cache/duplicity
-          d restore ${TARGET} back && diff -r source back
+          d restore ${TARGET} back; diff -r source back
           d full source ${TARGET}
           d remove-all-but-n-full 1 --force ${TARGET}
           d collection-status ${TARGET} | grep -q 'Number of contained backup sets: 1'`);

@@ -19,19 +19,19 @@ export const gitAnnex: S3Client = {
       zh: '`initremote`、`copy`(设 `partsize` 时分片)、`fsck --from`、`drop`、`get`,在另一个克隆中亦可',
       check: async (place) => {
         await place.write('repo/large', LARGE);
-        await place.sh(`cd repo && git init -q && git config user.name t && git config user.email t@example.com
-          git annex init -q one && git annex add -q large && git commit -qm one
+        await place.sh(`cd repo; git init -q; git config user.name t; git config user.email t@example.com
+          git annex init -q one; git annex add -q large; git commit -qm one
           ${REMOTE}
           git annex copy -q --to gitee
           git annex fsck -q --from gitee`);
         const [key] = (await place.keys('annex/')).filter((name) => name.includes('SHA256E'));
         await place.has(key!, LARGE);
-        await place.sh(`cd repo && git annex drop -q large && git annex get -q large && cd ..
-          git clone -q repo clone && cd clone && git config user.name t && git config user.email t@example.com
-          git annex init -q two && git annex enableremote gitee && git annex get -q --from gitee large`);
+        await place.sh(`cd repo; git annex drop -q large; git annex get -q large; cd ..
+          git clone -q repo clone; cd clone; git config user.name t; git config user.email t@example.com
+          git annex init -q two; git annex enableremote gitee; git annex get -q --from gitee large`);
         await place.same('repo/large', LARGE);
         await place.same('clone/large', LARGE);
-        await place.sh('cd repo && git annex drop -q --from gitee large --numcopies=1');
+        await place.sh('cd repo; git annex drop -q --from gitee large --numcopies=1');
         await place.gone(key!);
       },
     },
@@ -43,7 +43,7 @@ export const gitAnnex: S3Client = {
       check: async (place) => {
         const { port } = await place.faulty();
         const { code, stdout, stderr } = await place.trySh(
-          `cd repo && ${REMOTE.replace('port=80', `port=${port}`).replace('gitee', 'other')}`,
+          `cd repo; ${REMOTE.replace('port=80', `port=${port}`).replace('gitee', 'other')}`,
         );
         assert.notEqual(code, 0);
         assert.match(stdout + stderr, /SignatureDoesNotMatch|signature/i);

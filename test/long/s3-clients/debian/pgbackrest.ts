@@ -49,7 +49,7 @@ pg1-path=${DATA}`,
            ${PGBACKREST} verify`,
         );
         await lost(place);
-        await postgres(place, `mkdir -m 700 ${DATA} && ${PGBACKREST} restore`);
+        await postgres(place, `mkdir -m 700 ${DATA}; ${PGBACKREST} restore`);
         await started(place);
         await whole(place);
       },

@@ -28,9 +28,9 @@ secret_access_key = SECRET_ACCESS_KEY`,
       zh: '`sync`、`check`、`copy`、`moveto`、`lsf`、`cat`、`rcat`、`purge`,保留修改时间',
       check: async (place) => {
         await place.sh(`touch -d @1700000000 in/small
-          rclone sync --s3-upload-cutoff 6M --s3-chunk-size 6M in gitee:files/in && rclone check --download in gitee:files/in
-          rclone sync gitee:files/in back && [ "$(stat -c %Y back/small)" = 1700000000 ]
-          rclone moveto gitee:files/in/small gitee:files/in/moved && seq 3000000 | rclone rcat gitee:files/in/piped
+          rclone sync --s3-upload-cutoff 6M --s3-chunk-size 6M in gitee:files/in; rclone check --download in gitee:files/in
+          rclone sync gitee:files/in back; [ "$(stat -c %Y back/small)" = 1700000000 ]
+          rclone moveto gitee:files/in/small gitee:files/in/moved; seq 3000000 | rclone rcat gitee:files/in/piped
           [ "$(rclone cat --offset 7 --count 2 gitee:files/in/moved)" = S3 ]
           seq 3000000 | cmp - <(rclone cat gitee:files/in/piped)`);
         await place.same('back/large', LARGE);

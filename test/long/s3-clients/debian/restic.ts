@@ -16,9 +16,9 @@ export const restic: S3Client = {
         await place.write('source/large', LARGE);
         await place.write('restic-password', 'secret');
         await place.sh(`${REPOSITORY}
-          restic init && restic backup -q source && echo new >source/new && restic backup -q source
-          restic forget -q --keep-last=1 --prune && restic check -q --read-data
-          restic restore -q latest --target back && diff -r source back/source`);
+          restic init; restic backup -q source; echo new >source/new; restic backup -q source
+          restic forget -q --keep-last=1 --prune; restic check -q --read-data
+          restic restore -q latest --target back; diff -r source back/source`);
       },
     },
   ],

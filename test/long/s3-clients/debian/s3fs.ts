@@ -28,11 +28,11 @@ export const s3fs: S3Client = {
       en: 'files and directories, written and read',
       zh: '文件与目录的读写',
       check: async (place) => {
-        await place.sh(`mkdir ~/mnt/d && printf 'hello, S3\\n' >~/mnt/d/small && cp ~/large ~/mnt/d/large`);
+        await place.sh(`mkdir ~/mnt/d; printf 'hello, S3\\n' >~/mnt/d/small; cp ~/large ~/mnt/d/large`);
         await place.has('d/small', SMALL);
         await place.has('d/large', LARGE);
         await remounted(place);
-        await place.sh('cp ~/mnt/d/large ~/back && ls ~/mnt/d');
+        await place.sh('cp ~/mnt/d/large ~/back; ls ~/mnt/d');
         await place.same('back', LARGE);
       },
     },
@@ -40,8 +40,8 @@ export const s3fs: S3Client = {
       en: 'rename, truncate, append, times and owners (kept as metadata)',
       zh: '改名、截断、追加、时间与属主(存为元数据)',
       check: async (place) => {
-        await place.sh(`cd ~/mnt/d && mv large moved && truncate -s 7 moved && printf more >>moved &&
-          chown 12:34 moved && chmod 640 moved && touch -d @1700000000 moved`);
+        await place.sh(`cd ~/mnt/d; mv large moved; truncate -s 7 moved; printf more >>moved;
+          chown 12:34 moved; chmod 640 moved; touch -d @1700000000 moved`);
         await remounted(place);
         assert.equal(await place.sh(`stat -c '%u:%g %a %Y %s' ~/mnt/d/moved`), '12:34 640 1700000000 11\n');
         await place.has('d/moved', Buffer.concat([LARGE.subarray(0, 7), Buffer.from('more')]));
@@ -52,7 +52,7 @@ export const s3fs: S3Client = {
       en: 'a change in the middle of a large file sends the rest by copying parts',
       zh: '大文件中间修改时,其余部分由服务端复制分片',
       check: async (place) => {
-        await place.sh(`cp ~/large ~/mnt/again && printf XXXX |
+        await place.sh(`cp ~/large ~/mnt/again; printf XXXX |
           dd of=~/mnt/again bs=1 seek=11000000 conv=notrunc status=none`);
         const changed = Buffer.from(LARGE);
         changed.write('XXXX', 11_000_000);

@@ -29,7 +29,7 @@ export const samtools: S3Client = {
           samtools view -h --no-PG ${URL} | cmp - reads.sam
           samtools index ${URL} reads.bai
           samtools view -X ${URL} reads.bai one:1000000-1000100 >region
-          awk '$4 >= 1000000 - 60 && $4 <= 1000100' reads.sam | cmp - region`);
+          awk '$4 >= 1000000 - 60' reads.sam | awk '$4 <= 1000100' | cmp - region`);
         assert.match((await place.head('in/reads.bam')).headers.etag!, /-\d+"$/);
       },
     },
