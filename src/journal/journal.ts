@@ -32,7 +32,7 @@ import {
 } from './overlay-rows.js';
 import { OverlayTable, RACES_MAX, type NewestBefore } from './overlay-table.js';
 import { SeqSet } from './seq-set.js';
-import { SetAsideRows, type SetAsideReason } from './set-aside-rows.js';
+import { SetAsideRows, type PendingRow, type SetAsideReason } from './set-aside-rows.js';
 
 const DROP_PAGE = 300;
 export class Journal {
@@ -331,7 +331,19 @@ export class Journal {
 
   /** See SetAsideRows.unshow. */
   unshowSetAside(change: Pick<QuarantineRow, 'key' | 'seq'>, keep: boolean): Promise<boolean> {
-    return this.#setAside.unshow(change, keep);
+    // What is only hidden is of a restored snapshot, and so is whatever of its key is older.
+    const olderOf = (key: ObjectKey) => (keep ? Promise.resolve(undefined) : this.#lastPendingOf(key));
+    return this.#setAside.unshow(change, keep, olderOf);
+  }
+
+  /** Looks through all that waits. */
+  async #lastPendingOf(key: ObjectKey): Promise<PendingRow | undefined> {
+    let last: PendingRow | undefined;
+    for await (const row of walk(this.store, this.keys.key('journal'), this.keys.end('journal'))) {
+      const entry = decodeEntry(row.value);
+      if (entry.key === key) last = { ...row, entry };
+    }
+    return last;
   }
 
   /** Deletes rows of local keys that were last written before the time and are not kept. */

@@ -31,6 +31,7 @@ import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
 import type { QuarantineRow } from './overlay-rows.js';
 import type { Admits } from './room.js';
+import { restingOn } from './rests-on-it.js';
 import { SeqSet } from './seq-set.js';
 import { SetAsideAgain } from './set-aside-again.js';
 import { checkBinding, readBinding, writeBinding } from './state-binding.js';
@@ -129,12 +130,18 @@ export interface OpenBucket {
   keyCount(): number;
 }
 
+/** By name, of what rests on a change that can't be dropped for that. */
+const RESTING_TOLD = 5;
+
 export interface SetAsideAccess {
   rows(): AsyncIterable<QuarantineRow>;
   row(key: ObjectKey): Promise<QuarantineRow | undefined>;
   /** See BucketState.retrySetAside. */
   retry(key: ObjectKey): Promise<number | undefined>;
-  /** Gives it up; false where it is not set aside any more. */
+  /**
+   * Gives it up; false where it is not set aside any more.
+   * @throws RangeError where others rest on it, which would land without it
+   */
   drop(row: QuarantineRow): Promise<boolean>;
 }
 
@@ -261,6 +268,9 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
       row: (key) => journal.setAsideRow(key),
       retry: (key) => state.retrySetAside(key),
       drop: async (row) => {
+        const { preset, registryRoot } = bucket.layout;
+        if (preset === 'registry' && row.shown)
+          refuseResting(row.key, await restingOn(row.key, { bases, chunks, clock, journal, registryRoot }));
         const isDropped = await journal.unshowSetAside(row, false);
         state.report();
         return isDropped;
@@ -270,6 +280,15 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     check: (options) =>
       checkBucket({ journal, chunks, bases, remote, rules: bucket.layout, headLock, clock, log }, options),
   };
+}
+
+/** @throws RangeError */
+function refuseResting(key: ObjectKey, resting: readonly ObjectKey[]): void {
+  if (resting.length === 0) return;
+  const more = resting.length > RESTING_TOLD ? ` and ${resting.length - RESTING_TOLD} more` : '';
+  throw new RangeError(
+    `${resting.length} changes rest on ${key} and would land without it: drop them first (${resting.slice(0, RESTING_TOLD).join(', ')}${more}), or delete what they belong to`,
+  );
 }
 
 async function openBase(

@@ -46,6 +46,11 @@ export interface ShownRow {
   readonly newest: NewestBefore;
 }
 
+/** A change that waits, as its row was read. */
+export interface PendingRow extends Precondition {
+  readonly entry: JournalEntry;
+}
+
 export class SetAsideRows {
   #count = 0;
   #bytes = 0;
@@ -166,9 +171,14 @@ export class SetAsideRows {
 
   /**
    * Takes a change that was set aside out for good, or (`keep`) only out of what readers see: they see the branch from
-   * now on. False where it is not set aside any more.
+   * now on, or an older change of the key that waits still and will land. False where it is not set aside any more.
+   * @param olderOf the newest change of a key that waits
    */
-  async unshow({ key, seq }: Pick<QuarantineRow, 'key' | 'seq'>, keep: boolean): Promise<boolean> {
+  async unshow(
+    { key, seq }: Pick<QuarantineRow, 'key' | 'seq'>,
+    keep: boolean,
+    olderOf: (key: ObjectKey) => Promise<PendingRow | undefined>,
+  ): Promise<boolean> {
     const at = this.table.quarantineKey(key);
     for (let race = 0; race < RACES_MAX; race += 1) {
       const stored = await this.table.store.get(at);
@@ -178,9 +188,14 @@ export class SetAsideRows {
       const writes: Write[] = [
         { key: at, value: keep ? encodeQuarantine({ ...row, shown: false }) : undefined },
       ];
-      if (newest.row?.seq === seq) writes.push({ key: newest.key, value: undefined });
+      const preconditions: Precondition[] = [{ key: at, value: stored }, newest];
+      if (newest.row?.seq === seq) {
+        const older = await olderOf(key);
+        if (older) preconditions.push(older);
+        writes.push({ key: newest.key, value: older && encodeNewest({ ...older.entry, state: 'pending' }) });
+      }
       if (!keep) writes.push(...this.bodies.condemn(row.record?.body));
-      if (!(await this.table.store.commit([{ key: at, value: stored }, newest], writes))) continue;
+      if (!(await this.table.store.commit(preconditions, writes))) continue;
       if (!keep) this.noteGone(1, sizeOf(row));
       return true;
     }

@@ -111,6 +111,21 @@ describe('a newer change of a key that is set aside, with an older one before it
     expect(openImages(b)).toEqual([]);
   });
 
+  test('dropped, gives way to the older one at once', async () => {
+    const { older, digests } = await pushTwice();
+    await b.bucket.setAside.drop((await b.bucket.setAside.row(key(TAG)))!);
+    // Were nothing seen, a deletion would be answered as done, and the older one land after it.
+    expect(await b.read(TAG)).toBe(`sha256:${digests.older}`);
+    expect(await b.state.changeState(key(TAG))).toMatchObject({ seq: older, state: 'pending' });
+    const deleted = await b.delete(TAG);
+    arrive();
+    await b.landed(deleted);
+    expect(b.tree().has(TAG)).toBe(false);
+    expect(await b.read(TAG)).toBeUndefined();
+    expect(b.state.status().pendingChanges).toBe(0);
+    expect(await b.problems()).toEqual([]);
+  });
+
   test('is not tried again over what somebody wrote to the key after that', async () => {
     const { older } = await pushTwice();
     arrive();

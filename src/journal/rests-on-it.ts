@@ -1,0 +1,56 @@
+/**
+ * What of a registry's journal rests on a change that was set aside: as long as that is, nothing of it lands. Were it
+ * dropped, nothing would keep the others from being tried again, and the tag that was there from being replaced by one
+ * of an image that is not whole (invariant 4). So it is dropped last.
+ */
+import type { Clock } from '../async/clock.js';
+import type { ChunksApi } from '../chunks/api.js';
+import type { ObjectKey } from '../format/ids.js';
+import type { BaseHolder } from './base-holder.js';
+import type { Journal } from './journal.js';
+import type { JournalEntry } from './overlay-rows.js';
+import { Closure, type Base } from './rests-on.js';
+
+/** Of what waits: what was written after a change that was set aside stands with it before long. */
+const PENDING_LOOKED_AT_MAX = 20_000;
+
+export interface RestingSource {
+  readonly bases: BaseHolder;
+  readonly chunks: Pick<ChunksApi, 'read'>;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly registryRoot: string;
+}
+
+/** Keys of changes that were set aside, or wait, and rest on this one. What can't be read now may. */
+export async function restingOn(
+  key: ObjectKey,
+  { bases, chunks, clock, journal, registryRoot }: RestingSource,
+): Promise<ObjectKey[]> {
+  const base: Base = {
+    get: (of) => bases.current.get(of),
+    openBody: (record) => bases.openBody(record),
+  };
+  const closure = new Closure(journal, chunks, base, registryRoot, clock);
+  const found: ObjectKey[] = [];
+  try {
+    for await (const entry of others(journal, key)) {
+      const restsOn = await closure.of(entry, true);
+      if (restsOn === 'unknown' || (restsOn !== 'everything' && restsOn.includes(key))) found.push(entry.key);
+    }
+  } finally {
+    closure.stop();
+  }
+  return found;
+}
+
+async function* others(journal: Journal, key: ObjectKey): AsyncGenerator<JournalEntry> {
+  for await (const { key: other, record, seq, shown, sinceMs } of journal.quarantinedRows())
+    if (shown && other !== key) yield { key: other, record, seq, appendedMs: sinceMs };
+  let lookedAt = 0;
+  for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
+    lookedAt += 1;
+    if (lookedAt > PENDING_LOOKED_AT_MAX) return;
+    if (entry.key !== key) yield entry;
+  }
+}
