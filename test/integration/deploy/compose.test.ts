@@ -1,6 +1,6 @@
 /** deploy/setup.sh and deploy/compose.yaml, run by a real dockerd; images are stand-ins of this machine's programs. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { freePort, mustRun, until, type RunResult } from '../../support/child.js';
@@ -71,6 +71,47 @@ async function untilServing(): Promise<void> {
     async () => (await daemon.inside('curl', args)).stdout === '401',
   );
 }
+
+test('the build of the image, with BuildKit or without, is given what deploy/Dockerfile copies, and no secret', async () => {
+  const context = path.join(directory, 'context');
+  const wanted = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src/a.ts'];
+  const others = [
+    '.env',
+    '.git/config',
+    'deploy/.env',
+    'deploy/secrets/gitee-token',
+    'node_modules/a/b.js',
+    '.state/node/x',
+  ];
+  for (const name of [...wanted, ...others]) {
+    await mkdir(path.dirname(path.join(context, name)), { recursive: true });
+    await writeFile(path.join(context, name), name);
+  }
+  // BuildKit would take one beside the Dockerfile before it.
+  await expect(readFile('deploy/Dockerfile.dockerignore')).rejects.toThrow('ENOENT');
+  await cp('.dockerignore', path.join(context, '.dockerignore'));
+  const dockerfile = path.join(directory, 'Dockerfile');
+  await writeFile(dockerfile, 'FROM stand-in:base\nCOPY . /context\n');
+  await mustRun('docker', ['build', '-q', '-t', 'context', '-f', dockerfile, context], {
+    env: { ...daemon.env, DOCKER_BUILDKIT: '0' },
+  });
+  const { stdout } = await daemon.docker([
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    'context',
+    'find',
+    '/context',
+    '-type',
+    'f',
+  ]);
+  expect(stdout.trim().split('\n').sort()).toEqual(wanted.map((name) => `/context/${name}`).sort());
+  const copied = [...(await readFile('deploy/Dockerfile', 'utf8')).matchAll(/^COPY (?!--)(.*) \S+$/gm)];
+  expect(copied.flatMap(([, names]) => names!.split(' ')).sort()).toEqual(
+    [...wanted.filter((name) => !name.startsWith('src/')), 'src'].sort(),
+  );
+});
 
 test('setup.sh makes all that the stack needs, overwrites nothing, asks Gitee, and refuses another name', async () => {
   const flags = ['--yes', '--local', '--host'];
