@@ -69,7 +69,8 @@ async function start(name: string, directory: string, checkout: string): Promise
     checkout,
     gitee: { url: gitee.url, token: gitee.token },
     env: await shippedBounds(checkout),
-    config: { log: { level: 'warn' } },
+    // A turn waits until what it wrote is committed.
+    config: { log: { level: 'warn' }, commit: { interval: '2s' } },
   });
   return { name, gitee, gateway, client: new LoadClient(gateway) };
 }
