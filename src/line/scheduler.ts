@@ -39,10 +39,10 @@ const KERNEL_MIN_BYTES = 512 * 1024;
  * Where Gitee is far away, beside what is on its way for a round trip: connections that share the line are slow there
  * to give it to another one. Until the line was measured it may be one on which the figure above is seconds.
  */
-const KERNEL_FAR_SECONDS = 1;
+const KERNEL_FAR_SECONDS = 0.8;
 const KERNEL_FAR_MIN_BYTES = 256 * 1024;
 /** While small ones that somebody waits for come now and then: it stands before their first packets. */
-const KERNEL_CLEAR_SECONDS = 0.7;
+const KERNEL_CLEAR_SECONDS = 0.5;
 const CLEAR_FOR_MS = 15_000;
 const KERNEL_WAIT_MS = 100;
 /** Four seconds at most: a trickle. */

@@ -25,8 +25,8 @@ const BURST_BYTES = 128 * 1024;
 const CALL_MAX_BYTES = 14 * 1024;
 /** How often the kernel is asked what it still has. */
 const SAMPLE_MS = 125;
-/** How late a look at the kernel was of late is forgotten by this share with each that is in time. */
-const LATE_FORGOTTEN = 0.1;
+/** The mean of how late looks at the kernel are follows the newest one by this share. */
+const LATE_SHARE = 0.1;
 const LATE_MAX_MS = 500;
 /** Slower than this a transfer counts as dead anyway. */
 const FLOOR_BYTES_PER_SECOND = 8 * 1024;
@@ -266,7 +266,7 @@ export class UplinkMeter {
 
   #noteLate(lateMs: number): void {
     const ms = Math.min(LATE_MAX_MS, Math.max(0, lateMs));
-    this.#lateMs = Math.max(ms, this.#lateMs + LATE_FORGOTTEN * (ms - this.#lateMs));
+    this.#lateMs += LATE_SHARE * (ms - this.#lateMs);
   }
 
   #creditLeft(leftBytes: number): void {
