@@ -43,7 +43,7 @@ export async function* changesBetween(
   from: CommitId | null,
   to: CommitId,
 ): AsyncGenerator<BaseChange> {
-  const times = await commitTimes(source.remote, from, to);
+  let times: CommitTimes | undefined;
   const reader = new TreeReader(source.remote, source.rules);
   let group = new Map<ObjectKey, TouchedFiles>();
   for await (const change of source.remote.diff(from, to)) {
@@ -64,9 +64,13 @@ export async function* changesBetween(
             : {};
     group.set(what.key, { ...group.get(what.key), ...file });
     if (group.size < GROUP_KEYS_MAX) continue;
+    times ??= await commitTimes(source.remote, from, to);
     yield* readGroup(source, reader, to, group, times);
     group = new Map();
   }
+  // Mostly it is another bucket of the branch that was written, and the history need not be read.
+  if (group.size === 0) return;
+  times ??= await commitTimes(source.remote, from, to);
   yield* readGroup(source, reader, to, group, times);
 }
 

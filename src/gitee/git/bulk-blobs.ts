@@ -20,11 +20,32 @@ export async function* readBlobs(
   ids: AsyncIterable<string> | Iterable<string>,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array | null, void, undefined> {
+  const rest = lines(ids);
+  try {
+    const first = await rest.next();
+    // An empty bucket needs no program.
+    if (!first.done) yield* readLines(program, first.value, rest, maxBytes);
+  } finally {
+    // Not waited for: whoever tells the ids may have none for long.
+    void rest.return(undefined).catch(() => {});
+  }
+}
+
+async function* readLines(
+  program: GitProgram,
+  first: string,
+  rest: AsyncIterable<string>,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array | null, void, undefined> {
   // Ends both processes however the loop is left, even while the ids keep us waiting.
   const left = new AbortController();
   const { signal } = left;
+  const input = (async function* () {
+    yield first;
+    yield* rest;
+  })();
   const sizes = splitRecords(
-    program.stream(['cat-file', '--batch-check', '--buffer'], { input: lines(ids), signal }),
+    program.stream(['cat-file', '--batch-check', '--buffer'], { input, signal }),
     0x0a,
   );
   const verdicts = new Verdicts();

@@ -15,6 +15,9 @@ import {
 import type { LocalRepository } from './local-repository.js';
 import { readRawDiff, readRawLog, readTreeListing, splitRecords } from './record-streams.js';
 
+/** So many commits are read one by one, before a git program is asked. */
+const LINE_MAX = 200;
+
 /**
  * Reads commits of the local repository. Paths given and returned are relative to the prefix. Left out everywhere,
  * as if they were not there: symbolic links, submodules, and paths that are not UTF-8.
@@ -54,7 +57,13 @@ export class CommitReader {
   async readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined> {
     const id = await this.fileId(head, path);
     if (id === undefined) return undefined;
-    for await (const bytes of this.blobs([id], maxBytes)) return bytes;
+    // The same small files stand in every bucket of a branch, and at every head.
+    const known = this.local.store.keptBlob(id);
+    if (known) return known.length > maxBytes ? null : known;
+    for await (const bytes of this.blobs([id], maxBytes)) {
+      if (bytes) this.local.store.keepBlob(id, bytes);
+      return bytes;
+    }
     throw new LocalDamageError(`the blob ${id} cannot be read`);
   }
 
@@ -104,6 +113,9 @@ export class CommitReader {
   async isAncestor(ancestor: CommitId, head: CommitId): Promise<boolean> {
     await this.require(head);
     if (!(await this.local.has(ancestor))) return this.#isInHistory(ancestor, head);
+    // Mostly they are near to one another, and then no program is needed.
+    if (await this.#line(head, ancestor)) return true;
+    if (head !== ancestor && (await this.#line(ancestor, head))) return false;
     const result = await this.local.program.run(['merge-base', '--is-ancestor', ancestor, head]);
     if (result.exitCode === 0) return true;
     if (result.exitCode === 1) return false;
@@ -118,17 +130,46 @@ export class CommitReader {
   ): AsyncGenerator<OwnCommit, void, undefined> {
     await this.require(head);
     if (since !== null) await this.require(since);
-    const outside = since === null ? [] : [`^${since}`];
-    for await (const found of this.#log(['--fixed-strings', `--grep=-Id: ${logId}`, head, ...outside])) {
-      const { trailers } = found;
-      if (trailers.get('Log-Id') === logId || trailers.get('Gateway-Id') === logId) yield found;
+    const isOwn = ({ trailers }: OwnCommit) =>
+      trailers.get('Log-Id') === logId || trailers.get('Gateway-Id') === logId;
+    const line = since === null ? undefined : await this.#line(head, since);
+    // A merge brings more than its first parent's line.
+    if (line?.every(({ isMerge }) => !isMerge)) {
+      for (const { commit } of line) if (isOwn(commit)) yield commit;
+      return;
     }
+    const outside = since === null ? [] : [`^${since}`];
+    for await (const found of this.#log(['--fixed-strings', `--grep=-Id: ${logId}`, head, ...outside]))
+      if (isOwn(found)) yield found;
   }
 
   async *commitsSince(head: CommitId, since: CommitId): AsyncGenerator<OwnCommit, void, undefined> {
     await this.require(head);
     await this.require(since);
     yield* this.#log(['--first-parent', head, `^${since}`]);
+  }
+
+  /**
+   * The commits from a head back along first parents to one before it, which is left out, newest first; undefined
+   * where that is not met within so many.
+   */
+  async #line(
+    head: CommitId,
+    since: CommitId,
+  ): Promise<{ readonly commit: OwnCommit; readonly isMerge: boolean }[] | undefined> {
+    const line: { commit: OwnCommit; isMerge: boolean }[] = [];
+    for (let at = head; at !== since;) {
+      if (line.length === LINE_MAX) return undefined;
+      const { parents, message } = await this.local.store.readCommit(at);
+      const parent = (parents[0] as CommitId | undefined) ?? null;
+      line.push({
+        commit: { commit: at, parent, trailers: parseTrailers(message) },
+        isMerge: parents.length > 1,
+      });
+      if (parent === null) return undefined;
+      at = parent;
+    }
+    return line;
   }
 
   async *#log(args: readonly string[]): AsyncGenerator<OwnCommit, void, undefined> {

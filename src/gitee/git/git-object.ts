@@ -108,3 +108,16 @@ export function treeOfCommit(body: Buffer): string {
   if (!match) throw new Error('a commit without a tree');
   return match[1]!;
 }
+
+export interface Commit {
+  readonly parents: readonly string[];
+  readonly message: string;
+}
+
+/** Parents and message of a commit; its message in UTF-8, whatever it says of its encoding. */
+export function parseCommit(body: Buffer): Commit {
+  const end = body.indexOf('\n\n');
+  const head = body.toString('latin1', 0, end < 0 ? body.length : end);
+  const parents = [...head.matchAll(/^parent ([0-9a-f]{40})$/gm)].map((match) => match[1]!);
+  return { parents, message: end < 0 ? '' : body.toString('utf8', end + 2) };
+}

@@ -1,13 +1,20 @@
 import { ByteCache, ownBytes } from '../../async/byte-cache.js';
 import type { CatFile } from './cat-file.js';
 import { LocalDamageError } from './failures.js';
-import { EMPTY_TREE, parseTree, treeOfCommit, type Tree } from './git-object.js';
+import { EMPTY_TREE, parseCommit, parseTree, treeOfCommit, type Commit, type Tree } from './git-object.js';
+
+const COMMITS_MAX_BYTES = 2 << 20;
+const BLOBS_MAX_BYTES = 1 << 20;
+const KEPT_BLOB_MAX_BYTES = 4 << 10;
 
 /**
  * Objects of the local repository, read through cat-file (what is new comes with commit-pack.ts). Trees that pushes
  * touch again and again are cached in their newest state, so that the cache grows with these and not with every push.
  */
 export class ObjectStore {
+  /** Commits that many buckets look at on their way to the same head. */
+  readonly #commits = new ByteCache(COMMITS_MAX_BYTES);
+  readonly #blobs = new ByteCache(BLOBS_MAX_BYTES);
   /** Tree id to its bytes; parsed at each use, so that the bound in bytes is exact. */
   readonly #trees: ByteCache;
 
@@ -44,6 +51,16 @@ export class ObjectStore {
     for (const id of ids) this.#trees.delete(id);
   }
 
+  /** A small file that was read before; not to be changed. */
+  keptBlob(id: string): Uint8Array | undefined {
+    return this.#blobs.get(id);
+  }
+
+  /** What is too large is not kept. */
+  keepBlob(id: string, bytes: Uint8Array): void {
+    if (bytes.length <= KEPT_BLOB_MAX_BYTES) this.#blobs.set(id, bytes);
+  }
+
   /** Trees that are cached now. */
   get keptTrees(): number {
     return this.#trees.size;
@@ -57,6 +74,17 @@ export class ObjectStore {
     return treeOfCommit(object.body);
   }
 
+  /** @throws LocalDamageError where it is missing or no commit. */
+  async readCommit(id: string): Promise<Commit> {
+    const known = this.#commits.get(id);
+    if (known) return parseCommit(known);
+    const object = await this.catFile.read(id);
+    if (object.type !== 'commit')
+      throw new LocalDamageError(`object ${id} is a ${object.type}, not a commit`);
+    this.#commits.set(id, object.body);
+    return parseCommit(object.body);
+  }
+
   async readBlob(id: string): Promise<Buffer> {
     const object = await this.catFile.read(id);
     if (object.type !== 'blob') throw new LocalDamageError(`object ${id} is a ${object.type}, not a blob`);
@@ -66,5 +94,7 @@ export class ObjectStore {
   /** Forgets what was read: the repository behind it is another one now. */
   clear(): void {
     this.#trees.clear();
+    this.#commits.clear();
+    this.#blobs.clear();
   }
 }
