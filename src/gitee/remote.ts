@@ -61,17 +61,33 @@ export interface TreeFile {
   readonly sizeBytes?: number;
 }
 
+export type Trailers = readonly (readonly [string, string])[];
+
 export interface PushRequest {
   /** The head that the edits were worked out against; null for an empty repository or missing branch. */
   readonly expectedHead: CommitId | null;
   readonly edits: readonly PathEdit[];
   readonly subject: string;
   /** `Gateway-Id`, `Batch-Id` and others, in order: docs/storage-format.md. */
-  readonly trailers: readonly (readonly [string, string])[];
+  readonly trailers: Trailers;
   /** Makes a commit also where the edits change nothing: once it landed, no earlier push can land any more. */
   readonly evenIfUnchanged?: boolean;
   /** Somebody waits for it. */
   readonly isWaited?: boolean;
+  /**
+   * For a branch that several buckets share. Called before anything is sent where the server will be told to move the
+   * branch from another head (`base`) than the expected one, with commits of other buckets in between and nothing
+   * else: the edits are right there as well. Also where the commit goes in one push with those of other buckets, on
+   * the expected head or another one. May be called again. Without it the push is told of the moved branch.
+   */
+  readonly elsewhere?: (base: CommitId | null) => Promise<CommitTerms>;
+}
+
+/** What a commit says of itself, once it is known where the push begins. */
+export interface CommitTerms {
+  /** @param parent the head that the branch is moved from, or a commit of another bucket in the same push */
+  readonly trailers: (parent: CommitId | null) => Trailers;
+  readonly evenIfUnchanged: boolean;
 }
 
 /** A commit with its trailers: those of a gateway name its log of changes. */
@@ -114,7 +130,8 @@ export interface HeadRemote {
   /**
    * Lands the edits as one commit on the expected head, or tells why not. After an unclear push it reads the
    * branch and looks for the commit before it answers; `outcome-unknown` only if even that failed. NotSentError where
-   * no commit could be made of the edits, UnintendedChangeError where it would change something else.
+   * no commit could be made of the edits, UnintendedChangeError where it would change something else. The head that it
+   * tells has the edits, and may be beyond their commit by those of other buckets.
    */
   push(request: PushRequest, signal?: AbortSignal): Promise<PushResult>;
   /** All files below a path of a commit, in git's order, streamed. */

@@ -1,6 +1,6 @@
 /**
  * Landing is known by id. Before a commit is sent, the claim that names it is durable: a random id, exactly the
- * changes it holds, and the head that it is made on. The commit carries the id and that head, so that
+ * changes it holds, and the head that the push moves the branch from. The commit carries the id and its parent, so that
  *
  * - a commit that is found on the branch says which changes landed, and only those leave the journal;
  * - a push whose outcome is not known stays undecided until the branch has moved past its base: it may land as long
@@ -30,7 +30,10 @@ export interface Claim {
   readonly number: number;
   /** `<number>-<random>`: the trailer Batch-Id. */
   readonly id: string;
-  /** The head that its commit is made on; null: none. */
+  /**
+   * The head that the server is told to move the branch from; null: none. The commit is made on it, or on those of other
+   * buckets that go in the same push.
+   */
   readonly base: CommitId | null;
   readonly seqs: SeqSet;
   /** Once it landed, every change up to here has landed or was set aside; 0: not known. */

@@ -20,7 +20,7 @@ import type { Chunk } from '../format/extent.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
 import type { LayoutRules } from '../format/tree-layout.js';
 import { NotSentError, RemoteError } from '../gitee/errors.js';
-import type { HeadRemote, PushResult } from '../gitee/remote.js';
+import type { HeadRemote, PushRequest, PushResult } from '../gitee/remote.js';
 import type { BaseHolder } from './base-holder.js';
 import { LogOrder, ReadySets, type BatchSource } from './batch-source.js';
 import { baseChanges, batchOf, netChanges, type Batch } from './batch.js';
@@ -87,6 +87,15 @@ interface Pushed {
   readonly result: PushResult;
   /** The branch has the ids of all runs by now (GatewayIdentity): not where no commit was needed. */
   readonly carriesRuns: boolean;
+}
+
+/** A batch that may be sent, under this claim. */
+interface Claimed {
+  readonly claim: Claim;
+  /** A commit is made whatever it changes. */
+  readonly isFence: boolean;
+  /** Under an earlier push: it may land yet. */
+  readonly wasSent: boolean;
 }
 
 /** The batch of a commit that changes nothing. */
@@ -503,23 +512,47 @@ export class Committer {
     await failpoints.hit('committer.claimed');
     // Whoever has taken over since knows the claim, and what he does about it is not to be crossed.
     this.deps.checkLease?.();
-    const request = {
+    let claimed: Claimed = { claim, isFence, wasSent: again !== undefined };
+    const request: PushRequest = {
       expectedHead: head,
       edits,
       subject: `gateway: ${net.size} ${net.size === 1 ? 'object' : 'objects'}`,
-      trailers: ownTrailers(identity, claim),
+      trailers: ownTrailers(identity, claim, head),
       evenIfUnchanged: isFence,
       isWaited: landings.isWanted,
+      elsewhere: async (base) => {
+        signal.throwIfAborted();
+        if (base !== claimed.claim.base) claimed = await this.#claimElsewhere(batch, base);
+        const { claim: own, isFence: evenIfUnchanged } = claimed;
+        return { trailers: (parent) => ownTrailers(identity, own, parent), evenIfUnchanged };
+      },
     };
     try {
       const result = await remote.push(request, signal);
       // What was sent under the same id before carries the runs of then.
-      return { claim, gaveWay, result, carriesRuns: result.kind === 'landed' && again === undefined };
+      const carriesRuns = result.kind === 'landed' && !claimed.wasSent;
+      return { claim: claimed.claim, gaveWay, result, carriesRuns };
     } catch (error) {
-      this.#unseen.failed(claim.number, error);
-      await this.#refused(error, claim, again !== undefined);
+      this.#unseen.failed(claimed.claim.number, error);
+      await this.#refused(error, claimed.claim, claimed.wasSent);
       throw error;
     }
+  }
+
+  /**
+   * Claims the batch on another head, where nothing but other buckets' commits lies in between. What was claimed before
+   * is dead by that: the branch has left its base without it.
+   */
+  async #claimElsewhere(batch: Batch, base: CommitId | null): Promise<Claimed> {
+    const { claims, failpoints } = this.deps;
+    await claims.bury(claims.undecided.filter((claim) => claim.base !== base));
+    const others = claims.undecided;
+    const again = await this.#sameAs(batch, base);
+    const claim = again ?? (await claims.make(base, batch.seqs, batch.floorSeq));
+    await failpoints.hit('committer.claimed');
+    this.deps.checkLease?.();
+    const isFence = batch.entries === 0 || others.some((other) => other !== again);
+    return { claim, isFence, wasSent: again !== undefined };
   }
 
   /**

@@ -50,6 +50,8 @@ export class GatewayIdentity {
     private state: { id: string; epoch: number; attemptedSeq: number },
     private known: readonly Run[],
     private freeze: Freeze | undefined,
+    /** Its id was made by this opening. */
+    readonly isNew: boolean,
   ) {}
 
   /** Reads who we are, or becomes somebody new; each opening is an epoch of its own. */
@@ -71,6 +73,7 @@ export class GatewayIdentity {
       { id, epoch: epoch + 1, attemptedSeq },
       [...known.filter((earlier) => earlier.startSeq !== startSeq), run].slice(-RUNS_MAX),
       frozen && freezeOf(unpackRow(frozen)),
+      row === undefined,
     );
     await identity.#save();
     return identity;

@@ -7,6 +7,7 @@ import type { HeadRemote } from '../gitee/remote.js';
 import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { HeadSync } from './head-sync.js';
+import type { InStep } from './in-step.js';
 import { Wake } from './wake.js';
 
 export interface FollowerDeps {
@@ -22,6 +23,8 @@ export interface FollowerDeps {
   /** As pollMs, while the bucket is frozen: a branch that is as it was, or a copy of it that lagged, ends that. */
   readonly frozenPollMs: number;
   readonly retryMaxMs: number;
+  /** Of all followers of the branch. */
+  readonly step: InStep;
   /** What must be known before the first fetch (the repository's id, the binding of the state). */
   readonly prepare: () => Promise<void>;
   readonly onFollowed: () => void;
@@ -103,8 +106,9 @@ export class HeadFollower {
         await this.followOnce(signal);
         failures = 0;
         await this.deps.onIdle();
-        const { condition, frozenPollMs, pollMs } = this.deps;
-        await this.#wake.wait(condition.frozen ? Math.min(frozenPollMs, pollMs) : pollMs, signal);
+        const { condition, frozenPollMs, pollMs, step } = this.deps;
+        const waitMs = condition.frozen ? Math.min(frozenPollMs, pollMs) : pollMs;
+        await step.wait(this.#wake, waitMs, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (isBroken(error)) {
@@ -115,7 +119,7 @@ export class HeadFollower {
         this.#report(error);
         const ceilingMs = Math.min(this.deps.retryMaxMs, 1000 * 2 ** Math.min(failures - 1, 10));
         const waitMs = ceilingMs * (0.5 + Math.random() / 2);
-        await this.#wake.wait(waitMs, signal).catch(() => {}); // the only reason is the stop, seen above
+        await this.deps.step.wait(this.#wake, waitMs, signal).catch(() => {}); // the only reason is the stop, seen above
       }
     }
   }

@@ -26,6 +26,7 @@ import { Doubts } from './doubts.js';
 import { GatewayIdentity } from './gateway-identity.js';
 import { HeadFollower } from './head-follower.js';
 import { HeadSync } from './head-sync.js';
+import { InStep } from './in-step.js';
 import { Journal } from './journal.js';
 import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
@@ -86,6 +87,8 @@ export interface OpenBucketDeps {
   readonly overlay: KeyValueStore;
   readonly chunks: ChunksApi;
   readonly head: HeadRemote;
+  /** Of all buckets on the branch; by default the bucket has it for itself. */
+  readonly step?: InStep;
   /** Told every chunk that the branch names. */
   readonly census?: ChunkCensus;
   readonly clock: Clock;
@@ -208,6 +211,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   });
   const follower = new HeadFollower({
     ...{ bucket: bucket.name, sync, remote, headLock, condition, clock, log },
+    step: deps.step ?? new InStep(clock),
     ...{ pollMs: timings.pollMs, frozenPollMs: timings.frozenPollMs, retryMaxMs: timings.retryMaxMs },
     prepare: () => repository.prepare(),
     onIdle: async () => {

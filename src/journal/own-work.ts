@@ -15,8 +15,15 @@ export interface OwnWork {
   readonly unknown: string | undefined;
 }
 
-/** Trailers of a commit on this base. */
-export function ownTrailers(identity: GatewayIdentity, claim: Claim): (readonly [string, string])[] {
+/**
+ * Trailers of a commit under this claim.
+ * @param parent the claim's base, or a commit of another bucket that goes with it in one push
+ */
+export function ownTrailers(
+  identity: GatewayIdentity,
+  claim: Claim,
+  parent: CommitId | null,
+): (readonly [string, string])[] {
   const first = claim.seqs.first;
   // Older versions take everything up to this number for landed, so it is told only where that is so.
   const isHonest = first !== undefined && claim.floorSeq >= first;
@@ -26,7 +33,7 @@ export function ownTrailers(identity: GatewayIdentity, claim: Claim): (readonly 
     ...(isHonest ? [['Journal-Seq', `${first}..${claim.floorSeq}`] as const] : []),
     ['Log-Id', identity.id],
     ['Batch-Id', claim.id],
-    ['Base', baseText(claim.base)],
+    ['Base', baseText(parent)],
     ['Runs', identity.runs.map(({ id }) => id).join(' ')],
   ];
 }
@@ -38,6 +45,8 @@ export async function findOwnWork(
   since: CommitId | null,
 ): Promise<OwnWork> {
   const { remote, claims, identity } = source;
+  // Nobody has committed under an id that was made a moment ago.
+  if (identity.isNew && claims.isEmpty) return { seq: 0, landed: [], dead: [], unknown: undefined };
   const open = new Map(
     claims.undecided.filter(({ base }) => base !== head).map((claim) => [claim.number, claim]),
   );

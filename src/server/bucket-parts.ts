@@ -15,6 +15,7 @@ import { openBucket, type OpenBucket } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { AuditParts } from './audit-parts.js';
 import type { AuthParts } from './auth-parts.js';
+import type { Branches } from './branches.js';
 import { UploadTable } from '../objects/upload-table.js';
 import { GatedChunks, GatedState, type BucketGate } from '../objects/bucket-gate.js';
 import type { BucketConfig, Config } from './config/config.js';
@@ -32,6 +33,7 @@ export interface SharedParts {
   readonly config: Config;
   readonly parts: GatewayParts;
   readonly gitee: GiteeClient;
+  readonly branches: Branches;
   /** One line: all buckets have the same host and account. */
   readonly line: LineHealth;
   readonly downlink: Downlink;
@@ -114,24 +116,10 @@ export async function openBucketParts(
     space: shared.lfs.space,
   });
   await chunks.open();
-  const head = new GitHeadRemote({
-    ...common,
-    failpoints,
-    http: shared.gitee.http,
-    url: `${gitee.url}/${owner}/${name}.git`,
-    branch: config.branch,
-    pathPrefix: config.pathPrefix,
-    directory: join(shared.config.stateDir, 'buckets', stateName, 'git'),
-    token: shared.gitee.token,
-    user: gitee.user,
-    identity: { name: gitee.identityName, email: gitee.identityEmail },
-    gatewayId: config.name,
-    line: shared.line,
-    clearLine: () => shared.uploads.scheduler.clear(),
-    keyCount: () => opened?.keyCount() ?? 0,
-    timeouts: { pushBaseMs: gitee.timeouts.pushMs, per100kKeysMs: gitee.timeouts.pushPer100kKeysMs },
-    ...(gitee.caFile === undefined ? {} : { caFile: gitee.caFile }),
-  });
+  const { git, step } = shared.branches.of(config, stateName);
+  const keyCount = () => opened?.keyCount() ?? 0;
+  const head = new GitHeadRemote({ pathPrefix: config.pathPrefix, keyCount }, git);
+  await shared.branches.removeUnused(stateName);
   const opened: OpenBucket = await openBucket({
     ...common,
     failpoints,
@@ -150,6 +138,7 @@ export async function openBucketParts(
     overlay: shared.overlay,
     chunks,
     head,
+    step,
     census: await ledger.censusOf(stateName, () => shared.lfs.space.recounted()),
     timings: {
       maxAgeMs: shared.config.commit.intervalMs,

@@ -23,6 +23,7 @@ import { createS3App } from '../s3/router.js';
 import { ConfiguredKeys } from './access-keys.js';
 import { AuditParts, byOperator } from './audit-parts.js';
 import { noGrants, openAuth } from './auth-parts.js';
+import { Branches } from './branches.js';
 import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
 import { BucketQuarantine } from './bucket-quarantine.js';
 import type { Config } from './config/config.js';
@@ -121,6 +122,7 @@ export const compose: Compose = async (config, parts) => {
     const downlink = new Downlink({ clock: parts.clock, health: line });
     const shared: SharedParts = {
       ...{ config, parts, gitee, line, downlink, uploads, overlay, cache, ballast, lfs },
+      branches: new Branches({ config, parts, gitee, line, uploads }),
       ...{ audit, hooks, auth, login, checkLease },
     };
     const buckets: BucketParts[] = [];

@@ -123,7 +123,11 @@ export const METRICS: readonly MetricRow[] = [
   histogram('gateway_git_operation_duration_seconds', 'Time of such runs.', SECONDS, 'operation'),
   counter('gateway_git_packing_runs_total', 'Runs that joined packs of the local repository.', 'result'),
   histogram('gateway_git_packing_duration_seconds', 'Time of such runs; pushes go on beside them.', SECONDS),
-  gauge('gateway_git_packs', 'Packs of the local repository: each push adds one.', 'bucket'),
+  gauge(
+    'gateway_git_packs',
+    'Packs of the local repository: each push adds one. Buckets on one branch have one repository, told under one of them.',
+    'bucket',
+  ),
   gauge('gateway_git_loose_objects', 'Loose objects of the local repository; pushes make none.', 'bucket'),
   gauge('gateway_git_local_bytes', 'Bytes of the local repository.', 'bucket'),
   gauge('gateway_lfs_quota_bytes', 'LFS space as configured in gitee.lfs_quota_bytes; 0 where it is not.'),

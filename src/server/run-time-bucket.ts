@@ -1,4 +1,7 @@
+import type { Clock } from '../async/clock.js';
 import { linkedDeadline } from '../async/deadline.js';
+import { retry } from '../async/retry.js';
+import { RemoteError } from '../gitee/errors.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { CatalogueRow } from '../objects/bucket-catalogue.js';
 import { BucketGate } from '../objects/bucket-gate.js';
@@ -8,6 +11,10 @@ import type { BucketConfig } from './config/config.js';
 
 /** CreateBucket and DeleteBucket wait no longer: tools that make buckets are less patient than those that push. */
 const HOLD_MAX_MS = 20_000;
+
+/** Looks at the branch before a bucket goes, where what is seen contradicts itself. */
+const LOOKS_MAX = 8;
+const LOOK_AGAIN: ReadonlySet<string> = new Set(['head-moved', 'server-fault']);
 
 /** Whether anything would be lost with the bucket. */
 type Contents = 'none' | 'some' | 'unknown';
@@ -24,6 +31,7 @@ export class RunTimeBucket {
     private readonly gate: BucketGate,
     /** How long a request waits for Gitee. */
     private readonly holdMs: number,
+    private readonly clock: Clock,
   ) {
     this.#bucket = parts.bucket;
   }
@@ -37,6 +45,7 @@ export class RunTimeBucket {
       parts,
       gate,
       Math.min(shared.config.barrier.holdMs, HOLD_MAX_MS),
+      shared.parts.clock,
     );
   }
 
@@ -156,7 +165,11 @@ export class RunTimeBucket {
     // A deletion that Gitee refuses would let the object come back with the next bucket of this name.
     if (!isLanded || quarantinedChanges > 0) throw notYetOnGitee(this.parts);
     try {
-      await open.follower.followOnce(signal);
+      // A branch that moves meanwhile, and a copy of the repository that lags, are seen as they are a moment later.
+      await retry(() => open.follower.followOnce(signal), {
+        ...{ attempts: LOOKS_MAX, baseMs: 250, maxMs: 2_000, clock: this.clock, signal },
+        isRetryable: (error) => error instanceof RemoteError && LOOK_AGAIN.has(error.code),
+      });
     } catch (error) {
       signal.throwIfAborted();
       throw notYetOnGitee(this.parts, error);

@@ -37,7 +37,7 @@ export async function startGitHeadRemote(
     failpoints: noFailpoints,
     ...settings,
   };
-  const remote = new GitHeadRemote(all);
+  const remote = GitHeadRemote.alone(all);
   return {
     remote,
     settings: all,

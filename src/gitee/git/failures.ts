@@ -1,4 +1,5 @@
 /** What can go wrong with the git program itself; none of it leaves this folder but as a RemoteError. */
+import { UnintendedChangeError } from '../errors.js';
 
 /** git ended with a status that the caller did not expect. `stderr` is bounded and may hold the server's words. */
 export class GitFailedError extends Error {
@@ -25,4 +26,9 @@ export class LocalDamageError extends Error {
   constructor(what: string, cause?: unknown) {
     super(`the local git repository cannot be used: ${what}`, cause === undefined ? undefined : { cause });
   }
+}
+
+/** What a repository that is fetched anew may mend: trees that have rotted here give another commit, too. */
+export function isDamage(e: unknown): e is Error {
+  return e instanceof LocalDamageError || e instanceof GitFailedError || e instanceof UnintendedChangeError;
 }

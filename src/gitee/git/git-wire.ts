@@ -30,7 +30,7 @@ import type { CallTimeouts } from '../http/watch.js';
 import { basicHeader, withoutToken } from '../token.js';
 import type { StoredPack } from './commit-pack.js';
 import type { PushLine } from './push-report.js';
-import type { GitHeadRemoteSettings } from './settings.js';
+import type { GitBranchSettings } from './settings.js';
 import { classifyFailure, detailOf, type FailureContext } from './stderr.js';
 
 const AGENT = 'gitee-s3';
@@ -70,7 +70,7 @@ export class GitWire {
   readonly #name: string;
 
   constructor(
-    private readonly settings: GitHeadRemoteSettings,
+    private readonly settings: GitBranchSettings,
     private readonly context: FailureContext,
   ) {
     this.#http = settings.http;

@@ -9,7 +9,7 @@ import type { CommitId } from '../../format/ids.js';
 import { discardPack, landedPack, PENDING_SUFFIX } from './commit-pack.js';
 import { GitFailedError } from './failures.js';
 import type { LocalRepository } from './local-repository.js';
-import type { GitHeadRemoteSettings } from './settings.js';
+import type { GitBranchSettings } from './settings.js';
 
 /** Packs, each push one, from which they are joined: every git opens the index of each. */
 const JOIN_FROM_PACKS = 50;
@@ -26,10 +26,12 @@ const SLOW_MS = 10_000;
 export class Maintenance {
   #running: Promise<void> | undefined;
   #notBeforeMs = 0;
+  /** What the folder of packs had when it was counted last and nothing was to be done. */
+  #quietNames: string | undefined;
 
   constructor(
     private readonly local: LocalRepository,
-    private readonly settings: GitHeadRemoteSettings,
+    private readonly settings: GitBranchSettings,
     private readonly isAncestor: (ancestor: CommitId, head: CommitId) => Promise<boolean>,
   ) {}
 
@@ -49,9 +51,15 @@ export class Maintenance {
   async #measured(signal: AbortSignal): Promise<void> {
     if (this.settings.clock.steadyMs() < this.#notBeforeMs) return;
     await this.#settlePending();
+    const names = (await this.#packNames()).join(' ');
+    // Nothing was pushed or fetched since: no program is needed to say so.
+    if (names === this.#quietNames) return;
     const before = await this.#count();
     const { joinFromPacks = JOIN_FROM_PACKS, packFromLooseObjects = PACK_FROM_LOOSE } = this.settings;
-    if (before.loose < packFromLooseObjects && before.packs < joinFromPacks) return;
+    if (before.loose < packFromLooseObjects && before.packs < joinFromPacks) {
+      this.#quietNames = names;
+      return;
+    }
     const { clock, log, observer } = this.settings;
     const startMs = clock.steadyMs();
     let result = 'ok';
@@ -91,6 +99,14 @@ export class Maintenance {
     if (result.exitCode !== 0) throw new GitFailedError(args[0]!, result.exitCode, result.stderr);
   }
 
+  get #packFolder(): string {
+    return join(this.local.directory, 'objects', 'pack');
+  }
+
+  async #packNames(): Promise<string[]> {
+    return readdir(this.#packFolder).catch(() => []);
+  }
+
   /** What `git count-objects -v` tells, also as gauges. */
   async #count(): Promise<{ loose: number; packs: number }> {
     const { stdout } = await this.local.program.run(['count-objects', '-v']);
@@ -108,8 +124,8 @@ export class Maintenance {
    * now, the rest goes.
    */
   async #settlePending(): Promise<void> {
-    const folder = join(this.local.directory, 'objects', 'pack');
-    const names = await readdir(folder).catch(() => []);
+    const folder = this.#packFolder;
+    const names = await this.#packNames();
     for (const name of names.filter((each) => each.endsWith(PENDING_SUFFIX))) {
       const path = join(folder, name);
       const stem = path.slice(0, -PENDING_SUFFIX.length);

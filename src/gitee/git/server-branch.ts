@@ -6,7 +6,7 @@ import type { GitProgram, GitResult } from './git-process.js';
 import type { StoredPack } from './commit-pack.js';
 import { GitWire } from './git-wire.js';
 import { pushLineOf, type PushLine } from './push-report.js';
-import type { GitHeadRemoteSettings, GitTimeouts } from './settings.js';
+import type { GitTimeouts, ServerBranchSettings } from './settings.js';
 import { classifyFailure, detailOf, isLocalDamage } from './stderr.js';
 
 /** The newest head that was seen: it never goes back to one that comes before it. */
@@ -45,7 +45,7 @@ export class ServerBranch {
 
   constructor(
     readonly program: GitProgram,
-    readonly settings: GitHeadRemoteSettings,
+    readonly settings: ServerBranchSettings,
     readonly timeouts: GitTimeouts,
   ) {
     this.ref = `refs/heads/${settings.branch}`;

@@ -39,14 +39,12 @@ export const DEFAULT_GIT_TIMEOUTS: GitTimeouts = {
   killGraceMs: 2_000,
 };
 
-export interface GitHeadRemoteSettings {
+export interface GitBranchSettings {
   /** `https://gitee.com/owner/name.git`, without credentials. */
   readonly url: string;
   readonly branch: string;
   /** Connections to Gitee; certificates and proxies are its affair. */
   readonly http: HttpClient;
-  /** Folder of the bucket in the repository, without slashes at the ends; '' for the root. */
-  readonly pathPrefix: string;
   /** Where the bare repository is kept; made if missing, ours alone, may vanish at any time. */
   readonly directory: string;
   readonly token: TokenSource;
@@ -58,8 +56,6 @@ export interface GitHeadRemoteSettings {
   readonly identity: Identity;
   /** Names this gateway in the log. */
   readonly gatewayId: string;
-  /** How many keys the bucket has, roughly: time limits grow with it. */
-  readonly keyCount: () => number;
   /** Told what comes of each push and fetch. */
   readonly line?: LineReports;
   /** Large bodies make way on the line until what this returns is called: asked for pushes that somebody waits for. */
@@ -76,3 +72,20 @@ export interface GitHeadRemoteSettings {
   /** Loose objects from which maintain() packs them; old state has them, pushes make none. Default: 1,000. */
   readonly packFromLooseObjects?: number;
 }
+
+/** What the branch's own commands need beside that. */
+export interface ServerBranchSettings extends GitBranchSettings {
+  /** How many keys the branch has, roughly: time limits grow with it. */
+  readonly keyCount: () => number;
+}
+
+/** One bucket, a folder of the branch. */
+export interface GitPlaceSettings {
+  /** Without slashes at the ends; '' for the root. */
+  readonly pathPrefix: string;
+  /** How many keys the bucket has, roughly: time limits grow with it. */
+  readonly keyCount: () => number;
+}
+
+/** A bucket that has a branch for itself. */
+export type GitHeadRemoteSettings = GitBranchSettings & GitPlaceSettings;

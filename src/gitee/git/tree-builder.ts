@@ -10,7 +10,6 @@ import {
   type Tree,
   type TreeEntry,
 } from './git-object.js';
-import type { ObjectStore } from './object-store.js';
 import { putsOf, type EditNode } from './path-edits.js';
 
 /** Contents that are loaded and written at the same time (invariant 5). */
@@ -22,6 +21,16 @@ export interface BuiltTree {
   readonly changes: ReadonlyMap<string, string | undefined>;
   /** Trees of the old head in whose place others stand now, or none. */
   readonly replaced: ReadonlySet<string>;
+}
+
+/** Where the trees of the old head come from (ObjectStore). */
+export interface TreeSource {
+  /** The caller's own. */
+  readTree(id: string): Promise<Tree>;
+  /** Not to be changed. */
+  treeBytes(id: string): Promise<Buffer>;
+  /** The new state of a tree that was there. */
+  keepTree(id: string, body: Buffer): void;
 }
 
 /** Where new objects go (CommitPack). */
@@ -42,8 +51,10 @@ export class TreeBuilder {
   readonly #replaced = new Set<string>();
 
   constructor(
-    readonly store: ObjectStore,
+    readonly store: TreeSource,
     readonly sink: ObjectSink,
+    /** Told of each new tree, and of the directory that it is (one character per byte, '' for the root). */
+    readonly onTree: (path: string, id: string, body: Buffer) => void = () => {},
   ) {}
 
   /**
@@ -54,7 +65,11 @@ export class TreeBuilder {
     await this.#writeContents(plan);
     const changes = new Map<string, string | undefined>();
     const tree = await this.#directory(plan, base ?? undefined, false, '', changes);
-    return { tree: tree ?? (await this.#writeTree(new Map(), undefined)), changes, replaced: this.#replaced };
+    return {
+      tree: tree ?? (await this.#writeTree(new Map(), undefined, '')),
+      changes,
+      replaced: this.#replaced,
+    };
   }
 
   async #writeContents(plan: EditNode): Promise<void> {
@@ -94,10 +109,10 @@ export class TreeBuilder {
     }
     if (!changed) return old;
     if (old !== undefined) this.#replaced.add(old);
-    return tree.size === 0 ? undefined : this.#writeTree(tree, old);
+    return tree.size === 0 ? undefined : this.#writeTree(tree, old, path);
   }
 
-  async #writeTree(tree: Tree, old: string | undefined): Promise<string> {
+  async #writeTree(tree: Tree, old: string | undefined, path: string): Promise<string> {
     const body = formatTree(tree);
     const base =
       old === undefined || old === EMPTY_TREE
@@ -106,6 +121,7 @@ export class TreeBuilder {
     const id = await this.sink.add('tree', body, base);
     // One that is new here is most often the last directory before a file, and never touched again.
     if (base) this.store.keepTree(id, body);
+    this.onTree(path, id, body);
     return id;
   }
 

@@ -527,7 +527,7 @@ export const OPTIONS = {
         min: 1,
         max: 1000,
         about:
-          'So many at most. Each has a committer, an index and a bare repository of its own; docs/operations.md says what that costs.',
+          'So many at most. Each has a committer and an index of its own; docs/operations.md says what that costs.',
       }),
     },
   ),

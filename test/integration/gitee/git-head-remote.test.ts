@@ -532,7 +532,7 @@ describe('the local repository', () => {
   /** A new GitHeadRemote on the directory that is there. */
   const reopen = async (changed: Partial<GitHeadRemoteSettings> = {}) => {
     await remote.close();
-    remote = new GitHeadRemote({ ...settings, ...changed });
+    remote = GitHeadRemote.alone({ ...settings, ...changed });
   };
 
   const damages: [string, () => Promise<void>][] = [
@@ -561,7 +561,7 @@ describe('the local repository', () => {
     const theirs = await server.commit({ b: '2' });
     await remote.close();
     await damage();
-    remote = new GitHeadRemote(settings);
+    remote = GitHeadRemote.alone(settings);
     expect(await remote.fetch()).toBe(theirs);
     expect(await remote.isAncestor(old, theirs)).toBe(true);
     expect((await collect(remote.files(theirs))).map((f) => f.path)).toEqual(['a', 'b']);
