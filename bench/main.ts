@@ -2,6 +2,7 @@
  * `npm run bench [-- <scenario>...]`: prints ratios and sizes measured in one run. How to read them:
  * bench/README.md. Without names the short ones run; `line`, `memory` and `keys-1m` take minutes.
  */
+import { buckets } from './buckets.bench.js';
 import { line } from './line.bench.js';
 import { beside } from './lines/beside.bench.js';
 import { lines } from './lines/lines.bench.js';
@@ -19,6 +20,7 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
   memory: () => memory(5 * 1024),
   'memory-512m': () => memory(512),
   pulls: () => pulls(32, 512),
+  buckets: () => buckets(70),
   line: () => line(),
 };
 const SHORT = ['keys-10k', 'memory-512m', 'pulls'];
