@@ -297,8 +297,11 @@ describe('a bucket of preset generic', () => {
       paused.push(b.state.status().paused);
     expect(paused.filter((each) => each !== undefined)).toEqual([]);
     b.remote.fail('push', new RemoteError('refused', 'out of cheese'), Infinity);
-    await b.put('a', '3');
-    await until('it pauses', () => b.state.status().paused?.code === 'refused');
+    const seq = await b.put('a', '3');
+    await until('it pauses', async () => {
+      expect(await b.state.waitLanded(seq, { timeoutMs: 100, signal })).toBe(false);
+      return b.state.status().paused?.code === 'refused';
+    });
   });
 
   test('a refused change is found among many, quarantined and stays readable; the rest lands', async () => {
