@@ -93,11 +93,12 @@ test('a push on a warm connection is one POST, and one for the look at the branc
   const first = await push(null, 'a/b', '1');
   proxy.reset();
   const second = await push(first, 'a/c', '2');
-  expect(proxy.requests.map((line) => line.replace(/ .*\//, ' '))).toEqual([
-    'POST git-receive-pack',
-    'POST git-upload-pack',
-  ]);
-  expect(proxy.connections).toBe(0);
+  const asked = proxy.requests.map((line) => line.replace(/ .*\//, ' '));
+  // On a busy machine the first look may have taken as long as far away; then one may be tried before the report, over
+  // a connection of its own, and come too soon (early-look.ts).
+  const early = asked.length === 3 ? ['POST git-upload-pack'] : [];
+  expect(asked).toEqual(['POST git-receive-pack', 'POST git-upload-pack', ...early]);
+  expect(proxy.connections).toBeLessThanOrEqual(early.length);
   proxy.reset();
   expect(await remote.fetch()).toBe(second);
   expect(proxy.requests).toHaveLength(1);
