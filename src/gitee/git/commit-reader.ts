@@ -57,14 +57,11 @@ export class CommitReader {
   async readFile(head: CommitId, path: TreePath, maxBytes: number): Promise<Uint8Array | null | undefined> {
     const id = await this.fileId(head, path);
     if (id === undefined) return undefined;
-    // The same small files stand in every bucket of a branch, and at every head.
-    const known = this.local.store.keptBlob(id);
-    if (known) return known.length > maxBytes ? null : known;
-    for await (const bytes of this.blobs([id], maxBytes)) {
-      if (bytes) this.local.store.keepBlob(id, bytes);
-      return bytes;
-    }
-    throw new LocalDamageError(`the blob ${id} cannot be read`);
+    // The same small files stand in every bucket of a branch, and at every head; all ask for them at once.
+    return this.local.store.smallBlob(id, maxBytes, async () => {
+      for await (const bytes of this.blobs([id], maxBytes)) return bytes;
+      throw new LocalDamageError(`the blob ${id} cannot be read`);
+    });
   }
 
   /** Costs no process, but for the trees on the way that are not cached. */

@@ -1,4 +1,5 @@
 import { ByteCache, ownBytes } from '../../async/byte-cache.js';
+import { SingleFlight } from '../../async/single-flight.js';
 import type { CatFile } from './cat-file.js';
 import { LocalDamageError } from './failures.js';
 import { EMPTY_TREE, parseCommit, parseTree, treeOfCommit, type Commit, type Tree } from './git-object.js';
@@ -15,6 +16,7 @@ export class ObjectStore {
   /** Commits that many buckets look at on their way to the same head. */
   readonly #commits = new ByteCache(COMMITS_MAX_BYTES);
   readonly #blobs = new ByteCache(BLOBS_MAX_BYTES);
+  readonly #blobReads = new SingleFlight<string, Uint8Array | null>();
   /** Tree id to its bytes; parsed at each use, so that the bound in bytes is exact. */
   readonly #trees: ByteCache;
 
@@ -51,14 +53,22 @@ export class ObjectStore {
     for (const id of ids) this.#trees.delete(id);
   }
 
-  /** A small file that was read before; not to be changed. */
-  keptBlob(id: string): Uint8Array | undefined {
-    return this.#blobs.get(id);
-  }
-
-  /** What is too large is not kept. */
-  keepBlob(id: string, bytes: Uint8Array): void {
-    if (bytes.length <= KEPT_BLOB_MAX_BYTES) this.#blobs.set(id, bytes);
+  /**
+   * A small file, not to be changed: what was read before, or what `read` gives, once for all who ask meanwhile. What is
+   * too large is not kept.
+   */
+  async smallBlob(
+    id: string,
+    maxBytes: number,
+    read: () => Promise<Uint8Array | null>,
+  ): Promise<Uint8Array | null> {
+    const known = this.#blobs.get(id);
+    if (known) return known.length > maxBytes ? null : known;
+    return this.#blobReads.run(`${id} ${maxBytes}`, async () => {
+      const bytes = await read();
+      if (bytes && bytes.length <= KEPT_BLOB_MAX_BYTES) this.#blobs.set(id, bytes);
+      return bytes;
+    });
   }
 
   /** Trees that are cached now. */
