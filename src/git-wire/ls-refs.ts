@@ -20,8 +20,9 @@ export function lsRefsRequest(refPrefix: string, agent: string): Buffer {
 }
 
 /**
- * Reads the answer: reference to id, of those that are wanted (a prefix may fit any number). An answer that ends before its flush is none, and neither is one of a server
- * that knows no v2 (it takes the command for a line of v0 and gives up, with nothing or an ERR line).
+ * Reads the answer: reference to id, of those that are wanted (a prefix may fit any number). An answer that ends before
+ * its flush is none, and neither is one of a server that knows no v2 (it takes the command for a line of v0 and gives
+ * up, with nothing or an ERR line).
  */
 export class LsRefsAnswer {
   readonly refs = new Map<string, string>();

@@ -44,8 +44,8 @@ export class BranchPush {
 
   /**
    * @throws RemoteError where nothing landed and the branch did not move; `push-not-seen` and `review-mode` where
-   * it was accepted; `outcome-unknown` where the branch could not be read after an unclear push. `isUndecided` where something was sent that nobody has said
-   * to be refused: held up on the way, it may land yet.
+   * it was accepted; `outcome-unknown` where the branch could not be read after an unclear push. `isUndecided` where
+   * something was sent that nobody has said to be refused: held up on the way, it may land yet.
    */
   async send(
     old: CommitId | null,
