@@ -1,6 +1,6 @@
 /**
  * Reads bucket, key and query from the request target exactly as it was sent. Nothing here decodes twice:
- * a key may hold `%2F`, `//`, `..` or `+`, and the signature is over the bytes of the target.
+ * a key may hold `%2F`, `//`, `..` or `%2B`, and the signature is over the bytes of the target.
  */
 import { toObjectKey } from '../format/key-escape.js';
 import type { ObjectKey } from '../format/ids.js';
@@ -26,8 +26,10 @@ export interface RequestTarget {
   readonly query: Query;
   /** '' for the service itself. */
   readonly bucket: string;
-  /** '' for the bucket itself; decoded, not yet checked. */
+  /** '' for the bucket itself; decoded (a bare `+` as a blank, see withLiteralPlus), not yet checked. */
   readonly keyText: string;
+  /** The key as it was sent. */
+  readonly rawKey: string;
   /** True where the host named the bucket: its path then stands without it. */
   readonly isVirtualHost: boolean;
 }
@@ -87,13 +89,27 @@ export function parseRequestTarget(
       rawPath,
       query,
       bucket: hosted,
-      keyText: decodeComponent(rawPath.slice(1)),
+      rawKey: rawPath.slice(1),
+      keyText: decodeKey(rawPath.slice(1)),
       isVirtualHost: true,
     };
   const slash = rawPath.indexOf('/', 1);
   const bucket = decodeComponent(slash < 0 ? rawPath.slice(1) : rawPath.slice(1, slash));
-  const keyText = slash < 0 ? '' : decodeComponent(rawPath.slice(slash + 1));
-  return { rawPath, query, bucket, keyText, isVirtualHost: false };
+  const rawKey = slash < 0 ? '' : rawPath.slice(slash + 1);
+  return { rawPath, query, bucket, rawKey, keyText: decodeKey(rawKey), isVirtualHost: false };
+}
+
+/**
+ * S3 takes a bare `+` of a path for a blank, as in queries; a plus of a key is sent as %2B. No documentation of AWS says
+ * so, many who met it do: aws/aws-sdk-ruby#654, AdRoll/goamz#259, imgix/js-core#88, Automattic/knox#267.
+ */
+function decodeKey(rawKey: string): string {
+  return decodeComponent(rawKey.replaceAll('+', ' '));
+}
+
+/** The target where the signature says that a bare `+` of the key is a plus (canonicalUris). */
+export function withLiteralPlus(target: RequestTarget): RequestTarget {
+  return target.rawKey.includes('+') ? { ...target, keyText: decodeComponent(target.rawKey) } : target;
 }
 
 function bucketOfHost(host: string | undefined, domain: string): string | undefined {

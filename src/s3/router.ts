@@ -27,7 +27,7 @@ import type { FormFields } from './post-form/fields.js';
 import { verifyForm } from './post-form/verify.js';
 import { errorFor } from './registry-driver.js';
 import { openBody } from './request-body.js';
-import { checkKey, parseRequestTarget, type RequestTarget } from './request-target.js';
+import { checkKey, parseRequestTarget, withLiteralPlus, type RequestTarget } from './request-target.js';
 import { allows, type CredentialStore } from './sigv4/credentials.js';
 import { headersMeant } from './sigv4/hoisted.js';
 import { trustedRequestId } from './upstream-request-id.js';
@@ -203,7 +203,7 @@ class S3Endpoint {
       region,
       bucket,
       // Only object operations look at it, and there it is checked.
-      key: kind === 'object' ? checkKey(keyText) : ('' as ObjectKey),
+      key: kind === 'object' ? checkKey(progress.target.keyText) : ('' as ObjectKey),
       query,
       headers: meant,
       identity,
@@ -244,10 +244,9 @@ class S3Endpoint {
         return { operation: progress.operation, identity: ANONYMOUS };
       }
     }
-    const identity = (progress.identity = verifyRequest(
-      { method, rawPath, query, headers },
-      { credentials, region, clock },
-    ));
+    const identity = verifyRequest({ method, rawPath, query, headers }, { credentials, region, clock });
+    progress.identity = identity;
+    if (identity.isPlusLiteral) progress.target = withLiteralPlus(target);
     const operation = (progress.operation = this.#find(request));
     if (kind !== 'service' && !allows(identity.credential.rights(bucket), operation.right))
       throw new S3Error('AccessDenied');

@@ -55,15 +55,33 @@ function canonicalQuery(query: Query): string {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
+/** What a signer may have signed for the path, and what a bare `+` of the path is then. */
+export interface PathReading {
+  readonly canonicalUri: string;
+  readonly isPlusLiteral: boolean;
+}
+
 /**
  * Spellings of the path that a signer may have signed: as sent, and as AWS would encode the same key. Proxies
  * and HTTP libraries re-encode characters such as `+` or `(` after signing; both spellings name one key, so
  * accepting either gives an attacker nothing.
+ *
+ * A bare `+` is a blank to S3, which puts %20 into its canonical request (anomalizer/ngx_aws_auth#87 shows one): that is
+ * tried first. A signature over %2B, or over the plus itself, is refused there; here it says that a plus is meant, since
+ * what was signed names the key. So one signature never fits two keys.
  */
-export function canonicalUris(rawPath: string): string[] {
-  const encoded = rawPath
+export function canonicalUris(rawPath: string): PathReading[] {
+  const literal = [...new Set([rawPath, encodedPath(rawPath)])].map((canonicalUri) => ({
+    canonicalUri,
+    isPlusLiteral: true,
+  }));
+  if (!rawPath.includes('+')) return literal;
+  return [{ canonicalUri: encodedPath(rawPath.replaceAll('+', ' ')), isPlusLiteral: false }, ...literal];
+}
+
+function encodedPath(path: string): string {
+  return path
     .split('/')
     .map((part) => encodeRfc3986(decodeComponent(part)))
     .join('/');
-  return encoded === rawPath ? [rawPath] : [rawPath, encoded];
 }

@@ -7,7 +7,7 @@ import { S3Error } from '../errors.js';
 import { textOfHeader, type RequestHeaders } from '../headers.js';
 import type { Query } from '../request-target.js';
 import { readAuthorization, type Authorization } from './authorization.js';
-import { canonicalRequest, canonicalUris } from './canonical-request.js';
+import { canonicalRequest, canonicalUris, type PathReading } from './canonical-request.js';
 import type { Credential, CredentialStore } from './credentials.js';
 import { readPayloadMode, type PayloadMode } from './payload-mode.js';
 import { headerReadings } from './proxied-headers.js';
@@ -38,6 +38,11 @@ export interface Identity {
   readonly signing: SigningContext;
 }
 
+export interface VerifiedRequest extends Identity {
+  /** True where the signature is over a plus if the path has a bare `+`; otherwise it stands for a blank. */
+  readonly isPlusLiteral: boolean;
+}
+
 export interface VerifyRules {
   readonly credentials: CredentialStore;
   readonly region: string;
@@ -45,7 +50,7 @@ export interface VerifyRules {
 }
 
 /** @throws S3Error AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch, RequestTimeTooSkewed … */
-export function verifyRequest(request: SignedRequest, rules: VerifyRules): Identity {
+export function verifyRequest(request: SignedRequest, rules: VerifyRules): VerifiedRequest {
   const authorization = readAuthorization(request.headers, request.query);
   checkScope(authorization, rules.region, request.headers.get('host'));
   checkTime(authorization, rules.clock.nowMs());
@@ -64,13 +69,17 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Ident
   const isRight = (canonical: string) =>
     sameSignature(authorization.signature, requestSignature(signing, canonical));
   let received: string | undefined;
-  let isSigned = false;
-  for (const canonical of canonicalReadings(request, authorization, payload.signedHash)) {
+  let signed: PathReading | undefined;
+  for (const { canonical, path } of canonicalReadings(request, authorization, payload.signedHash)) {
     received ??= canonical;
-    if ((isSigned = isRight(canonical))) break;
+    if (isRight(canonical)) {
+      signed = path;
+      break;
+    }
   }
-  if (!isSigned) throw signatureDoesNotMatch(authorization, received!);
+  if (!signed) throw signatureDoesNotMatch(authorization, received!);
   return {
+    isPlusLiteral: signed.isPlusLiteral,
     accessKeyId: authorization.accessKeyId,
     credential,
     payload,
@@ -84,11 +93,14 @@ function* canonicalReadings(
   { method, rawPath, query, headers }: SignedRequest,
   { signedHeaders }: Authorization,
   payloadHash: string,
-): Generator<string, void, undefined> {
-  const uris = canonicalUris(rawPath);
+): Generator<{ canonical: string; path: PathReading }, void, undefined> {
+  const paths = canonicalUris(rawPath);
   for (const overrides of headerReadings(signedHeaders, headers))
-    for (const canonicalUri of uris)
-      yield canonicalRequest({ method, canonicalUri, query, headers, signedHeaders, overrides, payloadHash });
+    for (const path of paths) {
+      const { canonicalUri } = path;
+      const input = { method, canonicalUri, query, headers, signedHeaders, overrides, payloadHash };
+      yield { canonical: canonicalRequest(input), path };
+    }
 }
 
 /**

@@ -35,6 +35,15 @@ describe('a request without a signature', () => {
     expect((await app.client.raw('HEAD', '/images/k')).headers.etag).toBe(whole.headers.etag);
   });
 
+  it('reads a bare plus of the path as a blank, as S3 does (aws/aws-sdk-ruby#654, imgix/js-core#88)', async () => {
+    await app.client.send({ method: 'PUT', path: '/images/dir/a%20b', body: 'blank' });
+    await app.client.send({ method: 'PUT', path: '/images/dir/a%2Bb', body: 'plus' });
+    expect((await get('/images/dir/a+b')).text).toBe('blank');
+    expect((await get('/images/dir/a%2Bb')).text).toBe('plus');
+    await app.client.send({ method: 'DELETE', path: '/images/dir/a%20b' });
+    await app.client.send({ method: 'DELETE', path: '/images/dir/a%2Bb' });
+  });
+
   it('lists a public bucket, in both versions, and learns that and where it is', async () => {
     expect((await get('/images')).xmlAll('Key')).toEqual(['k']);
     expect((await get('/images?list-type=2&prefix=k')).xml('KeyCount')).toBe('1');

@@ -289,10 +289,68 @@ describe('Signature Version 4', () => {
     expect(text).toBe('hello');
   });
 
-  it('knows two spellings of a path at most', () => {
-    expect(canonicalUris('/b/a+b')).toEqual(['/b/a+b', '/b/a%2Bb']);
-    expect(canonicalUris('/b/a%2Fb')).toEqual(['/b/a%2Fb']);
+  it('knows two spellings of a path at most, and a third of one with a bare plus', () => {
+    const uris = (path: string) => canonicalUris(path).map(({ canonicalUri }) => canonicalUri);
+    expect(uris('/b/a+b%2B(c)')).toEqual(['/b/a%20b%2B%28c%29', '/b/a+b%2B(c)', '/b/a%2Bb%2B%28c%29']);
+    expect(uris('/b/a(b)')).toEqual(['/b/a(b)', '/b/a%28b%29']);
+    expect(uris('/b/a%2Fb')).toEqual(['/b/a%2Fb']);
     expect(sha256Hex('')).toMatch(/^e3b0c442/);
+  });
+
+  // AWS reads a bare plus of a path as a blank, and reckons the signature over %20: anomalizer/ngx_aws_auth#87 (with the
+  // CanonicalRequest that AWS answered), nginx/nginx-s3-gateway#77, ceph/ceph#10919 (s3cmd), AdRoll/goamz#259.
+  describe('a bare plus in the path', () => {
+    const BARE = '/images/plus/a+b';
+    const credentials = { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY };
+    const signedByAws4 = (options: { path: string; method?: string; signQuery?: boolean }) =>
+      aws4.sign(
+        { host: `127.0.0.1:${app.port}`, service: 's3', region: 'us-east-1', method: 'GET', ...options },
+        credentials,
+      );
+    beforeAll(async () => {
+      await app.client.send({ method: 'PUT', path: '/images/plus/a%20b', body: 'blank' });
+      await app.client.send({ method: 'PUT', path: '/images/plus/a%2Bb', body: 'plus' });
+    });
+
+    it('is a blank where the signature is over %20, in a header and in a presigned link', async () => {
+      const { headers } = signedByAws4({ path: BARE });
+      expect((await app.client.raw('GET', BARE, headers)).text).toBe('blank');
+      const link = signedByAws4({ path: `${BARE}?X-Amz-Expires=60`, signQuery: true });
+      expect((await app.client.raw('GET', link.path!)).text).toBe('blank');
+      const put = signedByAws4({ path: '/images/plus/c+%2B', method: 'PUT' });
+      expect((await app.client.raw('PUT', '/images/plus/c+%2B', put.headers)).status).toBe(200);
+      expect(app.objects.keys()).toContain('plus/c +');
+    });
+
+    it('is a plus where the signature is over %2B: a proxy spelled it anew', async () => {
+      const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/a%2Bb' });
+      expect((await app.client.raw('GET', BARE, headers)).text).toBe('plus');
+      const link = await app.client.presign({ method: 'GET', path: '/images/plus/a%2Bb' });
+      expect((await app.client.raw('GET', link.replace('%2Bb', '+b'))).text).toBe('plus');
+    });
+
+    it('is a plus where the signature is over the plus itself, which AWS refuses', async () => {
+      expect((await app.client.send({ method: 'GET', path: BARE })).text).toBe('plus');
+    });
+
+    it('leads nobody to the other object: %2B and %20 name one key each, whatever was signed', async () => {
+      const blank = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/a%20b' });
+      const plus = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/a%2Bb' });
+      expect(codeOf(await app.client.raw('GET', '/images/plus/a%2Bb', blank))).toEqual([
+        403,
+        'SignatureDoesNotMatch',
+      ]);
+      expect(codeOf(await app.client.raw('GET', '/images/plus/a%20b', plus))).toEqual([
+        403,
+        'SignatureDoesNotMatch',
+      ]);
+    });
+
+    it('is told as a blank in the canonical request of a refusal, as AWS tells it', async () => {
+      const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/other' });
+      const refused = await app.client.raw('GET', BARE, headers);
+      expect(refused.xml('CanonicalRequest')).toContain('/images/plus/a%20b');
+    });
   });
 });
 
