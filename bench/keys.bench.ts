@@ -8,7 +8,7 @@ import { makeImage, push } from '../test/support/image.js';
 import { startStack } from '../test/support/stack.js';
 import { RssSampler, rssAnonMiB } from './rss.js';
 
-/** An image is 12 keys: 5 blobs, 4 layer links, revision, current and index link (facts of one push). */
+/** An image is 12 keys: 5 blobs, 4 layer links, revision, current and index link (docs/facts/git-at-scale.md). */
 const KEYS_PER_IMAGE = 12;
 
 /** Fills the bucket's branch with images by one fast-import, on top of the gateway's own first commit. */

@@ -85,7 +85,7 @@ export class GiteeApiIdentity implements GiteeIdentity {
   }
 }
 
-/** undefined: 404 and 403, which Gitee answers alike where one has no right (facts/gitee.md §1.1). */
+/** undefined: 404 and 403, which Gitee answers alike where one has no right (docs/facts/gitee.md §1.1). */
 async function unlessHidden<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();

@@ -1,6 +1,6 @@
 /**
  * What people granted this gateway at Gitee: one row a login, its tokens sealed with the login as context. Gitee
- * gives a new refresh token with every use of the old one (facts/gitee.md §4: not known, so assumed): the new one
+ * gives a new refresh token with every use of the old one (docs/facts/gitee.md §4: not known, so assumed): the new one
  * is on disk before its access token is used, and two refreshes never run with the same one.
  */
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * What stands where in the tree of a bucket: docs/storage-format.md, "Layout" and "Presets". Which form an object
- * has follows from its key, its size and its bytes alone, so that `.gitattributes` can tell git-lfs the truth.
+ * What stands where in the tree of a bucket: docs/storage-format.md, "Layout" and "Representation". Which form an
+ * object has follows from its key, its size and its bytes alone, so that `.gitattributes` can tell git-lfs the truth.
  * Only whether a file stands as `a` or as `a%object` depends on other keys; readers accept both.
  */
 import { attributeLine } from './attribute-pattern.js';

@@ -1,6 +1,6 @@
 /**
  * Limits of gitee.com as its documents state them, to explain an error to an operator. They are no promises:
- * plans change, and documents and logs disagree (facts/gitee.md §3, §6). Nothing decides by these figures; what
+ * plans change, and documents and logs disagree (docs/facts/gitee.md §3, §6). Nothing decides by these figures; what
  * is in force is read from Gitee's refusals.
  */
 export interface DocumentedLimit {

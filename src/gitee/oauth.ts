@@ -1,5 +1,5 @@
 /**
- * Gitee's OAuth (RFC 6749, facts/gitee.md §4): authorization code, with PKCE (RFC 7636) where the host takes it,
+ * Gitee's OAuth (RFC 6749, docs/facts/gitee.md §4): authorization code, with PKCE (RFC 7636) where the host takes it,
  * and refresh. Invariant 7, this file's share: secrets, codes and tokens travel in the body of one POST to Gitee
  * itself, never in an address, and no redirect takes them elsewhere.
  */

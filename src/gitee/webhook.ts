@@ -1,5 +1,5 @@
 /**
- * Gitee's webhooks (facts/gitee.md §5). The signature covers time and secret, not the body: whoever saw one
+ * Gitee's webhooks (docs/facts/gitee.md §5). The signature covers time and secret, not the body: whoever saw one
  * delivery can send any body for an hour. So a good hook is a hint to read the branch, never data.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';

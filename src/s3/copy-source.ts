@@ -25,9 +25,9 @@ export interface CopySource {
 
 /**
  * `bucket/key` or `/bucket/key`, the whole of it percent-encoded or all but its slashes (AWS CopyObject: "The value
- * must be URL-encoded"), or not at all (registry 2.x sends it raw, see facts §2): where it does not decode it is taken
- * as it stands. `+` is a blank as in queries, unless the rest says that nothing was encoded: AWS's own example for Java
- * encodes with java.net.URLEncoder.
+ * must be URL-encoded"), or not at all (registry 2.x sends it raw, docs/facts/registry-driver.md §2): where it does not
+ * decode it is taken as it stands. `+` is a blank as in queries, unless the rest says that nothing was encoded: AWS's
+ * own example for Java encodes with java.net.URLEncoder.
  * @throws S3Error InvalidArgument, NoSuchVersion
  */
 export function parseCopySource(header: string): { bucket: string; key: ObjectKey } {

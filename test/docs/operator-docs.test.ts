@@ -131,10 +131,11 @@ test.each(TRANSLATED)('the links of %s lead somewhere', (page) => {
 });
 
 test('the links of every other page lead somewhere too', () => {
-  const pages = ['.', 'docs/runbooks', 'docs/decisions', 'bench', 'findings'].flatMap((directory) =>
-    readdirSync(directory)
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => path.join(directory, name)),
+  const pages = ['.', 'docs', 'docs/facts', 'docs/runbooks', 'docs/decisions', 'bench', 'findings'].flatMap(
+    (directory) =>
+      readdirSync(directory)
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => path.join(directory, name)),
   );
   expect(pages.length).toBeGreaterThan(35);
   for (const file of pages) {

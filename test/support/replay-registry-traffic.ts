@@ -298,7 +298,7 @@ function differencesFromRecording(recorded: RecordedRequest, answer: S3Answer): 
 const isEmptyComplete = (recorded: RecordedRequest): boolean =>
   recorded.operation === 'CompleteMultipartUpload' && recorded.note.includes('MalformedXML');
 
-/** What the driver's code reads without looking whether it is there (facts: "crash or wedge the driver"). */
+/** What the driver's code reads without looking whether it is there (docs/facts/registry-driver.md §1). */
 function unmetNeeds(operation: string, answer: S3Answer): string[] {
   const missing: string[] = [];
   const need = (condition: boolean, sentence: string) => {

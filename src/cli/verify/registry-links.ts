@@ -80,7 +80,8 @@ export class RegistryLinks {
       if (this.#has(link.root, link.digest)) {
         if (link.kind === 'manifests') manifests.add(`${link.root} ${link.digest}`);
       } else if (link.kind === 'layers') {
-        // garbage-collect removes blobs and leaves layer links: the next push uploads again (facts, §3).
+        // garbage-collect removes blobs and leaves layer links: the next push uploads again
+        // (docs/facts/registry-driver.md §3).
         this.#dangling += 1;
       } else this.#problems.push(`${link.key} leads to ${link.digest}, which is not in this clone`);
     }

@@ -1,5 +1,5 @@
 /**
- * Gitee's API v5 (facts/gitee.md §1), through octokit. Read calls are tried three times; all failures are
+ * Gitee's API v5 (docs/facts/gitee.md §1), through octokit. Read calls are tried three times; all failures are
  * RemoteError. Invariant 7: the token goes as a Bearer header to gitee.url only, never into a query.
  */
 import { Octokit } from '@octokit/core';

@@ -1,5 +1,5 @@
 /**
- * Answers of API v5, as strict as they need to be (facts/gitee.md §1.2). Only fields that somebody reads stand
+ * Answers of API v5, as strict as they need to be (docs/facts/gitee.md §1.2). Only fields that somebody reads stand
  * here; a hook's `password` must never be one of them.
  */
 import { z } from 'zod';

@@ -28,7 +28,8 @@ const EARLY_LOOK_MAX_BYTES = 64 << 10;
 const EARLY_LOOK_GRACE_MS = 1_000;
 
 /**
- * Sends one commit and finds out what became of it. No status decides anything: only the server's line, and what the branch is afterwards.
+ * Sends one commit and finds out what became of it. No status decides anything: only the server's line, and what the
+ * branch is afterwards.
  */
 export class BranchPush {
   readonly #early = new EarlyLook();
@@ -158,10 +159,10 @@ export class BranchPush {
   }
 
   /**
-   * The server said yes; in review mode it says so too, and makes a pull request (facts/gitee.md §3). Where the branch
-   * stands as it was, it is the one or a look at a copy that lags. Two things prove review mode: the branch of the pull
-   * request, and a second commit that is accepted on the same head. Where a copy lags that head is not the branch's any
-   * more, and the server, which compares, refuses it.
+   * The server said yes; in review mode it says so too, and makes a pull request (docs/facts/gitee.md §3). Where the
+   * branch stands as it was, it is the one or a look at a copy that lags. Two things prove review mode: the branch of
+   * the pull request, and a second commit that is accepted on the same head. Where a copy lags that head is not the
+   * branch's any more, and the server, which compares, refuses it.
    */
   async #afterAccepted(
     old: CommitId | null,

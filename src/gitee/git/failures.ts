@@ -18,7 +18,7 @@ export class GitFailedError extends Error {
 
 /**
  * The local repository cannot be trusted: an object is empty, a reference broken, a lock left over. It is only
- * a cache, so the answer is always the same: drop it and fetch anew (facts/git-at-scale.md, H).
+ * a cache, so the answer is always the same: drop it and fetch anew (docs/facts/git-at-scale.md §5).
  */
 export class LocalDamageError extends Error {
   override readonly name = 'LocalDamageError';

@@ -80,7 +80,7 @@ export function gitEnvironment(
 
 /**
  * The login as configuration for one server only: `http.<origin>/.extraHeader`, as gitee-cli sets it
- * (facts/gitee.md §3). None where there is no token.
+ * (docs/facts/gitee.md §3). None where there is no token.
  */
 export function loginConfig(url: string, user: string, token: string): ConfigEntry[] {
   if (token === '' || !/^https?:/.test(url)) return [];

@@ -1,7 +1,7 @@
 /**
  * Runs the git program. Each git is the leader of a process group of its own, and a stop reaches the whole
  * group: a SIGTERM to `git push` alone left the http helper running, and the push landed 40 s later
- * (facts/git-at-scale.md, B). A call returns only when the group's pipes are closed, so that what it started
+ * (docs/facts/git-at-scale.md §2). A call returns only when the group's pipes are closed, so that what it started
  * cannot act after it (invariant 6).
  */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';

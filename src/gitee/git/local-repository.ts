@@ -15,7 +15,7 @@ const OPEN_MARK = 'gateway-open';
 
 /**
  * The bare repository on our disk. It is a cache: journal and server have the truth, so on any doubt it is
- * dropped as a whole and fetched anew (facts/git-at-scale.md, recommendation 1). Doubt is: git finds damage, or
+ * dropped as a whole and fetched anew (docs/facts/git-at-scale.md §6). Doubt is: git finds damage, or
  * the machine went down while the repository was open, since nothing in it is fsynced.
  */
 export class LocalRepository {

@@ -60,7 +60,7 @@ function newNode(): EditNode {
 
 /**
  * Components that receivers with fsckObjects refuse: empty, `.`, `..`, and `.git` in the forms that HFS and NTFS
- * take for it (facts/git-at-scale.md, E). src/format escapes them all; this is the last look before the push.
+ * take for it (docs/facts/git-at-scale.md §4). src/format escapes them all; this is the last look before the push.
  */
 function refuseComponent(component: string, path: string): void {
   const folded = component

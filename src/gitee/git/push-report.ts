@@ -1,7 +1,7 @@
 /**
  * Reads `git push --porcelain`: one line per reference, `<flag>\t<from>:<to>\t<summary> (<reason>)`
  * (git-push(1), OUTPUT). The exit status decides nothing: an answer lost after the server applied the push
- * has the status of a failure (facts/git-at-scale.md, B).
+ * has the status of a failure (docs/facts/git-at-scale.md §2).
  */
 
 export interface PushLine {

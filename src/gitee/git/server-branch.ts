@@ -84,8 +84,8 @@ export class ServerBranch {
   }
 
   /**
-   * True where Gitee made a branch for a pull request of this commit (`auto-<id>-<branch>-<time>`; facts/gitee.md §3):
-   * then the branch that was pushed to is in review mode. False says nothing.
+   * True where Gitee made a branch for a pull request of this commit (`auto-<id>-<branch>-<time>`; docs/facts/gitee.md
+   * §3): then the branch that was pushed to is in review mode. False says nothing.
    */
   async isInReview(commit: CommitId, signal: AbortSignal | undefined): Promise<boolean> {
     try {
@@ -167,7 +167,7 @@ export class ServerBranch {
     const line = pushLineOf(result.stdout, this.ref);
     if (line?.accepted) return { line, mayHaveLanded: true, error: undefined };
     const error = line ? this.#refusal(line, result) : this.#failure('push', result);
-    // Status 128 was only ever seen before the objects were sent (facts/git-at-scale.md, B).
+    // Status 128 was only ever seen before the objects were sent (docs/facts/git-at-scale.md §2).
     return { line, mayHaveLanded: !line && result.exitCode !== 128, error };
   }
 
@@ -235,7 +235,7 @@ export class ServerBranch {
       // While the server checks a push no byte moves, and that takes longer the more keys there are.
       ['http.lowSpeedLimit', String(this.timeouts.lowSpeedBytesPerSecond)],
       ['http.lowSpeedTime', String(lowSpeedTimeS)],
-      // One POST with a length instead of a probe and a chunked one; Gitee's cap is 500 MB (facts/gitee.md §3).
+      // One POST with a length instead of a probe and a chunked one; Gitee's cap is 500 MB (docs/facts/gitee.md §3).
       ['http.postBuffer', '524288000'],
       ['push.recurseSubmodules', 'no'],
       ['push.followTags', 'false'],

@@ -1,7 +1,7 @@
 /**
  * The one table that reads git's words: what the server or the network said, what it means, and what to do.
  * Order matters: the server's own sentences stand before the HTTP status that carries them. Texts are from
- * facts/gitee.md §3 and facts/git-at-scale.md, B; numbers in them are the server's, never ours.
+ * docs/facts/gitee.md §3 and docs/facts/git-at-scale.md §2; numbers in them are the server's, never ours.
  */
 import { RemoteError, type RemoteCause } from '../errors.js';
 
@@ -241,7 +241,7 @@ export function isLocalDamage(text: string): boolean {
     );
 }
 
-/** The lines that say something, the server's first; Gitee's banner is noise (facts/gitee.md §3). */
+/** The lines that say something, the server's first; Gitee's banner is noise (docs/facts/gitee.md §3). */
 export function detailOf(text: string): string {
   const lines = text
     .split('\n')

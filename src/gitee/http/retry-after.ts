@@ -3,7 +3,7 @@ const WAIT_MAX_MS = 3_600_000;
 
 /**
  * Milliseconds that an answer asks to wait. RFC 9110 §10.2.3: Retry-After is a number of seconds or a date. A 429
- * without it: X-RateLimit-Reset, in unix seconds (facts/gitee.md §1.1). undefined where neither says anything.
+ * without it: X-RateLimit-Reset, in unix seconds (docs/facts/gitee.md §1.1). undefined where neither says anything.
  */
 export function retryAfterMs(
   status: number,

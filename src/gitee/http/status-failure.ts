@@ -1,6 +1,6 @@
 /**
  * Reads refusals of Gitee and of its LFS storage: the status, and where that is not enough the text. The one
- * table for API, LFS and downloads; facts/gitee.md §1.1, §2 and §2.1 say where each row comes from.
+ * table for API, LFS and downloads; docs/facts/gitee.md §1.1, §2 and §2.1 say where each row comes from.
  */
 import { RemoteError, type RemoteCause } from '../errors.js';
 import { withoutToken } from '../token.js';

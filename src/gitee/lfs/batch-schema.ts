@@ -1,6 +1,6 @@
 /**
  * The batch answer, as strict as it needs to be: git-lfs docs/api/batch.md, and what other servers do
- * (facts/gitee.md §2.1). `null` stands for "not there" with some of them.
+ * (docs/facts/gitee.md §2.1). `null` stands for "not there" with some of them.
  */
 import { z } from 'zod';
 

@@ -1,5 +1,5 @@
 /**
- * Chunks in the LFS store of one Gitee repository (git-lfs docs/api; facts/gitee.md §2, §2.1).
+ * Chunks in the LFS store of one Gitee repository (git-lfs docs/api; docs/facts/gitee.md §2, §2.1).
  *
  * Invariant 2 (this file's share). A chunk counts as there only where the server offers it for download, or says
  * by an upload without an upload link that it has it; an upload whose answer was lost is asked for again.

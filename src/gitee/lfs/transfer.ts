@@ -1,6 +1,6 @@
 /**
  * The basic transfer adapter: git-lfs docs/api/basic-transfers.md, with what other servers do
- * (facts/gitee.md §2.1). One try each; LfsChunkRemote decides what follows.
+ * (docs/facts/gitee.md §2.1). One try each; LfsChunkRemote decides what follows.
  */
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../async/clock.js';

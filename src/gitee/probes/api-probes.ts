@@ -1,4 +1,4 @@
-/** Questions that API v5 answers (facts/gitee.md §7, level R). */
+/** Questions that API v5 answers (docs/facts/gitee.md §7). */
 import type { PushConfig, Repository, User } from '../api/schema.js';
 import { RemoteError } from '../errors.js';
 import { DOCUMENTED_LIMITS } from '../limits.js';

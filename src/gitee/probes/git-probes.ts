@@ -1,4 +1,4 @@
-/** What git's HTTP endpoints advertise (facts/gitee.md §7, level R): adverts are read, nothing is pushed. */
+/** What git's HTTP endpoints advertise (docs/facts/gitee.md §7): adverts are read, nothing is pushed. */
 import type { RemoteError } from '../errors.js';
 import { readBytes } from '../http/answer.js';
 import { statusFailure } from '../http/status-failure.js';

@@ -1,4 +1,4 @@
-/** Questions to the LFS batch API (facts/gitee.md §7, level R): nothing is uploaded. */
+/** Questions to the LFS batch API (docs/facts/gitee.md §7): nothing is uploaded. */
 import { RemoteError } from '../errors.js';
 import { statusFailure } from '../http/status-failure.js';
 import { requestBatch, type RawBatchAnswer } from '../lfs/batch-request.js';

@@ -13,7 +13,7 @@ import { probeLfs } from './lfs-probes.js';
 import type { ProbeDeps, ProbeResult } from './probe.js';
 
 /**
- * Asks everything that can be asked without writing (facts/gitee.md §7, level R). One after the other: a doctor
+ * Asks everything that can be asked without writing (docs/facts/gitee.md §7). One after the other: a doctor
  * must not run into a rate limit. Each call has its deadline; where the token or the repository is wrong, what
  * follows from it is not asked.
  * @throws the signal's reason only

@@ -43,7 +43,7 @@ function readPart(node: XmlNode): CompletePart {
 
 /**
  * The parts to put together, in the order given. None at all is passed on: registry 2.x completes an empty
- * blob so, and S3's MalformedXML would make that push fail (facts §3).
+ * blob so, and S3's MalformedXML would make that push fail (docs/facts/registry-driver.md §3).
  * @throws S3Error MalformedXML, InvalidArgument
  */
 export function parseComplete(bytes: Uint8Array): CompletePart[] {
@@ -62,7 +62,9 @@ function readObjectSize(text: string | undefined): number | undefined {
   return Number(text);
 }
 
-/** The answer waits until the object is there; the driver waits as long as it takes (facts §2). */
+/**
+ * The answer waits until the object is there; the driver waits as long as it takes (docs/facts/registry-driver.md §2).
+ */
 export const completeMultipartUpload: Operation = {
   name: 'CompleteMultipartUpload',
   audited: 'object.put',

@@ -18,7 +18,7 @@ function uploadElement(upload: UploadInfo, encoding: KeyEncoding): Xml {
   ]);
 }
 
-/** registry 3.x pages with upload-id-marker alone (facts §5): the objects layer takes that. */
+/** registry 3.x pages with upload-id-marker alone (docs/facts/registry-driver.md §5): the objects layer takes that. */
 export const listMultipartUploads: Operation = {
   name: 'ListMultipartUploads',
   target: 'bucket',

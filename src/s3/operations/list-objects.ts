@@ -1,6 +1,6 @@
 /**
  * ListObjects (version 1). registry 2.7.1 reads IsTruncated without looking whether it is there, and takes
- * NextMarker for the next page: both are always given (facts §1).
+ * NextMarker for the next page: both are always given (docs/facts/registry-driver.md §1).
  */
 import { xmlAnswer, readCount, type Operation } from '../operation.js';
 import { listItems, optionalKey, readKeyEncoding } from '../xml/listing.js';

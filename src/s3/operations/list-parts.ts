@@ -7,7 +7,7 @@ import { document, element, isoTime, optional } from '../xml/write.js';
 const ASKED_PARTS_MAX = 1000;
 /**
  * registry before 2.8.2 reads one page only, and asks for no size: with S3's 1,000 no blob over 10 GB could be
- * committed (facts §5). All parts that an upload may have fit.
+ * committed (docs/facts/registry-driver.md §5). All parts that an upload may have fit.
  */
 const UNASKED_PARTS_MAX = 10_000;
 

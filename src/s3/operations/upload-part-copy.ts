@@ -5,7 +5,8 @@ import { parseCopyRange } from '../range.js';
 import { document, element, isoTime } from '../xml/write.js';
 
 /**
- * UploadPartCopy. The source may be the very key that the upload is for: registry 2.x appends so (facts §3).
+ * UploadPartCopy. The source may be the very key that the upload is for: registry 2.x appends so
+ * (docs/facts/registry-driver.md §3).
  */
 export const uploadPartCopy: Operation = {
   name: 'UploadPartCopy',

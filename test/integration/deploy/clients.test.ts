@@ -22,7 +22,7 @@ const NAME = 'registry.test';
 const DENIED = /denied|unauthorized|authentication required/;
 /** Docker's containerd store ends a request whose answer does not begin within 30 s. */
 const CLIENT_PATIENCE_S = 30;
-/** Instead of the default, of which test/faults/barrier knows. */
+/** Instead of the default, of which test/faults/barrier.test.ts knows. */
 const HOLD_S = 8;
 
 let directory: string;

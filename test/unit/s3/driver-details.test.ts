@@ -1,4 +1,6 @@
-/** Each answer detail that crashes or wedges the registry's driver when it is wrong (facts on the s3 driver, §1). */
+/**
+ * Each answer detail that crashes or wedges the registry's driver when it is wrong (docs/facts/registry-driver.md §1).
+ */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ObjectError } from '../../../src/objects/errors.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';

@@ -9,7 +9,7 @@ const status = (code: number) =>
 const rpc = (code: number) =>
   `error: RPC failed; HTTP ${code} curl 22 The requested URL returned error: ${code}\nsend-pack: unexpected disconnect while reading sideband packet\n${hung}`;
 
-/** Texts as recorded in facts/gitee.md §3 and facts/git-at-scale.md, B. */
+/** Texts as recorded in docs/facts/gitee.md §3 and docs/facts/git-at-scale.md §2. */
 const recorded: [RemoteCause, string, string][] = [
   [
     'file-too-large',
