@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 const BLOCK_BYTES = 1024 * 1024;
 
 /** Incompressible bytes of any length, cheap to make: an AES-CTR key stream. */
-export function* blocks(totalBytes: number): Generator<Buffer> {
+function* blocks(totalBytes: number): Generator<Buffer> {
   const cipher = createCipheriv('aes-128-ctr', randomBytes(16), randomBytes(16));
   const zeros = Buffer.alloc(BLOCK_BYTES);
   for (let left = totalBytes; left > 0; left -= BLOCK_BYTES) {

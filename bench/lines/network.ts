@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { mustRun, run } from '../../test/support/child.js';
 
 /** Addresses are the same for every network: each has namespaces of its own. */
-export const CLIENT = '10.77.1.1';
+const CLIENT = '10.77.1.1';
 /** What clients call the registry. */
 export const FRONT = '10.77.1.2';
 const SERVER = '10.77.2.1';

@@ -25,6 +25,3 @@ export interface Audit {
    */
   record(event: AuditEvent): Promise<void>;
 }
-
-/** Keeps nothing. */
-export const silentAudit: Audit = { record: () => Promise.resolve() };

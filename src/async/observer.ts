@@ -11,5 +11,5 @@ export interface Observer {
   set(name: string, value: number, labels?: Record<string, string>): void;
 }
 
-/** An observer that keeps nothing. */
+/** An observer that keeps nothing. @internal for tests */
 export const silentObserver: Observer = { count: () => {}, observe: () => {}, set: () => {} };

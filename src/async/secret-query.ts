@@ -33,7 +33,7 @@ const PARAMETER =
   /(^|[?&;]|%(?:25)*(?:3f|26|3b))((?:(?!%(?:25)*(?:3f|26|3b|3d))[^=?&;\s"'<>]){1,256})(=|%(?:25)*3d)((?:(?!%(?:25)*26)[^&\s"'<>])+)/gi;
 
 /** True where the value of a query parameter of this name lets somebody in, however the name is spelled. */
-export function isSecretParameter(name: string): boolean {
+function isSecretParameter(name: string): boolean {
   let decoded = name;
   for (let i = 0; i < DECODED_TIMES_MAX; i++) {
     if (SECRET_PARAMETERS.has(decoded.trim().toLowerCase())) return true;

@@ -13,7 +13,7 @@ export const GENESIS = '0'.repeat(64);
 const TEXT_CHARACTERS_MAX = 1024;
 const DETAILS_MAX = 20;
 
-export type Detail = Readonly<Record<string, string | number | boolean>>;
+type Detail = Readonly<Record<string, string | number | boolean>>;
 
 export interface AuditRecord {
   /** 1, 2, 3, … without a gap over all files. */
@@ -60,7 +60,7 @@ export function chain(record: UnchainedRecord, after: { readonly seq: number; re
  * SHA-256 over the UTF-8 bytes of the canonical form: a JSON array without blanks, its elements in a fixed order,
  * null where there is none, details as pairs in the order of their names.
  */
-export function hashOf(record: Omit<AuditRecord, 'hash'>): string {
+function hashOf(record: Omit<AuditRecord, 'hash'>): string {
   const { seq, time, prev, who, action, subject, from, result, requestId, detail } = record;
   const pairs = detail === undefined ? null : Object.entries(detail).sort(([a], [b]) => (a < b ? -1 : 1));
   const canonical = [seq, time, prev, who, action, subject, from, result, requestId ?? null, pairs];

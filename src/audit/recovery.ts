@@ -16,7 +16,7 @@ export interface ChainEnd {
   readonly aside: readonly AsidePiece[];
 }
 
-export interface AsidePiece {
+interface AsidePiece {
   /** File that it was cut off from. */
   readonly from: string;
   /** File that has it now. */

@@ -6,7 +6,7 @@ import { readLines } from './lines.js';
 import { decodeLine, GENESIS, type AuditRecord } from './record.js';
 import { listSegments, type Segment } from './segments.js';
 
-export interface AuditBreak {
+interface AuditBreak {
   readonly file: string;
   /** From 1. */
   readonly line: number;

@@ -4,7 +4,7 @@ import type { RepositoryPermission } from './identity.js';
 export type Language = 'zh' | 'en';
 
 /** A sentence of what happened and one of what to do. */
-export interface Message {
+interface Message {
   readonly title: string;
   readonly text: string;
   readonly hint: string;

@@ -14,7 +14,7 @@ const ROBOT_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 const PATTERN = /^[a-z0-9*][a-z0-9._*/-]{0,254}$/;
 const PATTERNS_MAX = 100;
 
-export const robotRightSchema = z.object({
+const robotRightSchema = z.object({
   pattern: z.string().regex(PATTERN, 'must be a pattern of image names such as team/app or team/**'),
   actions: z.array(z.enum(['pull', 'push', 'delete'])).min(1),
 });

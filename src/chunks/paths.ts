@@ -20,7 +20,7 @@ import type { Oid } from '../format/ids.js';
 export type ChunkHome = 'unsent' | 'grace' | 'cache';
 
 /** Path of a chunk file below the directory of its class: `ab/abcd…`. */
-export function chunkFileName(oid: Oid): string {
+function chunkFileName(oid: Oid): string {
   return join(oid.slice(0, 2), oid);
 }
 

@@ -106,10 +106,6 @@ export class PinnedChunks {
     return this.#grace.has(oid) ? 'grace' : undefined;
   }
 
-  fileOf(oid: Oid): PinnedFile | undefined {
-    return this.#unsent.get(oid) ?? this.#grace.get(oid);
-  }
-
   isUnsent(oid: Oid): boolean {
     return this.#unsent.has(oid);
   }

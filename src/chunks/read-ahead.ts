@@ -2,7 +2,7 @@ import type { Chunk, Extent } from '../format/extent.js';
 import type { ChunkSource } from './chunk-source.js';
 
 /** How many chunks after the one that is read are fetched meanwhile. */
-export const READ_AHEAD_CHUNKS = 2;
+const READ_AHEAD_CHUNKS = 2;
 
 interface Opening {
   readonly extent: Extent;

@@ -20,7 +20,7 @@ import type { ReadRequest } from './read-request.js';
 /** Bytes per read and per push into the stream. */
 export const BLOCK_BYTES = 512 * 1024;
 /** The end of each extent that waits for the chunk's hash. */
-export const WITHHELD_BYTES = 64 * 1024;
+const WITHHELD_BYTES = 64 * 1024;
 const LOCAL_TRIES = 3;
 
 /** Opens chunks of one bucket wherever they are, and reads objects made of them. */

@@ -21,8 +21,8 @@ const READ_BYTES = 1024 * 1024;
 const PASSES_AT_ONCE = 4;
 /** Some 200 bytes each; a file that fell out is hashed once more. */
 const REMEMBERED_FILES = 2_048;
-export const IDLE_MAX_MS = 10 * 60_000;
-export const CHECK_MAX_AGE_MS = 3_600_000;
+const IDLE_MAX_MS = 10 * 60_000;
+const CHECK_MAX_AGE_MS = 3_600_000;
 
 /** SHA-256 of the first `lengthBytes` of an open file, hex. */
 export async function hashOfFile(

@@ -15,7 +15,7 @@ import { ControlQuarantine } from './control-quarantine.js';
 import type { Operations } from './operations.js';
 
 /** The gateway answered that a command failed; the message is its own. */
-export class ControlError extends Error {
+class ControlError extends Error {
   override readonly name = 'ControlError';
 }
 

@@ -8,9 +8,6 @@ export type Oid = string & { readonly __oid: true };
 /** An S3 object key: any well-formed UTF-8 string of 1 to 1,024 bytes. */
 export type ObjectKey = string & { readonly __objectKey: true };
 
-/** Name of a configured bucket; unique within one gateway. */
-export type BucketName = string & { readonly __bucketName: true };
-
 /** Full hex id of a git commit (40 digits). */
 export type CommitId = string & { readonly __commitId: true };
 
@@ -18,17 +15,10 @@ export type CommitId = string & { readonly __commitId: true };
 export type TreePath = string & { readonly __treePath: true };
 
 const OID = /^[0-9a-f]{64}$/;
-const COMMIT = /^[0-9a-f]{40}$/;
 
 /** Returns the text as an Oid, or throws RangeError where it is not 64 lower-case hex digits. */
 export function toOid(text: string): Oid {
   if (!OID.test(text))
     throw new RangeError(`not a SHA-256 in lower-case hex: ${JSON.stringify(text.slice(0, 80))}`);
   return text as Oid;
-}
-
-/** Returns the text as a CommitId, or throws RangeError where it is not 40 lower-case hex digits. */
-export function toCommitId(text: string): CommitId {
-  if (!COMMIT.test(text)) throw new RangeError(`not a git commit id: ${JSON.stringify(text.slice(0, 80))}`);
-  return text as CommitId;
 }

@@ -8,10 +8,10 @@
 import type { ObjectKey, TreePath } from './ids.js';
 
 /** AWS: "The name for a key is a sequence of Unicode characters whose UTF-8 encoding is at most 1,024 bytes." */
-export const KEY_BYTES_MAX = 1024;
+const KEY_BYTES_MAX = 1024;
 
 /** Longest piece of one component, so that piece, marks and suffix stay far below a file name's 255 bytes. */
-export const PIECE_BYTES_MAX = 200;
+const PIECE_BYTES_MAX = 200;
 
 /** An empty component (`a//b`, a leading or a trailing `/`). */
 const EMPTY = '%-';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { META_FILE_BYTES_MAX, OBJECT_BYTES_MAX, TIME_MS_MAX } from './bounds.js';
 
 /** Headers and attributes of an object, as in src/index/object-record.ts (leaves import nothing of ours). */
-export interface MetaAttributes {
+interface MetaAttributes {
   readonly contentType?: string;
   readonly contentEncoding?: string;
   readonly contentDisposition?: string;
@@ -20,7 +20,7 @@ export interface MetaAttributes {
 }
 
 /** Checksum algorithms of S3 (ChecksumAlgorithm of its model). */
-export const CHECKSUM_ALGORITHMS = [
+const CHECKSUM_ALGORITHMS = [
   'CRC32',
   'CRC32C',
   'CRC64NVME',

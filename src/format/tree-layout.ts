@@ -36,7 +36,7 @@ export const GATEWAY_DIR = '.gateway' as TreePath;
 export const FORMAT_PATH = '.gateway/format.json' as TreePath;
 export const RESTORE_PATH = '.gateway/restore.sh' as TreePath;
 export const ATTRIBUTES_PATH = '.gitattributes' as TreePath;
-export const META_DIR = '.gateway/meta' as TreePath;
+const META_DIR = '.gateway/meta' as TreePath;
 
 /** Chunks of one object: their names have six digits, so that the order of names is the order of bytes. */
 export const CHUNKS_MAX = 1_000_000;

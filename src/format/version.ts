@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** The storage format that this code writes. */
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 export interface FormatVolume {
   /** Number that chunk records carry; 0 is the head repository's own LFS store. */

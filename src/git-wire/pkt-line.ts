@@ -25,11 +25,6 @@ export function packet(text: string): Buffer {
 export class PacketParser {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** True where the stream may end here. */
-  get isBetweenPackets(): boolean {
-    return this.#rest.length === 0;
-  }
-
   /** @throws NotGitError */
   *push(bytes: Buffer): Generator<Packet> {
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);

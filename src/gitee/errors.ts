@@ -93,7 +93,7 @@ const OF_ALL: ReadonlySet<RemoteCause> = new Set([
   'repository-closed',
 ]);
 
-/** Every cause, for docs/errors.md and its test. */
+/** Every cause. @internal docs/errors.md is compared with it */
 export const REMOTE_CAUSES = Object.keys(DEMANDS) as RemoteCause[];
 
 /**

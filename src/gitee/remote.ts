@@ -61,7 +61,7 @@ export interface TreeFile {
   readonly sizeBytes?: number;
 }
 
-export type Trailers = readonly (readonly [string, string])[];
+type Trailers = readonly (readonly [string, string])[];
 
 export interface PushRequest {
   /** The head that the edits were worked out against; null for an empty repository or missing branch. */

@@ -15,12 +15,12 @@ import type { Extent } from '../format/extent.js';
 import { StorageError } from './errors.js';
 import { packExtents } from './extent-codec.js';
 import { InlineExtentList, PagedExtentList } from './extent-list.js';
-import { joinBytes, prefixEnd, readU64, sameBytes, u64 } from './key-bytes.js';
+import { joinBytes, prefixEnd, sameBytes, u64 } from './key-bytes.js';
 import type { KeyValueStore, Write } from './key-value-store.js';
 import type { Keyspace } from './keyspace.js';
 import type { BodyRef, NewBody, ObjectBody } from './object-record.js';
 
-export const INLINE_BYTES_MAX = 1024;
+const INLINE_BYTES_MAX = 1024;
 export const INLINE_EXTENTS_MAX = 64;
 export const EXTENTS_PER_PAGE = 4096;
 const ID_BYTES = 16;
@@ -242,9 +242,4 @@ function sha256(bytes: Uint8Array): Uint8Array {
 
 function idOfList(listId: string): Uint8Array {
   return Buffer.from(listId.slice(1), 'hex');
-}
-
-/** Reads the time from a condemned row's key, for tests and checks. */
-export function condemnedAtMs(keys: Keyspace, key: Uint8Array): number {
-  return readU64(keys.rest('condemned', key), 0);
 }

@@ -2,7 +2,7 @@
 import type { Extent } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 
-export const EXTENT_BYTES = 52;
+const EXTENT_BYTES = 52;
 
 export function packExtents(extents: readonly Extent[]): Uint8Array {
   const bytes = Buffer.alloc(extents.length * EXTENT_BYTES);

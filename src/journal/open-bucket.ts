@@ -37,7 +37,7 @@ import { SeqSet } from './seq-set.js';
 import { SetAsideAgain } from './set-aside-again.js';
 import { checkBinding, readBinding, writeBinding } from './state-binding.js';
 
-export interface BucketPlace {
+interface BucketPlace {
   readonly name: string;
   /**
    * Name of its part of the state directory and of the overlay, where that is not `name`: a bucket that is made
@@ -66,7 +66,7 @@ export interface BucketTimings extends CommitterTimings {
   readonly sweepMs: number;
 }
 
-export const DEFAULT_TIMINGS: BucketTimings = {
+const DEFAULT_TIMINGS: BucketTimings = {
   maxAgeMs: 60_000,
   maxChanges: 10_000,
   retryMaxMs: 30_000,
@@ -136,7 +136,7 @@ export interface OpenBucket {
 /** By name, of what rests on a change that can't be dropped for that. */
 const RESTING_TOLD = 5;
 
-export interface SetAsideAccess {
+interface SetAsideAccess {
   rows(): AsyncIterable<QuarantineRow>;
   row(key: ObjectKey): Promise<QuarantineRow | undefined>;
   /** See BucketState.retrySetAside. */

@@ -10,7 +10,7 @@ import { wallTime, type Clock } from '../async/clock.js';
 import type { RemoteCause } from '../gitee/errors.js';
 
 /** What the line is used for. `batch`: questions of the LFS protocol, before uploads and downloads. */
-export const LINE_USES = ['upload', 'download', 'commit', 'fetch', 'batch'] as const;
+const LINE_USES = ['upload', 'download', 'commit', 'fetch', 'batch'] as const;
 export type LineUse = (typeof LINE_USES)[number];
 
 /** What is kept of a RemoteError. */

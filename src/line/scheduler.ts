@@ -14,7 +14,7 @@ import type { UplinkMeter } from './uplink.js';
 export type { LineSource };
 
 /** From the one that goes first to the one that goes last. `early`: too small to begin before its commit, if the line has other work. */
-export const LINE_CLASSES = ['waited', 'push', 'early', 'background'] as const;
+const LINE_CLASSES = ['waited', 'push', 'early', 'background'] as const;
 export type LineClass = (typeof LINE_CLASSES)[number];
 
 /**

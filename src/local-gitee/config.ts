@@ -86,7 +86,7 @@ export async function readConfig(file: string | undefined): Promise<Config> {
   return parseConfig(file === undefined ? {} : JSON.parse(await readFile(file, 'utf8')));
 }
 
-export function parseConfig(value: unknown): Config {
+function parseConfig(value: unknown): Config {
   const result = configSchema.safeParse(value);
   if (result.success) return result.data;
   const mistakes = result.error.issues.map((i) => `${i.path.join('.') || '(root)'}: ${i.message}`);

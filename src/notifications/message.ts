@@ -51,7 +51,7 @@ export function messageOf(target: Target, note: Note, nowMs: number): Message {
 }
 
 /** hex(HMAC-SHA256(secret, timestamp + "." + body)): over time and body, so neither can be exchanged. */
-export function jsonSignature(secret: string, timestamp: string, body: string): string {
+function jsonSignature(secret: string, timestamp: string, body: string): string {
   return createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex');
 }
 

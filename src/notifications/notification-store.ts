@@ -11,7 +11,7 @@ import { joinBytes, prefixEnd, readU64, u64, utf8 } from '../index/key-bytes.js'
 import type { Entry, KeyValueStore, Write } from '../index/key-value-store.js';
 import type { RegistryEvent } from './registry-event.js';
 
-export interface Delivery {
+interface Delivery {
   readonly event: RegistryEvent;
   readonly acceptedMs: number;
   readonly attempts: number;

@@ -35,7 +35,7 @@ export interface DeadLetterChoice {
   readonly event?: string;
 }
 
-export interface DeadLetter {
+interface DeadLetter {
   readonly target: string;
   readonly event: string;
   readonly action: string;

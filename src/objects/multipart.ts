@@ -29,9 +29,8 @@ import { checkListedPart, checkPartAlgorithm, checkPromises } from './upload-pro
 import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
 
 /** AWS "Amazon S3 multipart upload limits". */
-export const PART_NUMBER_MAX = 10_000;
-export const PART_MIN_BYTES = 5 * 1024 * 1024;
-export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
+const PART_MIN_BYTES = 5 * 1024 * 1024;
+const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
 const MIB = 1024 ** 2;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
 

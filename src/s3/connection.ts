@@ -26,7 +26,7 @@ export function markContinued(req: IncomingMessage): void {
  * Sends `100 Continue` only when an operation begins to read: a request that its headers condemn is refused
  * before its body is sent. Without this Node says 100 to everybody.
  */
-export function attachExpectHandler(server: Server): void {
+function attachExpectHandler(server: Server): void {
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
     (req as Awaiting)[AWAITING] = true;
     server.emit('request', req, res);
@@ -42,7 +42,7 @@ export function attachExpectHandler(server: Server): void {
 const REFUSED_LINGER_MS = 2000;
 
 /** Answers what Node's parser refuses (headers too large, garbage, a time-out) with an S3 document. */
-export function attachClientErrorHandler(server: Server): void {
+function attachClientErrorHandler(server: Server): void {
   const answered = new WeakSet<Duplex>();
   const busy = new WeakSet<Duplex>();
   server.prependListener('request', (req: IncomingMessage, res: ServerResponse) => {

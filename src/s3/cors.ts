@@ -62,7 +62,7 @@ function matchesPattern(pattern: string, text: string): boolean {
 }
 
 /** Headers of an answer to a request that a rule lets in; the same for a preflight, as S3 sends them. */
-export function corsHeaders(match: CorsMatch): Record<string, string> {
+function corsHeaders(match: CorsMatch): Record<string, string> {
   const { rule, allowOrigin, requestHeaders } = match;
   return {
     'Access-Control-Allow-Origin': allowOrigin,

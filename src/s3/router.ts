@@ -33,7 +33,7 @@ import { headersMeant } from './sigv4/hoisted.js';
 import { trustedRequestId } from './upstream-request-id.js';
 import { verifyRequest, type Identity } from './sigv4/verify.js';
 
-export { attachClientErrorHandler, attachExpectHandler, prepareS3Server } from './connection.js';
+export { prepareS3Server } from './connection.js';
 export type { BucketSettings } from './bucket-settings.js';
 export type { CorsRule } from './cors.js';
 export type { Credential, CredentialStore, Right } from './sigv4/credentials.js';

@@ -116,10 +116,6 @@ export class ControlServer {
     const quarantine = () => this.gateway.quarantine();
     app.use(quarantineRoutes(quarantine, (response, items) => this.#stream(response, items)));
     app.use(notificationRoutes(() => this.gateway.notifications()));
-    app.post('/v1/reload', async (_request, response) => {
-      await this.gateway.reload();
-      response.json({});
-    });
     app.use((_request: Request, response: Response) => {
       response.status(404).json({ error: 'this gateway does not know that command; is the CLI newer?' });
     });

@@ -10,7 +10,7 @@ import type { LineState } from '../line/health.js';
 export type RegistryTask = 'tag' | 'layer' | 'read';
 
 /** What is asked of a bucket; the first that stands in the way is told. */
-export interface BucketCondition {
+interface BucketCondition {
   readonly isFrozen: boolean;
   readonly isReady: boolean;
   /** RemoteCause that keeps changes or chunks from Gitee until an operator acts. */

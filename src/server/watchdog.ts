@@ -9,7 +9,7 @@ import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
 /** Requests wait so long for an event loop that will never turn again. Nothing of ours holds it for a second. */
-export const FROZEN_AFTER_MS = 30_000;
+const FROZEN_AFTER_MS = 30_000;
 const TICK_MS = 1_000;
 /** Of the thread: some times what Node 24 takes to begin one, which is between 6 and 8. */
 const HEAP_MB = 32;

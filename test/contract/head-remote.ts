@@ -22,8 +22,8 @@ export const put = (path: string, content: string): PathEdit => ({
   path: path as TreePath,
   content: async () => new TextEncoder().encode(content),
 });
-export const removeFile = (path: string): PathEdit => ({ kind: 'remove-file', path: path as TreePath });
-export const removeTree = (path: string): PathEdit => ({ kind: 'remove-tree', path: path as TreePath });
+const removeFile = (path: string): PathEdit => ({ kind: 'remove-file', path: path as TreePath });
+const removeTree = (path: string): PathEdit => ({ kind: 'remove-tree', path: path as TreePath });
 
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

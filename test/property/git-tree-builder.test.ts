@@ -70,7 +70,7 @@ async function listing(tree: string): Promise<Map<string, string>> {
   const result = await local.program.run(['ls-tree', '-r', '-z', tree]);
   for (const line of result.stdout.split('\0').filter((l) => l !== '')) {
     const [info, file] = line.split('\t') as [string, string];
-    files.set(file, (await local.store.readBlob(info.split(' ')[2]!)).toString());
+    files.set(file, (await local.program.run(['cat-file', 'blob', info.split(' ')[2]!])).stdout);
   }
   return files;
 }

@@ -144,7 +144,7 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-export const smallLimits: ChunkLimits = {
+const smallLimits: ChunkLimits = {
   chunkSizeBytes: 1024,
   eagerFromBytes: 640,
   spoolSoftBytes: 64 * 1024,

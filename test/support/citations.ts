@@ -2,26 +2,29 @@
  * What comments and documents of this repository cite: files, folders, sections of documents, invariants. A citation
  * that leads nowhere is a sentence that the code has left behind.
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
 
-/** Files of this checkout, with those not yet committed, and all folders above them. */
+/** What is no source: made by npm, the build and the tests. */
+const NOT_OURS: ReadonlySet<string> = new Set(['.git', 'node_modules', 'dist', '.state']);
+
+/** Files of this checkout, and all folders above them. Read from the disk: git trusts no checkout of another user. */
 export class Checkout {
   readonly files: readonly string[];
   readonly #known: ReadonlySet<string>;
   readonly #documents = new Map<string, string>();
 
   constructor(readonly root: string) {
-    const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-      cwd: root,
-      encoding: 'utf8',
-    });
-    this.files = listed.split('\0').filter((file) => file !== '');
-    const known = new Set(this.files);
-    for (const file of this.files)
-      for (let at = path.dirname(file); at !== '.' && !known.has(at); at = path.dirname(at)) known.add(at);
-    this.#known = known;
+    const files: string[] = [];
+    const folders: string[] = [''];
+    for (const folder of folders)
+      for (const entry of readdirSync(path.join(root, folder), { withFileTypes: true })) {
+        const name = path.join(folder, entry.name);
+        if (!entry.isDirectory()) files.push(name);
+        else if (!NOT_OURS.has(entry.name)) folders.push(name);
+      }
+    this.files = files;
+    this.#known = new Set([...files, ...folders]);
   }
 
   read(file: string): string {

@@ -9,7 +9,7 @@ import { ShippedRegistry, type ShippedRegistryOptions } from './shipped-registry
 import { startStack, type Stack } from './stack.js';
 
 /** What the configurations of a front have to know of each other. */
-export interface FrontPlace {
+interface FrontPlace {
   readonly directory: string;
   /** Of the gateway's web listener, behind Nginx. */
   readonly webPort: number;

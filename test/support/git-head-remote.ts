@@ -7,9 +7,18 @@ import { silentLog } from '../../src/async/log.js';
 import { silentObserver } from '../../src/async/observer.js';
 import { HttpClient } from '../../src/gitee/http/client.js';
 import { createDispatcher } from '../../src/gitee/http/dispatcher.js';
+import { GitBranch } from '../../src/gitee/git/git-branch.js';
 import { GitHeadRemote } from '../../src/gitee/git/git-head-remote.js';
-import type { GitHeadRemoteSettings } from '../../src/gitee/git/settings.js';
+import type { GitBranchSettings, GitPlaceSettings } from '../../src/gitee/git/settings.js';
 import { limitMs } from './time-limits.js';
+
+/** Of a bucket that has a branch for itself. */
+export type GitHeadRemoteSettings = GitBranchSettings & GitPlaceSettings;
+
+/** On a branch that it shares with nobody. */
+export function onOwnBranch(settings: GitHeadRemoteSettings): GitHeadRemote {
+  return new GitHeadRemote(settings, new GitBranch(settings));
+}
 
 /** A GitHeadRemote in a temporary directory; what is not given is harmless. */
 export async function startGitHeadRemote(
@@ -37,7 +46,7 @@ export async function startGitHeadRemote(
     failpoints: noFailpoints,
     ...settings,
   };
-  const remote = GitHeadRemote.alone(all);
+  const remote = onOwnBranch(all);
   return {
     remote,
     settings: all,

@@ -12,7 +12,7 @@ import { gitattributes } from '../../src/format/tree-layout.js';
 import { encodeFormat, SELF_VOLUME } from '../../src/format/version.js';
 
 /** Path components are bytes, one per character (latin1), so that names need not be UTF-8. */
-export interface Entry {
+interface Entry {
   readonly path: readonly string[];
   readonly mode?: string;
   readonly bytes: Uint8Array;

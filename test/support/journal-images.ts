@@ -1,8 +1,6 @@
 /** Images as the registry writes them, key by key, into a bucket's journal; and whether a tree has them whole. */
 import { createHash } from 'node:crypto';
-import { formatPointer } from '../../src/format/lfs-pointer.js';
 import { manifestReferences } from '../../src/format/registry-keys.js';
-import { toOid } from '../../src/format/ids.js';
 import { bytesOf, type JournalBucket } from './journal-bucket.js';
 
 const ROOT = 'docker/registry/v2/';
@@ -127,9 +125,3 @@ function bytesOfBlob(
   });
   return pointers.length === 0 ? undefined : Buffer.concat(chunks);
 }
-
-/** The pointer of a text of one chunk. */
-export const pointerOf = (text: string) =>
-  Buffer.from(
-    formatPointer({ oid: toOid(hash(bytesOf(text))), sizeBytes: bytesOf(text).length, volume: 0 }),
-  ).toString();

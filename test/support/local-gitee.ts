@@ -32,7 +32,7 @@ export interface FaultOptions {
   readonly branch?: string;
 }
 
-export interface RepositoryStats {
+interface RepositoryStats {
   readonly id: number;
   readonly branches: Record<string, { readonly head: string; readonly commits: number }>;
   readonly lfsObjects: number;
@@ -47,7 +47,7 @@ export interface RepositoryStats {
   readonly tokenLeaks: number;
 }
 
-export interface LocalGiteeStats {
+interface LocalGiteeStats {
   readonly repositories: Record<string, RepositoryStats>;
   readonly apiCalls: number;
   readonly tokenLeaks: readonly { readonly atMs: number; readonly method: string; readonly path: string }[];

@@ -16,7 +16,7 @@ export function oidOf(bytes: Uint8Array): Oid {
 }
 
 /** A gate that calls wait at while it is shut. */
-export class Gate {
+class Gate {
   #open = true;
   #waiting: (() => void)[] = [];
 

@@ -45,7 +45,7 @@ export interface ModelConditions {
 /** Status and code of an answer; `[200]` where there is no error. */
 export type ModelAnswer = readonly [status: number, code?: string];
 
-export const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /** AWS "Amazon S3 multipart upload limits". */
 const PART_MIN_BYTES = 5 * 1024 * 1024;

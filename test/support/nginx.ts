@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { Child, freePort, mustRun, run, until, type RunResult } from './child.js';
 
 /** Files of nginx/ that an operator puts into conf.d, in the order in which Nginx reads them. */
-export const NGINX_FILES = [
+const NGINX_FILES = [
   'http.conf',
   'port80.conf',
   'registry.conf',

@@ -1,7 +1,7 @@
 /** Forms as a browser would send them, signed by arithmetic of their own. */
 import { createHmac } from 'node:crypto';
 
-export interface FormFile {
+interface FormFile {
   /** undefined: the part has none. */
   readonly filename?: string;
   readonly contentType?: string;
@@ -39,7 +39,7 @@ export function formBody(parts: readonly FormPart[], boundary = BOUNDARY): Buffe
 const hmac = (key: Buffer | string, text: string) => createHmac('sha256', key).update(text).digest();
 
 /** AWS: "Calculating a Signature": HMAC of the policy in base64 under the signing key. */
-export function signatureOf(policy: string, signer: FormSigner, date: string): string {
+function signatureOf(policy: string, signer: FormSigner, date: string): string {
   const key = [date, signer.region, 's3', 'aws4_request'].reduce<Buffer | string>(
     (k, text) => hmac(k, text),
     `AWS4${signer.secretAccessKey}`,

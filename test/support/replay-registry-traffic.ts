@@ -37,7 +37,7 @@ export interface ReplayedRequest {
   readonly differences: readonly string[];
 }
 
-export async function readRecording(file: string): Promise<RecordedRequest[]> {
+async function readRecording(file: string): Promise<RecordedRequest[]> {
   const [head = '', ...lines] = (await readFile(file, 'utf8')).trimEnd().split('\n');
   const names = head.split('\t');
   return lines.map((line) => {

@@ -11,11 +11,11 @@ import { WireClient, type S3Target } from './s3-client.js';
 
 export const ACCESS_KEY = 'AKIDEXAMPLE';
 export const SECRET_KEY = 'a/secret+with=signs';
-export const READER_KEY = 'AKIDREADER';
-export const READER_SECRET = 'reader-secret';
+const READER_KEY = 'AKIDREADER';
+const READER_SECRET = 'reader-secret';
 
 /** One key that may write `images` and read `shared`, one that may read `images`. */
-export const testCredentials: CredentialStore = {
+const testCredentials: CredentialStore = {
   find: (accessKeyId) => {
     if (accessKeyId === ACCESS_KEY)
       return {

@@ -32,7 +32,7 @@ import { makeAuthFiles } from './auth-files.js';
 import { limitMs } from './time-limits.js';
 
 /** Gitee as a test wants it: tokens and rights in maps, and outages by a switch. */
-export class ScriptedIdentity implements GiteeIdentity {
+class ScriptedIdentity implements GiteeIdentity {
   readonly users = new Map<string, { id: number; login: string }>();
   /** By `login repository`. */
   readonly permissions = new Map<string, RepositoryPermission>();

@@ -52,13 +52,6 @@ export interface RateLimit {
   readonly resetAtMs: number | undefined;
 }
 
-export interface NewHook {
-  readonly url: string;
-  readonly password: string;
-  /** `signature` proves the secret without showing it. */
-  readonly mode: 'password' | 'signature';
-}
-
 interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -166,28 +159,6 @@ export class GiteeApi {
       parameters: { per_page: 100 },
     });
     return parsed(hookSchema.array(), answer, 'hooks');
-  }
-
-  /** Not repeated by itself: the answer may be lost and the hook be there. */
-  async createHook(owner: string, name: string, hook: NewHook, signal?: AbortSignal): Promise<Hook> {
-    const answer = await this.#call(`POST ${repo(owner, name)}/hooks`, {
-      signal,
-      parameters: {
-        // Beside `data` octokit would take `url` as its own.
-        data: {
-          url: hook.url,
-          encryption_type: hook.mode === 'signature' ? 1 : 0,
-          password: hook.password,
-          push_events: true,
-        },
-      },
-    });
-    return parsed(hookSchema, answer, 'hook');
-  }
-
-  /** Has Gitee call the hook; its `result_code` then tells how that went. */
-  async testHook(owner: string, name: string, id: number, signal?: AbortSignal): Promise<void> {
-    await this.#call(`POST ${repo(owner, name)}/hooks/${id}/tests`, { signal });
   }
 
   /**

@@ -9,8 +9,8 @@ import { RemoteError } from '../errors.js';
 import type { HeadRemote, OwnCommit, PathChange, PushRequest, PushResult, TreeFile } from '../remote.js';
 import { CommitReader } from './commit-reader.js';
 import { isDamage } from './failures.js';
-import { GitBranch, type BranchMember } from './git-branch.js';
-import type { GitHeadRemoteSettings, GitPlaceSettings } from './settings.js';
+import type { BranchMember, GitBranch } from './git-branch.js';
+import type { GitPlaceSettings } from './settings.js';
 
 export class GitHeadRemote implements HeadRemote {
   readonly #branch: GitBranch;
@@ -26,11 +26,6 @@ export class GitHeadRemote implements HeadRemote {
     this.#reader = new CommitReader(branch.local, place.pathPrefix);
     this.#member = { keyCount: place.keyCount };
     branch.join(this.#member);
-  }
-
-  /** On a branch of its own. */
-  static alone(settings: GitHeadRemoteSettings): GitHeadRemote {
-    return new GitHeadRemote(settings, new GitBranch(settings));
   }
 
   knownHead(): CommitId | null {

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 export type ObjectType = 'blob' | 'tree' | 'commit';
 
 export const MODE_FILE = '100644';
-export const MODE_EXECUTABLE = '100755';
+const MODE_EXECUTABLE = '100755';
 export const MODE_TREE = '40000';
 
 /** The tree without entries; git knows it even where it is not stored. */
@@ -39,7 +39,7 @@ export function fromByteName(bytes: string): string | undefined {
   return toByteName(text) === bytes ? text : undefined;
 }
 
-export function objectHeader(type: ObjectType, sizeBytes: number): Buffer {
+function objectHeader(type: ObjectType, sizeBytes: number): Buffer {
   return Buffer.from(`${type} ${sizeBytes}\0`, 'latin1');
 }
 

@@ -1,4 +1,4 @@
-import { ByteCache, ownBytes } from '../../async/byte-cache.js';
+import { ByteCache } from '../../async/byte-cache.js';
 import { SingleFlight } from '../../async/single-flight.js';
 import type { CatFile } from './cat-file.js';
 import { LocalDamageError } from './failures.js';
@@ -71,7 +71,7 @@ export class ObjectStore {
     });
   }
 
-  /** Trees that are cached now. */
+  /** Trees that are cached now. @internal asked by tests */
   get keptTrees(): number {
     return this.#trees.size;
   }
@@ -93,12 +93,6 @@ export class ObjectStore {
       throw new LocalDamageError(`object ${id} is a ${object.type}, not a commit`);
     this.#commits.set(id, object.body);
     return parseCommit(object.body);
-  }
-
-  async readBlob(id: string): Promise<Buffer> {
-    const object = await this.catFile.read(id);
-    if (object.type !== 'blob') throw new LocalDamageError(`object ${id} is a ${object.type}, not a blob`);
-    return ownBytes(object.body);
   }
 
   /** Forgets what was read: the repository behind it is another one now. */

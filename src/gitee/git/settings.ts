@@ -7,7 +7,7 @@ import type { HttpClient } from '../http/client.js';
 import type { Identity } from './git-object.js';
 
 /** The secret, and how to look for a newer one. */
-export interface TokenSource {
+interface TokenSource {
   current(): string;
   /** Reads the secret again; true where it changed, so that another try makes sense. */
   reload(): Promise<boolean>;
@@ -86,6 +86,3 @@ export interface GitPlaceSettings {
   /** How many keys the bucket has, roughly: time limits grow with it. */
   readonly keyCount: () => number;
 }
-
-/** A bucket that has a branch for itself. */
-export type GitHeadRemoteSettings = GitBranchSettings & GitPlaceSettings;

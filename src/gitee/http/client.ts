@@ -21,7 +21,7 @@ const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trail
 /** After the last byte was handed over, megabytes may still wait in the socket's buffer. */
 const QUIET_AFTER_BODY = 2;
 
-export interface StreamBody {
+interface StreamBody {
   /** Called once per hop; whoever sends again opens again. */
   readonly open: () => Readable;
   readonly meter: BodyMeter;

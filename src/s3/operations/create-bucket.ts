@@ -69,7 +69,7 @@ function existing(bucket: string, right: Right, region: string): OperationAnswer
  * taken everywhere.
  * @throws S3Error MalformedXML, NotImplemented, InvalidLocationConstraint, IllegalLocationConstraintException
  */
-export function checkLocation(bytes: Uint8Array, region: string): void {
+function checkLocation(bytes: Uint8Array, region: string): void {
   const root =
     Buffer.from(bytes).toString('latin1').trim() === ''
       ? undefined

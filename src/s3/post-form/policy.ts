@@ -5,7 +5,7 @@
 import { S3Error } from '../errors.js';
 import type { FormFields } from './fields.js';
 
-export interface PolicyCondition {
+interface PolicyCondition {
   readonly operator: 'eq' | 'starts-with';
   /** Lower case, without its `$`; undefined: it names no field, so it never holds. */
   readonly field: string | undefined;

@@ -162,6 +162,6 @@ export function parseTimestamp(text: string): number | undefined {
 }
 
 /** YYYYMMDDTHHMMSSZ of a time. */
-export function formatTimestamp(ms: number): string {
+function formatTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
 }

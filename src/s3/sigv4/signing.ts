@@ -20,12 +20,12 @@ export interface SigningContext {
   readonly scope: CredentialScope;
 }
 
-export const EMPTY_SHA256 = createHash('sha256').digest('hex');
+const EMPTY_SHA256 = createHash('sha256').digest('hex');
 
 const hmac = (key: Uint8Array | string, data: string) =>
   createHmac('sha256', key).update(data, 'latin1').digest();
 
-export function scopeText(scope: CredentialScope): string {
+function scopeText(scope: CredentialScope): string {
   return `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
 }
 

@@ -9,7 +9,7 @@ export type Xml = string & { readonly __xml: true };
  * Escapes text for an element. Characters that XML 1.0 cannot hold are written as references, as S3 does: many
  * parsers read them, and clients that cannot ask for encoding-type=url.
  */
-export function escapeText(text: string): string {
+function escapeText(text: string): string {
   return text.replace(
     /[&<>"\r\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g,
     (c) => NAMED[c] ?? `&#x${c.charCodeAt(0).toString(16).toUpperCase()};`,

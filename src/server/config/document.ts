@@ -40,7 +40,7 @@ export function optionsHelp(): string {
   ].join('\n');
 }
 
-/** The tables of docs/configuration.md, one per top-level section. */
+/** The tables of docs/configuration.md, one per top-level section. @internal compared by a test */
 export function optionsMarkdown(): string {
   const rows = optionRows(OPTIONS).map(
     (row) =>

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { parseDuration, parseSize } from './quantity.js';
 import type { Secret } from './secret.js';
 
-export type LeafKind =
+type LeafKind =
   | 'text'
   | 'integer'
   | 'switch'

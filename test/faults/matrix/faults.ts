@@ -58,7 +58,7 @@ const cells = (but: Partial<Cells> = {}): Cells => ({
   ...but,
 });
 
-export interface GiteeFault {
+interface GiteeFault {
   readonly kind: 'gitee';
   readonly name: FaultName;
   readonly options?: {
@@ -73,7 +73,7 @@ export interface GiteeFault {
 }
 
 /** Of this machine and of clients; world.ts does them. */
-export const LOCAL_FAULTS = [
+const LOCAL_FAULTS = [
   'process: killed',
   'process: ended and started',
   'process: stands still',

@@ -38,7 +38,7 @@ export interface Effect {
 }
 
 /** What an operation is done on: keys below a prefix that nobody else uses. */
-export interface Place {
+interface Place {
   readonly wire: WireClient;
   /** Of the bucket `files`, and of which buckets there are. */
   readonly history: History;
@@ -129,7 +129,7 @@ async function sendPart(place: Place, key: string, uploadId: string, body: Buffe
 const TAGGING = '<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>';
 export const TAGS_KEY = '?tagging';
 /** As the view of the matrix says tags. */
-export const TAGS_VALUE = 'a=b';
+const TAGS_VALUE = 'a=b';
 
 /** Each makes, of a key of its own, the request that changes it. */
 const WRITES: Record<string, (place: Place, key: string) => Promise<Prepared>> = {

@@ -23,7 +23,7 @@ export function randomOf(start: number): () => number {
 }
 
 /** How long somebody waited, and in which round. */
-export interface Wait {
+interface Wait {
   readonly fault: string;
   readonly n: number;
   readonly ms: number;

@@ -14,13 +14,16 @@ import type { CommitId, TreePath } from '../../../src/format/ids.js';
 import { RemoteError, UnintendedChangeError, type RemoteCause } from '../../../src/gitee/errors.js';
 import type { PathEdit } from '../../../src/gitee/remote.js';
 import { loginConfig } from '../../../src/gitee/git/git-environment.js';
-import { GitHeadRemote } from '../../../src/gitee/git/git-head-remote.js';
+import type { GitHeadRemote } from '../../../src/gitee/git/git-head-remote.js';
 import { GitProgram } from '../../../src/gitee/git/git-process.js';
-import type { GitHeadRemoteSettings } from '../../../src/gitee/git/settings.js';
 import { collect, landed, put } from '../../contract/head-remote.js';
 import { until } from '../../support/child.js';
 import { ANSWER_LIMIT_MS } from '../../support/time-limits.js';
-import { startGitHeadRemote } from '../../support/git-head-remote.js';
+import {
+  onOwnBranch,
+  startGitHeadRemote,
+  type GitHeadRemoteSettings,
+} from '../../support/git-head-remote.js';
 import { git, GitServerRepository } from '../../support/git-server-repository.js';
 import { startLocalGitee, type FaultOptions, type RunningLocalGitee } from '../../support/local-gitee.js';
 
@@ -532,7 +535,7 @@ describe('the local repository', () => {
   /** A new GitHeadRemote on the directory that is there. */
   const reopen = async (changed: Partial<GitHeadRemoteSettings> = {}) => {
     await remote.close();
-    remote = GitHeadRemote.alone({ ...settings, ...changed });
+    remote = onOwnBranch({ ...settings, ...changed });
   };
 
   const damages: [string, () => Promise<void>][] = [
@@ -561,7 +564,7 @@ describe('the local repository', () => {
     const theirs = await server.commit({ b: '2' });
     await remote.close();
     await damage();
-    remote = GitHeadRemote.alone(settings);
+    remote = onOwnBranch(settings);
     expect(await remote.fetch()).toBe(theirs);
     expect(await remote.isAncestor(old, theirs)).toBe(true);
     expect((await collect(remote.files(theirs))).map((f) => f.path)).toEqual(['a', 'b']);

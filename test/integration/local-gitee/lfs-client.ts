@@ -7,7 +7,7 @@ export interface Action {
   readonly header: Record<string, string>;
   readonly expires_in: number;
 }
-export interface BatchObject {
+interface BatchObject {
   readonly oid: string;
   readonly size: number;
   readonly actions?: { readonly upload?: Action; readonly verify?: Action; readonly download?: Action };

@@ -30,7 +30,7 @@ export interface Client {
   forget(name: string): Promise<void>;
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly timeoutSeconds?: number;
   readonly onLine?: (text: string) => void;
 }

@@ -11,7 +11,7 @@ export interface Results {
   readonly versions: Readonly<Record<ClientName, string>>;
 }
 
-export const RESULTS = path.resolve('test/long/clients/results');
+const RESULTS = path.resolve('test/long/clients/results');
 
 export async function readResults(directory = RESULTS): Promise<Results> {
   const [tolerance, stops] = await Promise.all([

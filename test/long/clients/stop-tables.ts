@@ -44,7 +44,7 @@ function cell(outcomes: readonly StopOutcome[], language: Language): string {
  * `goes on`: the one command succeeds. `again`: it fails, and the same command once more succeeds. `hangs`: it had to
  * be ended.
  */
-export function verdictOf({ code, again }: StopOutcome, language: Language = 'en'): string {
+function verdictOf({ code, again }: StopOutcome, language: Language = 'en'): string {
   const en = language === 'en';
   if (code === 0) return en ? 'goes on' : '自行完成';
   if (code === ENDED || again?.code === ENDED) return en ? '**hangs**' : '**挂起**';
@@ -87,7 +87,7 @@ export function shownTable(outcomes: readonly StopOutcome[], language: Language)
 }
 
 /** The last thing that was said, without what is another each time. */
-export function wordsOf({ shown }: StopOutcome): string {
+function wordsOf({ shown }: StopOutcome): string {
   const last = shown.filter((line) => !/Retrying in/.test(line)).at(-1) ?? shown.at(-1) ?? '';
   const known = KNOWN.map((pattern) => pattern.exec(last)?.[0]).find((found) => found !== undefined);
   return (known ?? last)

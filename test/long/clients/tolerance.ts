@@ -9,7 +9,7 @@ import { NAME } from './own-namespaces.js';
 
 const MIB = 1024 ** 2;
 
-export interface Scenario {
+interface Scenario {
   readonly client: ClientName;
   readonly place: Place;
   /** As `503 after 3 s`. */
@@ -32,7 +32,7 @@ export interface Outcome extends Scenario {
   readonly requests: Readonly<Record<string, number>>;
 }
 
-export const FAULTS: Readonly<Record<string, Fault>> = {
+const FAULTS: Readonly<Record<string, Fault>> = {
   hold: { kind: 'hold' },
   still: { kind: 'still' },
   trickle: { kind: 'trickle', bytesPerSecond: 16 * 1024 },

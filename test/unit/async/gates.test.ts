@@ -1,4 +1,3 @@
-import { ByteGate } from '../../../src/async/byte-gate.js';
 import { KeyLock } from '../../../src/async/key-lock.js';
 import { Semaphore } from '../../../src/async/semaphore.js';
 
@@ -10,95 +9,6 @@ function gate() {
   const opened = new Promise<void>((resolve) => (open = resolve));
   return { open, opened };
 }
-
-describe('ByteGate', () => {
-  test('admits what fits and makes the rest wait', async () => {
-    const bytes = new ByteGate(10);
-    const release = await bytes.acquire(6);
-    await bytes.acquire(4);
-    let third = false;
-    const waiting = bytes.acquire(6).then(() => (third = true));
-    await settled();
-    expect(third).toBe(false);
-    release();
-    await waiting;
-    expect(bytes.heldBytes).toBe(10);
-  });
-
-  test('keeps the order: a small request does not overtake a large one', async () => {
-    const bytes = new ByteGate(10);
-    const order: string[] = [];
-    const release = await bytes.acquire(5);
-    const large = bytes.acquire(8).then((free) => {
-      order.push('large');
-      free();
-    });
-    const small = bytes.acquire(1).then((free) => {
-      order.push('small');
-      free();
-    });
-    await settled();
-    expect(order).toEqual([]);
-    release();
-    await Promise.all([large, small]);
-    expect(order).toEqual(['large', 'small']);
-    expect(bytes.heldBytes).toBe(0);
-  });
-
-  test('admits a request larger than itself alone', async () => {
-    const bytes = new ByteGate(10);
-    const first = await bytes.acquire(1);
-    let admitted = false;
-    const large = bytes.acquire(100).then((free) => {
-      admitted = true;
-      return free;
-    });
-    await settled();
-    expect(admitted).toBe(false);
-    first();
-    const release = await large;
-    expect(bytes.heldBytes).toBe(100);
-    release();
-    expect(bytes.heldBytes).toBe(0);
-  });
-
-  test('gives back once, however often it is told', async () => {
-    const bytes = new ByteGate(10);
-    const release = await bytes.acquire(4);
-    await bytes.acquire(4);
-    release();
-    release();
-    expect(bytes.heldBytes).toBe(4);
-  });
-
-  test('lets those behind go on when the first in line leaves', async () => {
-    const bytes = new ByteGate(10);
-    await bytes.acquire(5);
-    const controller = new AbortController();
-    const large = bytes.acquire(8, controller.signal);
-    const small = bytes.acquire(5);
-    controller.abort(new Error('gone'));
-    await expect(large).rejects.toThrow('gone');
-    await small;
-    expect(bytes.heldBytes).toBe(10);
-  });
-
-  test('counts requests of no bytes as holders, so that a large one is really alone', async () => {
-    const bytes = new ByteGate(10);
-    const release = await bytes.acquire(0);
-    let admitted = false;
-    const large = bytes.acquire(11).then(() => (admitted = true));
-    await settled();
-    expect(admitted).toBe(false);
-    release();
-    await large;
-  });
-
-  test('refuses sizes that make no sense', async () => {
-    expect(() => new ByteGate(0)).toThrow(RangeError);
-    await expect(new ByteGate(1).acquire(Number.NaN)).rejects.toThrow(RangeError);
-  });
-});
 
 describe('Semaphore', () => {
   test('runs at most its permits at a time, in the order of the calls', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { S3Client } from '../client.js';
 import { LARGE, SMALL } from '../place.js';
 
-export const AWS = 'aws --endpoint-url http://s3.example.com';
+const AWS = 'aws --endpoint-url http://s3.example.com';
 
 export const awscli: S3Client = {
   name: 'AWS CLI',

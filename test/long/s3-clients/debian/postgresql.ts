@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Place } from '../place.js';
 
-export const USER = 'postgres';
+const USER = 'postgres';
 const BIN = '/usr/lib/postgresql/15/bin';
 /** Where Debian has it; in these runs a directory of the client's home stands there. */
 export const DATA = '/var/lib/postgresql/15/main';

@@ -105,31 +105,6 @@ test('contents: a file, a directory, and the two ways to be missing', async () =
   expect(await api().contents('a', 'b', 'd')).toBeUndefined();
 });
 
-test('a hook is created with its secret in the body, and tried once only', async () => {
-  answer(201, { id: 9, url: 'https://g/hook', password: 'from the server', result_code: 0 });
-  const hook = await api().createHook('a', 'b', { url: 'https://g/hook', password: 'pw', mode: 'signature' });
-  expect(hook).toEqual({ id: 9, url: 'https://g/hook', result_code: 0 });
-  const [request] = server.seen;
-  expect([request!.method, request!.url]).toEqual(['POST', '/api/v5/repos/a/b/hooks']);
-  expect(JSON.parse(request!.body.toString())).toEqual({
-    url: 'https://g/hook',
-    encryption_type: 1,
-    password: 'pw',
-    push_events: true,
-  });
-  answer(500, {});
-  await remoteFailure(
-    api().createHook('a', 'b', { url: 'https://g/hook', password: 'pw', mode: 'password' }),
-  );
-  expect(server.seen).toHaveLength(2);
-});
-
-test('an answer without a body is one', async () => {
-  server.script = (_request, response) => response.writeHead(204).end();
-  await api().testHook('a', 'b', 9);
-  expect(server.seen[0]!.url).toBe('/api/v5/repos/a/b/hooks/9/tests');
-});
-
 test('a 401 has the token read again', async () => {
   let current = 'old';
   const token: TokenSource = {
