@@ -125,8 +125,10 @@ export interface HeadRemote {
    * that is under way.
    */
   readHead(signal?: AbortSignal): Promise<CommitId | null>;
-  /** The newest head seen, without asking the server. */
+  /** The newest head seen, without asking the server; what comes before it is not newer, whenever it is seen. */
   knownHead(): CommitId | null;
+  /** Takes a head that was fetched for the newest one, whatever was seen before: an operator says so. */
+  believe(head: CommitId | null): Promise<void>;
   /**
    * Lands the edits as one commit on the expected head, or tells why not. After an unclear push it reads the
    * branch and looks for the commit before it answers; `outcome-unknown` only if even that failed. NotSentError where

@@ -68,7 +68,9 @@ export class HeadSync {
 
   /** Asks the server for the head and follows it. */
   async fetch(signal?: AbortSignal): Promise<void> {
-    await this.follow(await this.deps.remote.fetch(signal));
+    const { remote } = this.deps;
+    const known = remote.knownHead();
+    await this.follow(await remote.fetch(signal), known);
   }
 
   /** True where readers see what this head has. */
@@ -83,8 +85,11 @@ export class HeadSync {
     return from !== null && (head === null || (await this.#isBefore(head, from)));
   }
 
-  /** Brings the base to a head that has been fetched; freezes the bucket where that is not allowed. */
-  async follow(head: CommitId | null): Promise<void> {
+  /**
+   * Brings the base to a head that has been fetched; freezes the bucket where that is not allowed.
+   * @param known the newest head that was known before that
+   */
+  async follow(head: CommitId | null, known: CommitId | null = null): Promise<void> {
     const { bases, condition } = this.deps;
     const index = bases.peek;
     const from = index?.marker?.head ?? null;
@@ -96,6 +101,7 @@ export class HeadSync {
       await this.#countBase(index);
       return;
     }
+    if (from === null) await this.#checkBeginning(known, head);
     if (!(await this.#mayFollow(index, from, head))) return;
     const work = await this.#ownWork(head, this.#hasOverlooked(from) ? null : from);
     const isNew = from === null && work.seq === 0 && work.landed.length === 0;
@@ -116,23 +122,29 @@ export class HeadSync {
    */
   async accept(signal?: AbortSignal): Promise<void> {
     const { bases, condition, remote } = this.deps;
+    const known = remote.knownHead();
     const head = await remote.fetch(signal);
-    const from = bases.peek?.marker?.head ?? null;
+    const newest = bases.peek?.marker?.head ?? known;
     const isSeen = condition.frozen !== undefined && condition.frozen.head === head;
-    if (from !== null && !isSeen) await this.#checkLag(from, head);
+    if (newest !== null && !isSeen) await this.#checkLag(newest, head);
     if (!(await this.#hasOurFormat(head, true))) return;
     const work = await this.#ownWork(head, null);
     // From scratch: of a history that is not ours the old head's objects may be gone.
     await this.#build(head, work);
+    // For buckets that begin on this branch: what was set back is not ahead of it any more.
+    if (known !== head && remote.knownHead() === known) await remote.believe(head);
     await condition.thaw();
   }
 
   /** Builds the base anew from one fetch and swaps it in. Readers keep the old one until then. */
   async rebuild(signal?: AbortSignal): Promise<void> {
-    const head = await this.deps.remote.fetch(signal);
-    const { bases, condition } = this.deps;
+    const { bases, condition, remote } = this.deps;
+    const known = remote.knownHead();
+    const head = await remote.fetch(signal);
     if (condition.frozen) return;
-    if (!(await this.#mayFollow(bases.peek, bases.peek?.marker?.head ?? null, head))) return;
+    const from = bases.peek?.marker?.head ?? null;
+    if (from === null) await this.#checkBeginning(known, head);
+    if (!(await this.#mayFollow(bases.peek, from, head))) return;
     await this.#build(head, await this.#ownWork(head, null));
   }
 
@@ -189,6 +201,31 @@ export class HeadSync {
       `the server shows the branch ${head === null ? 'as missing' : `at ${head}`}, and it was at ${from}: a copy of the ` +
         `repository lags, or somebody set it back. It is looked at again, and believed after ${lagMaxMs / 1000} s`,
     );
+  }
+
+  /**
+   * A bucket without an index, a new one or one that has lost it, does not begin with what comes before the head that
+   * other buckets on the branch, or an earlier run, have seen: what was deleted there would be back. However long the
+   * branch stays so: for the others that is a freeze, and the operator's word ends both.
+   * @throws RemoteError
+   */
+  async #checkBeginning(known: CommitId | null, head: CommitId | null): Promise<void> {
+    const { clock, condition, lagMaxMs, remote } = this.deps;
+    // A local repository that was dropped meanwhile knows nothing.
+    const isKnown = known !== null && remote.knownHead() !== null;
+    if (!isKnown || head === known || (head !== null && !(await this.#isBefore(head, known)))) {
+      this.#behindSinceMs = undefined;
+      return;
+    }
+    const error = new RemoteError(
+      'server-fault',
+      `the server shows the branch ${head === null ? 'as missing' : `at ${head}`}, and it was at ${known}: a copy of the ` +
+        'repository lags, or somebody set it back. It is looked at again; accept-remote takes it as it is',
+    );
+    const nowMs = clock.steadyMs();
+    this.#behindSinceMs ??= nowMs;
+    if (nowMs - this.#behindSinceMs >= lagMaxMs) condition.pause('fetch', error);
+    throw error;
   }
 
   async #isBefore(head: CommitId, from: CommitId): Promise<boolean> {

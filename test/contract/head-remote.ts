@@ -391,6 +391,21 @@ export function headRemoteContract(name: string, start: () => Promise<HeadRemote
       expect(changes.map((c) => c.path)).toEqual(['a']);
     });
 
+    test('the newest head that was seen is known, until another one is to be believed', async () => {
+      const base = await fixture.foreignCommit({ a: '1' });
+      await remote.fetch();
+      const next = await fixture.foreignCommit({ a: '2' });
+      await remote.fetch();
+      for (const head of [base, null]) {
+        await remote.believe(head);
+        expect(remote.knownHead()).toBe(head);
+        expect(await text(next, 'a')).toBe('2');
+      }
+      expect(await remote.fetch()).toBe(next);
+      expect(remote.knownHead()).toBe(next);
+      landed(await push(next, put('a', '3')));
+    });
+
     test('after drop() everything is fetched anew', async () => {
       const base = await fixture.foreignCommit({ a: '1' });
       await remote.fetch();

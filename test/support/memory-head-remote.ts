@@ -122,8 +122,7 @@ export class MemoryHeadRemote implements HeadRemote {
     this.calls.fetch += 1;
     this.#check(signal);
     this.#failIfAsked('fetch');
-    this.#known = this.#shown();
-    return this.#known;
+    return this.#see(this.#shown());
   }
 
   async readHead(signal?: AbortSignal): Promise<CommitId | null> {
@@ -137,6 +136,10 @@ export class MemoryHeadRemote implements HeadRemote {
     return this.#known;
   }
 
+  async believe(head: CommitId | null): Promise<void> {
+    this.#known = head;
+  }
+
   async push(request: PushRequest, signal?: AbortSignal): Promise<PushResult> {
     this.calls.push += 1;
     this.#check(signal);
@@ -147,8 +150,8 @@ export class MemoryHeadRemote implements HeadRemote {
     const changed = changedPaths(old, tree);
     if (changed.length === 0 && !request.evenIfUnchanged) {
       this.#failIfAsked('fetch');
-      this.#known = this.repository.head;
-      return { kind: this.#known === expectedHead ? 'unchanged' : 'moved', head: this.#known };
+      const head = this.#see(this.repository.head);
+      return { kind: head === expectedHead ? 'unchanged' : 'moved', head };
     }
     await this.beforePush();
     this.#check(signal);
@@ -158,8 +161,7 @@ export class MemoryHeadRemote implements HeadRemote {
       if (refusal) throw refusal;
     }
     if (this.repository.head !== expectedHead) {
-      this.#known = this.#shown();
-      return { kind: 'moved', head: this.#known };
+      return { kind: 'moved', head: this.#see(this.#shown()) };
     }
     const head = this.repository.add(expectedHead, tree, request.subject, request.trailers);
     this.#failIfAsked('push-answer');
@@ -253,6 +255,13 @@ export class MemoryHeadRemote implements HeadRemote {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  /** What comes before the newest one is seen and not known. */
+  #see(head: CommitId | null): CommitId | null {
+    const known = this.#known === null ? [] : [...this.#line(this.#known)].map(({ id }) => id);
+    if (head !== null && !known.includes(head)) this.#known = head;
+    return head;
   }
 
   #shown(): CommitId | null {

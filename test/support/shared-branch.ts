@@ -38,10 +38,13 @@ export class SharedBranch {
   /** In the order of the buckets. */
   readonly remotes: GitHeadRemote[] = [];
   #overlay!: LmdbStore;
+  #open!: (name: string) => Promise<OpenBucket>;
   #isRemoved = false;
 
   private constructor(
     readonly names: readonly string[],
+    /** Its name on local Gitee. */
+    readonly repository: string,
     readonly directory: string,
     readonly url: string,
     readonly token: string,
@@ -67,6 +70,7 @@ export class SharedBranch {
     });
     const shared = new SharedBranch(
       names,
+      name,
       await mkdtemp(join(tmpdir(), 'shared-branch-')),
       `${gitee.url}/acme/${name}.git`,
       gitee.token,
@@ -99,7 +103,7 @@ export class SharedBranch {
       this.remotes.push(remote);
       return remote;
     };
-    const open = async (name: string) =>
+    this.#open = async (name) =>
       openBucket({
         bucket: {
           ...{ name, repository: 'acme/shared', repositoryId: 7, branch: 'master' },
@@ -117,7 +121,14 @@ export class SharedBranch {
         onFatal: (error) => this.fatal.push(error),
       });
     this.buckets = [];
-    for (const name of this.names) this.buckets.push(await open(name));
+    for (const name of this.names) await this.add(name);
+  }
+
+  /** Opens one more, as the last of them; until the next reopen(). */
+  async add(name: string): Promise<OpenBucket> {
+    const bucket = await this.#open(name);
+    this.buckets.push(bucket);
+    return bucket;
   }
 
   /** Looks at the branch once for each, then starts them all. */

@@ -136,6 +136,13 @@ export class GitBranch {
     );
   }
 
+  /** As HeadRemote.believe. */
+  async believe(head: CommitId | null, signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    const run = () => this.#repairing('believe', either, () => this.local.setKnown(head));
+    await this.#turn.run(run, either);
+  }
+
   async drop(): Promise<void> {
     this.#closing.signal.throwIfAborted();
     return this.#turn.run(() => this.local.drop(), this.#closing.signal);

@@ -32,6 +32,11 @@ export class GitHeadRemote implements HeadRemote {
     return this.#branch.local.known;
   }
 
+  /** For all buckets of the branch. */
+  async believe(head: CommitId | null): Promise<void> {
+    return this.#ended(this.#branch.believe(head, this.#either(undefined)));
+  }
+
   async fetch(signal?: AbortSignal): Promise<CommitId | null> {
     return this.#ended(this.#branch.fetch(this.#either(signal)));
   }

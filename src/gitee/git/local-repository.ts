@@ -101,14 +101,15 @@ export class LocalRepository {
   }
 
   /** Moves HEAD_REF, so that packing keeps what it reaches. */
-  async setKnown(head: CommitId): Promise<void> {
+  async setKnown(head: CommitId | null): Promise<void> {
     if (head === this.#known) return;
     await this.updateRef(HEAD_REF, head);
     this.#known = head;
   }
 
-  async updateRef(ref: string, target: CommitId): Promise<void> {
-    const result = await this.program.run(['update-ref', ref, target]);
+  /** @param target null: the ref goes */
+  async updateRef(ref: string, target: CommitId | null): Promise<void> {
+    const result = await this.program.run(['update-ref', ...(target === null ? ['-d', ref] : [ref, target])]);
     if (result.exitCode !== 0) throw new LocalDamageError(`update-ref: ${result.stderr.trim()}`);
   }
 

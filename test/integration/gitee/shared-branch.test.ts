@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import fc from 'fast-check';
 import type { CommitId, TreePath } from '../../../src/format/ids.js';
 import type { PushRequest } from '../../../src/gitee/remote.js';
+import { signal } from '../../support/journal-bucket.js';
 import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
 import { rounds } from '../../support/rounds.js';
 import { SharedBranch } from '../../support/shared-branch.js';
@@ -179,6 +180,25 @@ test('looks of buckets that ask at the same time are one request', async () => {
   const before = shared.http.requests['git-upload-pack'];
   await shared.look();
   expect(shared.http.requests['git-upload-pack'] - before).toBe(1);
+});
+
+test('a bucket that begins does not begin with what a copy shows that lags behind the others', async () => {
+  shared = await SharedBranch.open(gitee, ['b0', 'b1']);
+  await shared.start();
+  const byOthers = (edit: Record<string, unknown>) =>
+    gitee.admin('move-branch', { repo: `acme/${shared.repository}`, edits: [{ path: 'buckets/b2/key', ...edit }] });
+  await byOthers({ content: 'deleted since' });
+  await shared.look();
+  const sinceMs = Date.now();
+  await byOthers({ delete: true });
+  await shared.put(1, 'key', '1');
+  await shared.land(1);
+  const beginning = await shared.add('b2');
+  await gitee.fault('git-lagging-copy', { ms: Date.now() - sinceMs + 1 });
+  await expect(beginning.follower.followOnce(signal)).rejects.toMatchObject({ code: 'server-fault' });
+  await gitee.clearFaults();
+  await beginning.follower.followOnce(signal);
+  expect(await shared.read(2, 'key')).toBeUndefined();
 });
 
 test('what somebody else writes into one bucket is seen there, and keeps no other from its commits', async () => {

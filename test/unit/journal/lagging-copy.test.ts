@@ -120,3 +120,61 @@ test('a branch that was set back on purpose is accepted once it was seen to stay
   expect(await b.read('a')).toBe('1');
   expect(isFrozen()).toBe(false);
 });
+
+describe('a bucket without an index, on a branch that others have seen', () => {
+  let other: JournalBucket;
+  beforeEach(async () => {
+    await b.put('gone', '1');
+    await land();
+    await b.delete('gone');
+    await b.put('kept', '2');
+    await land();
+    other = await JournalBucket.open({ clock, timings: { lagMaxMs: LAG_MAX_MS } }, b.repository);
+    await other.remote.fetch();
+  });
+  afterEach(async () => {
+    expect(other.fatal).toEqual([]);
+    await other.remove();
+  });
+  const begin = () => other.bucket.follower.followOnce(signal);
+  const older = { code: 'server-fault' };
+
+  test.each([
+    ['the branch as it was', 1],
+    ['none', 9],
+  ])('does not begin with a copy that shows %s, however long', async (_what, commits) => {
+    other.remote.lag = () => commits;
+    for (let i = 0; i < 3; i += 1) {
+      await expect(begin()).rejects.toMatchObject(older);
+      await expect(other.bucket.rebuild()).rejects.toMatchObject(older);
+      expect(other.state.status()).toMatchObject({ ready: false, frozen: undefined });
+      expect(other.state.status().paused !== undefined).toBe(i > 0);
+      clock.advance(LAG_MAX_MS);
+    }
+    other.remote.lag = () => 0;
+    await begin();
+    expect(other.state.status()).toMatchObject({ ready: true, paused: undefined });
+    expect(await other.list()).toEqual(['kept']);
+    // What was met before says nothing of what comes after it.
+    other.remote.lag = () => commits;
+    await expect(begin()).rejects.toMatchObject(older);
+    expect(other.state.status()).toMatchObject({ frozen: undefined });
+  });
+
+  test('begins where the branch was set back to when an operator says so, once it was seen to stay', async () => {
+    b.repository.head = b.repository.commit(b.repository.head!).parent;
+    await expect(begin()).rejects.toMatchObject(older);
+    await expect(other.bucket.acceptRemote()).rejects.toMatchObject(older);
+    clock.advance(LAG_MAX_MS);
+    await other.bucket.acceptRemote();
+    expect(await other.list()).toEqual(['gone']);
+    // So do others that come after it.
+    expect(other.remote.knownHead()).toBe(b.repository.head);
+  });
+
+  test('begins with a history that others have written anew, and with a newer one', async () => {
+    b.repository.rewriteHistory({ anew: '1' });
+    await begin();
+    expect(await other.list()).toEqual(['anew']);
+  });
+});
