@@ -117,10 +117,12 @@ export async function openBucketParts(
   });
   await chunks.open();
   const { git, step } = shared.branches.of(config, stateName);
-  const keyCount = () => opened?.keyCount() ?? 0;
+  // Others push to the branch while this one is being opened, and ask.
+  const opened: { bucket?: OpenBucket } = {};
+  const keyCount = () => opened.bucket?.keyCount() ?? 0;
   const head = new GitHeadRemote({ pathPrefix: config.pathPrefix, keyCount }, git);
   await shared.branches.removeUnused(stateName);
-  const opened: OpenBucket = await openBucket({
+  const open = await openBucket({
     ...common,
     failpoints,
     bucket: {
@@ -155,19 +157,20 @@ export async function openBucketParts(
     await head.close();
     throw error;
   });
-  chunks.keepNamed(() => namedIn(opened.state));
+  opened.bucket = open;
+  chunks.keepNamed(() => namedIn(open.state));
   return {
     config,
     lfs,
     head,
     chunks,
-    open: opened,
+    open,
     bucket: {
       name: config.name,
       // Since when this gateway keeps the bucket: it must not change with every start.
       createdMs: (await stat(join(shared.config.stateDir, 'buckets', stateName))).birthtimeMs,
       rules: layout,
-      state: own.gate ? new GatedState(opened.state, own.gate) : opened.state,
+      state: own.gate ? new GatedState(open.state, own.gate) : open.state,
       chunks: own.gate ? new GatedChunks(chunks, own.gate) : chunks,
       concern: {
         mode: config.writeConcern,

@@ -186,7 +186,10 @@ test('a bucket that begins does not begin with what a copy shows that lags behin
   shared = await SharedBranch.open(gitee, ['b0', 'b1']);
   await shared.start();
   const byOthers = (edit: Record<string, unknown>) =>
-    gitee.admin('move-branch', { repo: `acme/${shared.repository}`, edits: [{ path: 'buckets/b2/key', ...edit }] });
+    gitee.admin('move-branch', {
+      repo: `acme/${shared.repository}`,
+      edits: [{ path: 'buckets/b2/key', ...edit }],
+    });
   await byOthers({ content: 'deleted since' });
   await shared.look();
   const sinceMs = Date.now();

@@ -2,6 +2,7 @@
  * Many buckets made by request on one branch: they are made, written, emptied and deleted side by side, none is refused
  * for the others' sake, and at rest they cost no more than one.
  */
+import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CountedGit } from '../../support/counted-git.js';
@@ -79,6 +80,9 @@ describe('many buckets made by request', () => {
     const begun = (await git.begun()).slice(before);
     // No repository for a bucket, and no bucket fetches what another one has pushed.
     expect(begun.filter((command) => command === 'init' || command === 'fetch')).toEqual([]);
+    // A bucket that is being opened is in nobody's way.
+    const log = await readFile(path.join(bucket.stack.gateway.directory, 'gateway.log'), 'utf8');
+    expect(log.split('\n').filter((line) => line.includes('a commit failed'))).toEqual([]);
   });
 
   it('begin no git program at rest, however many there are', async () => {
