@@ -4,7 +4,7 @@
  */
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
-import type { Precondition, Write, KeyValueStore } from '../index/key-value-store.js';
+import type { Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { NewObject, ObjectBody, ObjectRecord } from '../index/object-record.js';
 
 /** One acknowledged change of one key. */
@@ -115,7 +115,7 @@ export interface BucketState {
    */
   retrySetAside(key: ObjectKey): Promise<number | undefined>;
   /** The overlay store, for the multipart tables of src/objects (keys under their own prefix bytes). */
-  readonly overlay: KeyValueStore;
+  readonly overlay: Rows;
   /** Prefix of this bucket's rows in the overlay for the multipart tables. */
   overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array;
   status(): BucketStatus;

@@ -8,7 +8,7 @@ import type { Observer } from '../async/observer.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { joinBytes, u64, utf8 } from '../index/key-bytes.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
+import type { Rows } from '../index/key-value-store.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type { BaseHolder } from './base-holder.js';
 import type {
@@ -59,7 +59,7 @@ interface Item {
 }
 
 export class JournaledBucket implements BucketState {
-  readonly overlay: KeyValueStore;
+  readonly overlay: Rows;
   readonly #looks: Looks<void>;
   readonly #places: Looks<'here' | 'behind' | 'elsewhere'>;
 

@@ -1,6 +1,6 @@
 /** Keeps the last bytes of the disk for what frees some: deletions and commits are never asked whether there is room. */
 import { StorageError } from '../index/errors.js';
-import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
+import type { Entry, Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { Change } from './bucket-state.js';
 
 /** Whether the disk has room for a client's write of so many bytes. */
@@ -22,9 +22,9 @@ export async function checkRoom(
 }
 
 /** The overlay as the layers above write to it. */
-export class RoomCheckedStore implements KeyValueStore {
+export class RoomCheckedStore implements Rows {
   constructor(
-    private readonly store: KeyValueStore,
+    private readonly store: Rows,
     private readonly admits: Admits,
   ) {}
 
@@ -39,13 +39,5 @@ export class RoomCheckedStore implements KeyValueStore {
   async commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean> {
     await checkRoom(this.admits, [], writes);
     return this.store.commit(preconditions, writes);
-  }
-
-  sizeBytes(): Promise<number> {
-    return this.store.sizeBytes();
-  }
-
-  close(): Promise<void> {
-    return this.store.close();
   }
 }

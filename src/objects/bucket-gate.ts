@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { ChunkHold, ChunksApi, Ingested, IngestOptions } from '../chunks/api.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
-import type { Entry, KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
+import type { Entry, Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { ExtentList, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type {
   AppendOptions,
@@ -103,7 +103,7 @@ export class BucketGate {
 
 /** The state of a bucket behind its gate. */
 export class GatedState implements BucketState {
-  readonly overlay: KeyValueStore;
+  readonly overlay: Rows;
 
   constructor(
     private readonly state: BucketState,
@@ -181,9 +181,9 @@ export class GatedState implements BucketState {
   }
 }
 
-class GatedStore implements KeyValueStore {
+export class GatedStore implements Rows {
   constructor(
-    private readonly store: KeyValueStore,
+    private readonly store: Rows,
     private readonly gate: BucketGate,
   ) {}
 
@@ -198,13 +198,6 @@ class GatedStore implements KeyValueStore {
   commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean> {
     return this.gate.write(() => this.store.commit(preconditions, writes));
   }
-
-  sizeBytes(): Promise<number> {
-    return this.store.sizeBytes();
-  }
-
-  /** It is everybody's; whoever opened it closes it. */
-  async close(): Promise<void> {}
 }
 
 /** The chunks of a bucket behind its gate. A body may take minutes, so none holds up a deletion. */

@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { Packr } from 'msgpackr';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
-import type { KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
+import type { Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { ObjectMeta, StoredChecksum } from '../index/object-record.js';
 import type { BucketState } from '../journal/bucket-state.js';
 import type { ChecksumAlgorithm } from './api.js';
@@ -58,7 +58,7 @@ export function newUploadId(nowMs: number): string {
 
 /** The multipart tables of one bucket. */
 export class UploadTable {
-  readonly #store: KeyValueStore;
+  readonly #store: Rows;
   readonly #uploads: Uint8Array;
   readonly #parts: Uint8Array;
 
@@ -68,7 +68,7 @@ export class UploadTable {
     this.#parts = state.overlayKey('part');
   }
 
-  get store(): KeyValueStore {
+  get store(): Rows {
     return this.#store;
   }
 

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { StorageError } from '../../../src/index/errors.js';
+import type { Rows } from '../../../src/index/key-value-store.js';
 import { LmdbStore, type LmdbStoreOptions } from '../../../src/index/lmdb-store.js';
-import { keyValueStoreContract } from '../../contract/key-value-store.js';
+import { RoomCheckedStore } from '../../../src/journal/room.js';
+import { BucketGate, GatedStore } from '../../../src/objects/bucket-gate.js';
+import { keyValueStoreContract, rowsContract } from '../../contract/key-value-store.js';
 
 let directory: string;
 keyValueStoreContract('LmdbStore', {
@@ -18,6 +21,22 @@ keyValueStoreContract('LmdbStore', {
   },
   remove: () => rm(directory, { recursive: true, force: true }),
 });
+
+/** The suite on a wrapper of an LmdbStore. */
+function wrapped<S extends Rows>(name: string, wrap: (store: Rows) => S): void {
+  let store: LmdbStore;
+  rowsContract(name, {
+    open: async () => {
+      directory = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
+      store = LmdbStore.open(directory);
+      return wrap(store);
+    },
+    close: () => store.close(),
+    remove: () => rm(directory, { recursive: true, force: true }),
+  });
+}
+wrapped('RoomCheckedStore', (store) => new RoomCheckedStore(store, async () => true));
+wrapped('GatedStore', (store) => new GatedStore(store, new BucketGate('images')));
 
 test('who has lost the lease writes nothing more, and tells nobody that the last of it holds', async () => {
   const path = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
