@@ -25,11 +25,16 @@ import { ObjectError } from './errors.js';
 import { multipartEtag } from './etag.js';
 import { defaultChecksumType, multipartChecksum, partChecksumsOf } from './multipart-checksum.js';
 import type { Draft, ObjectWriter } from './object-writer.js';
-import { checkListedPart, checkPartAlgorithm, checkPromises } from './upload-promises.js';
+import {
+  checkPartAlgorithm,
+  checkPartSizes,
+  checkPromises,
+  chosenPart,
+  type ListedPart,
+} from './upload-promises.js';
 import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
 
 /** AWS "Amazon S3 multipart upload limits". */
-const PART_MIN_BYTES = 5 * 1024 * 1024;
 const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
 const MIB = 1024 ** 2;
 export const PART_MAX_BYTES = 5 * 1024 ** 3;
@@ -321,61 +326,25 @@ export class Multipart {
     bucket: Bucket,
     upload: UploadRow,
     wanted: readonly CompletePart[],
-  ): Promise<Omit<PartRow, 'extents'>[]> {
+  ): Promise<ListedPart[]> {
     if (wanted.length === 0 && !isLocalKey(bucket.rules, upload.key)) {
       throw new ObjectError('invalid-argument', 'CompleteMultipartUpload needs at least one part');
     }
     const table = this.table(bucket);
-    const chosen: Omit<PartRow, 'extents'>[] = [];
+    const chosen: ListedPart[] = [];
     for (const [i, part] of wanted.entries()) {
-      if (i > 0 && part.partNumber <= wanted[i - 1]!.partNumber) {
-        throw new ObjectError('invalid-part-order', 'the list of parts was not in ascending order of number');
-      }
       const row = await table.part(upload.uploadId, part.partNumber);
-      if (!row || row.etag !== part.etag) {
-        throw new ObjectError(
-          'invalid-part',
-          'one or more of the parts could not be found or have another ETag',
-          {
-            fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
-          },
-        );
-      }
-      if (
-        part.checksum &&
-        (row.checksum?.algorithm !== part.checksum.algorithm || row.checksum.value !== part.checksum.value)
-      ) {
-        throw new ObjectError('invalid-part', `the checksum of part ${part.partNumber} is another one`, {
-          fields: { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId },
-        });
-      }
-      checkListedPart(upload, part, i);
-      const { extents: _, ...rest } = row;
+      const { extents: _, ...rest } = chosenPart(upload, wanted, i, row);
       chosen.push(rest);
     }
-    for (const part of chosen.slice(0, -1)) {
-      if (part.sizeBytes < PART_MIN_BYTES) {
-        throw new ObjectError(
-          'part-too-small',
-          `part ${part.partNumber} is below 5 MiB and not the last one`,
-          {
-            fields: {
-              partNumber: part.partNumber,
-              etag: part.etag,
-              sizeBytes: part.sizeBytes,
-              minimumBytes: PART_MIN_BYTES,
-            },
-          },
-        );
-      }
-    }
+    checkPartSizes(chosen);
     return chosen;
   }
 
   async *#extentsOf(
     table: UploadTable,
     uploadId: string,
-    chosen: readonly Omit<PartRow, 'extents'>[],
+    chosen: readonly ListedPart[],
   ): AsyncGenerator<Extent> {
     const all = async function* () {
       for (const part of chosen) {

@@ -344,7 +344,7 @@ export class ObjectService implements ObjectsApi {
     bucket: string,
     options: UploadListRequest,
   ): ReturnType<ObjectsApi['listMultipartUploads']> {
-    return translated(() => listUploads(this.multipart, this.buckets.get(bucket), options));
+    return translated(() => listUploads(this.multipart.table(this.buckets.get(bucket)), options));
   }
 
   /**

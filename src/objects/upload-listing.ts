@@ -1,8 +1,7 @@
 import type { UploadInfo } from './api.js';
-import type { Bucket } from './bucket.js';
 import { keyBytes, prefixEnd } from './key-order.js';
 import { rollUp } from './listing.js';
-import { uploadInfo, type Multipart } from './multipart.js';
+import { uploadInfo } from './multipart.js';
 import { UploadTable, type UploadRow } from './upload-table.js';
 
 export interface UploadListRequest {
@@ -27,11 +26,9 @@ export interface UploadListResult {
  * alone: then the key of that upload is looked up first.
  */
 export async function listUploads(
-  multipart: Multipart,
-  bucket: Bucket,
+  table: Pick<UploadTable, 'uploads'>,
   request: UploadListRequest,
 ): Promise<UploadListResult> {
-  const table = multipart.table(bucket);
   const after = await markerName(table, request);
   const page = await rollUp<UploadRow>(
     async (start, end, limit) =>
@@ -65,7 +62,10 @@ function splitName(name: string): { key: string; uploadId: string } {
   return at < 0 ? { key: name, uploadId: '' } : { key: name.slice(0, at), uploadId: name.slice(at + 1) };
 }
 
-async function markerName(table: UploadTable, request: UploadListRequest): Promise<string | undefined> {
+async function markerName(
+  table: Pick<UploadTable, 'uploads'>,
+  request: UploadListRequest,
+): Promise<string | undefined> {
   const { keyMarker, uploadIdMarker } = request;
   if (keyMarker) {
     if (uploadIdMarker) return `${keyMarker}\0${uploadIdMarker}`;

@@ -1,7 +1,12 @@
 /** What a client says of an upload beside its bytes, against what the upload was created for. */
 import type { ChecksumAlgorithm, CompletePart, CompleteRequest } from './api.js';
 import { ObjectError } from './errors.js';
-import type { UploadRow } from './upload-table.js';
+import type { PartRow, UploadRow } from './upload-table.js';
+
+/** AWS "Amazon S3 multipart upload limits": all parts but the last. */
+export const PART_MIN_BYTES = 5 * 1024 * 1024;
+
+export type ListedPart = Omit<PartRow, 'extents'>;
 
 /**
  * AWS UploadPart: a part has the algorithm that its upload was created with. Without one, any is checked.
@@ -26,7 +31,7 @@ function checkAlgorithm(upload: UploadRow, algorithm: ChecksumAlgorithm | undefi
  * @param index of the part in the list.
  * @throws ObjectError invalid-request, invalid-part-order
  */
-export function checkListedPart(upload: UploadRow, part: CompletePart, index: number): void {
+function checkListedPart(upload: UploadRow, part: CompletePart, index: number): void {
   if (upload.checksumType !== 'COMPOSITE' || !upload.checksumAlgorithm) return;
   if (!part.checksum) {
     throw new ObjectError(
@@ -39,6 +44,49 @@ export function checkListedPart(upload: UploadRow, part: CompletePart, index: nu
       'invalid-part-order',
       'the parts of an upload with a composite checksum must be numbered from 1 without gaps',
     );
+  }
+}
+
+/**
+ * The part that stands at this index of Complete's list. AWS CompleteMultipartUpload: in order, each as it was sent.
+ * @param row of its number, where there is one
+ * @throws ObjectError invalid-part-order, invalid-part, invalid-request
+ */
+export function chosenPart<P extends ListedPart>(
+  upload: UploadRow,
+  wanted: readonly CompletePart[],
+  index: number,
+  row: P | undefined,
+): P {
+  const part = wanted[index]!;
+  if (index > 0 && part.partNumber <= wanted[index - 1]!.partNumber) {
+    throw new ObjectError('invalid-part-order', 'the list of parts was not in ascending order of number');
+  }
+  const fields = { partNumber: part.partNumber, etag: part.etag, uploadId: upload.uploadId };
+  if (!row || row.etag !== part.etag) {
+    throw new ObjectError(
+      'invalid-part',
+      'one or more of the parts could not be found or have another ETag',
+      { fields },
+    );
+  }
+  const { checksum } = part;
+  if (checksum && (row.checksum?.algorithm !== checksum.algorithm || row.checksum.value !== checksum.value)) {
+    throw new ObjectError('invalid-part', `the checksum of part ${part.partNumber} is another one`, {
+      fields,
+    });
+  }
+  checkListedPart(upload, part, index);
+  return row;
+}
+
+/** @throws ObjectError part-too-small */
+export function checkPartSizes(chosen: readonly ListedPart[], minimumBytes = PART_MIN_BYTES): void {
+  for (const { etag, partNumber, sizeBytes } of chosen.slice(0, -1)) {
+    if (sizeBytes >= minimumBytes) continue;
+    throw new ObjectError('part-too-small', `part ${partNumber} is below 5 MiB and not the last one`, {
+      fields: { partNumber, etag, sizeBytes, minimumBytes },
+    });
   }
 }
 
