@@ -51,6 +51,37 @@ const PART_KEY_MAX = 0xffff;
 const UPLOAD_ID = /^[0-9a-f]{12}[0-9a-f]{32}$/;
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 
+type UserMap = Readonly<Record<string, string>>;
+
+/** msgpackr renames a key `__proto__`, a legal name of user metadata and of a tag: such a map stands as pairs. */
+const packedMap = (map: UserMap): UserMap | [string, string][] =>
+  Object.hasOwn(map, '__proto__') ? Object.entries(map) : map;
+const unpackedMap = (map: UserMap | [string, string][]): UserMap =>
+  Array.isArray(map) ? Object.fromEntries(map) : map;
+
+function packUpload(row: UploadRow): Uint8Array {
+  const { tags, userMetadata } = row.meta;
+  if (!tags && !userMetadata) return packr.pack(row);
+  const meta = {
+    ...row.meta,
+    ...(userMetadata ? { userMetadata: packedMap(userMetadata) } : {}),
+    ...(tags ? { tags: packedMap(tags) } : {}),
+  };
+  return packr.pack({ ...row, meta });
+}
+
+function unpackUpload(value: Uint8Array): UploadRow {
+  const row = packr.unpack(value) as UploadRow;
+  const { tags, userMetadata } = row.meta;
+  if (!tags && !userMetadata) return row;
+  const meta = {
+    ...row.meta,
+    ...(userMetadata ? { userMetadata: unpackedMap(userMetadata) } : {}),
+    ...(tags ? { tags: unpackedMap(tags) } : {}),
+  };
+  return { ...row, meta };
+}
+
 /** A new upload id: 12 hex digits of the time in ms, then 128 random bits. */
 export function newUploadId(nowMs: number): string {
   return nowMs.toString(16).padStart(12, '0') + randomBytes(16).toString('hex');
@@ -75,16 +106,16 @@ export class UploadTable {
   async find(key: ObjectKey, uploadId: string): Promise<UploadRow | undefined> {
     if (!UPLOAD_ID.test(uploadId)) return undefined;
     const value = await this.#store.get(this.#uploadKey(key, uploadId));
-    return value && (packr.unpack(value) as UploadRow);
+    return value && unpackUpload(value);
   }
 
   putUpload(row: UploadRow): Write {
-    return { key: this.#uploadKey(row.key, row.uploadId), value: packr.pack(row) };
+    return { key: this.#uploadKey(row.key, row.uploadId), value: packUpload(row) };
   }
 
   /** Holds as long as nobody else has completed or aborted the upload. */
   unchanged(row: UploadRow): Precondition {
-    return { key: this.#uploadKey(row.key, row.uploadId), value: packr.pack(row) };
+    return { key: this.#uploadKey(row.key, row.uploadId), value: packUpload(row) };
   }
 
   deleteUpload(row: UploadRow): Write {
@@ -122,8 +153,7 @@ export class UploadTable {
 
   /** Every open upload of this bucket. */
   async *allUploads(): AsyncGenerator<UploadRow> {
-    for await (const value of this.#all(concat(this.#uploads, [OPEN])))
-      yield packr.unpack(value) as UploadRow;
+    for await (const value of this.#all(concat(this.#uploads, [OPEN]))) yield unpackUpload(value);
   }
 
   /** Uploads with `start <= key`, before `end` in bytes, at most limit. */
@@ -132,7 +162,7 @@ export class UploadTable {
     const to = end ? concat(this.#uploads, [OPEN], end) : concat(this.#uploads, [DONE]);
     if (Buffer.compare(from, to) >= 0) return [];
     const rows = await this.#store.page(from, to, limit);
-    return rows.map((row) => packr.unpack(row.value) as UploadRow);
+    return rows.map((row) => unpackUpload(row.value));
   }
 
   /** A start for `uploads` that stands right after this upload. */

@@ -5,7 +5,7 @@ const bytes = (...values: number[]) => Uint8Array.from(values);
 const text = (value: Uint8Array | undefined) => value && Buffer.from(value).toString();
 const value = (s: string) => new TextEncoder().encode(s);
 
-export interface RowsFixture<S extends Rows> {
+interface RowsFixture<S extends Rows> {
   open(): Promise<S>;
   close(store: S): Promise<void>;
   remove(): Promise<void>;

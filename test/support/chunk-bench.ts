@@ -144,7 +144,7 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-const smallLimits: ChunkLimits = {
+export const smallLimits: ChunkLimits = {
   chunkSizeBytes: 1024,
   eagerFromBytes: 640,
   spoolSoftBytes: 64 * 1024,
@@ -167,10 +167,9 @@ export interface BenchOptions {
 
 export class ChunkBench {
   readonly remote = new MemoryChunkRemote();
-  readonly clock = new ManualClock();
   readonly observer = new RecordingObserver();
-  readonly health = new LineHealth(this.clock);
-  readonly downlink = new Downlink({ clock: this.clock, health: this.health });
+  readonly health: LineHealth;
+  readonly downlink: Downlink;
   /** Oids that pending changes name. */
   readonly named = new Set<string>();
   /** How the rows are read that name them. */
@@ -187,10 +186,14 @@ export class ChunkBench {
   private constructor(
     readonly directory: string,
     private readonly options: BenchOptions,
-  ) {}
+    readonly clock: ManualClock,
+  ) {
+    this.health = new LineHealth(clock);
+    this.downlink = new Downlink({ clock, health: this.health });
+  }
 
-  static async start(options: BenchOptions = {}): Promise<ChunkBench> {
-    const bench = new ChunkBench(await mkdtemp(join(tmpdir(), 'chunks-')), options);
+  static async start(options: BenchOptions = {}, clock = new ManualClock()): Promise<ChunkBench> {
+    const bench = new ChunkBench(await mkdtemp(join(tmpdir(), 'chunks-')), options, clock);
     await bench.open();
     return bench;
   }
@@ -255,6 +258,12 @@ export class ChunkBench {
   async remove(): Promise<void> {
     await this.close();
     await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Until nothing is left to do at this moment. */
+  async quiet(): Promise<void> {
+    let quietTurns = 0;
+    await until(() => (quietTurns = filesAreQuiet() ? quietTurns + 1 : 0) >= QUIET_TURNS);
   }
 
   /** Moves the clock until the promise settles: retries wait between attempts. */

@@ -1,4 +1,4 @@
-/** A chunk store in memory, with a remote of its own, for tests of the journal. */
+/** A chunk store in memory, with a remote of its own, for tests of the journal and of objects. */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import {
@@ -11,6 +11,8 @@ import {
   type KeptState,
   type WaitedClass,
 } from '../../src/chunks/api.js';
+import { abortedBy } from '../../src/chunks/bell.js';
+import { BodyDigests } from '../../src/chunks/digests.js';
 import { ChunkHolds } from '../../src/chunks/holds.js';
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';
 import { toOid, type Oid } from '../../src/format/ids.js';
@@ -20,6 +22,12 @@ import type { ExtentList } from '../../src/index/object-record.js';
 export class MemoryChunks implements ChunksApi {
   readonly local = new Map<Oid, Uint8Array>();
   readonly remote = new Set<Oid>();
+  /** Bytes that only Gitee has. */
+  readonly elsewhere = new Map<Oid, Uint8Array>();
+  /** Gitee answers nothing. */
+  isAway = false;
+  /** Unsent chunks that were not touched within the grace time. */
+  readonly #aged = new Set<Oid>();
   /** Called before chunks are confirmed; throws what the remote would. */
   beforeEnsure: (chunks: readonly Chunk[]) => Promise<void> = async () => {};
 
@@ -30,16 +38,16 @@ export class MemoryChunks implements ChunksApi {
 
   async admit(): Promise<void> {}
 
-  async ingest(body: AsyncIterable<Uint8Array>, options?: IngestOptions): Promise<Ingested> {
-    const pieces: Uint8Array[] = [];
-    for await (const piece of body) pieces.push(piece);
-    const bytes = Buffer.concat(pieces);
+  async ingest(body: AsyncIterable<Uint8Array>, options?: Partial<IngestOptions>): Promise<Ingested> {
+    const bytes = await readBody(body, options?.signal);
+    const digests = new BodyDigests(options?.digests ?? []);
+    digests.update(bytes);
+    const sizeBytes = bytes.length;
+    if (sizeBytes <= (options?.keepUpToBytes ?? -1))
+      return { sizeBytes, bytes, extents: [], digests: digests.finish() };
     const extents = this.cut(bytes).map(wholeExtent);
     for (const { oid } of extents) options?.hold?.add(oid);
-    const digests = new Map(
-      (options?.digests ?? []).map((name) => [name, createHash(name).update(bytes).digest()] as const),
-    );
-    return { sizeBytes: bytes.length, bytes: undefined, extents, digests };
+    return { sizeBytes, bytes: undefined, extents, digests: digests.finish() };
   }
 
   /** Whole chunks of these bytes. */
@@ -50,13 +58,29 @@ export class MemoryChunks implements ChunksApi {
     return chunks;
   }
 
+  /** Puts bytes there as if another gateway had sent them. */
+  seedRemote(bytes: Uint8Array): Chunk {
+    const oid = toOid(createHash('sha256').update(bytes).digest('hex'));
+    this.elsewhere.set(oid, Buffer.from(bytes));
+    this.remote.add(oid);
+    return { oid, sizeBytes: bytes.length, volume: 0 };
+  }
+
+  /** The grace time of all that is unsent now passes. */
+  age(): void {
+    for (const oid of this.local.keys()) if (this.isUnsent(oid)) this.#aged.add(oid);
+  }
+
   keep(bytes: Uint8Array): Chunk {
     const oid = toOid(createHash('sha256').update(bytes).digest('hex'));
     this.local.set(oid, Buffer.from(bytes));
+    this.#aged.delete(oid);
     return { oid, sizeBytes: bytes.length, volume: 0 };
   }
 
   async store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk> {
+    if (bytes.length === 0 || bytes.length > this.chunkSizeBytes)
+      throw new RangeError(`a chunk has 1 to ${this.chunkSizeBytes} bytes, not ${bytes.length}`);
     const chunk = this.keep(bytes);
     hold?.add(chunk.oid);
     return chunk;
@@ -75,12 +99,21 @@ export class MemoryChunks implements ChunksApi {
     this.landedOids.push(oid);
   }
 
-  read(list: ExtentList, startBytes: number, endBytes: number, _signal?: AbortSignal): Readable {
+  read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable {
+    if (!(startBytes >= 0 && startBytes <= endBytes && endBytes <= list.sizeBytes))
+      throw new RangeError(`bytes ${startBytes} to ${endBytes} of an object of ${list.sizeBytes}`);
     const bytesOf = (extent: Extent) => this.#bytes(extent);
     return Readable.from(
       (async function* () {
-        for await (const extent of list.range(startBytes, endBytes)) yield bytesOf(extent);
+        let restBytes = endBytes - startBytes;
+        for await (const extent of list.range(startBytes, endBytes)) {
+          if (signal?.aborted) throw abortedBy(signal);
+          yield bytesOf(extent);
+          restBytes -= extent.lengthBytes;
+        }
+        if (restBytes !== 0) throw new ChunkError('corrupt', `the extents lack ${restBytes} bytes`);
       })(),
+      { objectMode: false },
     );
   }
 
@@ -111,6 +144,7 @@ export class MemoryChunks implements ChunksApi {
     // Side by side, as on a line: one that fails or hangs stops no other.
     const results = await Promise.allSettled(
       unsent.map(async (chunk) => {
+        this.#demandRemote();
         await this.beforeUpload([chunk], signal);
         this.remote.add(chunk.oid);
       }),
@@ -119,6 +153,7 @@ export class MemoryChunks implements ChunksApi {
   }
 
   async ensureRemote(chunks: readonly Chunk[]): Promise<void> {
+    if (chunks.length > 0) this.#demandRemote();
     await this.beforeEnsure(chunks);
     const gone = chunks.filter(({ oid }) => !this.local.has(oid) && !this.remote.has(oid));
     if (gone.length > 0)
@@ -137,10 +172,12 @@ export class MemoryChunks implements ChunksApi {
       await this.ensureRemote(chunks);
       return { kind: 'kept' };
     } catch (error) {
-      const { code, message, retryAfterMs = 0 } = error as RemoteError;
-      if (code === 'chunk-missing') return { kind: 'lost', message };
+      if (!(error instanceof RemoteError)) throw error;
+      const { code, message, retryAfterMs = 0 } = error;
+      if (['chunk-missing', 'chunk-refused', 'chunk-corrupt', 'file-too-large'].includes(code))
+        return { kind: 'lost', message };
       if (code === 'chunk-unkept') return { kind: 'unkept', message, retryAfterMs };
-      return { kind: (error as RemoteError).pauses ? 'paused' : 'unknown', message };
+      return { kind: error.pauses ? 'paused' : 'unknown', message };
     }
   }
 
@@ -149,19 +186,60 @@ export class MemoryChunks implements ChunksApi {
     return chunks.filter(({ oid }) => !this.remote.has(oid));
   }
 
-  collect: ChunksApi['collect'] = async () => ({ removedChunks: 0, removedBytes: 0 });
+  async collect(...asked: Parameters<ChunksApi['collect']>): ReturnType<ChunksApi['collect']> {
+    const unnamed = new Set([...this.#aged].filter((oid) => this.isUnsent(oid) && !this.holds.has(oid)));
+    for (const named of asked) {
+      if (unnamed.size === 0) break;
+      for (const oid of await named(new Set(unnamed))) unnamed.delete(oid as Oid);
+    }
+    let removedBytes = 0;
+    for (const oid of unnamed) {
+      removedBytes += this.local.get(oid)!.length;
+      this.local.delete(oid);
+      this.#aged.delete(oid);
+    }
+    return { removedChunks: unnamed.size, removedBytes };
+  }
 
-  async *verifyLocal(): AsyncIterable<{ oid: string; problem: string }> {}
+  async *verifyLocal(): AsyncIterable<{ oid: string; problem: string }> {
+    for (const [oid, bytes] of this.local)
+      if (createHash('sha256').update(bytes).digest('hex') !== oid) yield { oid, problem: 'wrong bytes' };
+  }
 
   stats(): ChunkStats {
-    return { unsentBytes: 0, unsentChunks: 0, graceBytes: 0, cacheBytes: 0, uplinkBytesPerSecond: 1 };
+    const unsent = [...this.local].filter(([oid]) => this.isUnsent(oid));
+    return {
+      unsentBytes: unsent.reduce((sum, [, bytes]) => sum + bytes.length, 0),
+      unsentChunks: unsent.length,
+      ...{ graceBytes: 0, cacheBytes: 0, uplinkBytesPerSecond: 1 },
+    };
   }
 
   async close(): Promise<void> {}
 
+  #demandRemote(): void {
+    if (this.isAway) throw new RemoteError('unreachable', 'Gitee is away');
+  }
+
   #bytes({ oid, offsetBytes, lengthBytes }: Extent): Uint8Array {
-    const bytes = this.local.get(oid);
+    const bytes = this.local.get(oid) ?? (this.isAway ? undefined : this.elsewhere.get(oid));
+    if (!bytes && this.isAway)
+      throw new ChunkError('remote-unavailable', `chunk ${oid} is not here, and Gitee is away`);
     if (!bytes) throw new ChunkError('missing', `chunk ${oid} is gone`);
     return bytes.subarray(offsetBytes, offsetBytes + lengthBytes);
   }
+}
+
+/** Reads it to its end, or until the signal fires, even while it stalls. */
+async function readBody(body: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Buffer> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    if (signal?.aborted) reject(abortedBy(signal));
+    signal?.addEventListener('abort', () => reject(abortedBy(signal)), { once: true });
+  });
+  const pieces: Uint8Array[] = [];
+  const read = async () => {
+    for await (const piece of body) pieces.push(piece);
+  };
+  await Promise.race([read(), aborted]);
+  return Buffer.concat(pieces);
 }

@@ -2,14 +2,15 @@
  * ObjectsApi in memory: what the tests of src/s3 speak to over HTTP. It keeps whole objects, so it is for small
  * ones; rules that belong to the objects layer (conditions, ranges, body checks) are taken from there.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { BodyDigests } from '../../src/chunks/digests.js';
 import type { ObjectKey } from '../../src/format/ids.js';
+import type { LayoutRules } from '../../src/format/tree-layout.js';
 import type {
   BodyPromise,
   ChecksumAlgorithm,
-  CompletePart,
+  CompleteRequest,
   Conditions,
   CopyRequest,
   GetResult,
@@ -19,13 +20,11 @@ import type {
   ObjectMeta,
   ObjectRecord,
   ObjectsApi,
-  PartInfo,
   PutResult,
   ReadOptions,
   RequestBody,
   RequestContext,
   StoredChecksum,
-  UploadInfo,
 } from '../../src/objects/api.js';
 import { DIGEST_OF } from '../../src/objects/body-check.js';
 import {
@@ -34,20 +33,20 @@ import {
   checkWriteConditions,
 } from '../../src/objects/conditions.js';
 import { ObjectError } from '../../src/objects/errors.js';
+import { rollUp } from '../../src/objects/listing.js';
 import { resolveRange } from '../../src/objects/range.js';
+import { listUploads, type UploadListRequest } from '../../src/objects/upload-listing.js';
+import { checkPartAlgorithm, PART_MIN_BYTES } from '../../src/objects/upload-promises.js';
+import { MemoryUploads, rowsWithin } from './memory-uploads.js';
 
 interface Stored {
+  /** Only Gitee has the bytes. */
+  isFar?: boolean | undefined;
   record: ObjectRecord;
   bytes: Buffer;
 }
 
-interface Upload {
-  info: UploadInfo;
-  meta: ObjectMeta;
-  parts: Map<number, { info: PartInfo; bytes: Buffer }>;
-  sequence: number;
-}
-
+type UploadOptions = Parameters<ObjectsApi['createMultipartUpload']>[2];
 type Method = keyof ObjectsApi;
 
 const md5 = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');
@@ -56,10 +55,18 @@ const byteOrder = (a: string, b: string): number => Buffer.compare(Buffer.from(a
 /** Options of one store; all may be changed while it runs. */
 export class MemoryObjects implements ObjectsApi {
   readonly #buckets = new Map<string, Map<string, Stored>>();
-  readonly #uploads = new Map<string, Upload>();
-  #sequence = 0;
+  readonly #uploads = new Map<string, MemoryUploads>();
+  /** Of all its buckets. */
+  rules: LayoutRules = {
+    ...{ preset: 'generic', registryRoot: '' },
+    ...{ inlineLimitBytes: 64, chunkSizeBytes: 1024 },
+  };
+  /** Parts but the last may not be shorter; lowered by tests of what stands above. */
+  partMinBytes = PART_MIN_BYTES;
   /** The next call of a method rejects with this, before it reads anything. */
   readonly failures = new Map<Method, Error>();
+  /** Gitee answers nothing: bytes that only it has are not to be had. */
+  isAway = false;
   /** Makes the stream of GetObject fail, or end early, after so many bytes. */
   fault: { readonly afterBytes: number; readonly kind: 'error' | 'short' } | undefined;
   /** Signals of the calls made, by method. */
@@ -79,6 +86,13 @@ export class MemoryObjects implements ObjectsApi {
   /** Keys of a bucket in byte order. */
   keys(bucket = 'images'): string[] {
     return [...this.#bucket(bucket).keys()].sort(byteOrder);
+  }
+
+  /** An object whose bytes only Gitee has. */
+  putRemoteOnly(bucket: string, key: ObjectKey, bytes: Uint8Array): void {
+    const objects = this.#bucket(bucket);
+    this.#store(objects, key, Buffer.from(bytes), { etag: md5(Buffer.from(bytes)), meta: {} });
+    objects.get(key)!.isFar = true;
   }
 
   async listBuckets() {
@@ -140,12 +154,15 @@ export class MemoryObjects implements ObjectsApi {
     context: RequestContext,
   ): Promise<GetResult> {
     this.#enter('getObject', context);
-    const { record, bytes } = this.#object(bucket, key);
+    const stored = this.#object(bucket, key);
+    const { record, bytes } = stored;
     checkReadConditions(record, options.conditions);
     const range = resolveRange(record, options);
     const { fault, gate } = this;
     const run = bytes.subarray(range.startBytes, range.endBytes);
-    return { record, ...range, open: () => Readable.from(pieces(run, fault, gate), { objectMode: false }) };
+    const demand = () => this.#demandBytes(stored);
+    const open = () => Readable.from(pieces(run, fault, gate, demand), { objectMode: false });
+    return { record, ...range, open };
   }
 
   async deleteObject(bucket: string, key: ObjectKey, conditions: Conditions, context: RequestContext) {
@@ -173,13 +190,18 @@ export class MemoryObjects implements ObjectsApi {
     const { tags: _tags, storageClass: _class, ...plain } = request.meta ?? source.record.meta;
     const storageClass = request.meta ? request.meta.storageClass : request.storageClass;
     const untagged = { ...plain, ...(storageClass === undefined ? {} : { storageClass }) };
-    const tags = request.tags ?? source.record.meta.tags;
-    const { etag, checksum } = source.record;
-    return this.#store(objects, key, source.bytes, {
-      etag,
-      meta: tags ? { ...untagged, tags } : untagged,
-      ...(checksum ? { checksum } : {}),
-    });
+    const tags = request.tags ?? source.record.meta.tags ?? {};
+    const { etag } = source.record;
+    const { checksumAlgorithm: algorithm } = request;
+    if (algorithm || request.sourceBucket !== bucket) this.#demandBytes(source);
+    const checksum = algorithm
+      ? checksumOf(source.bytes, { checksumAlgorithm: algorithm })
+      : source.record.checksum;
+    const summed = checksum ? { checksum } : {};
+    const meta = Object.keys(tags).length > 0 ? { ...untagged, tags } : untagged;
+    const stored = this.#store(objects, key, source.bytes, { etag, meta, ...summed });
+    objects.get(key)!.isFar = source.isFar && request.sourceBucket === bucket;
+    return { ...stored, ...summed };
   }
 
   async setTags(
@@ -197,25 +219,15 @@ export class MemoryObjects implements ObjectsApi {
   async listObjects(bucket: string, request: ListRequest, context: RequestContext): Promise<ListResult> {
     this.#enter('listObjects', context);
     const objects = this.#bucket(bucket);
-    const found: { key: ObjectKey; record: ObjectRecord }[] = [];
-    const prefixes: string[] = [];
-    let last: string | undefined;
-    if (request.limit === 0) return { objects: found, commonPrefixes: prefixes, truncated: false };
-    for (const key of this.keys(bucket)) {
-      if (!key.startsWith(request.prefix)) continue;
-      const item = rollUp(key, request.prefix, request.delimiter);
-      if (request.after !== undefined && byteOrder(item, request.after) <= 0) continue;
-      if (item === last) continue;
-      if (found.length + prefixes.length === request.limit)
-        return { objects: found, commonPrefixes: prefixes, truncated: true, last: last! };
-      last = item;
-      if (item === key) found.push({ key: key as ObjectKey, record: objects.get(key)!.record });
-      else prefixes.push(item);
-    }
+    const keys = this.keys(bucket) as ObjectKey[];
+    const { items, last, ...page } = await rollUp(
+      async (start, end, limit) =>
+        rowsWithin(keys, start, end, limit).map((key) => ({ key, item: objects.get(key)!.record })),
+      request,
+    );
     return {
-      objects: found,
-      commonPrefixes: prefixes,
-      truncated: false,
+      ...page,
+      objects: items.map(({ key, item }) => ({ key: key as ObjectKey, record: item })),
       ...(last === undefined ? {} : { last }),
     };
   }
@@ -223,24 +235,11 @@ export class MemoryObjects implements ObjectsApi {
   async createMultipartUpload(
     bucket: string,
     key: ObjectKey,
-    options: {
-      meta: ObjectMeta;
-      checksumAlgorithm?: ChecksumAlgorithm;
-      checksumType?: 'FULL_OBJECT' | 'COMPOSITE';
-    },
+    options: UploadOptions,
     context: RequestContext,
   ) {
     this.#enter('createMultipartUpload', context);
-    this.#bucket(bucket);
-    const uploadId = randomUUID();
-    const { meta, ...checksum } = options;
-    this.#uploads.set(`${bucket}/${uploadId}`, {
-      info: { key, uploadId, initiatedMs: this.nowMs(), ...checksum },
-      meta,
-      parts: new Map(),
-      sequence: (this.#sequence += 1),
-    });
-    return { uploadId };
+    return { uploadId: this.#uploadsOf(bucket).create(key, options, this.nowMs()) };
   }
 
   async uploadPart(
@@ -252,9 +251,10 @@ export class MemoryObjects implements ObjectsApi {
     context: RequestContext,
   ): Promise<PutResult> {
     this.#enter('uploadPart', context);
-    const upload = this.#upload(bucket, key, uploadId);
-    const { bytes, checksum } = await receive(body);
-    return { etag: this.#addPart(upload, partNumber, bytes, checksum), ...(checksum ? { checksum } : {}) };
+    const upload = this.#uploadsOf(bucket).find(key, uploadId);
+    checkPartAlgorithm(upload.row, body.promise.checksumAlgorithm);
+    const { bytes, checksum } = await receive(body, upload.row.checksumAlgorithm);
+    return upload.put({ partNumber, bytes, ...(checksum ? { checksum } : {}) }, this.nowMs());
   }
 
   async uploadPartCopy(
@@ -262,57 +262,56 @@ export class MemoryObjects implements ObjectsApi {
     key: ObjectKey,
     uploadId: string,
     partNumber: number,
-    source: Pick<CopyRequest, 'sourceBucket' | 'sourceKey' | 'sourceConditions'> & {
-      range?: { startBytes: number; endInclusiveBytes: number };
-    },
+    source: Parameters<ObjectsApi['uploadPartCopy']>[4],
     context: RequestContext,
   ) {
     this.#enter('uploadPartCopy', context);
-    const upload = this.#upload(bucket, key, uploadId);
-    const { record, bytes } = this.#object(source.sourceBucket, source.sourceKey);
-    checkSourceConditions(record, source.sourceConditions);
+    const uploads = this.#uploadsOf(bucket);
+    const stored = this.#object(source.sourceBucket, source.sourceKey);
+    checkSourceConditions(stored.record, source.sourceConditions);
     const { range } = source;
-    if (range && range.endInclusiveBytes >= bytes.length)
-      throw new ObjectError('invalid-range', 'the range lies outside the source');
-    const run = range ? bytes.subarray(range.startBytes, range.endInclusiveBytes + 1) : bytes;
-    return { etag: this.#addPart(upload, partNumber, run), lastModifiedMs: this.nowMs() };
+    if (
+      range &&
+      (range.startBytes > range.endInclusiveBytes || range.endInclusiveBytes >= stored.bytes.length)
+    )
+      throw new ObjectError('invalid-argument', 'the range lies outside the source');
+    const upload = uploads.find(key, uploadId);
+    const algorithm = upload.row.checksumAlgorithm;
+    if (algorithm || source.sourceBucket !== bucket) this.#demandBytes(stored);
+    const bytes = range ? stored.bytes.subarray(range.startBytes, range.endInclusiveBytes + 1) : stored.bytes;
+    const checksum = algorithm && checksumOf(bytes, { checksumAlgorithm: algorithm });
+    const part = { partNumber, bytes, isFar: stored.isFar && source.sourceBucket === bucket };
+    const put = upload.put({ ...part, ...(checksum ? { checksum } : {}) }, this.nowMs());
+    return { ...put, lastModifiedMs: this.nowMs() };
   }
 
   async completeMultipartUpload(
     bucket: string,
     key: ObjectKey,
     uploadId: string,
-    request: { parts: readonly CompletePart[]; conditions: Conditions },
+    request: CompleteRequest,
     context: RequestContext,
   ): Promise<PutResult> {
     this.#enter('completeMultipartUpload', context);
-    const upload = this.#upload(bucket, key, uploadId);
-    let before = 0;
-    const parts = request.parts.map((asked) => {
-      const part = upload.parts.get(asked.partNumber);
-      if (part?.info.etag !== asked.etag)
-        throw new ObjectError('invalid-part', 'no such part', { fields: { partNumber: asked.partNumber } });
-      if (asked.partNumber <= before) throw new ObjectError('invalid-part-order', 'parts are not in order');
-      before = asked.partNumber;
-      return part;
-    });
     const objects = this.#bucket(bucket);
+    const uploads = this.#uploadsOf(bucket);
+    const earlier = uploads.completed(key, uploadId, request);
+    if (earlier) return earlier;
+    const { isFar, bytes, meta, ...rest } = uploads
+      .find(key, uploadId)
+      .joined(request, this.partMinBytes, this.rules);
     checkWriteConditions(objects.get(key)?.record, request.conditions);
-    const digests = Buffer.concat(parts.map((p) => Buffer.from(p.info.etag, 'hex')));
-    const etag = `${md5(digests)}-${parts.length}`;
-    this.#store(objects, key, Buffer.concat(parts.map((p) => p.bytes)), {
-      etag,
-      meta: upload.meta,
-      partSizesBytes: parts.map((p) => p.bytes.length),
-    });
-    this.#uploads.delete(`${bucket}/${uploadId}`);
-    return { etag };
+    // What is to stand as a file is read for that.
+    if (bytes.length <= this.rules.inlineLimitBytes) this.#demandBytes({ isFar });
+    this.#store(objects, key, bytes, { meta, ...rest });
+    objects.get(key)!.isFar = isFar;
+    const { checksum, etag } = rest;
+    return uploads.complete(uploadId, request, { etag, ...(checksum ? { checksum } : {}) });
   }
 
   async abortMultipartUpload(bucket: string, key: ObjectKey, uploadId: string, context: RequestContext) {
     this.#enter('abortMultipartUpload', context);
-    this.#upload(bucket, key, uploadId);
-    this.#uploads.delete(`${bucket}/${uploadId}`);
+    this.#uploadsOf(bucket).abort(key, uploadId);
   }
 
   async listParts(
@@ -323,58 +322,12 @@ export class MemoryObjects implements ObjectsApi {
     context: RequestContext,
   ) {
     this.#enter('listParts', context);
-    const upload = this.#upload(bucket, key, uploadId);
-    const all = [...upload.parts.values()]
-      .map((p) => p.info)
-      .filter((p) => p.partNumber > options.afterPartNumber)
-      .sort((a, b) => a.partNumber - b.partNumber);
-    return { upload: upload.info, parts: all.slice(0, options.limit), truncated: all.length > options.limit };
+    return this.#uploadsOf(bucket).find(key, uploadId).list(options);
   }
 
-  async listMultipartUploads(
-    bucket: string,
-    options: {
-      prefix: string;
-      delimiter?: string;
-      keyMarker?: string;
-      uploadIdMarker?: string;
-      limit: number;
-    },
-    context: RequestContext,
-  ) {
+  async listMultipartUploads(bucket: string, options: UploadListRequest, context: RequestContext) {
     this.#enter('listMultipartUploads', context);
-    this.#bucket(bucket);
-    const { prefix, delimiter, keyMarker, uploadIdMarker, limit } = options;
-    const marker =
-      uploadIdMarker === undefined ? undefined : this.#uploads.get(`${bucket}/${uploadIdMarker}`);
-    const isAfter = ({ info, sequence }: Upload): boolean => {
-      if (marker)
-        return (
-          byteOrder(info.key, marker.info.key) > 0 ||
-          (info.key === marker.info.key && sequence > marker.sequence)
-        );
-      return keyMarker === undefined || byteOrder(info.key, keyMarker) > 0;
-    };
-    const sorted = [...this.#uploads.entries()]
-      .filter(([id, u]) => id.startsWith(`${bucket}/`) && u.info.key.startsWith(prefix) && isAfter(u))
-      .map(([, u]) => u)
-      .sort((a, b) => byteOrder(a.info.key, b.info.key) || a.sequence - b.sequence);
-    const prefixes = new Set<string>();
-    const uploads = sorted.filter((u) => {
-      const item = rollUp(u.info.key, prefix, delimiter);
-      if (item === u.info.key) return true;
-      prefixes.add(item);
-      return false;
-    });
-    const page = uploads.slice(0, limit).map((u) => u.info);
-    const last = page.at(-1);
-    const truncated = uploads.length > page.length;
-    return {
-      uploads: page,
-      commonPrefixes: [...prefixes],
-      truncated,
-      ...(truncated && last ? { nextKeyMarker: last.key, nextUploadIdMarker: last.uploadId } : {}),
-    };
+    return listUploads(this.#uploadsOf(bucket), options);
   }
 
   #enter(method: Method, context?: RequestContext): void {
@@ -398,26 +351,16 @@ export class MemoryObjects implements ObjectsApi {
     return stored;
   }
 
-  #upload(bucket: string, key: string, uploadId: string): Upload {
+  #uploadsOf(bucket: string): MemoryUploads {
     this.#bucket(bucket);
-    const upload = this.#uploads.get(`${bucket}/${uploadId}`);
-    if (upload?.info.key !== key) throw new ObjectError('no-such-upload', 'no such upload');
-    return upload;
+    const uploads = this.#uploads.get(bucket) ?? new MemoryUploads();
+    this.#uploads.set(bucket, uploads);
+    return uploads;
   }
 
-  #addPart(upload: Upload, partNumber: number, bytes: Buffer, checksum?: StoredChecksum): string {
-    const etag = md5(bytes);
-    upload.parts.set(partNumber, {
-      info: {
-        partNumber,
-        etag,
-        sizeBytes: bytes.length,
-        lastModifiedMs: this.nowMs(),
-        ...(checksum ? { checksum } : {}),
-      },
-      bytes,
-    });
-    return etag;
+  /** Throws where these bytes are to be had from Gitee alone, and it is away. */
+  #demandBytes({ isFar = false }: { readonly isFar?: boolean | undefined }): void {
+    if (isFar && this.isAway) throw awayError();
   }
 
   #store(
@@ -437,9 +380,10 @@ export class MemoryObjects implements ObjectsApi {
   }
 }
 
-function rollUp(key: string, prefix: string, delimiter: string | undefined): string {
-  const at = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
-  return at < 0 ? key : key.slice(0, at + delimiter!.length);
+function awayError(): ObjectError {
+  return new ObjectError('remote-unavailable', 'the bytes are not here, and Gitee is away', {
+    retryAfterMs: 1_000,
+  });
 }
 
 const PIECE_BYTES = 64 * 1024;
@@ -448,15 +392,20 @@ async function* pieces(
   bytes: Buffer,
   fault: MemoryObjects['fault'],
   gate: Promise<void> | undefined,
+  demand: () => void,
 ): AsyncGenerator<Buffer> {
   await gate;
+  demand();
   const end = fault ? Math.min(fault.afterBytes, bytes.length) : bytes.length;
   for (let at = 0; at < end; at += PIECE_BYTES) yield bytes.subarray(at, Math.min(at + PIECE_BYTES, end));
-  if (fault?.kind === 'error') throw new ObjectError('remote-unavailable', 'the source broke off');
+  if (fault?.kind === 'error') throw awayError();
 }
 
 /** Reads a body to its end and checks it; nothing is stored where it rejects. */
-async function receive(body: RequestBody): Promise<{ bytes: Buffer; checksum: StoredChecksum | undefined }> {
+async function receive(
+  body: RequestBody,
+  algorithm?: ChecksumAlgorithm,
+): Promise<{ bytes: Buffer; checksum: StoredChecksum | undefined }> {
   const received: Uint8Array[] = [];
   for await (const piece of body.bytes) received.push(piece);
   const bytes = Buffer.concat(received);
@@ -470,7 +419,10 @@ async function receive(body: RequestBody): Promise<{ bytes: Buffer; checksum: St
     createHash('sha256').update(bytes).digest('hex') !== promise.sha256Hex
   )
     throw new ObjectError('content-sha256-mismatch', 'wrong sha256');
-  return { bytes, checksum: checksumOf(bytes, promise) };
+  return {
+    bytes,
+    checksum: checksumOf(bytes, algorithm ? { ...promise, checksumAlgorithm: algorithm } : promise),
+  };
 }
 
 function checksumOf(bytes: Buffer, promise: BodyPromise): StoredChecksum | undefined {

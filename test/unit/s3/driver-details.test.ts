@@ -194,9 +194,13 @@ describe('details that the registry driver relies on', () => {
   });
 
   it('completes an upload of zero parts, which is how 2.x writes an empty blob', async () => {
-    const { uploadId } = await startUpload('u');
-    expect((await complete('u', uploadId, '')).status).toBe(200);
-    expect((await app.client.send({ method: 'GET', path: '/images/u' })).headers['content-length']).toBe('0');
+    app.objects.rules = { ...app.objects.rules, preset: 'registry' };
+    const blob = 'docker/registry/v2/repositories/a/_uploads/1/data';
+    const { uploadId } = await startUpload(blob);
+    expect((await complete(blob, uploadId, '')).status).toBe(200);
+    expect(
+      (await app.client.send({ method: 'GET', path: `/images/${blob}` })).headers['content-length'],
+    ).toBe('0');
   });
 
   it('UploadPartCopy answers its ETag in CopyPartResult, also when it copies its own key without a range', async () => {

@@ -9,6 +9,7 @@ describe('recorded traffic of registry 2.7.1', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp();
+    app.objects.rules = { ...app.objects.rules, preset: 'registry', registryRoot: 'registry/' };
   });
   afterAll(() => app.close());
 
