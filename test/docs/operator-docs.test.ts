@@ -27,6 +27,7 @@ const REFERENCE_PAGES = [
   's3-clients',
   'errors',
   'glossary',
+  'README',
 ] as const;
 
 const TRANSLATED = [...PAGES, ...REFERENCE_PAGES] as const;
