@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '../../src/async/clock.js';
 import { silentLog, type Log } from '../../src/async/log.js';
 import { silentObserver, type Observer } from '../../src/async/observer.js';
+import type { ObjectsApi } from '../../src/objects/api.js';
 import { createS3App, prepareS3Server, type S3AppDeps } from '../../src/s3/router.js';
 import type { CredentialStore } from '../../src/s3/sigv4/credentials.js';
 import { MemoryObjects } from './memory-objects.js';
@@ -28,8 +29,8 @@ const testCredentials: CredentialStore = {
   },
 };
 
-export interface TestApp {
-  readonly objects: MemoryObjects;
+export interface TestApp<O extends ObjectsApi = MemoryObjects> {
+  readonly objects: O;
   readonly server: http.Server;
   readonly endpoint: string;
   readonly port: number;
@@ -39,24 +40,28 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-export async function startTestApp(
-  options: Partial<
-    Pick<
-      S3AppDeps,
-      'domain' | 'bodyIdleTimeoutMs' | 'answerIdleTimeoutMs' | 'drain' | 'settings' | 'onAccess'
-    >
-  > & {
-    clock?: Clock;
-    log?: Log;
-    observer?: Observer;
-    region?: string;
-    objects?: MemoryObjects;
-  } = {},
-): Promise<TestApp> {
-  const { clock = systemClock, log = silentLog, observer = silentObserver, region = 'us-east-1' } = options;
+type TestAppOptions = Partial<
+  Pick<S3AppDeps, 'domain' | 'bodyIdleTimeoutMs' | 'answerIdleTimeoutMs' | 'drain' | 'settings' | 'onAccess'>
+> & {
+  clock?: Clock;
+  log?: Log;
+  observer?: Observer;
+  region?: string;
+};
+
+/** Over objects in memory, of which parts may be short. */
+export function startTestApp(options: TestAppOptions & { objects?: MemoryObjects } = {}): Promise<TestApp> {
+  const { clock = systemClock } = options;
   const objects = options.objects ?? new MemoryObjects(['images', 'shared', 'secret'], () => clock.nowMs());
-  // What is tested above it sends short parts.
   objects.partMinBytes = 0;
+  return startAppOver(objects, options);
+}
+
+export async function startAppOver<O extends ObjectsApi>(
+  objects: O,
+  options: TestAppOptions = {},
+): Promise<TestApp<O>> {
+  const { clock = systemClock, log = silentLog, observer = silentObserver, region = 'us-east-1' } = options;
   const { domain, bodyIdleTimeoutMs, answerIdleTimeoutMs, drain, settings, onAccess } = options;
   const app = createS3App({
     objects,

@@ -22,10 +22,10 @@ keyValueStoreContract('LmdbStore', {
   remove: () => rm(directory, { recursive: true, force: true }),
 });
 
-/** The suite on a wrapper of an LmdbStore. */
-function wrapped<S extends Rows>(name: string, wrap: (store: Rows) => S): void {
+/** A wrapper of an LmdbStore. */
+function over<S extends Rows>(wrap: (store: Rows) => S) {
   let store: LmdbStore;
-  rowsContract(name, {
+  return {
     open: async () => {
       directory = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
       store = LmdbStore.open(directory);
@@ -33,10 +33,16 @@ function wrapped<S extends Rows>(name: string, wrap: (store: Rows) => S): void {
     },
     close: () => store.close(),
     remove: () => rm(directory, { recursive: true, force: true }),
-  });
+  };
 }
-wrapped('RoomCheckedStore', (store) => new RoomCheckedStore(store, async () => true));
-wrapped('GatedStore', (store) => new GatedStore(store, new BucketGate('images')));
+rowsContract(
+  'RoomCheckedStore',
+  over((store) => new RoomCheckedStore(store, async () => true)),
+);
+rowsContract(
+  'GatedStore',
+  over((store) => new GatedStore(store, new BucketGate('images'))),
+);
 
 test('who has lost the lease writes nothing more, and tells nobody that the last of it holds', async () => {
   const path = await mkdtemp(join(tmpdir(), 'lmdb-store-'));

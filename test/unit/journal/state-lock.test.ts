@@ -21,7 +21,7 @@ const rewrite = async (directory: string, fields: Record<string, unknown>) => {
   await writeFile(path, JSON.stringify({ ...holder, ...fields }));
 };
 
-leaseContract('a lock file', async () => {
+leaseContract('FileLease on a lock file', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'state-lock-'));
   return {
     open: () => lease(directory),

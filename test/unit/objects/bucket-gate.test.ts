@@ -1,4 +1,7 @@
-import { BucketGate } from '../../../src/objects/bucket-gate.js';
+import type { ChunksApi } from '../../../src/chunks/api.js';
+import type { Rows } from '../../../src/index/key-value-store.js';
+import type { BucketState } from '../../../src/journal/bucket-state.js';
+import { BucketGate, GatedChunks, GatedState } from '../../../src/objects/bucket-gate.js';
 import type { ObjectError } from '../../../src/objects/errors.js';
 
 /** A promise and its end. */
@@ -97,5 +100,60 @@ describe('the gate of a bucket', () => {
     slow.resolve();
     await Promise.all([read, drained]);
     expect(order).toEqual(['read', 'drained']);
+  });
+});
+
+describe('behind a closed gate', () => {
+  /** Whatever reaches it was let through. */
+  const inner = <T>(): T =>
+    new Proxy({}, { get: (_on, name) => (name === 'overlay' ? inner() : () => 'answered') }) as T;
+  const outcome = async (run: () => unknown): Promise<unknown> => {
+    try {
+      return await run();
+    } catch (error) {
+      return (error as ObjectError).code;
+    }
+  };
+  const answers = async <T extends object>(of: T, calls: Record<keyof T, unknown>) => {
+    const found: Record<string, unknown> = {};
+    for (const name of Object.keys(calls)) {
+      const call = (of as Record<string, (...args: unknown[]) => unknown>)[name]!;
+      found[name] = await outcome(() => call.call(of));
+    }
+    return found;
+  };
+  const closed = async () => {
+    const gate = new BucketGate('photos');
+    await gate.close(async () => true);
+    return gate;
+  };
+  const gone = 'no-such-bucket';
+  const free = 'answered';
+
+  // A method without a row does not compile.
+  test('no row is read or written', async () => {
+    const state: Omit<Record<keyof BucketState, string>, 'overlay'> = {
+      ...{ get: gone, openBody: gone, page: gone, append: gone, changeState: gone, waitLanded: gone },
+      ...{ localKeysSince: gone, expireLocalKeys: gone, overlayExtents: gone, namedOnBranch: gone },
+      ...{ retrySetAside: gone },
+      // These touch no store.
+      ...{ lookAtBranch: free, setAsideAs: free, overlayKey: free, status: free },
+    };
+    const gated = new GatedState(inner<BucketState>(), await closed());
+    expect(await answers<Omit<BucketState, 'overlay'>>(gated, state)).toEqual(state);
+    const rows: Record<keyof Rows, string> = { get: gone, page: gone, commit: gone };
+    expect(await answers<Rows>(gated.overlay, rows)).toEqual(rows);
+  });
+
+  test('no chunk is taken; what reads or sends may end what it has begun', async () => {
+    const chunks: Record<keyof ChunksApi, string> = {
+      ...{ admit: gone, ingest: gone, store: gone, collect: gone },
+      ...{ demandSpace: free, hold: free, landed: free, read: free, normalise: free, isUnsent: free },
+      ...{ upload: free, ensureRemote: free, hasCopy: free, ensureKept: free, verifyLocal: free },
+      ...{ stats: free, close: free },
+    };
+    const found = await answers<ChunksApi>(new GatedChunks(inner<ChunksApi>(), await closed()), chunks);
+    // It returns nothing.
+    expect({ ...found, demandSpace: free }).toEqual(chunks);
   });
 });
