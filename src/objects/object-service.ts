@@ -177,6 +177,8 @@ export class ObjectService implements ObjectsApi {
     context: RequestContext,
   ): Promise<CopyResult> {
     return this.#acknowledged(bucketName, context, async (bucket, hold) => {
+      if (request.sourceBucket === bucketName && request.sourceKey === key)
+        await this.#concern.lookAgain(bucket, [key], context.signal);
       const source = await this.#source(request);
       const { record } = source;
       const plain = source.plainBytes;
@@ -224,6 +226,8 @@ export class ObjectService implements ObjectsApi {
     context: RequestContext,
   ): Promise<void> {
     return this.#acknowledged(bucketName, context, async (bucket) => {
+      // The whole object is written anew: not with bytes that others have replaced since.
+      await this.#concern.lookAgain(bucket, [key], context.signal);
       await this.#locks.run(
         `${bucketName}/${key}`,
         async () => {

@@ -121,6 +121,25 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     });
   });
 
+  describe('what says something of an object leaves its bytes as they are now:', () => {
+    const tags = { kind: 'release' };
+    const ofItself = { sourceBucket: 'images', sourceKey: key(TAG), sourceConditions: {}, conditions: {} };
+
+    test.each([
+      ['tags', () => s.setTags('images', key(TAG), tags, context)],
+      ['no tags any more', () => s.setTags('images', key(TAG), undefined, context)],
+      ['a copy of itself', () => s.copyObject('images', key(TAG), { ...ofItself, meta: {}, tags }, context)],
+    ])('%s', async (_what, request) => {
+      byOthers(linkTo('2'));
+      await request();
+      expect(onBranch()).toBe(linkTo('2'));
+      expect(await b.read(TAG)).toBe(linkTo('2'));
+      byOthers(null);
+      await expect(request()).rejects.toMatchObject({ code: 'no-such-key' });
+      expect(onBranch()).toBeUndefined();
+    });
+  });
+
   test('nobody has: no commit is made', async () => {
     const { head } = b.repository;
     await put(linkTo('1'));
