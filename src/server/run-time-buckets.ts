@@ -175,7 +175,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
     this.#refuseTooMany();
     const { clock, failpoints, log } = this.shared.parts;
     const row: CatalogueRow = { name, createdMs: clock.nowMs(), owner };
-    const made = await this.#openState(name, this.#files.newName(name, row.createdMs));
+    const made = await this.#openState(name, await this.#files.newName(name, row.createdMs));
     try {
       await failpoints.hit('buckets.stateOpened');
       await made.follow(signal);
@@ -348,7 +348,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   async #openNew(name: string): Promise<RunTimeBucket> {
-    const one = await this.#openState(name, this.#files.newName(name, this.shared.parts.clock.nowMs()));
+    const one = await this.#openState(name, await this.#files.newName(name, this.shared.parts.clock.nowMs()));
     this.#adopt(one);
     return one;
   }

@@ -22,9 +22,12 @@ export class RunTimeState {
     private readonly overlay: KeyValueStore,
   ) {}
 
-  /** Name for a new state; later ones sort after earlier ones. */
-  newName(bucket: string, nowMs: number): string {
-    return `${bucket}_${nowMs.toString(16).padStart(12, '0')}${randomBytes(2).toString('hex')}`;
+  /** Name for a new state; it sorts after those that are there, also where the clock was set back since. */
+  async newName(bucket: string, nowMs: number): Promise<string> {
+    const last = (await this.list()).get(bucket)?.at(-1);
+    const lastMs = last === undefined ? 0 : Number.parseInt(last.slice(bucket.length + 1).slice(0, 12), 16);
+    const ms = Math.max(nowMs, lastMs + 1);
+    return `${bucket}_${ms.toString(16).padStart(12, '0')}${randomBytes(2).toString('hex')}`;
   }
 
   /** States on disk by bucket, the oldest first. */

@@ -21,7 +21,7 @@ describe('the state of buckets made at run time', () => {
   });
 
   test('states are found by bucket, the oldest first, wherever a part of one is left', async () => {
-    const [old, young] = [state.newName('photos', 1_000), state.newName('photos', 2_000)];
+    const [old, young] = [await state.newName('photos', 1_000), await state.newName('photos', 2_000)];
     await mkdir(join(directory, 'buckets', young), { recursive: true });
     await mkdir(join(directory, 'chunks/grace', old), { recursive: true });
     for (const other of ['files', 'bucket_catalogue', 'Files_0123456789abcdef'])
@@ -29,8 +29,17 @@ describe('the state of buckets made at run time', () => {
     expect([...(await state.list())]).toEqual([['photos', [old, young]]]);
   });
 
+  test('a state that is made after the clock was set back comes after what an earlier one has left', async () => {
+    const made: string[] = [];
+    for (const nowMs of [2_000, 1_000, 1_000, 3_000]) {
+      made.push(await state.newName('photos', nowMs));
+      await mkdir(join(directory, 'buckets', made.at(-1)!), { recursive: true });
+    }
+    expect((await state.list()).get('photos')).toEqual(made);
+  });
+
   test('a wipe takes all of one state and nothing of another of the same bucket', async () => {
-    const names = [state.newName('photos', 1_000), state.newName('photos', 2_000)];
+    const names = [await state.newName('photos', 1_000), await state.newName('photos', 2_000)];
     const row = { name: 'photos', createdMs: 5, owner: 'AK' };
     for (const name of names) {
       for (const parent of ['buckets', 'chunks/unsent', 'chunks/grace']) {
