@@ -43,6 +43,18 @@ const noLuck = [
   },
 ];
 
+/** One home for what a missing file is called, and for what makes files durable. */
+const ownNames = [
+  {
+    selector: "BinaryExpression > Literal[value='ENOENT']",
+    message: 'Ask isNotFound or unlessMissing (src/disk/failures.ts).',
+  },
+  {
+    selector: "CallExpression[callee.name='fsyncSync']",
+    message: 'What makes files and their names durable has its home in src/disk/durable.ts.',
+  },
+];
+
 /** How long something took, or is to last, is asked of the steady clock: a wall clock is set. */
 const wallTime = "CallExpression[callee.property.name='nowMs']";
 const noWallDurations = [
@@ -75,9 +87,15 @@ export default tseslint.config(
     rules: { 'no-console': 'off' },
   },
   {
+    files: ['src/**'],
+    // Local Gitee shares no code with the program that is tested against it.
+    ignores: ['src/disk/**', 'src/local-gitee/**'],
+    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...ownNames] },
+  },
+  {
     files: ['src/{async,chunks,journal,line}/**', 'src/objects/write-concern.ts'],
     ignores: ['src/async/clock.ts'],
-    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...noWallDurations] },
+    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...ownNames, ...noWallDurations] },
   },
   {
     files: ['test/**', 'bench/**'],

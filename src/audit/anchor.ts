@@ -2,9 +2,10 @@
  * Where the chain begins once old files are deleted. Written before they are; confirmed by an event in the chain
  * itself (`audit.retire`), so that an anchor that somebody else put there does not pass.
  */
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { syncDirectory } from './segments.js';
+import { writeDurably } from '../disk/durable.js';
+import { unlessMissing } from '../disk/failures.js';
 
 const NAME = 'anchor.json';
 
@@ -17,13 +18,8 @@ export interface Anchor {
 
 /** undefined: nothing was ever deleted. @throws SyntaxError, TypeError where the file is damaged. */
 export async function readAnchor(directory: string): Promise<Anchor | undefined> {
-  let text: string;
-  try {
-    text = await readFile(join(directory, NAME), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = await unlessMissing(readFile(join(directory, NAME), 'utf8'));
+  if (text === undefined) return undefined;
   const { firstSeq, firstPrev } = JSON.parse(text) as Partial<Anchor>;
   if (!Number.isSafeInteger(firstSeq) || typeof firstPrev !== 'string')
     throw new TypeError(`${NAME} does not say where the chain begins`);
@@ -31,14 +27,5 @@ export async function readAnchor(directory: string): Promise<Anchor | undefined>
 }
 
 export async function writeAnchor(directory: string, anchor: Anchor): Promise<void> {
-  const path = join(directory, NAME);
-  const handle = await open(`${path}.new`, 'w', 0o600);
-  try {
-    await handle.writeFile(`${JSON.stringify(anchor)}\n`);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(`${path}.new`, path);
-  await syncDirectory(directory);
+  await writeDurably(directory, NAME, `${JSON.stringify(anchor)}\n`);
 }

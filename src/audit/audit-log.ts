@@ -5,6 +5,7 @@
  * file takes lines again the loss stands in the chain.
  */
 import { mkdir, rm } from 'node:fs/promises';
+import { syncDirectory } from '../disk/durable.js';
 import type { Audit, AuditEvent } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -15,7 +16,6 @@ import { ChainFile } from './chain-file.js';
 import { chain, cleanEvent, encodeLine, type AuditRecord, type UnchainedRecord } from './record.js';
 import { recoverEnd, type ChainEnd } from './recovery.js';
 import { planRetirement } from './retirement.js';
-import { syncDirectory } from './segments.js';
 
 export interface AuditLogOptions {
   readonly directory: string;

@@ -1,7 +1,8 @@
 /** The file that the chain is written to: knows how much of it is good, so that a failed write leaves no half line. */
 import { copyFile, open, rename, rm, truncate, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { segmentName, syncDirectory, syncFile, type Segment } from './segments.js';
+import { syncDirectory, syncFile } from '../disk/durable.js';
+import { segmentName, type Segment } from './segments.js';
 
 /** No segment has such a name; what a kill leaves under it the next start writes anew. */
 const COPY = 'last-segment.copy';

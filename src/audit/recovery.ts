@@ -4,8 +4,9 @@
  */
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncDirectory, syncFile } from '../disk/durable.js';
 import { decodeLine, GENESIS, type AuditRecord } from './record.js';
-import { listSegments, syncDirectory, syncFile, type Segment } from './segments.js';
+import { listSegments, type Segment } from './segments.js';
 
 export interface ChainEnd {
   readonly seq: number;

@@ -2,7 +2,7 @@
  * Files of the audit log: `2026-11-24.000000000001.jsonl`, the day in UTC and the number of the first event. So
  * their names in order are the chain in order.
  */
-import { open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface Segment {
@@ -27,24 +27,4 @@ export async function listSegments(directory: string): Promise<Segment[]> {
     if (m) segments.push({ name, path: join(directory, name), day: m[1]!, firstSeq: Number(m[2]) });
   }
   return segments.sort((a, b) => a.firstSeq - b.firstSeq);
-}
-
-/** Makes names in a directory durable. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Makes what a file holds durable. */
-export async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

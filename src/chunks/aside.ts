@@ -1,10 +1,11 @@
 import { open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeDurableDirectory } from '../disk/durable.js';
+import { isNotFound, systemCode } from '../disk/failures.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Oid } from '../format/ids.js';
 import type { ChunkHome } from './paths.js';
-import { isNotFound, makeDurableDirectory, systemCode } from './durable-files.js';
 
 /** A broken disk must not fill itself with evidence: beyond so many, copies that Gitee has too are deleted. */
 const KEPT_FILES = 32;

@@ -7,20 +7,15 @@
  */
 import { open, rename, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
+import { makeDurableDirectory, syncFile } from '../disk/durable.js';
+import { isNotFound } from '../disk/failures.js';
 import { steadyTime, type Clock } from '../async/clock.js';
 import { KeyLock } from '../async/key-lock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Oid } from '../format/ids.js';
 import { AsideShelf } from './aside.js';
-import {
-  isNotFound,
-  makeDurableDirectory,
-  resetDirectory,
-  scanChunkFiles,
-  Shards,
-  type FoundFile,
-} from './durable-files.js';
+import { resetDirectory, scanChunkFiles, Shards, type FoundFile } from './durable-files.js';
 import { ChunkGauges } from './gauges.js';
 import { CachePaths } from './paths.js';
 import { VerifiedFiles } from './verified-files.js';
@@ -191,12 +186,7 @@ export class ChunkCache {
     return this.#locks.run(oid, async () => {
       if (!this.#lru.has(oid)) return false;
       try {
-        const handle = await open(this.paths.file(oid), 'r');
-        try {
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
+        await syncFile(this.paths.file(oid));
         await rename(this.paths.file(oid), path);
       } catch (error) {
         if (!isNotFound(error)) throw error;

@@ -7,11 +7,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { open, stat, unlink } from 'node:fs/promises';
+import { writeAll } from '../disk/durable.js';
+import { isNoSpace, isNotFound } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { FreeBytes } from './disk-reserve.js';
-import { isNoSpace, isNotFound, writeAll } from './durable-files.js';
 
 const MAX_BYTES = 16 * 1024 * 1024;
 /** The rest of the reserve stays what chunks leave free for everything else. */

@@ -10,6 +10,8 @@
  * go on. The end of it is withheld by the reader until the whole hash is right.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { readAt } from '../disk/durable.js';
+import { isNoSpace } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
@@ -23,7 +25,6 @@ import { abortedBy, Bell } from './bell.js';
 import type { ChunkCache } from './cache.js';
 import type { ChunkSource } from './chunk-source.js';
 import { explainDownload, refusalWhileDown } from './download-errors.js';
-import { isNoSpace, readAt } from './durable-files.js';
 import { PartialFile, WrongBytes, type Prefix } from './partial-file.js';
 import { Patience, type Waiting } from './patience.js';
 import type { ReadRequest } from './read-request.js';

@@ -5,12 +5,12 @@
  * a miss, since Gitee has the chunk; a wrong file in unsent is the loss of the only copy, and said so.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { readAt } from '../disk/durable.js';
 import type { Observer } from '../async/observer.js';
 import type { Chunk } from '../format/extent.js';
 import { ChunkError } from './api.js';
 import type { ChunkCache } from './cache.js';
 import type { ChunkSource } from './chunk-source.js';
-import { readAt } from './durable-files.js';
 import type { ChunkHome } from './paths.js';
 import type { PinnedChunks, PinnedHome } from './pinned.js';
 

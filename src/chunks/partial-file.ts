@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeAll } from '../disk/durable.js';
 import type { Chunk } from '../format/extent.js';
-import { writeAll } from './durable-files.js';
 
 /** The bytes came whole but are not the chunk's. */
 export class WrongBytes extends Error {}

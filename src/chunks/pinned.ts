@@ -8,6 +8,8 @@
  * Invariant 5. Memory is bounded: one entry per pinned file, and pinned bytes are bounded by spool_hard.
  */
 import { open, rename, unlink, utimes, type FileHandle } from 'node:fs/promises';
+import { makeDurableDirectory, syncDirectory } from '../disk/durable.js';
+import { isNotFound } from '../disk/failures.js';
 import { steadyTime, type Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import { KeyLock } from '../async/key-lock.js';
@@ -15,16 +17,7 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { ChunkError } from './api.js';
 import type { ChunkCache } from './cache.js';
-import {
-  explainDiskError,
-  isNotFound,
-  makeDurableDirectory,
-  resetDirectory,
-  scanChunkFiles,
-  Shards,
-  syncDirectory,
-  type FoundFile,
-} from './durable-files.js';
+import { explainDiskError, resetDirectory, scanChunkFiles, Shards, type FoundFile } from './durable-files.js';
 import type { PinnedPaths } from './paths.js';
 import { UnnamedChunk } from './writer.js';
 

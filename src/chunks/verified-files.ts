@@ -10,11 +10,11 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
+import { readAt } from '../disk/durable.js';
 import type { Clock } from '../async/clock.js';
 import { Semaphore } from '../async/semaphore.js';
 import { SingleFlight } from '../async/single-flight.js';
 import type { Oid } from '../format/ids.js';
-import { readAt } from './durable-files.js';
 
 const READ_BYTES = 1024 * 1024;
 /** Invariant 5: so many files are read for hashing at once, 1 MiB each. */

@@ -9,8 +9,9 @@
 import { randomUUID } from 'node:crypto';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeAll } from '../disk/durable.js';
 import type { Failpoints } from '../async/failpoint.js';
-import { explainDiskError, writeAll } from './durable-files.js';
+import { explainDiskError } from './durable-files.js';
 
 /** Small pieces are written together: a system call per 64 KiB piece costs more than the copy. */
 const BATCH_BYTES = 512 * 1024;

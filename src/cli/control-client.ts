@@ -2,6 +2,7 @@
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { isNotFound, systemCode } from '../disk/failures.js';
 import type { AccountAdmin } from '../auth/account-admin.js';
 import type { AcceptPreview } from '../journal/accept-preview.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
@@ -132,6 +133,6 @@ function errorText(body: string, status: number | undefined): string {
 
 /** No socket, or one that a killed gateway left behind. */
 function isNobodyThere(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR';
+  const code = systemCode(error);
+  return isNotFound(error) || code === 'ECONNREFUSED' || code === 'ENOTDIR';
 }

@@ -9,6 +9,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isNotFound } from '../disk/failures.js';
 import type { Config } from '../server/config/config.js';
 import { Secret, trimSecret } from '../server/config/secret.js';
 import type { CommandConfiguration } from './configuration.js';
@@ -58,7 +59,7 @@ async function ownToken(config: Config): Promise<Secret> {
   try {
     return new Secret(trimSecret(await readFile(file, 'utf8')), file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isNotFound(error)) throw error;
   }
   const value = randomBytes(16).toString('hex');
   await writeAtomically(file, `${value}\n`);

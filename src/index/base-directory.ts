@@ -2,8 +2,10 @@
  * Which directory holds the base of a bucket. A new base is built in a directory of its own and takes over by the
  * rename of one small file; what was cut short or replaced is removed at the next start.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeDurably } from '../disk/durable.js';
+import { unlessMissing } from '../disk/failures.js';
 
 const CURRENT = 'base.json';
 
@@ -40,47 +42,18 @@ export class BaseDirectory {
   }
 
   async #bases(): Promise<string[]> {
-    try {
-      return (await readdir(this.directory)).filter((name) => /^base-[0-9]+$/.test(name));
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw e;
-    }
+    const names = (await unlessMissing(readdir(this.directory))) ?? [];
+    return names.filter((name) => /^base-[0-9]+$/.test(name));
   }
 
   async #currentName(): Promise<string | undefined> {
-    let text: string;
-    try {
-      text = await readFile(join(this.directory, CURRENT), 'utf8');
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw e;
-    }
+    const text = await unlessMissing(readFile(join(this.directory, CURRENT), 'utf8'));
+    if (text === undefined) return undefined;
     try {
       const name = (JSON.parse(text) as { directory?: unknown }).directory;
       return typeof name === 'string' && /^base-[0-9]+$/.test(name) ? name : undefined;
     } catch {
       return undefined; // a damaged pointer is a missing base: it is rebuilt from Gitee
     }
-  }
-}
-
-/** Writes a small file so that after a power cut there is the old one or the new one, whole. */
-export async function writeDurably(directory: string, name: string, text: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  const temporary = join(directory, `${name}.new`);
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, join(directory, name));
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -9,11 +9,12 @@
  * restart goes on from the last of them, whatever became of the pages of one that failed. A full disk is no such
  * failure: that transaction is undone, the next may hold.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
+import { syncDirectoryAtOnce } from '../disk/durable.js';
 import { GroupBuilder, type WaitingCommit } from './commit-group.js';
 import { StorageError } from './errors.js';
 import type { Entry, KeyValueStore, Precondition, Write } from './key-value-store.js';
@@ -73,8 +74,8 @@ export class LmdbStore implements KeyValueStore {
     });
     // fsync(2): the fsync of a file need not reach its name, and LMDB syncs data.mdb only. Without these a power
     // cut may take the whole environment, everything acknowledged in it included.
-    syncNames(directory);
-    syncNames(dirname(directory));
+    syncDirectoryAtOnce(directory);
+    syncDirectoryAtOnce(dirname(directory));
     return new LmdbStore(directory, db, options);
   }
 
@@ -274,15 +275,6 @@ function leaveUnsynced(directory: string): void {
   const options = { ...environment(directory), overlappingSync: true, safeRestore: true };
   // Nothing waits to be written, so that it closes at once.
   void open<Uint8Array, Uint8Array>(options).close();
-}
-
-function syncNames(directory: string): void {
-  const fd = openSync(directory, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** lmdb-js takes any other Uint8Array for a value to be encoded. */

@@ -5,6 +5,7 @@
 import { open, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { isNotFound, systemCode } from '../disk/failures.js';
 
 /** Of what the kernel allows for the path of a socket (107 bytes), with some to spare. */
 const PATH_BYTES_MAX = 100;
@@ -49,8 +50,8 @@ export async function isListenedOn(directory: string, name: string): Promise<boo
           socket.destroy();
           resolve(true);
         });
-        socket.on('error', ({ code }: NodeJS.ErrnoException) => {
-          resolve(code === 'ECONNREFUSED' || code === 'ENOENT' ? false : undefined);
+        socket.on('error', (error) => {
+          resolve(isNotFound(error) || systemCode(error) === 'ECONNREFUSED' ? false : undefined);
         });
       }),
   );

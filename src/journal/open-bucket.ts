@@ -1,7 +1,7 @@
 /** Puts the storage classes of one bucket together. Serves reads from what is there while Gitee is down. */
 import { join } from 'node:path';
+import { makeDurableDirectory } from '../disk/durable.js';
 import type { ChunksApi } from '../chunks/api.js';
-import { makeDurableDirectory } from '../chunks/durable-files.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';

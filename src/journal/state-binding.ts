@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../index/base-directory.js';
+import { writeDurably } from '../disk/durable.js';
+import { unlessMissing } from '../disk/failures.js';
 import { StorageError } from '../index/errors.js';
 
 const FILE = 'binding.json';
@@ -21,13 +22,8 @@ export type Binding = z.infer<typeof binding>;
 
 /** The binding of this directory, or undefined where it is new. @throws StorageError not-ready. */
 export async function readBinding(directory: string): Promise<Binding | undefined> {
-  let text: string;
-  try {
-    text = await readFile(join(directory, FILE), 'utf8');
-  } catch (e) {
-    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw e;
-  }
+  const text = await unlessMissing(readFile(join(directory, FILE), 'utf8'));
+  if (text === undefined) return undefined;
   try {
     return binding.parse(JSON.parse(text));
   } catch (cause) {

@@ -12,6 +12,7 @@ import { fstatSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { isNotFound, systemCode } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
 import type { Lease } from './lease.js';
 import { isListenedOn, listenForLife, type LeaseSocket } from './lease-socket.js';
@@ -184,7 +185,7 @@ export class FileLease implements Lease {
       // Some file systems (FUSE, SMB) may number a file anew with each look.
       return parseHolder(readFileSync(this.#path, 'utf8'))?.token === this.#token;
     } catch (e) {
-      return (e as NodeJS.ErrnoException).code !== 'ENOENT';
+      return !isNotFound(e);
     }
   }
 
@@ -266,8 +267,7 @@ async function readOptional(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (e) {
-    const { code } = e as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    if (isNotFound(e) || systemCode(e) === 'ESRCH') return undefined;
     throw e;
   }
 }

@@ -1,9 +1,9 @@
 /** Runs one gateway from its configuration to its end. */
 import type { EventEmitter } from 'node:events';
+import { makeDurableDirectory } from '../disk/durable.js';
 import { systemClock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
-import { makeDurableDirectory } from '../chunks/durable-files.js';
 import type { Config } from './config/config.js';
 import { ControlServer } from './control-server.js';
 import { controlSocketPath } from './control-socket.js';

@@ -6,7 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDurably } from '../index/base-directory.js';
+import { writeDurably } from '../disk/durable.js';
+import { unlessMissing } from '../disk/failures.js';
 import { prefixEnd } from '../index/key-bytes.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { Keyspace } from '../index/keyspace.js';
@@ -46,12 +47,8 @@ export class RunTimeState {
 
   /** The row that the bucket had when it was last served from this state; undefined: it never was. */
   async readRow(stateName: string): Promise<CatalogueRow | undefined> {
-    try {
-      return decodeRow(await readFile(join(this.#directory(stateName), ROW_FILE)));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+    const row = await unlessMissing(readFile(join(this.#directory(stateName), ROW_FILE)));
+    return row === undefined ? undefined : decodeRow(row);
   }
 
   async writeRow(stateName: string, row: CatalogueRow): Promise<void> {
@@ -85,10 +82,5 @@ export class RunTimeState {
 }
 
 async function entriesOf(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  return (await unlessMissing(readdir(directory))) ?? [];
 }

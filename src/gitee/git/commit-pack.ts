@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { deflate, deflateSync } from 'node:zlib';
+import { isNotFound } from '../../disk/failures.js';
 import { ownBytes } from '../../async/byte-cache.js';
 import {
   crcOf,
@@ -237,7 +238,7 @@ async function unlinkIfThere(path: string): Promise<void> {
     await unlink(path);
   } catch (e) {
     // Packed away, or the whole repository was dropped meanwhile.
-    if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e;
+    if (!isNotFound(e)) throw e;
   }
 }
 
@@ -251,7 +252,7 @@ async function openNew(path: string): Promise<FileHandle> {
     return await open(path, 'wx', 0o444);
   } catch (e) {
     // git makes the folder with its first pack, and removes nothing but empty folders of loose objects.
-    if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e;
+    if (!isNotFound(e)) throw e;
     await mkdir(join(path, '..'), { recursive: true });
     return open(path, 'wx', 0o444);
   }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { access, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isNotFound } from '../../disk/failures.js';
 import type { Log } from '../../async/log.js';
 import type { CommitId } from '../../format/ids.js';
 import { CatFile } from './cat-file.js';
@@ -125,7 +126,7 @@ export class LocalRepository {
     try {
       await rename(this.directory, away);
     } catch (e) {
-      if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e;
+      if (!isNotFound(e)) throw e;
       return;
     }
     await rm(away, { recursive: true, force: true });
