@@ -1,14 +1,13 @@
-/**
- * Where components report what is measured. The names, kinds and labels are rows of the table in
- * src/server/metrics.ts; a name that stands in no row throws there, so that a typing error fails a test.
- */
+import type { MetricLabels, MetricName } from './metric-table.js';
+
+/** Where components report what is measured: rows of metric-table.ts. */
 export interface Observer {
   /** Adds to a counter (default 1). */
-  count(name: string, labels?: Record<string, string>, n?: number): void;
+  count<N extends MetricName<'counter'>>(name: N, labels?: MetricLabels<N>, n?: number): void;
   /** Records a duration in seconds or a size in bytes in a histogram. */
-  observe(name: string, value: number, labels?: Record<string, string>): void;
+  observe<N extends MetricName<'histogram'>>(name: N, value: number, labels?: MetricLabels<N>): void;
   /** Sets a gauge. */
-  set(name: string, value: number, labels?: Record<string, string>): void;
+  set<N extends MetricName<'gauge'>>(name: N, value: number, labels?: MetricLabels<N>): void;
 }
 
 /** An observer that keeps nothing. @internal for tests */

@@ -1,7 +1,7 @@
 import { COMMANDS } from '../../src/cli/commands.js';
 import { EXIT } from '../../src/cli/exit-codes.js';
 import { helpOf, overview } from '../../src/cli/run.js';
-import { METRICS } from '../../src/server/metrics.js';
+import { METRICS } from '../../src/async/metric-table.js';
 import { exists, readDocument, section } from './document.js';
 
 const names = COMMANDS.map((command) => command.name);

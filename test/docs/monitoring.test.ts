@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { parse } from 'yaml';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { helpOf } from '../../src/cli/run.js';
-import { METRICS } from '../../src/server/metrics.js';
+import { METRICS } from '../../src/async/metric-table.js';
 import { expressionsOf, metricNames, rulesOf, type Dashboard, type Panel } from '../support/promql.js';
 import { exists, readDocument, section } from './document.js';
 

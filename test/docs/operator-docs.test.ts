@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import * as path from 'node:path';
 import { S3_ERRORS } from '../../src/s3/errors.js';
-import { METRICS } from '../../src/server/metrics.js';
+import { METRICS } from '../../src/async/metric-table.js';
 import {
   blocksOf,
   commandBlocks,

@@ -35,7 +35,7 @@ class StalledBucket {
       clock: { nowMs: () => Number.NaN, steadyMs: () => this.nowMs, sleep: async () => {} },
       log: silentLog,
       observer: {
-        count: (_name, labels) => this.counted.push(labels!['result']!),
+        count: (_name: string, labels?: Record<string, string>) => this.counted.push(labels!['result']!),
         observe: () => {},
         set: () => {},
       },

@@ -34,7 +34,10 @@ beforeEach(async () => {
     },
     clock: { nowMs: () => nowMs, steadyMs: () => nowMs, sleep: async () => {} },
     log: silentLog,
-    observer: { ...silentObserver, count: (_name, labels) => void results.push(labels!.result!) },
+    observer: {
+      ...silentObserver,
+      count: (_name: string, labels?: Record<string, string>) => void results.push(labels!.result!),
+    },
   });
   server = createServer(express().use(router));
   server.listen(0, '127.0.0.1');
