@@ -374,11 +374,13 @@ export class LineScheduler {
     if (!isFar) return this.#isDead() && uplink.inKernelBytesUpTo(KERNEL_MIN_BYTES / 2) < KERNEL_MIN_BYTES;
     // What goes first is on its way, and only waited for: nothing that follows can come in between.
     const isHandedOver = !this.#isSmallFirst && !this.#flight.hasBytes(this.#top);
-    if (!isHandedOver && uplink.currentBytesPerSecond > AIR_RATE_SHARE * uplink.bytesPerSecond) return false;
+    // Where it isn't known what is on its way, what has crossed of late must do.
+    const isUsed = () => uplink.currentBytesPerSecond > AIR_RATE_SHARE * uplink.bytesPerSecond;
+    if (!isHandedOver && !uplink.isOnItsWayKnown && isUsed()) return false;
     const clearMs = this.#isSmallFirst ? AIR_CLEAR_MS : KERNEL_AGE_MS;
     const ms = leastMs + clearMs + (isHandedOver ? AIR_HANDED_MS : 0);
     const limitBytes = (ms * uplink.bytesPerSecond) / 1_000;
-    const kernelBytes = uplink.inKernelBytesUpTo(limitBytes * AIR_CONNECTION_SHARE);
+    const kernelBytes = uplink.onItsWayBytes(limitBytes * AIR_CONNECTION_SHARE);
     return kernelBytes + this.#flight.grantedBytes < limitBytes;
   }
 

@@ -39,7 +39,15 @@ interface Slot {
   bytes: number;
 }
 
-type KernelQueues = () => Promise<readonly number[] | undefined>;
+/** What the kernel has of the bytes handed to one connection. */
+export interface KernelQueue {
+  readonly bytes: number;
+  /** Of these, what is on its way; the others wait until some of it has arrived. Undefined where it isn't known. */
+  readonly onItsWayBytes: number | undefined;
+}
+
+/** Undefined where the system doesn't say. */
+export type KernelQueues = () => Promise<readonly KernelQueue[] | undefined>;
 
 /** One body on its way out. */
 export interface UplinkRun {
@@ -81,7 +89,7 @@ export class UplinkMeter {
   #leftBytes: number | undefined;
   #sampledMs = 0;
   /** Of each connection at the last sample. */
-  #queues: readonly number[] = [];
+  #queues: readonly KernelQueue[] = [];
   #isSampling = false;
   #lateMs = 0;
 
@@ -146,8 +154,23 @@ export class UplinkMeter {
    * for long, and they hold up nothing else.
    */
   inKernelBytesUpTo(connectionBytes: number): number {
-    const beyondBytes = sum(this.#queues.map((bytes) => Math.max(0, bytes - connectionBytes)));
+    const beyondBytes = sum(this.#queues.map(({ bytes }) => Math.max(0, bytes - connectionBytes)));
     return Math.max(0, this.inKernelBytes - beyondBytes);
+  }
+
+  /**
+   * Of `inKernelBytes`, what is on its way to Gitee, or in a router before it; of a connection of which that isn't known
+   * all of it up to `connectionBytes`.
+   */
+  onItsWayBytes(connectionBytes: number): number {
+    const waitingBytes = ({ bytes, onItsWayBytes }: KernelQueue) =>
+      Math.max(0, bytes - (onItsWayBytes ?? connectionBytes));
+    return Math.max(0, this.inKernelBytes - sum(this.#queues.map(waitingBytes)));
+  }
+
+  /** Whether `onItsWayBytes` is what the system says, of some connection at least. */
+  get isOnItsWayKnown(): boolean {
+    return this.#queues.some(({ onItsWayBytes }) => onItsWayBytes !== undefined);
   }
 
   /**
@@ -155,7 +178,7 @@ export class UplinkMeter {
    * packets.
    */
   get busyConnections(): number {
-    return this.#queues.filter((bytes) => bytes > CALL_MAX_BYTES).length;
+    return this.#queues.filter(({ bytes }) => bytes > CALL_MAX_BYTES).length;
   }
 
   /** Whether `inKernelBytes` is what the system says. */
@@ -251,7 +274,7 @@ export class UplinkMeter {
       if (this.#runs.size === 0) break;
       this.#advance();
       this.#queues = queues ?? [];
-      if (queues) this.#creditLeft(this.#handedBytes - sum(queues));
+      if (queues) this.#creditLeft(this.#handedBytes - sum(queues.map(({ bytes }) => bytes)));
       else if (this.#leftBytes !== undefined) {
         this.#leftBytes = undefined;
         for (const run of this.#runs) run.creditedBytes = run.handedBytes;

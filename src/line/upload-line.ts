@@ -5,7 +5,7 @@ import type { Observer } from '../async/observer.js';
 import { LineAdmission } from './admission.js';
 import { EstimateFile } from './estimate-file.js';
 import { LineScheduler } from './scheduler.js';
-import { UplinkMeter } from './uplink.js';
+import { UplinkMeter, type KernelQueues } from './uplink.js';
 
 export interface UploadLineOptions {
   readonly chunkSizeBytes: number;
@@ -17,7 +17,7 @@ export interface UploadLineOptions {
   readonly log: Log;
   readonly observer: Observer;
   /** What the kernel still has of the bytes handed to each connection; undefined where it doesn't say. */
-  readonly kernelQueues?: () => Promise<readonly number[] | undefined>;
+  readonly kernelQueues?: KernelQueues;
   /** Where the estimate is kept over a restart. */
   readonly estimatePath?: string;
 }

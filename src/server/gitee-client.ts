@@ -3,8 +3,9 @@ import { GiteeApi } from '../gitee/api/gitee-api.js';
 import { RemoteError } from '../gitee/errors.js';
 import { HttpClient } from '../gitee/http/client.js';
 import { createDispatcher } from '../gitee/http/dispatcher.js';
-import { SendQueues, waitingBytes } from '../gitee/http/send-queues.js';
+import { onItsWayBytes, SendQueues, waitingBytes } from '../gitee/http/send-queues.js';
 import { StandingConnections } from '../gitee/http/standing.js';
+import type { KernelQueue } from '../line/uplink.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
 import { SecretTokenSource } from './secret-token.js';
@@ -71,9 +72,15 @@ export class GiteeClient {
    * What the kernel still has of the bytes handed to each connection; undefined where it doesn't say. Closes those that
    * stand still while others move: it is asked while anything is under way, and only then.
    */
-  async kernelQueues(): Promise<readonly number[] | undefined> {
+  async kernelQueues(): Promise<readonly KernelQueue[] | undefined> {
     const connections = await this.sendQueues.look();
-    return connections && this.#standing.closeAmong(connections).map(waitingBytes);
+    return (
+      connections &&
+      this.#standing.closeAmong(connections).map((connection) => ({
+        bytes: waitingBytes(connection),
+        onItsWayBytes: onItsWayBytes(connection),
+      }))
+    );
   }
 
   close(): Promise<void> {

@@ -11,13 +11,24 @@ const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
 const ESTABLISHED = '01';
 /** The kernel waits for an acknowledgement, and not for room at a reader that is slow. */
 const RETRANSMITS = '01';
+/**
+ * Bytes of a packet on Ethernet, without headers. Where a tunnel makes them smaller a little more is believed to be on its
+ * way than is.
+ */
+const PACKET_BYTES = 1_448;
 /** Of `tm->when`, whatever the kernel's own clock is (USER_HZ). */
 const TICKS_PER_SECOND = 100;
+
+/** Of the columns; missing where the system is only like Linux. */
+const WINDOW_FIELD = 15;
+const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/;
 
 /** What the kernel says of one connection. */
 interface Row {
   readonly port: number;
   readonly queuedBytes: number;
+  /** The most of these that may be on their way, the others wait for an acknowledgement; undefined where it isn't said. */
+  readonly windowBytes: number | undefined;
   /** Until the kernel tries again what was not acknowledged; 0 where it waits for nothing. */
   readonly againSeconds: number;
   /** Tries in a row that were not answered. */
@@ -62,15 +73,30 @@ export function waitingBytes({ queuedBytes, socket }: Connection): number {
   return queuedBytes + socket.writableLength;
 }
 
-/** `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt …`, all of it in hex but for sl. */
+/**
+ * Of these, what is on its way: the kernel sends no more than the congestion window (RFC 5681) before the next
+ * acknowledgement. A packet on the loopback is any size; of a connection to a proxy there it isn't known.
+ */
+export function onItsWayBytes({ queuedBytes, socket, windowBytes }: Connection): number | undefined {
+  if (windowBytes === undefined || LOOPBACK.test(socket.remoteAddress ?? '')) return undefined;
+  return Math.min(queuedBytes, windowBytes);
+}
+
+/**
+ * `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ref pointer rto ato flags
+ * snd_cwnd ssthresh`, in hex up to retrnsmt but for sl.
+ */
 function established(line: string): Row | undefined {
-  const [, local, , state, queues, timer = '', tries = '0'] = line.trim().split(/\s+/, 7);
+  const fields = line.trim().split(/\s+/);
+  const [, local, , state, queues, timer = '', tries = '0'] = fields;
   if (state !== ESTABLISHED || !local || !queues) return undefined;
+  const packets = Number.parseInt(fields[WINDOW_FIELD] ?? '', 10);
   const hex = (text: string) => Number.parseInt(text, 16);
   const [kind, when = '0'] = timer.split(':');
   return {
     port: hex(local.slice(local.lastIndexOf(':') + 1)),
     queuedBytes: hex(queues.slice(0, queues.indexOf(':'))),
+    windowBytes: packets > 0 ? packets * PACKET_BYTES : undefined,
     againSeconds: kind === RETRANSMITS ? hex(when) / TICKS_PER_SECOND : 0,
     tries: hex(tries),
   };

@@ -2,6 +2,7 @@
 import { InFlight } from '../../../src/line/in-flight.js';
 import { UplinkMeter } from '../../../src/line/uplink.js';
 import { ManualClock } from '../../support/chunk-bench.js';
+import { queuesOf } from '../../support/kernel-queues.js';
 
 const MIB = 1024 * 1024;
 const source = { name: 'images', isReady: () => true };
@@ -17,7 +18,7 @@ test.each([
   'bodies that were handed over whole and do not cross fill the kernel for others where Gitee is near (%s)',
   async (_, askingMs, isFull) => {
     const clock = new ManualClock();
-    const uplink = new UplinkMeter(MIB, clock, async () => [1.5 * MIB, 1.5 * MIB, MIB / 16]);
+    const uplink = new UplinkMeter(MIB, clock, async () => queuesOf(1.5 * MIB, 1.5 * MIB, MIB / 16));
     const flight = new InFlight(uplink, clock);
     const bodies = [1, 2, 3].map(() =>
       flight.begin({ source: source, group: '', level: 1 }, { bytes: 1.5 * MIB, isSuspect: false }),
@@ -37,7 +38,7 @@ test.each([
 test('calls of the API that are on their way make no room for more of each body in the kernel', async () => {
   const clock = new ManualClock();
   let calls: number[] = [];
-  const uplink = new UplinkMeter(MIB / 4, clock, async () => [95_000, 95_000, 95_000, ...calls]);
+  const uplink = new UplinkMeter(MIB / 4, clock, async () => queuesOf(95_000, 95_000, 95_000, ...calls));
   const flight = new InFlight(uplink, clock);
   const bodies = [1, 2, 3].map(() =>
     flight.begin({ source, group: '', level: 1 }, { bytes: 4 * MIB, isSuspect: false }),
@@ -56,7 +57,7 @@ test('calls of the API that are on their way make no room for more of each body 
 
 test('a piece counts from when it may go out, and not when its connection has taken it', async () => {
   const clock = new ManualClock();
-  const flight = new InFlight(new UplinkMeter(MIB, clock, async () => [0]), clock);
+  const flight = new InFlight(new UplinkMeter(MIB, clock, async () => queuesOf(0)), clock);
   const bodies = [1, 2].map(() =>
     flight.begin({ source, group: '', level: 1 }, { bytes: 4 * MIB, isSuspect: false }),
   );

@@ -2,6 +2,7 @@
 import { LineScheduler, type LineClass, type LineTurn } from '../../../src/line/scheduler.js';
 import { UplinkMeter } from '../../../src/line/uplink.js';
 import { ManualClock } from '../../support/chunk-bench.js';
+import { queuesOf } from '../../support/kernel-queues.js';
 
 const MIB = 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;
@@ -133,7 +134,7 @@ describe('who sends next', () => {
   });
 
   test('what nobody waits for is not heaped up in the kernel, what somebody waits for is handed over at once', async () => {
-    const uplink = new UplinkMeter(MIB, bench.clock, async () => [3 * MIB]);
+    const uplink = new UplinkMeter(MIB, bench.clock, async () => queuesOf(3 * MIB));
     const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: bench.clock });
     const turns: LineTurn[] = [];
     const job = { bytes: 8 * MIB, isSuspect: false, start: (turn: LineTurn) => void turns.push(turn) };
@@ -284,7 +285,7 @@ describe('who sends next', () => {
   );
 
   test('bytes of a storage that takes none do not fill the kernel for others', async () => {
-    const uplink = new UplinkMeter(MIB, bench.clock, async () => [3 * MIB]);
+    const uplink = new UplinkMeter(MIB, bench.clock, async () => queuesOf(3 * MIB));
     const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: bench.clock });
     const turns: LineTurn[] = [];
     const job = { bytes: 3 * MIB, isSuspect: false, start: (turn: LineTurn) => void turns.push(turn) };
@@ -345,7 +346,6 @@ interface FarBody {
 /** A distant Gitee: a body sends nothing until its link is here, and ends a while after its last byte. */
 class FarBench {
   readonly clock = new ManualClock();
-  readonly #kernel: { bytes: number }[] = [];
   readonly uplink: UplinkMeter;
   readonly scheduler: LineScheduler;
   readonly #bodies: FarBody[] = [];
@@ -355,6 +355,9 @@ class FarBench {
   /** So is one in so many for good: it has lost a packet, and the kernel has kept its large buffer. */
   slowOf = Number.POSITIVE_INFINITY;
   slowShare = 0.04;
+  /** The kernel says how much of what it has is on its way, too. */
+  saysWindows = false;
+  #lineBytes = 0;
   /** How often we come to do anything: seldom on a busy machine, and the line goes on meanwhile. */
   everyMs = 50;
   #started = 0;
@@ -364,7 +367,8 @@ class FarBench {
     readonly roundTripMs: number,
     initialBytesPerSecond: number,
   ) {
-    const queued = async () => this.#kernel.map(({ bytes }) => bytes);
+    const queued = async () =>
+      this.#bodies.map((body) => ({ bytes: body.kernel.bytes, onItsWayBytes: this.#onItsWayBytes(body) }));
     this.uplink = new UplinkMeter(initialBytesPerSecond, this.clock, queued);
     this.scheduler = new LineScheduler({
       ...{ uplink: this.uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock: this.clock },
@@ -378,7 +382,6 @@ class FarBench {
         const kernel = { bytes: 0 };
         this.#started += 1;
         const isSlow = this.#started % this.slowOf === 0;
-        this.#kernel.push(kernel);
         // The batch call and what the server does for it.
         const sendsMs = this.clock.nowMs() + 2 * this.roundTripMs;
         this.#bodies.push({
@@ -397,12 +400,13 @@ class FarBench {
 
   /** What stands in the kernel, of all connections. */
   get kernelBytes(): number {
-    return this.#kernel.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#bodies.reduce((sum, { kernel }) => sum + kernel.bytes, 0);
   }
 
   /** The share of the line that was used. */
   async run(seconds: number, bytesPerSecond: number): Promise<number> {
     let usedBytes = 0;
+    this.#lineBytes = bytesPerSecond;
     for (let ms = 0; ms < seconds * 1_000; ms += this.everyMs) {
       for (let i = 0; i < 12; i += 1) await Promise.resolve();
       this.clock.advance(this.everyMs);
@@ -427,10 +431,15 @@ class FarBench {
       // The answer, and the verification.
       body.endsMs ??= nowMs + 2 * this.roundTripMs;
       if (nowMs < body.endsMs) continue;
-      this.#kernel.splice(this.#kernel.indexOf(body.kernel), 1);
       this.#bodies.splice(this.#bodies.indexOf(body), 1);
       body.turn.end(true);
     }
+  }
+
+  #onItsWayBytes({ isSlow, kernel, rate }: FarBody): number | undefined {
+    if (!this.saysWindows) return undefined;
+    const share = isSlow ? this.slowShare : this.connectionShare;
+    return Math.min(kernel.bytes, rate, (this.#lineBytes * share * this.roundTripMs) / 1_000);
   }
 
   /** Fairly; a connection that begins to send doubles what it carries in each round trip. */
@@ -451,13 +460,19 @@ class FarBench {
   }
 }
 
-describe('a distant Gitee', () => {
+describe.each([false, true])('a distant Gitee, windows known: %s', (saysWindows) => {
+  const farBench = (roundTripMs: number, initialBytesPerSecond: number) => {
+    const bench = new FarBench(roundTripMs, initialBytesPerSecond);
+    bench.saysWindows = saysWindows;
+    return bench;
+  };
+
   test.each([
     ['20 Mbit/s, first estimate too low', 2.5e6, MIB],
     ['10 Mbit/s', 1.25e6, MIB],
     ['100 Mbit/s', 12.5e6, 4 * MIB],
   ])('the line is filled: %s', async (_, lineBytes, initialBytes) => {
-    const bench = new FarBench(200, initialBytes);
+    const bench = farBench(200, initialBytes);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     await bench.run(10, lineBytes);
     expect(await bench.run(20, lineBytes)).toBeGreaterThan(0.9);
@@ -466,7 +481,7 @@ describe('a distant Gitee', () => {
   });
 
   test('connections that lose their pace for a while do not make the line slow for good', async () => {
-    const bench = new FarBench(200, 2.5e6);
+    const bench = farBench(200, 2.5e6);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     await bench.run(15, 2.5e6);
     bench.connectionShare = 0.3;
@@ -480,7 +495,7 @@ describe('a distant Gitee', () => {
   test.each([1, 2])(
     'connections that have lost their pace and keep megabytes in the kernel do not starve the others (%i MiB)',
     async (mib) => {
-      const bench = new FarBench(200, 2.5e6);
+      const bench = farBench(200, 2.5e6);
       bench.slowOf = 3;
       bench.slowShare = 0.02;
       for (let i = 0; i < 400; i += 1) bench.add(mib * MIB);
@@ -491,7 +506,7 @@ describe('a distant Gitee', () => {
   );
 
   test('small ones that somebody waits for do not stop the line while they wait themselves', async () => {
-    const bench = new FarBench(200, 2.5e6);
+    const bench = farBench(200, 2.5e6);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     await bench.run(15, 2.5e6);
     let used = 0;
@@ -510,7 +525,7 @@ describe('a distant Gitee', () => {
   ])(
     'while a small one that somebody waits for waits for its link, nothing is heaped up before it (%i ms, %i B/s)',
     async (roundTripMs, lineBytes) => {
-      const bench = new FarBench(roundTripMs, lineBytes);
+      const bench = farBench(roundTripMs, lineBytes);
       for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
       await bench.run(20, lineBytes);
       bench.add(500_000, 'waited');
@@ -526,7 +541,7 @@ describe('a distant Gitee', () => {
   );
 
   test('while small ones that somebody waits for come now and then, less stands before the line, which is filled all the same', async () => {
-    const bench = new FarBench(200, 1.25e6);
+    const bench = farBench(200, 1.25e6);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     const run = async () => {
       let [kernelBytes, used] = [0, 0];
@@ -613,7 +628,7 @@ describe('a distant Gitee', () => {
 
   test('of a large body that somebody waits for no more stands before the line than of others, of a small one all', async () => {
     const clock = new ManualClock();
-    const uplink = new UplinkMeter(MIB, clock, async () => [MIB, MIB / 2]);
+    const uplink = new UplinkMeter(MIB, clock, async () => queuesOf(MIB, MIB / 2));
     const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock });
     const turns = new Map<number, LineTurn>();
     const images = { name: 'images', isReady: () => true };
@@ -637,10 +652,56 @@ describe('a distant Gitee', () => {
     scheduler.close();
   });
 
+  test.each([
+    ['bytes that wait for acknowledgements of slow connections keep nobody from the line', 20_000, 0, true],
+    ['what has crossed of late does not keep the line idle', 20_000, 1_100_000, true],
+    ['what is on its way does', 300_000, 0, false],
+  ])('while a small one goes first, %s', async (_, onItsWay, crossing, hasAir) => {
+    const clock = new ManualClock();
+    const queued = [400_000 + crossing, 400_000, 400_000];
+    const uplink = new UplinkMeter(MIB, clock, async () =>
+      queued.map((bytes) => ({ bytes, onItsWayBytes: saysWindows ? onItsWay : undefined })),
+    );
+    const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock });
+    const turns: LineTurn[] = [];
+    const settle = async () => {
+      for (let i = 0; i < 20; i += 1) await Promise.resolve();
+    };
+    const begin = async (cls: LineClass, bytes: number) => {
+      scheduler.add({ name: 'images', isReady: () => true }, cls, cls, {
+        ...{ bytes, isSuspect: false },
+        start: (turn) => void turns.push(turn),
+      });
+      await settle();
+      return turns.at(-1)!;
+    };
+    const run = uplink.begin();
+    const large = await begin('push', 8 * MIB);
+    clock.advance(400);
+    expect(large.turn(PIECE_BYTES)).toBeUndefined();
+    large.sent(800_000 + crossing);
+    run.sent(800_000 + crossing);
+    const small = await begin('waited', MIB / 2);
+    clock.advance(400);
+    void small.turn(PIECE_BYTES);
+    small.sent(400_000);
+    run.sent(400_000);
+    for (let i = 0; i < 6; i += 1) {
+      clock.advance(130);
+      await settle();
+      if (i === 4) queued[0] = 400_000;
+    }
+    await settle();
+    expect(large.turn(PIECE_BYTES) === undefined).toBe(saysWindows && hasAir);
+    for (const turn of turns) turn.end(true);
+    run.end(true);
+    scheduler.close();
+  });
+
   test.each([0.625e6, 1.25e6])(
     'on a busy machine, where we come late, the line is filled all the same (%i B/s)',
     async (lineBytes) => {
-      const bench = new FarBench(100, lineBytes);
+      const bench = farBench(100, lineBytes);
       for (let i = 0; i < 400; i += 1) bench.add(MIB);
       await bench.run(20, lineBytes);
       bench.everyMs = 800;
@@ -655,7 +716,7 @@ describe('a distant Gitee', () => {
   );
 
   test('a line that is slower than it was thought to be is found out while small ones go first', async () => {
-    const bench = new FarBench(200, MIB);
+    const bench = farBench(200, MIB);
     for (let i = 0; i < 3; i += 1) bench.add(8 * MIB);
     await bench.run(2.4, 0.25e6);
     expect(bench.uplink.bytesPerSecond).toBeGreaterThan(0.9e6);
@@ -666,7 +727,7 @@ describe('a distant Gitee', () => {
   });
 
   test('a small one whose connection is slow has what that carries, and leaves the rest of the line to others', async () => {
-    const bench = new FarBench(200, 2.5e6);
+    const bench = farBench(200, 2.5e6);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     await bench.run(15, 2.5e6);
     const before = bench.uplink.bytesPerSecond;
@@ -688,7 +749,7 @@ describe('a distant Gitee', () => {
   test.each([5, 200])(
     'a connection that carries nothing more does not keep all others from the line (%i ms away)',
     async (roundTripMs) => {
-      const bench = new FarBench(roundTripMs, MIB);
+      const bench = farBench(roundTripMs, MIB);
       bench.slowOf = 1;
       bench.slowShare = 0;
       bench.add(8 * MIB);
@@ -702,7 +763,7 @@ describe('a distant Gitee', () => {
   );
 
   test('a near Gitee needs no more bodies than before', async () => {
-    const bench = new FarBench(5, MIB);
+    const bench = farBench(5, MIB);
     for (let i = 0; i < 100; i += 1) bench.add(2 * MIB);
     expect(await bench.run(30, MIB)).toBeGreaterThan(0.9);
     expect(bench.mostBodies).toBeLessThanOrEqual(4);
@@ -710,7 +771,7 @@ describe('a distant Gitee', () => {
   });
 
   test('a line that falls is noticed though it is far away', async () => {
-    const bench = new FarBench(200, 2.5e6);
+    const bench = farBench(200, 2.5e6);
     for (let i = 0; i < 400; i += 1) bench.add(2 * MIB);
     await bench.run(15, 2.5e6);
     await bench.run(12, 0.5e6);

@@ -1,6 +1,7 @@
 // Attacks the line's estimate: it must follow the line down within seconds, whatever kernel buffers swallow.
 import { UplinkMeter, type UplinkRun } from '../../../src/line/uplink.js';
 import { ManualClock } from '../../support/chunk-bench.js';
+import { queuesOf } from '../../support/kernel-queues.js';
 
 const MBIT = 1e6 / 8;
 const MIB = 1024 * 1024;
@@ -112,7 +113,7 @@ describe('the speed of the line', () => {
 
   test('where the kernel says what it still has, a fall in the middle of bodies is seen as it is', async () => {
     const kernel = { queuedBytes: (): number => 0 };
-    const exact = new UplinkMeter(1024 * 1024, clock, async () => [kernel.queuedBytes()]);
+    const exact = new UplinkMeter(1024 * 1024, clock, async () => queuesOf(kernel.queuedBytes()));
     exact.setFull(true);
     const model = new LineModel(exact, clock, 8 * 1024 * 1024, 4 * 1024 * 1024);
     kernel.queuedBytes = () => model.queuedBytes;
@@ -143,13 +144,13 @@ describe('the speed of the line', () => {
   ])(
     'what the other side swallows at once is not taken for the line: the first figure is %s',
     (_, wasMeasured) => {
-      const swallowing = new UplinkMeter(MIB, clock, async () => [0], wasMeasured);
+      const swallowing = new UplinkMeter(MIB, clock, async () => queuesOf(0), wasMeasured);
       return swallows(swallowing);
     },
   );
 
   test('a fast line is found within seconds, though the first figure is low', async () => {
-    const fast = new UplinkMeter(MIB, clock, async () => [0]);
+    const fast = new UplinkMeter(MIB, clock, async () => queuesOf(0));
     const run = fast.begin();
     for (let i = 0; i < 40; i += 1) {
       run.sent(100 * MBIT * 0.1);

@@ -6,7 +6,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDispatcher } from '../../../../src/gitee/http/dispatcher.js';
-import { SendQueues, waitingBytes } from '../../../../src/gitee/http/send-queues.js';
+import { onItsWayBytes, SendQueues, waitingBytes } from '../../../../src/gitee/http/send-queues.js';
 import { until } from '../../../support/child.js';
 import { makeCertificate } from '../../../support/nginx.js';
 
@@ -130,4 +130,26 @@ test('a system that has no such table says nothing', async () => {
   const queues = new SendQueues([join(directory, 'none'), join(directory, 'other')]);
   queues.add({ localPort: 5, once: () => {} } as unknown as Socket);
   expect(await queues.look()).toBeUndefined();
+});
+
+// tcp_ipv4.c, get_tcp4_sock: the congestion window, in packets, is the last column but one.
+test.each([
+  ['what the window lets out', '192.168.1.3', '20 4 30 12 -1', 12 * 1_448],
+  ['all of it, where the window is larger', '192.168.1.3', '20 4 30 900 450', 100_000],
+  [
+    'nothing is known of the loopback, whose packets are of any size',
+    '127.0.0.1',
+    '20 4 30 12 -1',
+    undefined,
+  ],
+  ['nor as IPv6 says it', '::ffff:127.0.0.1', '20 4 30 12 -1', undefined],
+  ['nor where a system leaves these columns out', '192.168.1.3', '', undefined],
+  ['nor of a window that makes no sense', '192.168.1.3', '20 4 30 -1 -1', undefined],
+])('of what was not acknowledged, this is on its way: %s', async (_, remoteAddress, columns, bytes) => {
+  const row = `0: 0201A8C0:0005 0301A8C0:2454 01 ${(100_000).toString(16)}:00000000 00:00000000 00000000`;
+  await writeFile(join(directory, 'tcp'), `sl\n   ${row}     0        0 8421 2 0000 ${columns}\n`);
+  const queues = new SendQueues([join(directory, 'tcp')]);
+  queues.add({ localPort: 5, remoteAddress, writableLength: 0, once: () => {} } as unknown as Socket);
+  const [connection] = (await queues.look())!;
+  expect([waitingBytes(connection!), onItsWayBytes(connection!)]).toEqual([100_000, bytes]);
 });
