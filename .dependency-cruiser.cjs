@@ -82,6 +82,36 @@ module.exports = {
       'The token service may ask Gitee and keep rows in a store; images are none of its business. It reports to src/async/audit.ts.',
     ),
     layer(
+      'auth-accounts-and-gitee-know-no-askers',
+      '^src/auth/(accounts|gitee)/',
+      '^src/auth/(token|page)/',
+      'Who has an account here, and what Gitee says of somebody, are asked by the token service and the page; not the other way.',
+    ),
+    layer(
+      'auth-accounts-apart-from-gitee',
+      '^src/auth/accounts/',
+      '^src/auth/gitee/',
+      'Accounts of our own need no Gitee: what both are asked for is in src/auth/identity.ts.',
+    ),
+    layer(
+      'auth-gitee-apart-from-accounts',
+      '^src/auth/gitee/',
+      '^src/auth/accounts/',
+      'What Gitee says is no account of ours: who needs both belongs to src/auth/token or src/auth/page.',
+    ),
+    layer(
+      'auth-token-apart-from-page',
+      '^src/auth/token/',
+      '^src/auth/page/',
+      'The token service works without the page; src/server puts both together.',
+    ),
+    layer(
+      'auth-page-apart-from-token',
+      '^src/auth/page/',
+      '^src/auth/token/',
+      'The page works without the token service; src/server puts both together.',
+    ),
+    layer(
       'audit-stands-alone',
       '^src/audit/',
       '^src/(?!audit/|async/|disk/)',

@@ -1,4 +1,4 @@
-/** Why the token service gives no token; src/auth/refusal.ts says it to clients. */
+/** Why the token service gives no token; src/auth/token/refusal.ts says it to clients. */
 export type AuthCode =
   /** The name or the password does not hold. */
   | 'refused'

@@ -49,7 +49,7 @@ import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
 import type { RepositoryLedger } from './lfs-ledger.js';
 import type { LfsSpace } from './lfs-space.js';
 import { LocalChunks } from './local-chunks.js';
-import { normalise } from './normalise.js';
+import { normalise } from './cut-anew.js';
 import { PinnedPaths } from './paths.js';
 import { PinnedChunks } from './pinned.js';
 import { ChunkReader } from './reader.js';

@@ -1,6 +1,6 @@
-import type { AccountAdmin } from '../auth/account-admin.js';
-import type { NewRobot, RobotView } from '../auth/robots.js';
-import type { SessionView } from '../auth/sessions.js';
+import type { AccountAdmin } from '../auth/accounts/account-admin.js';
+import type { NewRobot, RobotView } from '../auth/accounts/robots.js';
+import type { SessionView } from '../auth/accounts/sessions.js';
 
 /** Robots and sessions of a gateway that runs, through its control socket. */
 export class ControlAccounts implements AccountAdmin {

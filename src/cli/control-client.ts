@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { isNotFound, systemCode } from '../disk/failures.js';
-import type { AccountAdmin } from '../auth/account-admin.js';
+import type { AccountAdmin } from '../auth/accounts/account-admin.js';
 import type { AcceptPreview } from '../journal/accept-preview.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
 import type { GatewayStatus } from '../server/control-server.js';

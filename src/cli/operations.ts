@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../async/clock.js';
 import { noFailpoints } from '../async/failpoint.js';
-import { requireAccounts, type AccountAdmin } from '../auth/account-admin.js';
+import { requireAccounts, type AccountAdmin } from '../auth/accounts/account-admin.js';
 import type { AcceptPreview } from '../journal/accept-preview.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { GatewayStatus } from '../server/control-server.js';

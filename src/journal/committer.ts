@@ -32,7 +32,7 @@ import type { GatewayIdentity } from './gateway-identity.js';
 import type { HeadSync } from './head-sync.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
-import { Normaliser } from './normalise.js';
+import { Normaliser } from './committed-form.js';
 import { Normalisings } from './normalisings.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { ownTrailers } from './own-work.js';

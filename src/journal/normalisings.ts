@@ -8,7 +8,7 @@
 import type { Clock } from '../async/clock.js';
 import { Semaphore } from '../async/semaphore.js';
 import { ChunkError } from '../chunks/api.js';
-import { ChangeFailed, type Normaliser } from './normalise.js';
+import { ChangeFailed, type Normaliser } from './committed-form.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { sleepOr } from './sleep-or.js';
 

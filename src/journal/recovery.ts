@@ -15,7 +15,7 @@ import type { ObjectKey } from '../format/ids.js';
 import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
-import { ChangeFailed } from './normalise.js';
+import { ChangeFailed } from './committed-form.js';
 import { BeingCutAnew } from './normalisings.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Doomed } from './selection.js';

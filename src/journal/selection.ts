@@ -9,7 +9,7 @@ import type { Chunk } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { BatchBuilder, type Batch } from './batch.js';
 import type { Journal } from './journal.js';
-import { ChangeFailed } from './normalise.js';
+import { ChangeFailed } from './committed-form.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Base, Closure, RestsOn } from './rests-on.js';
 

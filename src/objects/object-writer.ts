@@ -1,7 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import type { KeyLock } from '../async/key-lock.js';
 import type { ChunkHold } from '../chunks/api.js';
-import { bytesOfChunks, chunksAtMost } from '../chunks/normalise.js';
+import { bytesOfChunks, chunksAtMost } from '../chunks/cut-anew.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { CHUNKS_MAX, isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';

@@ -1,4 +1,4 @@
-import type { Credential, CredentialStore, Right } from '../s3/router.js';
+import type { Credential, CredentialStore, Right } from '../s3/endpoint.js';
 import type { Config } from './config/config.js';
 
 /** Who made a bucket, for those made at run time. */

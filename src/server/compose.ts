@@ -1,7 +1,7 @@
 /** Puts the layers together; nothing else but src/cli builds things. */
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AccountAdmin } from '../auth/account-admin.js';
+import type { AccountAdmin } from '../auth/accounts/account-admin.js';
 import { ChunkCache } from '../chunks/cache.js';
 import { DiskBallast } from '../chunks/disk-ballast.js';
 import { freeBytesOfDisk } from '../chunks/disk-reserve.js';
@@ -19,7 +19,7 @@ import type { NotificationAdmin } from '../notifications/notifier.js';
 import { Buckets } from '../objects/bucket.js';
 import { Housekeeping } from '../objects/housekeeping.js';
 import { ObjectService } from '../objects/object-service.js';
-import { createS3App } from '../s3/router.js';
+import { createS3App } from '../s3/endpoint.js';
 import { ConfiguredKeys } from './access-keys.js';
 import { AuditParts, byOperator } from './audit-parts.js';
 import { noGrants, openAuth } from './auth-parts.js';

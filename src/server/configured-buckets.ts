@@ -1,4 +1,4 @@
-import type { BucketSettings, CorsRule } from '../s3/router.js';
+import type { BucketSettings, CorsRule } from '../s3/endpoint.js';
 import type { Config } from './config/config.js';
 
 /** What the configuration says of buckets to the S3 endpoint. */

@@ -1,8 +1,8 @@
 /** The part of the control socket that is about robots and sessions. */
 import express, { type Router } from 'express';
 import { z } from 'zod';
-import { requireAccounts, type AccountAdmin } from '../auth/account-admin.js';
-import { newRobotSchema } from '../auth/robots.js';
+import { requireAccounts, type AccountAdmin } from '../auth/accounts/account-admin.js';
+import { newRobotSchema } from '../auth/accounts/robots.js';
 
 const nameRequest = z.object({ name: z.string() });
 const revokeRequest = z.object({ which: z.string().min(1) });

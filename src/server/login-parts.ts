@@ -1,8 +1,8 @@
 import type { RequestHandler } from 'express';
 import type { Audit } from '../async/audit.js';
-import { GiteeApiIdentity } from '../auth/gitee-identity.js';
-import { LoginPage } from '../auth/login-page.js';
-import { StoredGrants } from '../auth/oauth-grants.js';
+import { GiteeApiIdentity } from '../auth/gitee/gitee-identity.js';
+import { LoginPage } from '../auth/page/login-page.js';
+import { StoredGrants } from '../auth/gitee/oauth-grants.js';
 import type { Sealer } from '../auth/sealer.js';
 import { GiteeOAuth } from '../gitee/oauth.js';
 import type { KeyValueStore } from '../index/key-value-store.js';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { Express } from 'express';
-import { prepareS3Server } from '../s3/router.js';
+import { prepareS3Server } from '../s3/endpoint.js';
 import { HttpListener } from './http-listener.js';
 
 /** Large enough for 2 KiB of user metadata and a long presigned query; S3 itself takes 8 KiB. */

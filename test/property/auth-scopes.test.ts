@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { AuthError } from '../../src/auth/errors.js';
-import { formatScope, parseScopes, type ResourceScope } from '../../src/auth/scopes.js';
+import { formatScope, parseScopes, type ResourceScope } from '../../src/auth/token/scopes.js';
 import { ImagePattern } from '../../src/auth/image-pattern.js';
 import { Fuzz } from '../support/fuzz.js';
 

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Log } from '../../src/async/log.js';
-import { findRoute } from '../../src/s3/dispatch.js';
+import { findRoute } from '../../src/s3/routes.js';
 import { S3_ERRORS } from '../../src/s3/errors.js';
 import { RequestHeaders } from '../../src/s3/headers.js';
 import { Query } from '../../src/s3/request-target.js';

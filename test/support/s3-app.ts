@@ -5,7 +5,7 @@ import { systemClock, type Clock } from '../../src/async/clock.js';
 import { silentLog, type Log } from '../../src/async/log.js';
 import { silentObserver, type Observer } from '../../src/async/observer.js';
 import type { ObjectsApi } from '../../src/objects/api.js';
-import { createS3App, prepareS3Server, type S3AppDeps } from '../../src/s3/router.js';
+import { createS3App, prepareS3Server, type S3AppDeps } from '../../src/s3/endpoint.js';
 import type { CredentialStore } from '../../src/s3/sigv4/credentials.js';
 import { MemoryObjects } from './memory-objects.js';
 import { WireClient, type S3Target } from './s3-client.js';

@@ -4,7 +4,7 @@ import {
   type NewRobot,
   type RobotRight,
   type RobotView,
-} from '../../auth/robots.js';
+} from '../../auth/accounts/robots.js';
 import { parseDuration } from '../../server/config/quantity.js';
 import {
   CONFIG_FLAG,

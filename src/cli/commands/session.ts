@@ -1,4 +1,4 @@
-import type { SessionView } from '../../auth/sessions.js';
+import type { SessionView } from '../../auth/accounts/sessions.js';
 import { CONFIG_FLAG, UsageError, type Command } from '../command.js';
 import { EXIT } from '../exit-codes.js';
 import { columns, humanDuration, printJson, printLine } from '../output.js';

@@ -1,7 +1,7 @@
 /** Rules of the option group `auth`: only with a key that the registry takes can anybody log in. */
 import { readFileSync } from 'node:fs';
-import { parseEncryptionKey } from '../../auth/encryption-key.js';
-import { SigningKey, SigningKeyError } from '../../auth/signing-key.js';
+import { parseEncryptionKey } from '../../auth/accounts/encryption-key.js';
+import { SigningKey, SigningKeyError } from '../../auth/token/signing-key.js';
 import type { Config } from './config.js';
 
 const DAY_MS = 86_400_000;

@@ -4,7 +4,7 @@
  * safe on this disk, and on one that waits for Gitee.
  */
 import { createHash } from 'node:crypto';
-import { ROUTES } from '../../../src/s3/dispatch.js';
+import { ROUTES } from '../../../src/s3/routes.js';
 import { until } from '../../support/child.js';
 import { ABSENT, valueOf, type History, type Value } from '../../support/history/history.js';
 import { formBody, FORM_TYPE, signedForm } from '../../support/post-form.js';

@@ -1,5 +1,5 @@
 import { silentLog } from '../../../src/async/log.js';
-import { GiteeApiIdentity } from '../../../src/auth/gitee-identity.js';
+import { GiteeApiIdentity } from '../../../src/auth/gitee/gitee-identity.js';
 import type { RepositoryPermission } from '../../../src/auth/identity.js';
 import { GiteeApi } from '../../../src/gitee/api/gitee-api.js';
 import type { HttpClient } from '../../../src/gitee/http/client.js';

@@ -7,7 +7,7 @@ import type { AuditEvent } from '../../../src/async/audit.js';
 import { silentLog } from '../../../src/async/log.js';
 import { AuthError } from '../../../src/auth/errors.js';
 import type { RepositoryPermission } from '../../../src/auth/identity.js';
-import { LoginPage } from '../../../src/auth/login-page.js';
+import { LoginPage } from '../../../src/auth/page/login-page.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { KeepingObserver, SkippingClock } from '../gitee/http/scripted-server.js';
 

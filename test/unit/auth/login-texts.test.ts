@@ -1,4 +1,4 @@
-import { languageOf, TEXTS, type Language } from '../../../src/auth/login-texts.js';
+import { languageOf, TEXTS, type Language } from '../../../src/auth/page/login-texts.js';
 
 test.each<[string | undefined, Language]>([
   [undefined, 'zh'],

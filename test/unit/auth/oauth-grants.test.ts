@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuditEvent } from '../../../src/async/audit.js';
 import { silentLog } from '../../../src/async/log.js';
-import { StoredGrants } from '../../../src/auth/oauth-grants.js';
+import { StoredGrants } from '../../../src/auth/gitee/oauth-grants.js';
 import { Sealer } from '../../../src/auth/sealer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { OAuthGrantRefused, type OAuthTokens } from '../../../src/gitee/oauth.js';

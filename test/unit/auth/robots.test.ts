@@ -1,6 +1,6 @@
 import { AuthError } from '../../../src/auth/errors.js';
-import { PasswordHasher } from '../../../src/auth/password-hasher.js';
-import { RobotError } from '../../../src/auth/robots.js';
+import { PasswordHasher } from '../../../src/auth/accounts/password-hasher.js';
+import { RobotError } from '../../../src/auth/accounts/robots.js';
 import { TokenBench } from '../../support/token-bench.js';
 
 describe('robots', () => {

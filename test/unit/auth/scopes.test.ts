@@ -1,7 +1,7 @@
 import { AuthError } from '../../../src/auth/errors.js';
-import { ImageRules, granted } from '../../../src/auth/image-rules.js';
-import { robotActions } from '../../../src/auth/robots.js';
-import { formatScope, isImageName, parseScopes } from '../../../src/auth/scopes.js';
+import { ImageRules, granted } from '../../../src/auth/token/image-rules.js';
+import { robotActions } from '../../../src/auth/accounts/robots.js';
+import { formatScope, isImageName, parseScopes } from '../../../src/auth/token/scopes.js';
 
 test.each([
   ['repository:team/app:pull,push', { type: 'repository', name: 'team/app', actions: ['pull', 'push'] }],

@@ -1,4 +1,4 @@
-import { parseEncryptionKey } from '../../../src/auth/encryption-key.js';
+import { parseEncryptionKey } from '../../../src/auth/accounts/encryption-key.js';
 import { Sealer } from '../../../src/auth/sealer.js';
 
 const sealer = new Sealer(new Uint8Array(32).fill(1));

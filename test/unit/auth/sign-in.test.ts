@@ -1,5 +1,5 @@
 import type { RepositoryPermission } from '../../../src/auth/identity.js';
-import { SignIn, type Callback } from '../../../src/auth/sign-in.js';
+import { SignIn, type Callback } from '../../../src/auth/page/sign-in.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { OAuthGrantRefused } from '../../../src/gitee/oauth.js';
 import { SkippingClock } from '../gitee/http/scripted-server.js';

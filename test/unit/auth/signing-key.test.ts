@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { libtrustKeyId, SigningKey, SigningKeyError } from '../../../src/auth/signing-key.js';
-import { RegistryTokens } from '../../../src/auth/registry-token.js';
+import { libtrustKeyId, SigningKey, SigningKeyError } from '../../../src/auth/token/signing-key.js';
+import { RegistryTokens } from '../../../src/auth/token/registry-token.js';
 import { mustRun } from '../../support/child.js';
 import { libtrustId, verifyAsRegistry } from '../../support/token-bench.js';
 

@@ -1,6 +1,6 @@
 import { AuthError } from '../../../src/auth/errors.js';
-import { GiteeLine } from '../../../src/auth/gitee-line.js';
-import { VerdictCache } from '../../../src/auth/verdict-cache.js';
+import { GiteeLine } from '../../../src/auth/gitee/gitee-line.js';
+import { VerdictCache } from '../../../src/auth/gitee/verdict-cache.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { KeepingObserver, SkippingClock } from '../gitee/http/scripted-server.js';
 

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AccessRecord } from '../../../src/s3/access-log.js';
-import { ROUTES } from '../../../src/s3/dispatch.js';
+import { ROUTES } from '../../../src/s3/routes.js';
 import type { ObjectKey } from '../../../src/format/ids.js';
 import { S3_MODEL, type ModelMember, type ModelOperation } from '../../support/aws-model.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';

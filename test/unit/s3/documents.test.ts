@@ -1,7 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { ROUTES } from '../../../src/s3/dispatch.js';
+import { ROUTES } from '../../../src/s3/routes.js';
 import { S3_ERRORS } from '../../../src/s3/errors.js';
 
 const ROOT = path.join(import.meta.dirname, '../../..');

@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../../../src/async/audit.js';
 import type { AccessRecord } from '../../../src/s3/access-log.js';
-import { ROUTES } from '../../../src/s3/dispatch.js';
+import { ROUTES } from '../../../src/s3/routes.js';
 import type { Operation } from '../../../src/s3/operation.js';
 import { s3Audit } from '../../../src/server/s3-audit.js';
 

@@ -1,7 +1,7 @@
 /** No fault and no operation without its row or column: whoever adds one says what is to be expected. */
 import { describe, expect, test } from '@jest/globals';
 import { FAULT_NAMES } from '../../../src/local-gitee/faults.js';
-import { ROUTES } from '../../../src/s3/dispatch.js';
+import { ROUTES } from '../../../src/s3/routes.js';
 import { cellOf, FAULTS } from '../../faults/matrix/faults.js';
 import { OPERATIONS } from '../../faults/matrix/operations.js';
 

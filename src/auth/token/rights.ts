@@ -1,10 +1,10 @@
 /** What somebody gets of what was asked. Partial grants are right: the registry decides with them. */
 import type { Subject } from './authenticator.js';
-import { AuthError } from './errors.js';
-import type { GiteeVerdicts } from './gitee-verdicts.js';
-import type { RepositoryPermission } from './identity.js';
+import { AuthError } from '../errors.js';
+import type { GiteeVerdicts } from '../gitee/gitee-verdicts.js';
+import type { RepositoryPermission } from '../identity.js';
 import { actionsOf, granted, type ImageRules } from './image-rules.js';
-import { robotActions } from './robots.js';
+import { robotActions } from '../accounts/robots.js';
 import { isImageName, type ResourceScope } from './scopes.js';
 
 export interface RightsOptions {

@@ -3,11 +3,11 @@
  * is good once; who has no right in any repository of the mapping is sent away before anything is kept.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../async/clock.js';
-import { Semaphore } from '../async/semaphore.js';
-import { OAuthGrantRefused, type GiteeOAuth, type OAuthTokens } from '../gitee/oauth.js';
-import { ExpiringMap } from './expiring-map.js';
-import type { GiteeIdentity, RepositoryPermission } from './identity.js';
+import type { Clock } from '../../async/clock.js';
+import { Semaphore } from '../../async/semaphore.js';
+import { OAuthGrantRefused, type GiteeOAuth, type OAuthTokens } from '../../gitee/oauth.js';
+import { ExpiringMap } from '../expiring-map.js';
+import type { GiteeIdentity, RepositoryPermission } from '../identity.js';
 
 export const SIGN_IN_MS = 10 * 60_000;
 /** Sign-ins on their way; more push out the oldest. */

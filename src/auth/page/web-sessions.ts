@@ -1,7 +1,7 @@
 /** Who is signed in on the login page. In memory: a restart asks people to sign in again, and nothing is lost. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../async/clock.js';
-import { ExpiringMap } from './expiring-map.js';
+import type { Clock } from '../../async/clock.js';
+import { ExpiringMap } from '../expiring-map.js';
 import type { RepositoryRight } from './sign-in.js';
 
 export const SESSION_MS = 30 * 60_000;

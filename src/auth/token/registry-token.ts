@@ -1,6 +1,6 @@
 /** The token that the registry believes: a JWT as distribution's docs/spec/auth/jwt.md has it. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../async/clock.js';
+import type { Clock } from '../../async/clock.js';
 import type { ResourceScope } from './scopes.js';
 import type { SigningKey } from './signing-key.js';
 

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import express, { type Request, type Response, type Router } from 'express';
-import { AuthError } from './errors.js';
+import { AuthError } from '../errors.js';
 import { refusalOf } from './refusal.js';
 import { formatScope } from './scopes.js';
 import type { Credentials, TokenAnswer, TokenRequest, TokenService } from './token-service.js';

@@ -1,5 +1,5 @@
 /** What the login page says, in both languages. Chinese is the users' first language. */
-import type { RepositoryPermission } from './identity.js';
+import type { RepositoryPermission } from '../identity.js';
 
 export type Language = 'zh' | 'en';
 

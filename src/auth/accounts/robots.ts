@@ -1,8 +1,8 @@
 /** Robot accounts: programs that log in with rights of their own, without an account on Gitee. */
 import { z } from 'zod';
-import type { Clock } from '../async/clock.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import { ImagePattern } from './image-pattern.js';
+import type { Clock } from '../../async/clock.js';
+import type { KeyValueStore } from '../../index/key-value-store.js';
+import { ImagePattern } from '../image-pattern.js';
 import { newId, newSecret } from './new-secret.js';
 import { passwordHashSchema, type PasswordHasher } from './password-hasher.js';
 import { Rows } from './rows.js';

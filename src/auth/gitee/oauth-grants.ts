@@ -4,17 +4,17 @@
  * is on disk before its access token is used, and two refreshes never run with the same one.
  */
 import { z } from 'zod';
-import type { Audit } from '../async/audit.js';
-import type { Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
-import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
-import { SingleFlight } from '../async/single-flight.js';
-import { RemoteError } from '../gitee/errors.js';
-import { OAuthGrantRefused, type GiteeOAuth, type OAuthTokens } from '../gitee/oauth.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import type { OAuthGrants } from './identity.js';
-import type { Sealer } from './sealer.js';
+import type { Audit } from '../../async/audit.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import type { Log } from '../../async/log.js';
+import type { Observer } from '../../async/observer.js';
+import { SingleFlight } from '../../async/single-flight.js';
+import { RemoteError } from '../../gitee/errors.js';
+import { OAuthGrantRefused, type GiteeOAuth, type OAuthTokens } from '../../gitee/oauth.js';
+import type { KeyValueStore } from '../../index/key-value-store.js';
+import type { OAuthGrants } from '../identity.js';
+import type { Sealer } from '../sealer.js';
 
 /**
  * A token that ends within this time is renewed while the old one still holds, in case Gitee is down later; of a

@@ -1,10 +1,10 @@
 /** Who somebody is and what they may do, as Gitee says, remembered for a while. */
 import { createHmac, randomBytes } from 'node:crypto';
-import type { Clock } from '../async/clock.js';
-import type { Observer } from '../async/observer.js';
-import { RemoteError } from '../gitee/errors.js';
+import type { Clock } from '../../async/clock.js';
+import type { Observer } from '../../async/observer.js';
+import { RemoteError } from '../../gitee/errors.js';
 import type { GiteeLine } from './gitee-line.js';
-import type { GiteeIdentity, RepositoryPermission } from './identity.js';
+import type { GiteeIdentity, RepositoryPermission } from '../identity.js';
 import { VerdictCache, type VerdictTimes } from './verdict-cache.js';
 
 /** Something that acts with a Gitee token. */

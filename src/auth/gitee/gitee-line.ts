@@ -2,11 +2,11 @@
  * The way of the token service to Gitee: few calls at a time, each with a deadline, and a memory of whether Gitee
  * answers, so that while it does not, those with a remembered verdict need not wait for the deadline.
  */
-import type { Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
-import { Semaphore } from '../async/semaphore.js';
-import { RemoteError } from '../gitee/errors.js';
-import { AuthError } from './errors.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import { Semaphore } from '../../async/semaphore.js';
+import { RemoteError } from '../../gitee/errors.js';
+import { AuthError } from '../errors.js';
 
 const PARALLEL = 16;
 const WAITING_MAX = 256;

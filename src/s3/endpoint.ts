@@ -16,7 +16,7 @@ import { writeAnswer, writeError, type AnswerContext } from './answer.js';
 import { PRIVATE, type BucketSettings } from './bucket-settings.js';
 import type { DrainLimits } from './connection.js';
 import { answerHeaders, preflightHeaders } from './cors.js';
-import { findOperation, findRoute } from './dispatch.js';
+import { findOperation, findRoute } from './routes.js';
 import { newRequestId, NO_SUBJECT } from './error-document.js';
 import { toS3Error } from './error-map.js';
 import { S3Error } from './errors.js';

@@ -5,8 +5,8 @@
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { Semaphore } from '../async/semaphore.js';
-import { AuthError } from './errors.js';
+import { Semaphore } from '../../async/semaphore.js';
+import { AuthError } from '../errors.js';
 
 const PARALLEL = 2;
 const WAITING_MAX = 32;

@@ -1,8 +1,8 @@
 /** Docker passwords: made by the gateway after a login on Gitee's page, with the rights of the person there. */
 import { z } from 'zod';
-import type { Clock } from '../async/clock.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import type { DockerPasswords } from './identity.js';
+import type { Clock } from '../../async/clock.js';
+import type { KeyValueStore } from '../../index/key-value-store.js';
+import type { DockerPasswords } from '../identity.js';
 import { newId, newSecret } from './new-secret.js';
 import { passwordHashSchema, type PasswordHasher } from './password-hasher.js';
 import { Rows } from './rows.js';

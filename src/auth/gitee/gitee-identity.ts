@@ -2,12 +2,12 @@
  * Who somebody is and what they may do, as Gitee's API says it. Whatever Gitee leaves open is read as the lesser
  * right: a doubt must not let a stranger push.
  */
-import { withDeadline } from '../async/deadline.js';
-import type { Log } from '../async/log.js';
-import type { GiteeApi } from '../gitee/api/gitee-api.js';
-import type { Repository } from '../gitee/api/schema.js';
-import { RemoteError } from '../gitee/errors.js';
-import type { GiteeIdentity, RepositoryPermission } from './identity.js';
+import { withDeadline } from '../../async/deadline.js';
+import type { Log } from '../../async/log.js';
+import type { GiteeApi } from '../../gitee/api/gitee-api.js';
+import type { Repository } from '../../gitee/api/schema.js';
+import { RemoteError } from '../../gitee/errors.js';
+import type { GiteeIdentity, RepositoryPermission } from '../identity.js';
 
 /** Docker gives a login up after 30 s, and one login may need three of these calls. */
 const DEADLINE_MS = 8_000;

@@ -1,4 +1,4 @@
-import { SEALER_KEY_BYTES } from './sealer.js';
+import { SEALER_KEY_BYTES } from '../sealer.js';
 
 /** The key that is written as 64 hexadecimal digits or as base64 of 32 bytes; undefined where it is neither. */
 export function parseEncryptionKey(text: string): Uint8Array | undefined {

@@ -9,7 +9,7 @@ import { S3Error } from './errors.js';
 import type { RequestHeaders } from './headers.js';
 import type { Operation } from './operation.js';
 import { abortMultipartUpload } from './operations/abort-multipart-upload.js';
-import * as settings from './operations/bucket-settings.js';
+import * as settings from './operations/sub-resources.js';
 import { completeMultipartUpload } from './operations/complete-multipart-upload.js';
 import { copyObject } from './operations/copy-object.js';
 import { createBucket } from './operations/create-bucket.js';

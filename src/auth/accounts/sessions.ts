@@ -3,12 +3,12 @@
  * in their configuration. Kept by a hash of the refresh token; the Gitee token that a session acts with is sealed.
  */
 import { z } from 'zod';
-import type { Clock } from '../async/clock.js';
-import { KeyLock } from '../async/key-lock.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
+import type { Clock } from '../../async/clock.js';
+import { KeyLock } from '../../async/key-lock.js';
+import type { KeyValueStore } from '../../index/key-value-store.js';
 import { newId, newSecret, secretDigest } from './new-secret.js';
 import { Rows } from './rows.js';
-import type { Sealer } from './sealer.js';
+import type { Sealer } from '../sealer.js';
 
 /** The time of the last use is written at most so often: each write is an fsync. */
 const TOUCH_MS = 3_600_000;

@@ -2,18 +2,18 @@
  * Answers one request for a token: who asks, what they get, a signed token, and a record of all that. The promise:
  * an answer within 10 s whatever Gitee does, and never "wrong password" because Gitee was not there.
  */
-import type { Audit, AuditEvent } from '../async/audit.js';
-import type { Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
-import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Audit, AuditEvent } from '../../async/audit.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import type { Log } from '../../async/log.js';
+import type { Observer } from '../../async/observer.js';
 import type { Authenticator, Subject } from './authenticator.js';
-import { AuthError, type AuthCode } from './errors.js';
-import type { Lockout } from './lockout.js';
+import { AuthError, type AuthCode } from '../errors.js';
+import type { Lockout } from '../lockout.js';
 import type { RegistryTokens } from './registry-token.js';
 import type { Rights } from './rights.js';
 import { formatScope, parseScopes, type ResourceScope } from './scopes.js';
-import type { Sessions } from './sessions.js';
+import type { Sessions } from '../accounts/sessions.js';
 
 const ANSWER_MS = 9_000;
 const RETRY_AFTER_MS = 15_000;

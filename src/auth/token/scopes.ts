@@ -3,7 +3,7 @@
  * blanks between, or several parameters (distribution, docs/spec/auth/scope.md). The name may itself hold a colon:
  * `repository:host:5000/a/b:pull`.
  */
-import { AuthError } from './errors.js';
+import { AuthError } from '../errors.js';
 
 /** One kind of thing and what is asked or granted on it. Also an entry of `access` in a token. */
 export interface ResourceScope {

@@ -3,20 +3,20 @@
  * script. No address ever comes from a request: people are sent to Gitee, or to a path that stands here.
  */
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import type { Audit, AuditEvent } from '../async/audit.js';
-import type { Clock } from '../async/clock.js';
-import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
-import { RemoteError } from '../gitee/errors.js';
-import type { GiteeOAuth } from '../gitee/oauth.js';
-import { AddressLimit } from './address-limit.js';
+import type { Audit, AuditEvent } from '../../async/audit.js';
+import type { Clock } from '../../async/clock.js';
+import type { Log } from '../../async/log.js';
+import type { Observer } from '../../async/observer.js';
+import { RemoteError } from '../../gitee/errors.js';
+import type { GiteeOAuth } from '../../gitee/oauth.js';
+import { AddressLimit } from '../address-limit.js';
 import { Cookies } from './cookies.js';
-import { AuthError } from './errors.js';
-import type { DockerPasswords, GiteeIdentity } from './identity.js';
+import { AuthError } from '../errors.js';
+import type { DockerPasswords, GiteeIdentity } from '../identity.js';
 import { PAGE_HEADERS } from './login-style.js';
 import { languageOf, type Problem } from './login-texts.js';
 import { accountPage, endedPage, passwordPage, problemPage, signInPage, type View } from './login-views.js';
-import type { StoredGrants } from './oauth-grants.js';
+import type { StoredGrants } from '../gitee/oauth-grants.js';
 import { SIGN_IN_MS, SignIn, type Outcome } from './sign-in.js';
 import { isFormOf, SESSION_MS, WebSessions, type WebSession } from './web-sessions.js';
 

@@ -1,6 +1,6 @@
 /** Small documents in a store, by name: accounts, robots, sessions. */
 import type { z } from 'zod';
-import type { KeyValueStore, Write } from '../index/key-value-store.js';
+import type { KeyValueStore, Write } from '../../index/key-value-store.js';
 
 const NAME_BYTES_MAX = 512;
 const PAGE = 256;

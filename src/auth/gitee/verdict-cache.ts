@@ -4,10 +4,10 @@
  * into a refusal.
  */
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../async/clock.js';
-import type { Observer } from '../async/observer.js';
-import { SingleFlight } from '../async/single-flight.js';
-import { AuthError } from './errors.js';
+import type { Clock } from '../../async/clock.js';
+import type { Observer } from '../../async/observer.js';
+import { SingleFlight } from '../../async/single-flight.js';
+import { AuthError } from '../errors.js';
 import type { GiteeLine } from './gitee-line.js';
 
 const ENTRIES_MAX = 10_000;

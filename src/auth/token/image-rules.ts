@@ -1,6 +1,6 @@
 /** Which Gitee repository decides about an image, and what its permissions allow in the registry. */
-import type { RepositoryPermission } from './identity.js';
-import { ImagePattern } from './image-pattern.js';
+import type { RepositoryPermission } from '../identity.js';
+import { ImagePattern } from '../image-pattern.js';
 
 /** What each permission on Gitee allows. `*` stands for everything, and is what listing the catalog takes. */
 const ACTIONS = {

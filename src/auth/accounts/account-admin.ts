@@ -1,5 +1,5 @@
 /** What an operator may do to robots and sessions; each change is recorded. */
-import type { Audit } from '../async/audit.js';
+import type { Audit } from '../../async/audit.js';
 import type { NewRobot, Robots, RobotView } from './robots.js';
 import type { Sessions, SessionView } from './sessions.js';
 

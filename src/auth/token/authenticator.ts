@@ -1,12 +1,12 @@
 /** Finds out who asks: by a Gitee token, a docker password, the secret of a robot, or a session. */
-import type { Observer } from '../async/observer.js';
-import type { DockerPassword, DockerPasswordAccounts } from './accounts.js';
-import { AuthError } from './errors.js';
-import type { GiteeCredential, GiteeVerdicts } from './gitee-verdicts.js';
-import type { OAuthGrants } from './identity.js';
-import { SECRET_PREFIXES } from './new-secret.js';
-import { ROBOT_PREFIX, type Robot, type RobotRight, type Robots } from './robots.js';
-import type { LiveSession, NewSession, Sessions } from './sessions.js';
+import type { Observer } from '../../async/observer.js';
+import type { DockerPassword, DockerPasswordAccounts } from '../accounts/docker-passwords.js';
+import { AuthError } from '../errors.js';
+import type { GiteeCredential, GiteeVerdicts } from '../gitee/gitee-verdicts.js';
+import type { OAuthGrants } from '../identity.js';
+import { SECRET_PREFIXES } from '../accounts/new-secret.js';
+import { ROBOT_PREFIX, type Robot, type RobotRight, type Robots } from '../accounts/robots.js';
+import type { LiveSession, NewSession, Sessions } from '../accounts/sessions.js';
 
 /** Who asks, as what. */
 export type Subject =

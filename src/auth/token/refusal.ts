@@ -2,7 +2,7 @@
  * What a client is told. Docker prints the message of an error to its user, so it says what to do, in Chinese and
  * English. Only "who are you" is a 401: with one, people would believe that their password is wrong.
  */
-import type { AuthError } from './errors.js';
+import type { AuthError } from '../errors.js';
 
 export interface Refusal {
   readonly status: number;
