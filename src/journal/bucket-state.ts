@@ -3,7 +3,7 @@
  * the classes of src/journal and src/index, put together in src/server/compose.ts.
  */
 import type { Extent } from '../format/extent.js';
-import type { ObjectKey } from '../format/ids.js';
+import type { CommitId, ObjectKey } from '../format/ids.js';
 import type { Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { NewObject, ObjectBody, ObjectRecord } from '../index/object-record.js';
 
@@ -41,7 +41,7 @@ export interface BucketStatus {
   readonly bucket: string;
   readonly repository: string;
   readonly branch: string;
-  readonly head: string | null;
+  readonly head: CommitId | null;
   readonly pendingChanges: number;
   /** For people: by the wall clock as it is now. */
   readonly oldestPendingMs: number | undefined;

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { ObjectKey } from '../format/ids.js';
+import type { CommitId, ObjectKey } from '../format/ids.js';
 import type { ObjectRecord } from '../index/object-record.js';
 import type { BucketState } from '../journal/bucket-state.js';
 
@@ -60,7 +60,7 @@ export class BucketCatalogue {
   }
 
   /** Commit on which the answers stand, apart from what was changed here. */
-  get head(): string | null {
+  get head(): CommitId | null {
     return this.state.status().head;
   }
 

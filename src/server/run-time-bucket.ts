@@ -1,6 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import { linkedDeadline } from '../async/deadline.js';
 import { retry } from '../async/retry.js';
+import type { CommitId } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { Bucket } from '../objects/bucket.js';
 import type { CatalogueRow } from '../objects/bucket-catalogue.js';
@@ -71,13 +72,17 @@ export class RunTimeBucket {
     return pendingChanges + quarantinedChanges > 0;
   }
 
-  /** Not through the gate: asked while that is shut. */
-  async contents(): Promise<Contents> {
+  /**
+   * Not through the gate: asked while that is shut.
+   * @param seen where the branch was seen to stand: what the bucket had before that may have been deleted by others
+   */
+  async contents(seen: CommitId | null): Promise<Contents> {
     const { state } = this.parts.open;
     const { ready, frozen } = state.status();
     if (this.hasUnsettled) return 'some';
     if (!ready || frozen) return 'unknown';
-    return (await state.page('', undefined, 1)).length === 0 ? 'none' : 'some';
+    if ((await state.page('', undefined, 1)).length === 0) return 'none';
+    return (await this.#hasFollowed(seen)) ? 'some' : 'unknown';
   }
 
   /**
@@ -147,6 +152,13 @@ export class RunTimeBucket {
     await this.parts.open.stop(0);
     if (this.gate.isClosed) await this.gate.drained();
     await closeBucketParts(this.parts);
+  }
+
+  async #hasFollowed(seen: CommitId | null): Promise<boolean> {
+    const { head, open } = this.parts;
+    const own = open.state.status().head;
+    if (own === seen || seen === null) return true;
+    return own !== null && head.isAncestor(seen, own);
   }
 
   async #refuseContents(): Promise<void> {

@@ -307,11 +307,12 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   /** The row is gone, by another gateway or before a kill: so the bucket goes, unless something would be lost. */
   async #retire(one: RunTimeBucket): Promise<void> {
     const row = one.row ?? (await this.#files.readRow(one.stateName));
+    const seen = this.#catalogue.head;
     let lost = false;
     const isClosed = await one.closeIf(async () => {
       // Without a row it never was acknowledged, and nothing in it.
       if (!row) return !one.hasUnsettled;
-      const contents = await one.contents();
+      const contents = await one.contents(seen);
       lost = contents === 'some';
       return contents === 'none';
     });
@@ -321,6 +322,8 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
       return;
     }
     this.#lookAgain(LOOK_INTERVAL_MS);
+    // It is not known yet what others have deleted.
+    if (!lost) one.parts.open.hint();
     if (!lost || !row) return;
     this.shared.parts.log.warn('another gateway deleted a bucket that has objects: it is put back', {
       bucket: one.name,

@@ -33,7 +33,7 @@ export class GatewayInMemory implements Gateway {
         bucket: 'registry',
         repository: 'acme/images',
         branch: 'main',
-        head: 'c'.repeat(40),
+        head: 'c'.repeat(40) as CommitId,
         pendingChanges: 2,
         oldestPendingMs: 0,
         pendingBytes: 4096,
