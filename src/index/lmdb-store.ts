@@ -9,8 +9,7 @@
  * restart goes on from the last of them, whatever became of the pages of one that failed. A full disk is no such
  * failure: that transaction is undone, the next may hold.
  */
-import { existsSync, mkdirSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
@@ -28,6 +27,8 @@ const READS_WITHOUT_YIELD = 256;
  * at all where a transaction can't begin.
  */
 const COMMIT_MAX_MS = 120_000;
+/** Turns of the event loop in which a transaction waits for others to join it. */
+const GATHERING_TURNS_MAX = 8;
 /** With less free than this the disk is full. */
 const FULL_BELOW_BYTES = 1024 * 1024;
 /** What a transaction may take beside its bytes: pages that are written anew, for each change and for itself. */
@@ -46,7 +47,7 @@ export interface LmdbStoreOptions {
   readonly makeRoom?: () => Promise<boolean>;
   readonly commitMaxMs?: number;
   /** Bytes that are free on the disk of this directory; by default the system is asked. */
-  readonly freeBytes?: (directory: string) => Promise<number>;
+  readonly freeBytes?: (directory: string) => number;
 }
 
 export class LmdbStore implements KeyValueStore {
@@ -136,7 +137,7 @@ export class LmdbStore implements KeyValueStore {
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await Promise.resolve(); // what is written side by side goes together
+      await this.#gather();
       const group = new GroupBuilder((key) => this.db.get(asBuffer(key))).take(this.#waiting);
       try {
         if (this.#failure) throw this.#failure;
@@ -151,12 +152,25 @@ export class LmdbStore implements KeyValueStore {
     this.#writing = undefined;
   }
 
+  /**
+   * What is on its way here goes together: each transaction costs a sync, and the way to another thread and back. Waits
+   * for no time, only while turns of the event loop bring more.
+   */
+  async #gather(): Promise<void> {
+    await setImmediate(); // of the turn that has begun, the rest
+    for (let turn = 0; turn < GATHERING_TURNS_MAX; turn += 1) {
+      const count = this.#waiting.length;
+      await setImmediate();
+      if (this.#waiting.length === count) return;
+    }
+  }
+
   async #write(writes: readonly Write[]): Promise<void> {
     // LMDB must not meet the full disk: the text of its error does not fit its buffer (lmdb-js 3.5.6, mdb.c:
     // mdb_page_flush), and a process whose heap is overwritten ends in the middle of anything.
     const room = roomFor(writes);
-    const hasRoom = async () => (await this.#freeBytes()) >= room;
-    if (!(await hasRoom()) && !((await this.#hasRoomMade()) && (await hasRoom()))) throw diskFull();
+    const hasRoom = () => this.#freeBytes() >= room;
+    if (!hasRoom() && !((await this.#hasRoomMade()) && hasRoom())) throw diskFull();
     for (let isSecond = false; ; isSecond = true) {
       try {
         await this.#transaction(writes);
@@ -164,7 +178,7 @@ export class LmdbStore implements KeyValueStore {
       } catch (error) {
         if (error instanceof StorageError) throw error;
         const reason = await reasonOf(error);
-        if (!(await this.#isDiskFull(reason))) throw this.#fail(reason);
+        if (!this.#isDiskFull(reason)) throw this.#fail(reason);
         if (!isSecond && (await this.#hasRoomMade())) continue;
         throw diskFull(reason);
       }
@@ -207,16 +221,23 @@ export class LmdbStore implements KeyValueStore {
    * LMDB calls a short write EIO, which is how a disk gets full: the disk itself is asked. One that can't even say how
    * full it is has failed.
    */
-  async #isDiskFull(reason: unknown): Promise<boolean> {
+  #isDiskFull(reason: unknown): boolean {
     if (/ENOSPC|No space left|MDB_MAP_FULL|EDQUOT|quota exceeded/i.test(String(reason))) return true;
     if (!/Input\/output error/.test(String(reason))) return false;
-    return (await this.#freeBytes()) < FULL_BELOW_BYTES;
+    return this.#freeBytes() < FULL_BELOW_BYTES;
   }
 
-  /** A disk that does not say so fails by what is done with it. */
-  async #freeBytes(): Promise<number> {
+  /**
+   * Asks the system in the same step that writes: nothing comes in between, and a call of microseconds costs less than
+   * its way to another thread. A disk that does not say so fails by what is done with it.
+   */
+  #freeBytes(): number {
     const { freeBytes = freeBytesOf } = this.options;
-    return freeBytes(this.directory).catch(() => Number.POSITIVE_INFINITY);
+    try {
+      return freeBytes(this.directory);
+    } catch {
+      return Number.POSITIVE_INFINITY;
+    }
   }
 
   #fail(cause: unknown): StorageError {
@@ -245,8 +266,8 @@ export class LmdbStore implements KeyValueStore {
   }
 }
 
-async function freeBytesOf(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory);
+function freeBytesOf(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
   return bavail * bsize;
 }
 

@@ -19,7 +19,7 @@ describe('a transaction on a disk that is nearly full', () => {
     asked = 0;
     madeBytes = 0;
     store = LmdbStore.open(directory, {
-      freeBytes: async () => freeBytes,
+      freeBytes: () => freeBytes,
       makeRoom: async () => {
         asked += 1;
         expect(await store.get(KEY)).toBeUndefined();

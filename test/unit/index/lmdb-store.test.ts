@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { StorageError } from '../../../src/index/errors.js';
 import type { Rows } from '../../../src/index/key-value-store.js';
@@ -71,6 +72,45 @@ test('who has lost the lease writes nothing more, and tells nobody that the last
   await rm(path, { recursive: true });
 });
 
+describe('commits of different turns of the event loop', () => {
+  const row = (n: number) => ({ key: Buffer.from(`key ${n}`), value: Buffer.from('1') });
+
+  /** Commits one row a turn; how many transactions that took, and how many rows came before the first was over. */
+  async function commitEachTurn(turns: number): Promise<{ transactions: number; beforeFirst: number }> {
+    const path = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
+    const store = LmdbStore.open(path);
+    const { db } = store as unknown as { db: { batch: (run: () => void) => Promise<boolean> } };
+    const batch = db.batch.bind(db);
+    let transactions = 0;
+    db.batch = (run) => {
+      transactions += 1;
+      return batch(run);
+    };
+    const commits: Promise<boolean>[] = [];
+    let beforeFirst = turns;
+    for (let n = 0; n < turns; n += 1) {
+      const commit = store.commit([], [row(n)]);
+      if (n === 0) void commit.then(() => (beforeFirst = Math.min(beforeFirst, commits.length)));
+      commits.push(commit);
+      await setImmediate();
+    }
+    expect(await Promise.all(commits)).toEqual(commits.map(() => true));
+    await store.close();
+    await rm(path, { recursive: true });
+    return { transactions, beforeFirst };
+  }
+
+  test('that follow each other are one transaction', async () => {
+    expect(await commitEachTurn(5)).toEqual({ transactions: 1, beforeFirst: 5 });
+  });
+
+  test('wait for no end of them', async () => {
+    const { transactions, beforeFirst } = await commitEachTurn(20_000);
+    expect(transactions).toBeGreaterThan(1);
+    expect(beforeFirst).toBeLessThan(20_000);
+  });
+});
+
 describe('a transaction that LMDB could not write', () => {
   const [row, other] = ['a', 'b'].map((name) => ({ key: Buffer.from(name), value: Buffer.from('1') }));
   let path: string;
@@ -112,7 +152,10 @@ describe('a transaction that LMDB could not write', () => {
   });
 
   test('is the last one where whoever is asked for the room of the disk does not know', async () => {
-    failNext('Input/output error', { freeBytes: () => Promise.reject(new Error('stale file handle')) });
+    const freeBytes = () => {
+      throw new Error('stale file handle');
+    };
+    failNext('Input/output error', { freeBytes });
     await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'failed' });
     expect(failed).toMatchObject([{ code: 'failed' }]);
   });
@@ -120,7 +163,7 @@ describe('a transaction that LMDB could not write', () => {
   test('is not begun where the disk is full and the try to make room fails; the next holds once there is some', async () => {
     const makeRoom = () => Promise.reject(new Error('that can not be done'));
     let freeBytes = 0;
-    store = LmdbStore.open(path, { makeRoom, freeBytes: async () => freeBytes });
+    store = LmdbStore.open(path, { makeRoom, freeBytes: () => freeBytes });
     await expect(store.commit([], [row!])).rejects.toMatchObject({ code: 'disk-full' });
     freeBytes = 1024 ** 2;
     expect(await store.commit([], [other!])).toBe(true);
