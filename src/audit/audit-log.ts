@@ -214,10 +214,13 @@ export class AuditLog implements Audit {
     }
     const lines = records.map(encodeLine);
     try {
-      // Before a file is made, and again after: that takes a while.
       this.options.checkLease?.();
-      const file = await this.#fileFor(records[0]!);
-      this.options.checkLease?.();
+      let file = this.#fileOfToday();
+      if (!file) {
+        file = await this.#nextFile(records[0]!);
+        // That took a while.
+        this.options.checkLease?.();
+      }
       await file.append(Buffer.from(lines.join(''), 'utf8'));
     } catch (error) {
       this.#failed('the audit log could not be written; it is tried again every second', error);
@@ -234,19 +237,27 @@ export class AuditLog implements Audit {
     return true;
   }
 
-  /** The file of today, or the next one where today's is full. */
-  async #fileFor(first: AuditRecord): Promise<ChainFile> {
-    const { directory, fileMaxBytes, clock } = this.options;
-    const day = new Date(clock.nowMs()).toISOString().slice(0, 10);
+  /** undefined where it is not there yet, or full. */
+  #fileOfToday(): ChainFile | undefined {
+    const file = this.#file;
+    return file && file.day === this.#today() && file.sizeBytes < this.options.fileMaxBytes
+      ? file
+      : undefined;
+  }
+
+  async #nextFile(first: AuditRecord): Promise<ChainFile> {
     const old = this.#file;
-    if (old && old.day === day && old.sizeBytes < fileMaxBytes) return old;
     if (old) {
       await old.sync();
       this.#file = undefined;
       await old.close();
     }
-    this.#file = await ChainFile.create(directory, day, first.seq);
+    this.#file = await ChainFile.create(this.options.directory, this.#today(), first.seq);
     return this.#file;
+  }
+
+  #today(): string {
+    return new Date(this.options.clock.nowMs()).toISOString().slice(0, 10);
   }
 
   #failed(message: string, error: unknown): void {

@@ -103,6 +103,8 @@ const NOTHING: Batch = { seqs: SeqSet.EMPTY, floorSeq: 0, entries: 0, net: new M
 const CHUNKS_ASKED_AT_ONCE = 500;
 /** An append takes about as long, at most. */
 const APPEND_MS = 20;
+/** What two readings of the same moment may differ by. */
+const ROUNDING_MS = 1;
 /** How often changes that are waited for are looked at when nothing says that they can land. */
 const LOOK_MS = 1_000;
 /** Each time the head moved under us somebody else's commit landed; more in a row is a storm: back off. */
@@ -115,6 +117,8 @@ export class Committer {
   readonly #normalisings: Normalisings;
   readonly #recovery: Recovery;
   #running: Promise<void> | undefined;
+  /** While the loop has nothing to do: when it looks again, steady milliseconds. */
+  #sleepsUntilMs: number | undefined;
   #lastLandedMs: number | undefined;
   #flush = false;
   /** Rounds in a row that took nothing. */
@@ -160,8 +164,10 @@ export class Committer {
     this.#running ??= this.#loop(this.#stop.signal);
   }
 
-  /** There is something new to do. */
+  /** There is something new to do. The loop sleeps on where that is not due before it looks again by itself. */
   wake(): void {
+    const sleepsUntilMs = this.#sleepsUntilMs ?? Infinity;
+    if (sleepsUntilMs <= this.deps.clock.steadyMs() + this.#idleMs() + ROUNDING_MS && !this.#isDue()) return;
     this.#work.ring();
   }
 
@@ -229,7 +235,10 @@ export class Committer {
       try {
         if (!this.#isDue()) {
           if (this.deps.journal.pendingCount === 0) this.#flush = false;
-          await this.#work.wait(this.#idleMs(), signal);
+          const idleMs = this.#idleMs();
+          this.#sleepsUntilMs = this.deps.clock.steadyMs() + idleMs;
+          await this.#work.wait(idleMs, signal);
+          this.#sleepsUntilMs = undefined;
           continue;
         }
         await this.round(signal);

@@ -8,7 +8,7 @@
  * it before he writes or acknowledges anything: a holder keeps his file open, and the name must still be that file's.
  */
 import { randomUUID } from 'node:crypto';
-import { fstatSync, readFileSync, statSync } from 'node:fs';
+import { fstatSync, readFileSync, statSync, type Stats } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -51,11 +51,15 @@ const OTHER_BOOT_MS = 12_000;
 const STARTING_MS = 5_000;
 const TAKEOVERS_MAX = 10;
 
+type FileNumber = Pick<Stats, 'ino' | 'dev'>;
+
 export class FileLease implements Lease {
   readonly #path: string;
   #token: string | undefined;
   /** Open as long as it is held. */
   #file: FileHandle | undefined;
+  /** What the system last said of the open file. */
+  #own: FileNumber | undefined;
   #lost: LeaseHeldError | undefined;
   #heartbeat: AbortController | undefined;
   #socket: LeaseSocket | undefined;
@@ -106,6 +110,7 @@ export class FileLease implements Lease {
     this.#socket = undefined;
     const file = this.#file;
     this.#file = undefined;
+    this.#own = undefined;
     const token = this.#token;
     this.#token = undefined;
     const text = token === undefined ? undefined : await readOptional(this.#path);
@@ -180,8 +185,10 @@ export class FileLease implements Lease {
     try {
       const named = statSync(this.#path, { throwIfNoEntry: false });
       if (!named) return false;
-      const own = fstatSync(fd);
-      if (own.ino === named.ino && own.dev === named.dev) return true;
+      // As long as it is open no other file has its number.
+      if (isSameFile(named, this.#own)) return true;
+      this.#own = fstatSync(fd);
+      if (isSameFile(named, this.#own)) return true;
       // Some file systems (FUSE, SMB) may number a file anew with each look.
       return parseHolder(readFileSync(this.#path, 'utf8'))?.token === this.#token;
     } catch (e) {
@@ -240,6 +247,10 @@ function parseHolder(text: string): Holder | undefined {
   } catch {
     return undefined; // half written
   }
+}
+
+function isSameFile(a: FileNumber, b: FileNumber | undefined): boolean {
+  return a.ino === b?.ino && a.dev === b.dev;
 }
 
 /** proc(5), /proc/pid/stat: field 22 is the start time; the name in field 2 may have blanks. undefined: no process. */

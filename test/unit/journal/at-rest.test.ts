@@ -124,6 +124,30 @@ test.each([60_000, 0])(
   },
 );
 
+test('while changes come that are not due yet, and commits them when they are', async () => {
+  await open({ rules: GENERIC }, { maxAgeMs: 60_000, maxChanges: 1_000 });
+  const sleep = jest.spyOn(clock, 'sleep');
+  for (let i = 0; i < 200; i += 1) await b.put(`notes/${i}`, 'small');
+  // The first one says when it is due; nothing changes by the others.
+  expect(sleep.mock.calls.length).toBeLessThan(10);
+  sleep.mockRestore();
+  expect(b.tree().has('notes/0')).toBe(false);
+  await passing('they land', () => b.state.status().pendingChanges === 0);
+});
+
+test('while changes come, until there are as many as a commit takes', async () => {
+  await open({ rules: GENERIC }, { maxAgeMs: 3_600_000 });
+  for (let i = 0; i < FEW.maxChanges; i += 1) await b.put(`notes/${i}`, 'small');
+  await until('they land, without any time', () => b.state.status().pendingChanges === 0);
+});
+
+test('while changes come, until somebody waits for one', async () => {
+  await open({ rules: GENERIC }, { maxAgeMs: 3_600_000 });
+  await b.put('notes/a', 'small');
+  const seq = await b.put('notes/b', 'small');
+  expect(await b.state.waitLanded(seq, { timeoutMs: 3_600_000, signal })).toBe(true);
+});
+
 test('while the bucket is frozen, however old what waits is', async () => {
   await open({ rules: GENERIC }, { maxAgeMs: 1_000 });
   const first = b.put('notes/a', 'a');
