@@ -72,6 +72,8 @@ export interface HeadResult {
 export interface GetResult extends HeadResult {
   /** Bytes of the range. Destroy it when the client goes away. */
   open(): Readable;
+  /** The same, where they are in memory already and checked. */
+  readonly bytes?: Uint8Array;
 }
 
 export interface PutResult {

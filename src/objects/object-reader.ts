@@ -39,11 +39,12 @@ export async function getObject(
   const head = await headObject(bucket, key, options);
   const body = await bucket.state.openBody(head.record);
   const { startBytes, endBytes } = head;
+  if (body.kind === 'plain') {
+    const bytes = Buffer.from(body.bytes.subarray(startBytes, endBytes));
+    return { ...head, bytes, open: () => Readable.from([bytes]) };
+  }
   return {
     ...head,
-    open: () =>
-      body.kind === 'plain'
-        ? Readable.from([Buffer.from(body.bytes.subarray(startBytes, endBytes))])
-        : new TranslatedStream(bucket.chunks.read(body.list, startBytes, endBytes, context.signal)),
+    open: () => new TranslatedStream(bucket.chunks.read(body.list, startBytes, endBytes, context.signal)),
   };
 }

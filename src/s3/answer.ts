@@ -30,6 +30,10 @@ export async function writeAnswer(answer: OperationAnswer, context: AnswerContex
     writeWhole(answer.status, answer.headers ?? {}, body ?? '', context);
     return;
   }
+  if (body.bytes) {
+    writeAtOnce(body.bytes, answer, body.lengthBytes, context);
+    return;
+  }
   const source = body.open();
   // Whoever waits below is told of its errors. But a client that goes away ends the waiting and the source in one
   // step, and the source's error comes a tick later, when nobody listens: that would end the process.
@@ -53,6 +57,22 @@ export async function writeAnswer(answer: OperationAnswer, context: AnswerContex
   );
 }
 
+/** What is at hand needs no stream, which costs more than a small body. @throws where it has another length */
+function writeAtOnce(
+  bytes: Uint8Array,
+  { status, headers = {} }: OperationAnswer,
+  lengthBytes: number,
+  context: AnswerContext,
+): void {
+  if (bytes.length !== lengthBytes) throw wrongLength(bytes.length, lengthBytes);
+  context.onBytes(bytes.length);
+  writeWhole(status, headers, bytes, context);
+}
+
+function wrongLength(bytes: number, lengthBytes: number): Error {
+  return new Error(`the body has ${bytes} bytes, ${lengthBytes} were announced`);
+}
+
 async function* exactly(
   bytes: AsyncIterable<Uint8Array>,
   lengthBytes: number,
@@ -65,8 +85,7 @@ async function* exactly(
     context.onBytes(piece.length);
     yield piece;
   }
-  if (sentBytes !== lengthBytes)
-    throw new Error(`the body has ${sentBytes} bytes, ${lengthBytes} were announced`);
+  if (sentBytes !== lengthBytes) throw wrongLength(sentBytes, lengthBytes);
 }
 
 /** The error as a document, or, where bytes are under way already, as a broken connection. */
@@ -84,7 +103,7 @@ export function writeError(error: S3Error, subject: ErrorSubject, context: Answe
 function writeWhole(
   status: number,
   headers: Readonly<Record<string, string>>,
-  body: string,
+  body: string | Uint8Array,
   context: AnswerContext,
 ): void {
   const { req, res } = context;
@@ -101,7 +120,7 @@ function writeWhole(
   }
   // What is left of a small body is read and dropped, so that the connection can serve the next request.
   req.resume();
-  if (body === '' || req.method === 'HEAD') res.end();
+  if (body.length === 0 || req.method === 'HEAD') res.end();
   else res.end(body);
 }
 

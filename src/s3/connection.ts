@@ -136,7 +136,7 @@ export function mustClose(req: IncomingMessage, limits: DrainLimits): boolean {
 export function endWhileSending(
   req: IncomingMessage,
   res: ServerResponse,
-  body: string,
+  body: string | Uint8Array,
   limits: DrainLimits,
 ): void {
   const written = req.method === 'HEAD' ? '' : body;
@@ -145,7 +145,7 @@ export function endWhileSending(
     res.end(written);
     return;
   }
-  if (written !== '') res.write(written);
+  if (written.length > 0) res.write(written);
   else res.flushHeaders();
   let drainedBytes = 0;
   const finish = () => {

@@ -31,6 +31,7 @@ import { checkKey, parseRequestTarget, withLiteralPlus, type RequestTarget } fro
 import { allows, type CredentialStore } from './sigv4/credentials.js';
 import { headersMeant } from './sigv4/hoisted.js';
 import { trustedRequestId } from './upstream-request-id.js';
+import { SigningKeys } from './sigv4/signing.js';
 import { verifyRequest, type Identity } from './sigv4/verify.js';
 
 export { prepareS3Server } from './connection.js';
@@ -118,6 +119,7 @@ function bucketUrlOf(req: IncomingMessage, headers: RequestHeaders, target: Requ
 class S3Endpoint {
   readonly #drain: DrainLimits;
   readonly #settings: BucketSettings;
+  readonly #signingKeys = new SigningKeys();
 
   constructor(private readonly deps: S3AppDeps) {
     this.#drain = { ...DRAIN_DEFAULTS, ...deps.drain };
@@ -244,7 +246,10 @@ class S3Endpoint {
         return { operation: progress.operation, identity: ANONYMOUS };
       }
     }
-    const identity = verifyRequest({ method, rawPath, query, headers }, { credentials, region, clock });
+    const identity = verifyRequest(
+      { method, rawPath, query, headers },
+      { credentials, region, clock, signingKeys: this.#signingKeys },
+    );
     progress.identity = identity;
     if (identity.isPlusLiteral) progress.target = withLiteralPlus(target);
     const operation = (progress.operation = this.#find(request));

@@ -39,11 +39,19 @@ export interface OperationRequest {
   readonly bodyIdleTimeoutMs: number;
 }
 
+/** The bytes of an answer, and how many of them Content-Length announces. */
+export interface AnswerBytes {
+  readonly open: () => Readable;
+  /** All of them, where they are at hand: nothing is opened then. */
+  readonly bytes?: Uint8Array;
+  readonly lengthBytes: number;
+}
+
 export interface OperationAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   /** A document (XML unless headers say otherwise), or bytes whose number stands in Content-Length. */
-  readonly body?: string | { readonly open: () => Readable; readonly lengthBytes: number };
+  readonly body?: string | AnswerBytes;
   /** Keys that were changed, where the request's target does not name them: for the audit log. */
   readonly changedKeys?: readonly string[];
 }

@@ -16,9 +16,8 @@ export const getObject: Operation = {
     const { result, ...answer } = await readObject(request, (options) =>
       objects.getObject(bucket, key, options, context),
     );
-    return {
-      ...answer,
-      body: { open: () => result.open(), lengthBytes: result.endBytes - result.startBytes },
-    };
+    const lengthBytes = result.endBytes - result.startBytes;
+    const { bytes } = result;
+    return { ...answer, body: { open: () => result.open(), ...(bytes ? { bytes } : {}), lengthBytes } };
   },
 };

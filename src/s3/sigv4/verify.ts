@@ -12,11 +12,11 @@ import type { Credential, CredentialStore } from './credentials.js';
 import { readPayloadMode, type PayloadMode } from './payload-mode.js';
 import { headerReadings } from './proxied-headers.js';
 import {
-  deriveSigningKey,
   requestSignature,
   requestStringToSign,
   sameSignature,
   type SigningContext,
+  type SigningKeys,
 } from './signing.js';
 
 /** AWS: requests more than 15 minutes off are refused. */
@@ -50,7 +50,10 @@ export interface VerifyRules {
 }
 
 /** @throws S3Error AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch, RequestTimeTooSkewed … */
-export function verifyRequest(request: SignedRequest, rules: VerifyRules): VerifiedRequest {
+export function verifyRequest(
+  request: SignedRequest,
+  rules: VerifyRules & { readonly signingKeys: SigningKeys },
+): VerifiedRequest {
   const authorization = readAuthorization(request.headers, request.query);
   checkScope(authorization, rules.region, request.headers.get('host'));
   checkTime(authorization, rules.clock.nowMs());
@@ -61,11 +64,9 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Verif
       fields: { AWSAccessKeyId: authorization.accessKeyId },
     });
   const payload = readPayloadMode(authorization.kind, request.headers, request.query);
-  const signing: SigningContext = {
-    key: deriveSigningKey(credential.secret, authorization.scope),
-    timestamp: authorization.timestamp,
-    scope: authorization.scope,
-  };
+  const { accessKeyId, scope, timestamp } = authorization;
+  const key = rules.signingKeys.get(accessKeyId, credential.secret, scope);
+  const signing: SigningContext = { key, timestamp, scope };
   const isRight = (canonical: string) =>
     sameSignature(authorization.signature, requestSignature(signing, canonical));
   let received: string | undefined;
@@ -78,6 +79,7 @@ export function verifyRequest(request: SignedRequest, rules: VerifyRules): Verif
     }
   }
   if (!signed) throw signatureDoesNotMatch(authorization, received!);
+  rules.signingKeys.keep(accessKeyId, credential.secret, scope, key);
   return {
     isPlusLiteral: signed.isPlusLiteral,
     accessKeyId: authorization.accessKeyId,

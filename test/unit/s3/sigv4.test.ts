@@ -2,6 +2,7 @@ import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import aws4 from 'aws4';
 import { canonicalUris } from '../../../src/s3/sigv4/canonical-request.js';
+import { deriveSigningKey, SigningKeys } from '../../../src/s3/sigv4/signing.js';
 import { ACCESS_KEY, SECRET_KEY, startTestApp, type TestApp } from '../../support/s3-app.js';
 import { WireClient, sha256Hex } from '../../support/s3-client.js';
 
@@ -357,3 +358,27 @@ describe('Signature Version 4', () => {
 async function* bytes(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
+
+describe('the signing key of an access key', () => {
+  const scope = { date: '20260101', region: 'us-east-1', service: 's3' };
+
+  it('is the derived one, kept once a request was signed with it', () => {
+    const keys = new SigningKeys();
+    const key = keys.get('AK', 'secret', scope);
+    expect(key).toEqual(deriveSigningKey('secret', scope));
+    expect(keys.get('AK', 'secret', scope)).not.toBe(key);
+    keys.keep('AK', 'secret', scope, key);
+    expect(keys.get('AK', 'secret', { ...scope })).toBe(key);
+  });
+
+  it.each([
+    ['another secret', 'AK', 'changed', scope],
+    ['another access key', 'BK', 'secret', scope],
+    ['another day', 'AK', 'secret', { ...scope, date: '20260102' }],
+    ['another region', 'AK', 'secret', { ...scope, region: 'cn-north-1' }],
+  ])('is another one for %s', (_what, accessKeyId, secret, other) => {
+    const keys = new SigningKeys();
+    keys.keep('AK', 'secret', scope, keys.get('AK', 'secret', scope));
+    expect(keys.get(accessKeyId, secret, other)).toEqual(deriveSigningKey(secret, other));
+  });
+});
