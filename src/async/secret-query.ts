@@ -46,6 +46,8 @@ function isSecretParameter(name: string): boolean {
 
 /** The text with the value of every secret parameter replaced by `***`. */
 export function maskQuerySecrets(text: string): string {
+  // Nearly every text of a log: no parameter is without an equals sign, as it is or encoded.
+  if (!text.includes('=') && !text.includes('%')) return text;
   return text.replace(PARAMETER, (whole, separator: string, name: string, equals: string) =>
     isSecretParameter(name) ? `${separator}${name}${equals}${MASK}` : whole,
   );

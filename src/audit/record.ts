@@ -2,7 +2,7 @@
  * One line of the audit log and the hash that chains it to the line before. docs/audit.md describes the canonical
  * form well enough to check a log without us; a test holds its example program to this file.
  */
-import { createHash } from 'node:crypto';
+import { hash as digestOf } from 'node:crypto';
 import type { AuditEvent } from '../async/audit.js';
 import { maskQuerySecrets } from '../async/secret-query.js';
 
@@ -64,7 +64,7 @@ function hashOf(record: Omit<AuditRecord, 'hash'>): string {
   const { seq, time, prev, who, action, subject, from, result, requestId, detail } = record;
   const pairs = detail === undefined ? null : Object.entries(detail).sort(([a], [b]) => (a < b ? -1 : 1));
   const canonical = [seq, time, prev, who, action, subject, from, result, requestId ?? null, pairs];
-  return createHash('sha256').update(JSON.stringify(canonical), 'utf8').digest('hex');
+  return digestOf('sha256', JSON.stringify(canonical), 'hex');
 }
 
 /** The line with its end. The order of the fields is part of the format: there is one text for each record. */

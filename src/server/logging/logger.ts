@@ -5,6 +5,9 @@ import type { Redactor } from './redact.js';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
+/** As winston counts: a log of one level has all that are no higher. */
+const LEVELS: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
+
 /**
  * @param stream where lines go; standard error for the gateway, so that a command's own output stays clean.
  */
@@ -19,12 +22,14 @@ export function createLog(level: LogLevel, redactor: Redactor, stream: NodeJS.Wr
   );
   const logger = createLogger({
     level,
-    levels: { error: 0, warn: 1, info: 2, debug: 3 },
+    levels: { ...LEVELS },
     format: line,
     transports: [new transports.Stream({ stream })],
     exitOnError: false,
   });
   const write = (severity: LogLevel, base: Record<string, unknown>) => {
+    // winston makes the whole line, every text in it masked, before it asks whether the line is wanted.
+    if (LEVELS[severity] > LEVELS[level]) return () => {};
     return (message: string, fields: Record<string, unknown> = {}) => {
       logger.log({ level: severity, message, fields: { ...base, ...fields } });
     };

@@ -8,6 +8,8 @@ import { maskQuerySecrets } from '../../async/secret-query.js';
 const MASK = '***';
 /** Shorter texts are no secrets, and masking them would hit ordinary words. */
 const MIN_CHARACTERS = 6;
+/** `token`, a blank and eight characters. */
+const WORD_AND_TOKEN_CHARACTERS = 14;
 
 /** The secrets of one process, and the masking of texts and log fields. */
 export class Redactor {
@@ -26,10 +28,13 @@ export class Redactor {
   /** The text with every registered secret replaced by `***`. */
   mask(text: string): string {
     const known = this.#pattern ? text.replace(this.#pattern, MASK) : text;
-    return maskQuerySecrets(known)
-      .replace(/\b(Bearer|Basic|token)\s+[\w+/=.~-]{8,}/gi, `$1 ${MASK}`)
-      .replace(/\b(Signature=)[0-9a-f]{16,}/gi, `$1${MASK}`) // of an Authorization header of SigV4
-      .replace(/(:\/\/[^/\s:@]*:)[^/\s@]+@/g, `$1${MASK}@`);
+    let masked = maskQuerySecrets(known);
+    // An access line has a dozen short fields in which there is room for none of these.
+    if (masked.length >= WORD_AND_TOKEN_CHARACTERS)
+      masked = masked.replace(/\b(Bearer|Basic|token)\s+[\w+/=.~-]{8,}/gi, `$1 ${MASK}`);
+    if (masked.includes('=')) masked = masked.replace(/\b(Signature=)[0-9a-f]{16,}/gi, `$1${MASK}`); // of an Authorization header of SigV4
+    if (masked.includes('://')) masked = masked.replace(/(:\/\/[^/\s:@]*:)[^/\s@]+@/g, `$1${MASK}@`);
+    return masked;
   }
 
   /** A copy of a log field with every text in it masked; errors become their message, code and cause. */

@@ -104,3 +104,42 @@ test('fields that point at each other end', () => {
   loop.self = loop;
   expect(logged('info', (log) => log.info('loop', { loop, big: 2n }))).toHaveLength(1);
 });
+
+test('a line that the level leaves out is not made', () => {
+  const stream = new PassThrough();
+  const log = createLog('info', new Redactor(), stream).child({ of: 'a child' });
+  let reads = 0;
+  const fields = {
+    get field() {
+      reads += 1;
+      return 'text';
+    },
+  };
+  log.debug('not wanted', fields);
+  expect(reads).toBe(0);
+  log.info('wanted', fields);
+  expect(reads).toBeGreaterThan(0);
+  expect(stream.read()?.toString()).toMatch(/"message":"wanted".*"field":"text"/);
+});
+
+test('the shortest texts that hold a secret are masked', () => {
+  const redactor = new Redactor();
+  redactor.register('123456');
+  const short = [
+    '123456',
+    'token 12345678',
+    '?code=x',
+    '%3Fcode%3Dx',
+    '://:x@',
+    `Signature=${'a'.repeat(16)}`,
+  ];
+  expect(short.map((text) => redactor.mask(text))).toEqual([
+    '***',
+    'token ***78',
+    '?code=***',
+    '%3Fcode%3D***',
+    '://:***@',
+    'Signature=***',
+  ]);
+  expect(redactor.mask('token abcdefgh')).toBe('token ***');
+});
