@@ -129,11 +129,12 @@ export class PinnedChunks {
     const nowMs = this.options.clock.nowMs();
     try {
       if (sizeBytes === 0) throw new RangeError('an empty body has no chunk');
-      await file.seal(nowMs);
+      const stats = await file.seal(nowMs);
       await this.#locks.run(oid, async () => {
         const home: PinnedHome = this.#grace.has(oid) ? 'grace' : 'unsent';
         const directory = await this.#shards[home].of(oid);
         await rename(file.path, this.pathOf(oid, home));
+        this.options.cache.files.noteWritten(stats, oid, sizeBytes);
         this.#set(home, oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
         await this.options.failpoints.hit('chunks.afterRename');
         await syncDirectory(directory);

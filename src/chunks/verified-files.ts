@@ -5,9 +5,11 @@
  * read by, before its first byte goes out. A file is known by inode, modification time and size, so a replaced or
  * rewritten file is hashed anew, and a renamed one is not. Bytes that rot change none of these: what was idle is hashed
  * anew before it is read again, since the kernel may have forgotten it and ask the disk; what is read all the time is
- * hashed once an hour, so that nothing is served wrong for longer.
+ * hashed once an hour, so that nothing is served wrong for longer. A file that this process has just written counts as
+ * hashed: its bytes were, on their way to the disk, and a second pass would read the same pages of the kernel's.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash as digestOf } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
 import { readAt } from '../disk/durable.js';
@@ -51,6 +53,14 @@ interface Found {
   readMs: number;
 }
 
+/** Changes with the file and with whatever is written to it. */
+function keyOf({ dev, ino, mtimeNs, size }: BigIntStats, oid: Oid): string {
+  // In milliseconds: setting an access time writes the modification time back at no finer grain.
+  const modifiedMs = (mtimeNs + 500_000n) / 1_000_000n;
+  // As a digest: it is kept for long, and a text that was put together of pieces keeps all of them.
+  return digestOf('sha256', `${oid} ${dev} ${ino} ${modifiedMs} ${size}`, 'base64url');
+}
+
 /** Remembers which files were hashed a short while ago and found right. */
 export class VerifiedFiles {
   readonly #good = new LRUCache<string, Found>({ max: REMEMBERED_FILES });
@@ -68,12 +78,7 @@ export class VerifiedFiles {
    */
   async check(handle: FileHandle, oid: Oid): Promise<FileCheck> {
     const s = await handle.stat({ bigint: true });
-    // In milliseconds: setting an access time writes the modification time back at no finer grain.
-    const modifiedMs = (s.mtimeNs + 500_000n) / 1_000_000n;
-    // As a digest: it is kept for long, and a text that was put together of pieces keeps all of them.
-    const key = createHash('sha256')
-      .update(`${oid} ${s.dev} ${s.ino} ${modifiedMs} ${s.size}`)
-      .digest('base64url');
+    const key = keyOf(s, oid);
     const found = { sizeBytes: Number(s.size), inode: s.ino };
     if (this.#isFresh(key)) return { good: true, ...found };
     const good = await this.#flights.run(key, () =>
@@ -87,6 +92,13 @@ export class VerifiedFiles {
       }),
     );
     return { good, ...found };
+  }
+
+  /** A file of so many bytes was written, synced and closed, and its bytes hashed to the oid as they were written. */
+  noteWritten(stats: BigIntStats, oid: Oid, sizeBytes: number): void {
+    if (stats.size !== BigInt(sizeBytes)) return; // whoever reads it finds out why
+    const nowMs = this.clock.steadyMs();
+    this.#good.set(keyOf(stats, oid), { checkedMs: nowMs, readMs: nowMs });
   }
 
   #isFresh(key: string): boolean {

@@ -7,6 +7,7 @@
  * hold no more than a share for all, however many senders stand still.
  */
 import { randomUUID } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAll } from '../disk/durable.js';
@@ -61,16 +62,19 @@ export class UnnamedChunk {
   /**
    * Makes the bytes durable and closes the file; it still has no name. `timeMs` becomes its mtime. On failure
    * the file is gone: an fsync that failed once is never asked again, the kernel may have dropped the pages.
+   * @returns what the system says of the file
    */
-  async seal(timeMs: number): Promise<void> {
-    await this.#orDiscard(async () => {
+  async seal(timeMs: number): Promise<BigIntStats> {
+    return this.#orDiscard(async () => {
       await this.#flush();
       await this.handle.utimes(timeMs / 1000, timeMs / 1000);
       await this.failpoints.hit('chunks.beforeSync');
       await this.handle.sync();
       await this.failpoints.hit('chunks.afterSync');
+      const stats = await this.handle.stat({ bigint: true });
       this.#open = false;
       await this.handle.close();
+      return stats;
     });
   }
 
@@ -99,9 +103,9 @@ export class UnnamedChunk {
     return batch;
   }
 
-  async #orDiscard(step: () => Promise<void>): Promise<void> {
+  async #orDiscard<T>(step: () => Promise<T>): Promise<T> {
     try {
-      await step();
+      return await step();
     } catch (error) {
       await this.discard();
       throw explainDiskError(error);

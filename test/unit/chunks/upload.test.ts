@@ -1,4 +1,4 @@
-import { readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { open, readFile, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
 import type { Chunk, Extent } from '../../../src/format/extent.js';
 import type { Oid } from '../../../src/format/ids.js';
@@ -676,6 +676,33 @@ describe('uploading chunks', () => {
     expect(bench.remote.count('put')).toBe(0);
     await unlink(bench.path('unsent', chunk.oid));
     await expect(bench.chunks.ensureRemote([chunk])).rejects.toMatchObject({ code: 'chunk-missing' });
+  });
+
+  test('what was just written is not read once more before it is sent', async () => {
+    const chunk = await write(1, 700);
+    await bench.chunks.ensureRemote([chunk]);
+    expect(bench.remote.chunks.has(chunk.oid)).toBe(true);
+    expect(bench.cache.files.hashedFiles).toBe(0);
+  });
+
+  test('an unsent file that rotted while it waited is never sent, though its times are those of before', async () => {
+    bench.remote.gates.put.shut();
+    for (let seed = 1; seed <= 3; seed += 1) await write(seed, 700);
+    await until(() => bench.remote.gates.put.waiting === 3);
+    const body = bytesOf(4, 639);
+    const chunk = await write(4, 639);
+    const file = bench.path('unsent', chunk.oid);
+    const { atimeMs, mtimeMs } = await stat(file);
+    body[500]! ^= 1;
+    const handle = await open(file, 'r+');
+    await handle.write(body);
+    await handle.close();
+    await utimes(file, atimeMs / 1000, mtimeMs / 1000);
+    bench.clock.advance(11 * 60_000);
+    const sent = bench.chunks.ensureRemote([chunk]);
+    bench.remote.gates.put.open();
+    await expect(sent).rejects.toMatchObject({ code: 'chunk-corrupt', oids: [chunk.oid] });
+    expect(bench.remote.chunks.has(chunk.oid)).toBe(false);
   });
 
   test('a question about missing chunks that fails is asked again, and bounded', async () => {
