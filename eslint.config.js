@@ -43,6 +43,12 @@ const noLuck = [
   },
 ];
 
+const oneName = {
+  selector:
+    "CallExpression[callee.name='it'], MemberExpression[object.name='it'], ImportSpecifier[imported.name='it']",
+  message: 'A case is called test, everywhere.',
+};
+
 /** One home for what a missing file is called, and for what makes files durable. */
 const ownNames = [
   {
@@ -112,6 +118,6 @@ export default tseslint.config(
     files: ['test/**'],
     // test/long measures how long real clients wait, and makes them wait.
     ignores: ['test/support/time-limits.ts', 'test/long/**'],
-    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...noLuck] },
+    rules: { 'no-restricted-syntax': ['error', ...everywhere, ...noLuck, oneName] },
   },
 );

@@ -3,7 +3,7 @@
  * 500, memory stays bounded, and what is stored is what its signed policy allows. 2,600 forms in all: 1,200 of
  * pieces put together at random, 1,200 mutations of a valid one, 200 cut off. fast-check prints the seed.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Log } from '../../src/async/log.js';
 import { silentLog } from '../../src/async/log.js';
@@ -52,7 +52,7 @@ describe('hostile forms', () => {
       await app.objects.deleteObject('images', key as ObjectKey, {}, context);
   };
 
-  it('of any pieces are answered, never with a 500, and store nothing', async () => {
+  test('of any pieces are answered, never with a 500, and store nothing', async () => {
     const piece = fc.oneof(
       fc.constantFrom(
         `--${BOUNDARY}`,
@@ -241,7 +241,7 @@ describe('hostile forms', () => {
     ),
   );
 
-  it('made of a valid one never store what its policy does not allow', async () => {
+  test('made of a valid one never store what its policy does not allow', async () => {
     const numRuns = rounds(1200);
     let storedForms = 0;
     await fc.assert(
@@ -261,7 +261,7 @@ describe('hostile forms', () => {
     expect(failures).toEqual([]);
   });
 
-  it('cut off anywhere store nothing', async () => {
+  test('cut off anywhere store nothing', async () => {
     await clear();
     const whole = formBody(valid());
     await fc.assert(
@@ -274,7 +274,7 @@ describe('hostile forms', () => {
     expect((await post(whole)).status).toBe(201);
   });
 
-  it('with fields without an end are given up, and their bytes are not kept', async () => {
+  test('with fields without an end are given up, and their bytes are not kept', async () => {
     const endless = Buffer.alloc(
       8 * 1024 * 1024,
       `\r\n--${BOUNDARY}\r\nContent-Disposition: form-data; name="a"\r\n\r\nb`,
@@ -299,7 +299,7 @@ describe('hostile forms', () => {
     expect(after.heapUsed - before.heapUsed).toBeLessThan(64 * 1024 * 1024);
   });
 
-  it('policies of any JSON are read or refused', () => {
+  test('policies of any JSON are read or refused', () => {
     const condition = fc.oneof(
       fc.array(
         fc.oneof(fc.constantFrom('eq', 'starts-with', 'content-length-range', '$key', 'a'), fc.jsonValue()),

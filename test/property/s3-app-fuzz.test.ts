@@ -5,7 +5,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Log } from '../../src/async/log.js';
 import { findRoute } from '../../src/s3/routes.js';
@@ -458,7 +458,7 @@ describe('the S3 app under hostile requests', () => {
     if (!isKnown || !hasDocument) throw new Error(`an error without a known code: ${status} ${document}`);
   }
 
-  it('answers each with success or with an error of S3, and none with 500', async () => {
+  test('answers each with success or with an error of S3, and none with 500', async () => {
     await fuzz.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(request, payload), { minLength: BATCH, maxLength: BATCH }),
@@ -482,7 +482,7 @@ describe('the S3 app under hostile requests', () => {
     expect(peakBytes - startBytes).toBeLessThan(MEMORY_GROWTH_BYTES_MAX);
   });
 
-  it('answers unsigned and garbled credentials as S3 does', async () => {
+  test('answers unsigned and garbled credentials as S3 does', async () => {
     const field = fc.constantFrom(
       ...['Credential=', 'SignedHeaders=', 'Signature=', 'AWS4-HMAC-SHA256', 'AWS ', ',', '/', ';', 'host'],
       ...[`${ACCESS_KEY}/20260101/us-east-1/s3/aws4_request`, 'f'.repeat(64), '20260101T000000Z', '='],
@@ -515,7 +515,7 @@ describe('the S3 app under hostile requests', () => {
     expect(failures).toEqual([]);
   });
 
-  it('answers bytes that are no HTTP, or closes, and goes on', async () => {
+  test('answers bytes that are no HTTP, or closes, and goes on', async () => {
     const piece = fc.oneof(
       fc.constantFrom(
         ...[

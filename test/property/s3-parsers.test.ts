@@ -1,5 +1,5 @@
 /** Hostile input: whatever a client sends, a parser ends quickly with a value or an S3 error. */
-import { afterAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { announcedChecksum } from '../../src/s3/checksums.js';
 import { S3Error } from '../../src/s3/errors.js';
@@ -39,7 +39,7 @@ const latin1 = fc.string({
 });
 
 describe('parsers of the protocol layer', () => {
-  it('the reader of SigV4 headers and queries survives anything', () => {
+  test('the reader of SigV4 headers and queries survives anything', () => {
     const field = fc.constantFrom(
       'Credential=',
       'SignedHeaders=',
@@ -70,7 +70,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('request targets are read without a crash, and paths of any key come back', () => {
+  test('request targets are read without a crash, and paths of any key come back', () => {
     fuzz.assert(
       fc.property(latin1, (url) => {
         settle(() => parseRequestTarget(url, 'b.example.test', 'example.test'));
@@ -84,7 +84,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('ranges are read without a crash and never end before they begin', () => {
+  test('ranges are read without a crash and never end before they begin', () => {
     const text = fc.oneof(latin1, fc.stringMatching(/^bytes=\d{0,25}-\d{0,25}(,\d+-)?$/));
     fuzz.assert(
       fc.property(text, (header) => {
@@ -98,7 +98,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('conditional headers, copy sources and header texts are read without a crash', () => {
+  test('conditional headers, copy sources and header texts are read without a crash', () => {
     fuzz.assert(
       fc.property(latin1, (text) => {
         readConditions(
@@ -117,7 +117,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('continuation tokens of any key come back, and no other text passes', () => {
+  test('continuation tokens of any key come back, and no other text passes', () => {
     fuzz.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (key) => {
         expect(decodeContinuationToken(encodeContinuationToken(key))).toBe(key);
@@ -131,7 +131,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('text of any kind comes back from a document that we write', () => {
+  test('text of any kind comes back from a document that we write', () => {
     fuzz.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 50 }), (text) => {
         const node = parseDocument(Buffer.from(document('Root', [element('Key', text)])), 'Root');
@@ -141,7 +141,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('XML bodies of any form are read or refused', () => {
+  test('XML bodies of any form are read or refused', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         '<Delete>',
@@ -187,7 +187,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it('a document of the same few pieces over and over costs no more than its length', () => {
+  test('a document of the same few pieces over and over costs no more than its length', () => {
     const piece = fc.constantFrom(
       ...[
         '<a>',
@@ -238,7 +238,7 @@ describe('parsers of the protocol layer', () => {
     );
   });
 
-  it.each([
+  test.each([
     [
       'an entity bomb',
       '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><Delete>&b;</Delete>',
@@ -270,7 +270,7 @@ describe('parsers of the protocol layer', () => {
     expect((user + system) / 1000).toBeLessThan(3000);
   });
 
-  it('10,000 parts with checksums fit into Complete, and 10,001 do not', () => {
+  test('10,000 parts with checksums fit into Complete, and 10,001 do not', () => {
     const part = (n: number) =>
       `<Part><PartNumber>${n}</PartNumber><ETag>"${'a'.repeat(32)}"</ETag><ChecksumSHA256>${'A'.repeat(43)}=</ChecksumSHA256></Part>`;
     const body = (count: number) =>
@@ -311,7 +311,7 @@ describe('the aws-chunked decoder', () => {
     return [Buffer.concat(pieces), trailer];
   }
 
-  it('gives the same bytes however the body is cut into pieces', async () => {
+  test('gives the same bytes however the body is cut into pieces', async () => {
     await fuzz.assert(
       fc.asyncProperty(
         fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { maxLength: 5 }),
@@ -330,7 +330,7 @@ describe('the aws-chunked decoder', () => {
     );
   });
 
-  it('takes a damaged body for damaged or gives what its headers say, and never hangs', async () => {
+  test('takes a damaged body for damaged or gives what its headers say, and never hangs', async () => {
     await fuzz.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 300 }),
@@ -355,7 +355,7 @@ describe('the aws-chunked decoder', () => {
     );
   });
 
-  it('takes garbage for garbage', async () => {
+  test('takes garbage for garbage', async () => {
     await fuzz.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 500 }), async (garbage) => {
         await expect(decode(split(Buffer.from(garbage), []), 5)).rejects.toBeInstanceOf(S3Error);
@@ -363,14 +363,14 @@ describe('the aws-chunked decoder', () => {
     );
   });
 
-  it('gives up on a line that never ends', async () => {
+  test('gives up on a line that never ends', async () => {
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (;;) yield Buffer.alloc(4096, '1');
     }
     await expect(decode(endless(), 5)).rejects.toMatchObject({ code: 'IncompleteBody' });
   });
 
-  it('lets go of its source when its reader stops early', async () => {
+  test('lets go of its source when its reader stops early', async () => {
     let released = false;
     async function* source(): AsyncGenerator<Uint8Array> {
       try {

@@ -41,7 +41,7 @@ describe('the login page in Chromium', () => {
     }
   };
 
-  it('leads from Gitee to a password that is shown once, and takes everything back', async () => {
+  test('leads from Gitee to a password that is shown once, and takes everything back', async () => {
     await browser.open(`${stack.publicUrl}/auth/`);
     expect(await browser.text('h1')).toBe('Sign in to the container registry');
     await picture('1-sign-in');

@@ -87,7 +87,7 @@ describe('API v5, OAuth and webhooks', () => {
   const seed = (path: string, content: string) =>
     gitee.admin('move-branch', { repo: 'acme/images', edits: [{ path, content }] });
 
-  it('says who the token is, in each way that a token may come', async () => {
+  test('says who the token is, in each way that a token may come', async () => {
     const ask = async (query: string, headers: Record<string, string>) =>
       (await fetch(`${gitee.url}/api/v5/user${query}`, { headers })).status;
     expect((await call('GET', '/user')).body).toMatchObject({
@@ -108,7 +108,7 @@ describe('API v5, OAuth and webhooks', () => {
     });
   });
 
-  it('describes a repository with the rights of the one who asks', async () => {
+  test('describes a repository with the rights of the one who asks', async () => {
     const { status, body } = await call('GET', '/repos/acme/images');
     expect(status).toBe(200);
     expect(body).toMatchObject({
@@ -125,7 +125,7 @@ describe('API v5, OAuth and webhooks', () => {
     expect((await fetch(`${gitee.url}/api/v5/repos/acme/images`)).status).toBe(404);
   });
 
-  it('shows branches, their protection, the push rules and the tree', async () => {
+  test('shows branches, their protection, the push rules and the tree', async () => {
     expect((await call('GET', '/repos/acme/images/contents/a')).body).toEqual([]);
     const { head } = await seed('dir/a', 'content of a');
     await gitee.admin('repositories', {
@@ -151,7 +151,7 @@ describe('API v5, OAuth and webhooks', () => {
     expect(await call('GET', '/repos/acme/images/contents/none')).toMatchObject({ status: 200, body: [] });
   });
 
-  it('creates a repository for its owner and not twice', async () => {
+  test('creates a repository for its owner and not twice', async () => {
     const made = await call('POST', '/user/repos', { name: 'fresh' });
     expect(made).toMatchObject({
       status: 201,
@@ -160,7 +160,7 @@ describe('API v5, OAuth and webhooks', () => {
     expect((await call('POST', '/user/repos', { name: 'fresh' })).status).toBe(422);
   });
 
-  it('delivers a push to hooks with a password and with a signature, and keeps what was answered', async () => {
+  test('delivers a push to hooks with a password and with a signature, and keeps what was answered', async () => {
     const receiver = new HookReceiver();
     const url = await receiver.start();
     const hooks = '/repos/acme/files/hooks';
@@ -207,7 +207,7 @@ describe('API v5, OAuth and webhooks', () => {
     receiver.stop();
   });
 
-  it('gives tokens of one day for a code, once, and renews them', async () => {
+  test('gives tokens of one day for a code, once, and renews them', async () => {
     const authorize = (id: string, more = '') =>
       fetch(
         `${gitee.url}/oauth/authorize?client_id=${id}&redirect_uri=${encodeURIComponent(CLIENT.redirectUris[0]!)}` +
@@ -246,7 +246,7 @@ describe('API v5, OAuth and webhooks', () => {
     expect((await token(renew)).body['error']).toBe('invalid_grant');
   });
 
-  it('keeps the admin calls for who has the admin token', async () => {
+  test('keeps the admin calls for who has the admin token', async () => {
     const ask = async (token: string) =>
       (await fetch(`${gitee.url}/_local/stats`, { headers: { Authorization: `Bearer ${token}` } })).status;
     expect(await ask(gitee.token)).toBe(401);
@@ -254,7 +254,7 @@ describe('API v5, OAuth and webhooks', () => {
     await expect(gitee.fault('no-such-fault')).rejects.toThrow('422');
   });
 
-  it('counts calls in headers and refuses those over the limit with the time to wait', async () => {
+  test('counts calls in headers and refuses those over the limit with the time to wait', async () => {
     const { headers } = await call('GET', '/user');
     expect(headers.get('x-ratelimit-limit')).toBe('1000');
     expect(Number(headers.get('x-ratelimit-remaining'))).toBeLessThan(1000);

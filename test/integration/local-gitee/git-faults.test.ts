@@ -34,7 +34,7 @@ describe('faults of git', () => {
   const remoteHead = async () => (await gitee.stats()).repositories['acme/images']!.branches['master']!.head;
   const held = () => until('a connection is held', async () => (await gitee.stats()).heldConnections === 1);
 
-  it('git-refuse-push answers the push with a status, reads go on', async () => {
+  test('git-refuse-push answers the push with a status, reads go on', async () => {
     await commit();
     await gitee.fault('git-refuse-push', { status: 502 });
     await client.git('fetch', '-q', 'origin');
@@ -43,7 +43,7 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
   });
 
-  it('git-stall holds every git request and lets go when it is cleared', async () => {
+  test('git-stall holds every git request and lets go when it is cleared', async () => {
     await gitee.fault('git-stall');
     const fetched = client.try('fetch', '-q', 'origin');
     await held();
@@ -53,7 +53,7 @@ describe('faults of git', () => {
     expect((await client.try('fetch', '-q', 'origin')).code).toBe(0);
   });
 
-  it('git-stall-info-refs holds what the git program asks first', async () => {
+  test('git-stall-info-refs holds what the git program asks first', async () => {
     await commit();
     const before = await remoteHead();
     await gitee.fault('git-stall-info-refs', { match: { repo: 'acme/images' } });
@@ -65,7 +65,7 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
   });
 
-  it('git-stall-receive-pack holds the push itself, which is not applied', async () => {
+  test('git-stall-receive-pack holds the push itself, which is not applied', async () => {
     await commit(randomBytes(2_000_000));
     const before = await remoteHead();
     await gitee.fault('git-stall-receive-pack', { match: { repo: 'acme/images' } });
@@ -78,7 +78,7 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
   });
 
-  it('git-cut-mid-body cuts a push before it is applied, and the answer to a fetch', async () => {
+  test('git-cut-mid-body cuts a push before it is applied, and the answer to a fetch', async () => {
     await commit(randomBytes(1_000_000));
     const before = await remoteHead();
     await gitee.fault('git-cut-mid-body', { afterBytes: 5000 });
@@ -90,14 +90,14 @@ describe('faults of git', () => {
     expect((await client.try('clone', `${gitee.url}/acme/images.git`, 'cut')).code).not.toBe(0);
   });
 
-  it('git-lose-after-accept applies the push and cuts the answer', async () => {
+  test('git-lose-after-accept applies the push and cuts the answer', async () => {
     await commit();
     await gitee.fault('git-lose-after-accept');
     expect((await push()).code).not.toBe(0);
     await until('the push has landed', async () => (await remoteHead()) === (await head()));
   });
 
-  it('git-slow-after-push applies the push and reports it, the answer ends later', async () => {
+  test('git-slow-after-push applies the push and reports it, the answer ends later', async () => {
     await commit();
     const ended = async () => (await gitee.stats()).repositories['acme/images']!.pushes;
     const before = await ended();
@@ -109,7 +109,7 @@ describe('faults of git', () => {
     expect(await ended()).toBe(before + 1);
   });
 
-  it('git-move-branch-before-push lets somebody else be faster', async () => {
+  test('git-move-branch-before-push lets somebody else be faster', async () => {
     await commit();
     const before = await remoteHead();
     await gitee.fault('git-move-branch-before-push');
@@ -123,7 +123,7 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
   });
 
-  it('git-lagging-copy answers reads as of some time ago, and never a push', async () => {
+  test('git-lagging-copy answers reads as of some time ago, and never a push', async () => {
     await commit();
     // Longer ago than anything was pushed, and hardly ago at all.
     const [long, now] = [{ ms: 300_000 }, { ms: 1 }];
@@ -144,14 +144,14 @@ describe('faults of git', () => {
     expect(await gitee.hits('git-lagging-copy')).toBe(2);
   });
 
-  it('git-garbage answers 200 with a login page', async () => {
+  test('git-garbage answers 200 with a login page', async () => {
     await gitee.fault('git-garbage');
     expect((await client.try('fetch', 'origin')).stderr).toMatch(
       /not valid|unexpected|not a git repository|not found/,
     );
   });
 
-  it('git-hook-refuse refuses with the given text', async () => {
+  test('git-hook-refuse refuses with the given text', async () => {
     await commit();
     await gitee.fault('git-hook-refuse', { text: 'error: commit message does not match' });
     const pushed = await push();
@@ -161,7 +161,7 @@ describe('faults of git', () => {
     expect((await push()).code).toBe(0);
   });
 
-  it('git-ge007 refuses the e-mail address as Gitee does', async () => {
+  test('git-ge007 refuses the e-mail address as Gitee does', async () => {
     await commit();
     await gitee.fault('git-ge007');
     const pushed = await push();

@@ -43,7 +43,7 @@ describe('git over HTTP', () => {
   };
   const branches = async () => (await gitee.stats()).repositories[repo()]!.branches;
 
-  it('pushes, clones, fetches and deletes as with any server', async () => {
+  test('pushes, clones, fetches and deletes as with any server', async () => {
     await commit('a', 'one\n');
     await client.git('push', '-q', 'origin', 'master:master', 'master:other');
     await client.git('clone', '-q', url, 'copy');
@@ -59,13 +59,13 @@ describe('git over HTTP', () => {
     expect((await gitee.stats()).repositories[repo()]!.pushes).toBe(3);
   });
 
-  it('takes a push in chunks after a probe, larger than the client buffers', async () => {
+  test('takes a push in chunks after a probe, larger than the client buffers', async () => {
     await commit('big', randomBytes(3 * 1024 * 1024));
     await client.git('-c', 'http.postBuffer=65536', 'push', '-q', 'origin', 'master');
     expect((await branches())['master']?.head).toBe(await client.git('rev-parse', 'HEAD'));
   });
 
-  it('serves partial clones', async () => {
+  test('serves partial clones', async () => {
     await commit('a', randomBytes(100_000));
     await client.git('push', '-q', 'origin', 'master');
     await client.git('clone', '-q', '--bare', '--filter=blob:none', url, 'bare');
@@ -73,7 +73,7 @@ describe('git over HTTP', () => {
     expect(missing).toMatch(/^\?[0-9a-f]{40}$/m);
   });
 
-  it('reads gzip bodies and speaks protocol version 2', async () => {
+  test('reads gzip bodies and speaks protocol version 2', async () => {
     await commit('a', 'one\n');
     await client.git('push', '-q', 'origin', 'master');
     const request = '0014command=ls-refs\n0001' + '001bref-prefix refs/heads/\n' + '0000';
@@ -91,7 +91,7 @@ describe('git over HTTP', () => {
     expect(await answer.text()).toContain(`${await client.git('rev-parse', 'HEAD')} refs/heads/master`);
   });
 
-  it('refuses objects that git fsck refuses', async () => {
+  test('refuses objects that git fsck refuses', async () => {
     const blob = await client.git('hash-object', '-w', '--stdin');
     const tree = await client.git('hash-object', '-w', '-t', 'tree', '--literally', await rawTree(blob));
     const head = await client.git('commit-tree', '-m', 'bad', tree);
@@ -107,7 +107,7 @@ describe('git over HTTP', () => {
     return file;
   };
 
-  it('answers wrong credentials with 401, strangers with 404 and readers with 403, in the words of Gitee', async () => {
+  test('answers wrong credentials with 401, strangers with 404 and readers with 403, in the words of Gitee', async () => {
     const ask = async (token: string | undefined, service = 'git-upload-pack', user?: string) => {
       const answer = await fetch(`${url}/info/refs?service=${service}`, {
         headers: token === undefined ? {} : { Authorization: basic(token, user) },
@@ -140,7 +140,7 @@ describe('git over HTTP', () => {
     expect((await ask(undefined, 'git-receive-pack')).status).toBe(401);
   });
 
-  it('refuses a token without the scope projects, and one that is revoked', async () => {
+  test('refuses a token without the scope projects, and one that is revoked', async () => {
     const [narrow, short] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
     const status = async (token: string) =>
       (await fetch(`${url}/info/refs?service=git-upload-pack`, { headers: { Authorization: basic(token) } }))
@@ -153,7 +153,7 @@ describe('git over HTTP', () => {
     expect(await status(short)).toBe(401);
   });
 
-  it('refuses pushes to a closed repository and still serves it', async () => {
+  test('refuses pushes to a closed repository and still serves it', async () => {
     await commit('a', 'one\n');
     await client.git('push', '-q', 'origin', 'master');
     await configure({ closed: true });
@@ -163,7 +163,7 @@ describe('git over HTTP', () => {
   });
 
   describe('the rules of the plan', () => {
-    it('refuses a file over the limit by its blob, and takes the same push without it', async () => {
+    test('refuses a file over the limit by its blob, and takes the same push without it', async () => {
       await configure({ limits: { fileMb: 1 } });
       await commit('small', randomBytes(1024 * 1024));
       await commit('large', randomBytes(1_500_000));
@@ -176,7 +176,7 @@ describe('git over HTTP', () => {
       await client.git('push', '-q', 'origin', 'HEAD~1:refs/heads/master');
     });
 
-    it('looks at the files of large pushes, which stay packed, too', async () => {
+    test('looks at the files of large pushes, which stay packed, too', async () => {
       await configure({ limits: { fileMb: 1 } });
       for (let i = 0; i < 120; i++) await writeFile(path.join(client.directory, `f${i}`), randomBytes(10));
       await client.git('add', '.');
@@ -185,7 +185,7 @@ describe('git over HTTP', () => {
       expect((await client.try('push', 'origin', 'master')).stderr).toContain(`File: ${blob} 1.43 MB`);
     });
 
-    it('refuses pushes over the quota until a GC gives space back, even one that shrinks the history', async () => {
+    test('refuses pushes over the quota until a GC gives space back, even one that shrinks the history', async () => {
       await configure({ limits: { repoMb: 2 } });
       await commit('a', 'one\n');
       await client.git('push', '-q', 'origin', 'master');
@@ -212,7 +212,7 @@ describe('git over HTTP', () => {
       await maintainer.remove();
     });
 
-    it('keeps a protected branch from all but administrators', async () => {
+    test('keeps a protected branch from all but administrators', async () => {
       await configure({ protectedBranches: [{ name: 'master', mode: 'standard' }] });
       await commit('a', 'one\n');
       const pushed = await client.try('push', 'origin', 'master');
@@ -222,7 +222,7 @@ describe('git over HTTP', () => {
       expect(Object.keys(await branches())).toEqual(['free']);
     });
 
-    it('tells the client of a review-mode branch that all is well, leaves it, and keeps the commits aside', async () => {
+    test('tells the client of a review-mode branch that all is well, leaves it, and keeps the commits aside', async () => {
       await commit('a', 'one\n');
       await client.git('push', '-q', 'origin', 'master');
       const before = (await branches())['master'];
@@ -237,7 +237,7 @@ describe('git over HTTP', () => {
     });
   });
 
-  it('makes commits by somebody else: onto the branch, without a parent, or back to an old one', async () => {
+  test('makes commits by somebody else: onto the branch, without a parent, or back to an old one', async () => {
     await commit('a', 'one\n');
     await client.git('push', '-q', 'origin', 'master');
     const first = await client.git('rev-parse', 'HEAD');

@@ -23,7 +23,7 @@ describe('faults of Git LFS and of the API', () => {
   const held = (connections: number) =>
     until('connections are held', async () => (await gitee.stats()).heldConnections === connections);
 
-  it('lfs-stall holds batches and data, and lets go when it is cleared', async () => {
+  test('lfs-stall holds batches and data, and lets go when it is cleared', async () => {
     const bytes = randomBytes(3_000_000);
     const link = await lfs.link('upload', bytes);
     await gitee.fault('lfs-stall');
@@ -36,7 +36,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await isThere(bytes)).toBe(false);
   });
 
-  it('lfs-batch-status answers batches with a status and the time to wait', async () => {
+  test('lfs-batch-status answers batches with a status and the time to wait', async () => {
     await gitee.fault('lfs-batch-status', { status: 503, retryAfterSeconds: 7 });
     const answer = await lfs.batch('download', []);
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '7']);
@@ -44,7 +44,7 @@ describe('faults of Git LFS and of the API', () => {
     expect((await lfs.batch('download', [])).status).toBe(200);
   });
 
-  it('lfs-batch-garbage answers batches with a login page', async () => {
+  test('lfs-batch-garbage answers batches with a login page', async () => {
     await gitee.fault('lfs-batch-garbage');
     expect(await lfs.batch('download', [])).toMatchObject({
       status: 200,
@@ -52,7 +52,7 @@ describe('faults of Git LFS and of the API', () => {
     });
   });
 
-  it('lfs-object-status gives an error for one object of a batch, in uploads and downloads', async () => {
+  test('lfs-object-status gives an error for one object of a batch, in uploads and downloads', async () => {
     const [one, two] = [randomBytes(100), randomBytes(100)];
     expect([await lfs.upload(one), await lfs.upload(two)]).toEqual([200, 200]);
     await gitee.fault('lfs-object-status', { status: 507, text: 'full', match: { oid: oidOf(one) } });
@@ -65,7 +65,7 @@ describe('faults of Git LFS and of the API', () => {
     }
   });
 
-  it('lfs-upload-status refuses the data of one object and of no other', async () => {
+  test('lfs-upload-status refuses the data of one object and of no other', async () => {
     const [one, two] = [randomBytes(100), randomBytes(100)];
     await gitee.fault('lfs-upload-status', { status: 500, match: { oid: oidOf(one) } });
     expect(await lfs.upload(one)).toBe(500);
@@ -73,7 +73,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await isThere(one)).toBe(false);
   });
 
-  it('lfs-upload-cut breaks the line after so many bytes and keeps nothing', async () => {
+  test('lfs-upload-cut breaks the line after so many bytes and keeps nothing', async () => {
     const bytes = randomBytes(1_000_000);
     await gitee.fault('lfs-upload-cut', { afterBytes: 1000 });
     await expect(lfs.upload(bytes)).rejects.toThrow();
@@ -82,14 +82,14 @@ describe('faults of Git LFS and of the API', () => {
     expect(await lfs.upload(bytes)).toBe(200);
   });
 
-  it('lfs-upload-lose-after-accept keeps the object and cuts the answer', async () => {
+  test('lfs-upload-lose-after-accept keeps the object and cuts the answer', async () => {
     const bytes = randomBytes(1000);
     await gitee.fault('lfs-upload-lose-after-accept');
     await expect(lfs.upload(bytes)).rejects.toThrow();
     expect(await isThere(bytes)).toBe(true);
   });
 
-  it('lfs-upload-slow lets uploads share a line, 16 KiB at a time', async () => {
+  test('lfs-upload-slow lets uploads share a line, 16 KiB at a time', async () => {
     const pieces = 4;
     const bodies = [randomBytes((pieces / 2) * 16 * 1024), randomBytes((pieces / 2) * 16 * 1024)];
     await gitee.fault('lfs-upload-slow', { ms: 100 });
@@ -100,7 +100,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await Promise.all(bodies.map(isThere))).toEqual([true, true]);
   });
 
-  it('lfs-download-status refuses a download and no upload', async () => {
+  test('lfs-download-status refuses a download and no upload', async () => {
     const bytes = randomBytes(100);
     await gitee.fault('lfs-download-status', { status: 502 });
     expect(await lfs.upload(bytes)).toBe(200);
@@ -109,7 +109,7 @@ describe('faults of Git LFS and of the API', () => {
     expect((await lfs.download(bytes)).status).toBe(200);
   });
 
-  it('lfs-download-cut ends the body early', async () => {
+  test('lfs-download-cut ends the body early', async () => {
     const bytes = randomBytes(1_000_000);
     await lfs.upload(bytes);
     await gitee.fault('lfs-download-cut', { afterBytes: 300_000 });
@@ -123,7 +123,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(receivedBytes).toBe(300_000);
   });
 
-  it('lfs-download-corrupt changes one bit', async () => {
+  test('lfs-download-corrupt changes one bit', async () => {
     const bytes = randomBytes(1_000_000);
     await lfs.upload(bytes);
     await gitee.fault('lfs-download-corrupt', { afterBytes: 700_000 });
@@ -133,7 +133,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(got.equals(bytes)).toBe(true);
   });
 
-  it('lfs-download-slow waits before every 16 KiB', async () => {
+  test('lfs-download-slow waits before every 16 KiB', async () => {
     const bytes = randomBytes(64 * 1024);
     await lfs.upload(bytes);
     await gitee.fault('lfs-download-slow', { ms: 50 });
@@ -142,7 +142,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(Date.now() - startedMs).toBeGreaterThanOrEqual(190);
   });
 
-  it('lfs-no-range gives the whole object to whoever asks for a part', async () => {
+  test('lfs-no-range gives the whole object to whoever asks for a part', async () => {
     const bytes = randomBytes(1_000);
     await lfs.upload(bytes);
     const part = async () => {
@@ -154,7 +154,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await part()).toEqual([200, 1_000]);
   });
 
-  it('lfs-link-expired refuses a link that another batch gives anew', async () => {
+  test('lfs-link-expired refuses a link that another batch gives anew', async () => {
     const bytes = randomBytes(100);
     await lfs.upload(bytes);
     await gitee.fault('lfs-link-expired');
@@ -163,7 +163,7 @@ describe('faults of Git LFS and of the API', () => {
     expect((await lfs.download(bytes)).status).toBe(200);
   });
 
-  it('lfs-quota-full refuses new objects with 507', async () => {
+  test('lfs-quota-full refuses new objects with 507', async () => {
     const link = await lfs.link('upload', Buffer.from('late'));
     await gitee.fault('lfs-quota-full');
     const answer = await lfs.batch('upload', [object(randomBytes(10))]);
@@ -172,7 +172,7 @@ describe('faults of Git LFS and of the API', () => {
     expect((await lfs.batch('download', [])).status).toBe(200);
   });
 
-  it('lfs-no-verify leaves the verify action out', async () => {
+  test('lfs-no-verify leaves the verify action out', async () => {
     const actions = async () =>
       Object.keys((await lfs.batch('upload', [object(randomBytes(9))])).objects[0]!.actions!);
     await gitee.fault('lfs-no-verify');
@@ -181,7 +181,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await actions()).toEqual(['upload', 'verify']);
   });
 
-  it('lfs-present-with-download-action offers a download where nothing is to be uploaded', async () => {
+  test('lfs-present-with-download-action offers a download where nothing is to be uploaded', async () => {
     const bytes = randomBytes(100);
     await lfs.upload(bytes);
     await gitee.fault('lfs-present-with-download-action');
@@ -189,7 +189,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(Object.keys(actions)).toEqual(['download']);
   });
 
-  it('lfs-verify-status refuses to verify an object that it has taken', async () => {
+  test('lfs-verify-status refuses to verify an object that it has taken', async () => {
     const [one, two] = [randomBytes(100), randomBytes(100)];
     expect([await lfs.upload(one), await lfs.upload(two)]).toEqual([200, 200]);
     await gitee.fault('lfs-verify-status', { status: 403, match: { oid: oidOf(one) } });
@@ -198,7 +198,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await isThere(one)).toBe(true);
   });
 
-  it('lfs-forget takes an object, confirms it, and does not have it', async () => {
+  test('lfs-forget takes an object, confirms it, and does not have it', async () => {
     const bytes = randomBytes(100);
     await gitee.fault('lfs-forget');
     expect(await lfs.upload(bytes)).toBe(200);
@@ -209,7 +209,7 @@ describe('faults of Git LFS and of the API', () => {
     expect(await isThere(bytes)).toBe(true);
   });
 
-  it('lfs-chunked-header asks for a chunked upload and takes it', async () => {
+  test('lfs-chunked-header asks for a chunked upload and takes it', async () => {
     const bytes = randomBytes(100_000);
     await gitee.fault('lfs-chunked-header');
     const link = await lfs.link('upload', bytes);
@@ -233,14 +233,14 @@ describe('faults of Git LFS and of the API', () => {
       ...(signal ? { signal } : {}),
     });
 
-  it('api-status answers the API with a status', async () => {
+  test('api-status answers the API with a status', async () => {
     await gitee.fault('api-status', { status: 502 });
     expect((await user()).status).toBe(502);
     await gitee.clearFaults();
     expect((await user()).status).toBe(200);
   });
 
-  it('api-stall holds calls; a client that gives up is forgotten', async () => {
+  test('api-stall holds calls; a client that gives up is forgotten', async () => {
     await gitee.fault('api-stall');
     const patience = new AbortController();
     const [lasting, impatient] = [user(), user(patience.signal)];
@@ -252,7 +252,7 @@ describe('faults of Git LFS and of the API', () => {
     expect((await outcomes).map((o) => o.status)).toEqual(['rejected', 'rejected']);
   });
 
-  it('rate-limit answers API and batch with 429 and the time to wait', async () => {
+  test('rate-limit answers API and batch with 429 and the time to wait', async () => {
     await gitee.fault('rate-limit', { retryAfterSeconds: 3 });
     const [api, batch] = [await user(), await lfs.batch('download', [])];
     expect([api.status, api.headers.get('retry-after')]).toEqual([429, '3']);

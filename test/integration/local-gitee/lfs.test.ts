@@ -39,7 +39,7 @@ describe('Git LFS', () => {
 
     afterEach(() => client.remove());
 
-    it('pushes and pulls, calls verify for each object, and sends its login to nobody else', async () => {
+    test('pushes and pulls, calls verify for each object, and sends its login to nobody else', async () => {
       const files = await start();
       await client.git('push', '-q', 'origin', 'master');
       expect(await stats('acme/files')).toMatchObject({
@@ -57,7 +57,7 @@ describe('Git LFS', () => {
       expect(await stats('acme/files')).toMatchObject({ downloads: 3, tokenLeaks: 0 });
     });
 
-    it('is caught when its configuration sends the Gitee token to every host', async () => {
+    test('is caught when its configuration sends the Gitee token to every host', async () => {
       await start('http.extraHeader');
       const pushed = await client.try('push', 'origin', 'HEAD:refs/heads/leak');
       expect(pushed.code).not.toBe(0);
@@ -68,7 +68,7 @@ describe('Git LFS', () => {
     });
   });
 
-  it('refuses a Gitee token at the data port in whatever form it comes', async () => {
+  test('refuses a Gitee token at the data port in whatever form it comes', async () => {
     const bytes = randomBytes(100);
     await lfs.upload(bytes);
     const { href } = await lfs.link('download', bytes);
@@ -87,7 +87,7 @@ describe('Git LFS', () => {
     expect((await fetch(href)).status).toBe(200);
   });
 
-  it('answers batches as the specification and Gitee do', async () => {
+  test('answers batches as the specification and Gitee do', async () => {
     const post = (headers: Record<string, string>, body: unknown = { operation: 'download', objects: [] }) =>
       lfs.post('objects/batch', body, headers);
     expect((await post({})).status).toBe(200);
@@ -107,7 +107,7 @@ describe('Git LFS', () => {
     expect((await new LfsClient(gitee.url, 'acme/none', gitee.token).batch('download', [])).status).toBe(404);
   });
 
-  it('says that the plan has no LFS before it asks who is there', async () => {
+  test('says that the plan has no LFS before it asks who is there', async () => {
     await gitee.admin('repositories', { owner: 'acme', name: 'plain', private: true });
     const plain = new LfsClient(gitee.url, 'acme/plain', undefined);
     const message = 'LFS only supported repository in paid or trial enterprise.';
@@ -121,14 +121,14 @@ describe('Git LFS', () => {
     });
   });
 
-  it('refuses uploads to who may only read', async () => {
+  test('refuses uploads to who may only read', async () => {
     await configure({ collaborators: { gateway: 'pull' } });
     expect((await lfs.batch('download', [])).status).toBe(200);
     expect((await lfs.batch('upload', [])).status).toBe(403);
     await configure({ collaborators: { gateway: 'push', maintainer: 'admin' } });
   });
 
-  it('names the object when it is missing, and asks nothing of one that it has', async () => {
+  test('names the object when it is missing, and asks nothing of one that it has', async () => {
     const bytes = randomBytes(1000);
     const object = { oid: oidOf(bytes), size: bytes.length };
     const first = (await lfs.batch('upload', [object])).objects[0]!;
@@ -155,7 +155,7 @@ describe('Git LFS', () => {
     expect((await lfs.post('verify', { oid: oidOf(randomBytes(9)), size: 9 })).status).toBe(404);
   });
 
-  it('stores nothing whose size or hash is not as announced, or whose headers are not as asked', async () => {
+  test('stores nothing whose size or hash is not as announced, or whose headers are not as asked', async () => {
     const bytes = randomBytes(5000);
     const action = await lfs.link('upload', bytes);
     const before = await stats();
@@ -177,7 +177,7 @@ describe('Git LFS', () => {
     });
   });
 
-  it('serves ranges, the empty object, and heads', async () => {
+  test('serves ranges, the empty object, and heads', async () => {
     const bytes = randomBytes(10_000);
     const empty = Buffer.alloc(0);
     await lfs.upload(bytes);
@@ -200,7 +200,7 @@ describe('Git LFS', () => {
     expect(head.headers.get('content-length')).toBe('10000');
   });
 
-  it('keeps the limits of the plan: space with 507, one object with 422, and gives back what is deleted', async () => {
+  test('keeps the limits of the plan: space with 507, one object with 422, and gives back what is deleted', async () => {
     const [fits, over] = [randomBytes(600_000), randomBytes(600_000)];
     await gitee.admin('repositories', {
       owner: 'acme',

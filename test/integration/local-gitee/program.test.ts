@@ -19,7 +19,7 @@ describe('the program', () => {
 
   afterAll(() => gitee.stop());
 
-  it('has everything again after a stop and after a kill, on the same ports', async () => {
+  test('has everything again after a stop and after a kill, on the same ports', async () => {
     const client = await GitClient.create(gitee, { token: gitee.token });
     await client.init(`${gitee.url}/acme/images.git`);
     await client.git('commit', '-q', '--allow-empty', '-m', 'kept');
@@ -49,7 +49,7 @@ describe('the program', () => {
     await client.remove();
   });
 
-  it('adds from the configuration what is missing and brings back nothing that was changed', async () => {
+  test('adds from the configuration what is missing and brings back nothing that was changed', async () => {
     await gitee.admin('tokens', { revoke: gitee.token });
     await gitee.admin('repositories', { owner: 'acme', name: 'files', lfs: false });
     await gitee.restart();
@@ -61,7 +61,7 @@ describe('the program', () => {
     );
   });
 
-  it('removes what a killed upload left, and keeps no token in clear', async () => {
+  test('removes what a killed upload left, and keeps no token in clear', async () => {
     const incoming = path.join(gitee.dataDir, 'lfs-incoming');
     await mkdir(incoming, { recursive: true });
     await writeFile(path.join(incoming, 'half'), 'half of an object');
@@ -72,7 +72,7 @@ describe('the program', () => {
     expect(state).not.toContain(gitee.maintainerToken);
   });
 
-  it('names every mistake of its configuration', async () => {
+  test('names every mistake of its configuration', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'local-gitee-'));
     const file = path.join(directory, 'config.json');
     await writeFile(
@@ -87,7 +87,7 @@ describe('the program', () => {
     await rm(directory, { recursive: true });
   });
 
-  it('ends with its parent when asked to', async () => {
+  test('ends with its parent when asked to', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'local-gitee-'));
     const main = ['--import', 'tsx', path.resolve('src/local-gitee/main.ts')];
     const args = [...main, '--data', directory, '--port', '0', '--lfs-port', '0', '--exit-with-parent'];
@@ -100,17 +100,17 @@ describe('the program', () => {
     await rm(directory, { recursive: true });
   });
 
-  it('has every fault in its documentation, and no other', async () => {
+  test('has every fault in its documentation, and no other', async () => {
     const text = await readFile(path.resolve('docs/local-gitee.md'), 'utf8');
     const documented = [...text.matchAll(/^\| `((?:git|lfs|api|rate)-[a-z0-9-]+)` \|/gm)].map((m) => m[1]);
     expect(documented.sort()).toEqual([...FAULT_NAMES].sort());
   });
 
-  it('has a test for every fault', async () => {
+  test('has a test for every fault', async () => {
     const files = ['git-faults.test.ts', 'lfs-faults.test.ts'];
     const texts = await Promise.all(
       files.map((f) => readFile(path.resolve('test/integration/local-gitee', f), 'utf8')),
     );
-    for (const name of FAULT_NAMES) expect(texts.join()).toContain(`it('${name} `);
+    for (const name of FAULT_NAMES) expect(texts.join()).toContain(`test('${name} `);
   });
 });

@@ -1,5 +1,5 @@
 // AWS API reference: AbortMultipartUpload.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ListMultipartUploadsCommand, ListPartsCommand } from '@aws-sdk/client-s3';
 import { MultipartClient } from '../../support/multipart-client.js';
 import { bytesOf, refusal, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -16,7 +16,7 @@ describe('AbortMultipartUpload', () => {
   });
   afterAll(() => bucket.close());
 
-  it('is 204 without a body, and ends the upload with its parts for everyone', async () => {
+  test('is 204 without a body, and ends the upload with its parts for everyone', async () => {
     const Key = 'aborted';
     const id = await multipart.create(Key);
     const first = await multipart.part(Key, id, 1, bytesOf(5 * MIB));
@@ -37,7 +37,7 @@ describe('AbortMultipartUpload', () => {
     expect([Uploads, await bucket.listing(Key)]).toEqual([undefined, []]);
   });
 
-  it('leaves the object that stands at the key, and other uploads of it', async () => {
+  test('leaves the object that stands at the key, and other uploads of it', async () => {
     const Key = 'object';
     await bucket.wire.send({ method: 'PUT', path: '/files/object', body: 'there' });
     const [one, two] = [await multipart.create(Key), await multipart.create(Key)];
@@ -48,7 +48,7 @@ describe('AbortMultipartUpload', () => {
     expect((await multipart.bytes(Key)).toString()).toBe('two');
   });
 
-  it('is NoSuchUpload under another key, after Complete, and for an id that never was', async () => {
+  test('is NoSuchUpload under another key, after Complete, and for an id that never was', async () => {
     const id = await multipart.create('mine');
     expect(await refusal(multipart.abort('yours', id))).toEqual([404, 'NoSuchUpload']);
     await multipart.complete('mine', id, [await multipart.part('mine', id, 1, 'x')]);
@@ -57,7 +57,7 @@ describe('AbortMultipartUpload', () => {
     expect((await multipart.bytes('mine')).toString()).toBe('x');
   });
 
-  it('while parts are being sent: none of them is there afterwards, and none is a 500', async () => {
+  test('while parts are being sent: none of them is there afterwards, and none is a 500', async () => {
     const Key = 'while-sending';
     const id = await multipart.create(Key);
     const sending = Array.from({ length: 8 }, (_, i) =>
@@ -73,7 +73,7 @@ describe('AbortMultipartUpload', () => {
     ]);
   });
 
-  it('two at once: one ends the upload, the other finds none', async () => {
+  test('two at once: one ends the upload, the other finds none', async () => {
     const id = await multipart.create('twice');
     const results = await Promise.all([1, 2].map(() => refusal(multipart.abort('twice', id))));
     expect(results.map(([status]) => status).sort()).toEqual([200, 404]);

@@ -8,7 +8,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { chunkedBody } from '../../support/aws-chunked-body.js';
 import { mustRun, run, until } from '../../support/child.js';
@@ -80,25 +80,25 @@ describe('bad input', () => {
   });
 
   describe('who sends it', () => {
-    it('unsigned is AccessDenied', async () => {
+    test('unsigned is AccessDenied', async () => {
       expect(codeOf(await raw('PUT', '/files/bad', {}, 'x'))).toEqual([403, 'AccessDenied']);
       expect(codeOf(await raw('GET', '/files/kept'))).toEqual([403, 'AccessDenied']);
       expect(codeOf(await raw('DELETE', '/files/kept'))).toEqual([403, 'AccessDenied']);
     });
 
-    it('an unknown access key is InvalidAccessKeyId', async () => {
+    test('an unknown access key is InvalidAccessKeyId', async () => {
       const stranger = new WireClient({ ...wire.target, accessKeyId: 'AKNOBODY' });
       const answer = keep(await stranger.send({ method: 'PUT', path: '/files/bad', body: 'x' }));
       expect(codeOf(answer)).toEqual([403, 'InvalidAccessKeyId']);
     });
 
-    it.each(['PUT', 'GET', 'DELETE'])('a wrong secret is SignatureDoesNotMatch (%s)', async (method) => {
+    test.each(['PUT', 'GET', 'DELETE'])('a wrong secret is SignatureDoesNotMatch (%s)', async (method) => {
       const forger = new WireClient({ ...wire.target, secretAccessKey: 'not-the-secret' });
       const answer = keep(await forger.send({ method, path: '/files/kept', body: 'x' }));
       expect(codeOf(answer)).toEqual([403, 'SignatureDoesNotMatch']);
     });
 
-    it('Signature Version 2 is refused with what to set', async () => {
+    test('Signature Version 2 is refused with what to set', async () => {
       const answer = await raw(
         'PUT',
         '/files/bad',
@@ -109,7 +109,7 @@ describe('bad input', () => {
       expect(answer.xml('Message')).toMatch(/AWS4-HMAC-SHA256|v4/i);
     });
 
-    it('a garbled Authorization header is AuthorizationHeaderMalformed', async () => {
+    test('a garbled Authorization header is AuthorizationHeaderMalformed', async () => {
       const headers = await wire.signedHeaders({ method: 'GET', path: '/files/kept' });
       const authorization = headers['authorization']!.replace(/Credential=[^,]*/, 'Credential=x');
       expect(codeOf(await raw('GET', '/files/kept', { ...headers, authorization }))).toEqual([
@@ -118,7 +118,7 @@ describe('bad input', () => {
       ]);
     });
 
-    it('another region is AuthorizationHeaderMalformed, and the right one is told', async () => {
+    test('another region is AuthorizationHeaderMalformed, and the right one is told', async () => {
       const elsewhere = new WireClient({ ...wire.target, region: 'eu-west-1' });
       const answer = keep(await elsewhere.send({ method: 'PUT', path: '/files/bad', body: 'x' }));
       expect([...codeOf(answer), answer.xml('Region')]).toEqual([
@@ -128,12 +128,12 @@ describe('bad input', () => {
       ]);
     });
 
-    it.each([-16, 16])('a clock %d minutes off is RequestTimeTooSkewed', async (minutes) => {
+    test.each([-16, 16])('a clock %d minutes off is RequestTimeTooSkewed', async (minutes) => {
       const answer = await put('x', {}, { now: new Date(Date.now() + minutes * 60_000) });
       expect(codeOf(answer)).toEqual([403, 'RequestTimeTooSkewed']);
     });
 
-    it('an expired presigned PUT is AccessDenied', async () => {
+    test('an expired presigned PUT is AccessDenied', async () => {
       const link = await wire.presign(
         { method: 'PUT', path: '/files/bad', now: new Date(Date.now() - 61_000) },
         60,
@@ -146,7 +146,7 @@ describe('bad input', () => {
       ]);
     });
 
-    it('a presigned GET does not serve as DELETE, nor for another key', async () => {
+    test('a presigned GET does not serve as DELETE, nor for another key', async () => {
       const link = await wire.presign({ method: 'GET', path: '/files/kept' });
       expect(codeOf(await raw('DELETE', link))).toEqual([403, 'SignatureDoesNotMatch']);
       expect(codeOf(await raw('GET', link.replace('kept', 'kept-large')))).toEqual([
@@ -155,7 +155,7 @@ describe('bad input', () => {
       ]);
     });
 
-    it('a presigned link over seven days is AuthorizationQueryParametersError', async () => {
+    test('a presigned link over seven days is AuthorizationQueryParametersError', async () => {
       const link = await wire.presign({ method: 'PUT', path: '/files/bad' }, 604_800);
       expect(codeOf(await raw('PUT', link.replace('=604800', '=604801'), {}, 'x'))).toEqual([
         400,
@@ -163,12 +163,12 @@ describe('bad input', () => {
       ]);
     });
 
-    it('a session token is InvalidToken', async () => {
+    test('a session token is InvalidToken', async () => {
       const answer = await put('x', { 'x-amz-security-token': 'IQoJb3JpZ2luX2VjE' });
       expect(codeOf(answer)).toEqual([400, 'InvalidToken']);
     });
 
-    it('an x-amz header that is not signed is AccessDenied', async () => {
+    test('an x-amz header that is not signed is AccessDenied', async () => {
       const answer = await put('x', {}, { unsignedHeaders: { 'x-amz-meta-added': 'on the way' } });
       expect([...codeOf(answer), answer.xml('HeadersNotSigned')]).toEqual([
         403,
@@ -177,7 +177,7 @@ describe('bad input', () => {
       ]);
     });
 
-    it('a key that may only read cannot write, delete, or see another bucket', async () => {
+    test('a key that may only read cannot write, delete, or see another bucket', async () => {
       for (const request of [
         { method: 'PUT', path: '/files/bad', body: 'x' },
         { method: 'DELETE', path: '/files/kept' },
@@ -189,7 +189,7 @@ describe('bad input', () => {
       expect((await reader.send({ method: 'GET', path: '/files/kept' })).status).toBe(200);
     });
 
-    it('a refused request costs no body: 100 Continue is not sent', async () => {
+    test('a refused request costs no body: 100 Continue is not sent', async () => {
       const forger = new WireClient({ ...wire.target, secretAccessKey: 'not-the-secret' });
       const headers = await forger.signedHeaders({ method: 'PUT', path: '/files/bad', body: 'x' });
       const answer = await raw('PUT', '/files/bad', { ...headers, expect: '100-continue' }, 'x');
@@ -200,16 +200,16 @@ describe('bad input', () => {
   describe.each(BODIES)('a body of %s', (_size, body) => {
     const other = Buffer.concat([body.subarray(1), Buffer.from('!')]);
 
-    it('that has another SHA-256 than signed is XAmzContentSHA256Mismatch', async () => {
+    test('that has another SHA-256 than signed is XAmzContentSHA256Mismatch', async () => {
       const answer = await put(body, {}, { payloadHash: sha256Hex(other) });
       expect(codeOf(answer)).toEqual([400, 'XAmzContentSHA256Mismatch']);
     });
 
-    it('that has another MD5 is BadDigest', async () => {
+    test('that has another MD5 is BadDigest', async () => {
       expect(codeOf(await put(body, { 'content-md5': base64('md5', other) }))).toEqual([400, 'BadDigest']);
     });
 
-    it.each([
+    test.each([
       ['crc32', 'AAAAAA=='],
       ['crc32c', 'AAAAAA=='],
       ['crc64nvme', 'AAAAAAAAAAA='],
@@ -225,7 +225,7 @@ describe('bad input', () => {
       expect(answer.xml('Message')).toMatch(new RegExp(algorithm, 'i'));
     });
 
-    it('whose trailer has another CRC32 is BadDigest', async () => {
+    test('whose trailer has another CRC32 is BadDigest', async () => {
       const value = Buffer.alloc(4);
       value.writeUInt32BE((crc32(body) ^ 1) >>> 0);
       const framed = chunkedBody([body], { trailer: { 'x-amz-checksum-crc32': value.toString('base64') } });
@@ -241,7 +241,7 @@ describe('bad input', () => {
       expect(codeOf(answer)).toEqual([400, 'BadDigest']);
     });
 
-    it('whose chunk has a wrong signature is SignatureDoesNotMatch', async () => {
+    test('whose chunk has a wrong signature is SignatureDoesNotMatch', async () => {
       const timestamp = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '');
       const framed = chunkedBody([body], {
         signer: { secret: 'not-the-secret', region: 'us-east-1', timestamp, seed: '0'.repeat(64) },
@@ -254,7 +254,7 @@ describe('bad input', () => {
       expect(codeOf(answer)).toEqual([403, 'SignatureDoesNotMatch']);
     });
 
-    it('that ends before its announced length is IncompleteBody', async () => {
+    test('that ends before its announced length is IncompleteBody', async () => {
       const framed = chunkedBody([body], {
         trailer: { 'x-amz-checksum-sha256': base64('sha256', body) },
       });
@@ -270,7 +270,7 @@ describe('bad input', () => {
       expect(codeOf(answer)).toEqual([400, 'IncompleteBody']);
     });
 
-    it('whose connection breaks is given up', async () => {
+    test('whose connection breaks is given up', async () => {
       const { hostname, port } = new URL(wire.target.endpoint);
       const key = `broken-${body.length}`;
       const headers = await wire.signedHeaders({ method: 'PUT', path: `/files/${key}`, body });
@@ -286,7 +286,7 @@ describe('bad input', () => {
       );
     });
 
-    it('is no part either where it has another MD5', async () => {
+    test('is no part either where it has another MD5', async () => {
       const answer = await send({
         method: 'PUT',
         path: '/files/open',
@@ -299,7 +299,7 @@ describe('bad input', () => {
   });
 
   describe('headers', () => {
-    it.each<[string, Record<string, string>, number, string]>([
+    test.each<[string, Record<string, string>, number, string]>([
       ['a malformed Content-MD5', { 'content-md5': 'abc' }, 400, 'InvalidDigest'],
       ['a malformed checksum', { 'x-amz-checksum-crc32': 'abc' }, 400, 'InvalidRequest'],
       [
@@ -321,12 +321,12 @@ describe('bad input', () => {
       expect(codeOf(await put('x', headers))).toEqual([status, code]);
     });
 
-    it('of 1 MB are RequestHeaderSectionTooLarge', async () => {
+    test('of 1 MB are RequestHeaderSectionTooLarge', async () => {
       const answer = await raw('PUT', '/files/bad', { 'x-amz-meta-a': 'x'.repeat(1_000_000) }, 'x');
       expect(codeOf(answer)).toEqual([400, 'RequestHeaderSectionTooLarge']);
     });
 
-    it('without a length are MissingContentLength', async () => {
+    test('without a length are MissingContentLength', async () => {
       const headers = await wire.signedHeaders({
         method: 'PUT',
         path: '/files/bad',
@@ -338,7 +338,7 @@ describe('bad input', () => {
       expect(answer).toMatch(/^HTTP\/1\.1 411 [\s\S]*<Code>MissingContentLength<\/Code>/);
     });
 
-    it('that announce over 5 GiB are EntityTooLarge before the body is sent', async () => {
+    test('that announce over 5 GiB are EntityTooLarge before the body is sent', async () => {
       const headers = await wire.signedHeaders({
         method: 'PUT',
         path: '/files/bad',
@@ -350,7 +350,7 @@ describe('bad input', () => {
       expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*<Code>EntityTooLarge<\/Code>/);
     });
 
-    it('that are no HTTP are answered once, and the connection ends', async () => {
+    test('that are no HTTP are answered once, and the connection ends', async () => {
       expect(await rawText('\u0016\u0003\u0001 garbage\r\n\r\n')).toMatch(
         /^HTTP\/1\.1 400 [\s\S]*<Code>BadRequest<\/Code>/,
       );
@@ -358,16 +358,19 @@ describe('bad input', () => {
   });
 
   describe('names', () => {
-    it('a key of 1,025 bytes is KeyTooLongError', async () => {
+    test('a key of 1,025 bytes is KeyTooLongError', async () => {
       const answer = await put('x', {}, { path: encodePath(`/files/${'好'.repeat(341)}ab`) });
       expect(codeOf(answer)).toEqual([400, 'KeyTooLongError']);
     });
 
-    it.each(['/files/%ff%fe', '/files/%zz'])('a key that is no UTF-8 is InvalidURI (%s)', async (target) => {
-      expect(codeOf(await put('x', {}, { path: target }))).toEqual([400, 'InvalidURI']);
-    });
+    test.each(['/files/%ff%fe', '/files/%zz'])(
+      'a key that is no UTF-8 is InvalidURI (%s)',
+      async (target) => {
+        expect(codeOf(await put('x', {}, { path: target }))).toEqual([400, 'InvalidURI']);
+      },
+    );
 
-    it.each([
+    test.each([
       ['PUT', '/nothing/k', {}],
       ['GET', '/nothing/k', {}],
       ['GET', '/nothing', { 'list-type': '2' }],
@@ -379,7 +382,7 @@ describe('bad input', () => {
       ).toEqual([404, 'NoSuchBucket']);
     });
 
-    it.each([
+    test.each([
       ['PATCH', '/files/kept', {}, 405, 'MethodNotAllowed'],
       ['POST', '/files/kept', {}, 405, 'MethodNotAllowed'],
       ['POST', '/', {}, 405, 'MethodNotAllowed'],
@@ -392,7 +395,7 @@ describe('bad input', () => {
       expect(codeOf(await send({ method, path: target, query }))).toEqual([status, code]);
     });
 
-    it.each([
+    test.each([
       [{ 'max-keys': '-1' }, 400, 'InvalidArgument'],
       [{ 'max-keys': 'many' }, 400, 'InvalidArgument'],
       [{ 'list-type': '2', 'continuation-token': '?' }, 400, 'InvalidArgument'],
@@ -401,7 +404,7 @@ describe('bad input', () => {
       expect(codeOf(await send({ method: 'GET', path: '/files', query }))).toEqual([status, code]);
     });
 
-    it('a range past the end is InvalidRange, a foreign version NoSuchVersion', async () => {
+    test('a range past the end is InvalidRange, a foreign version NoSuchVersion', async () => {
       const range = await send({ method: 'GET', path: '/files/kept', headers: { range: 'bytes=10-' } });
       expect(codeOf(range)).toEqual([416, 'InvalidRange']);
       const version = await send({ method: 'GET', path: '/files/kept', query: { versionId: 'abc' } });
@@ -416,7 +419,7 @@ describe('bad input', () => {
     ).join('')}]><Delete><Object><Key>&a8;</Key></Object></Delete>`;
     const deep = `${'<a>'.repeat(50_000)}${'</a>'.repeat(50_000)}`;
 
-    it.each([
+    test.each([
       ['no XML', 'hello'],
       ['nothing', ''],
       ['an open tag', '<Delete><Object><Key>kept</Key></Object>'],
@@ -438,7 +441,7 @@ describe('bad input', () => {
       expect(codeOf(answer)).toEqual([400, 'MalformedXML']);
     });
 
-    it('DeleteObjects whose MD5 is another deletes nothing', async () => {
+    test('DeleteObjects whose MD5 is another deletes nothing', async () => {
       const answer = await send({
         method: 'POST',
         path: '/files',
@@ -455,7 +458,7 @@ describe('bad input', () => {
       `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`;
     const document = (inner: string) => `<CompleteMultipartUpload>${inner}</CompleteMultipartUpload>`;
 
-    it.each([
+    test.each([
       [
         '10,001 parts',
         () => document(Array.from({ length: 10_001 }, (_, i) => part(i + 1)).join('')),
@@ -471,7 +474,7 @@ describe('bad input', () => {
       expect(codeOf(await complete(body()))).toEqual([400, code]);
     });
 
-    it.each(['0', '10001', '-1', 'one', ''])(
+    test.each(['0', '10001', '-1', 'one', ''])(
       'UploadPart with part number %j is InvalidArgument',
       async (n) => {
         const answer = await send({
@@ -484,7 +487,7 @@ describe('bad input', () => {
       },
     );
 
-    it.each(['PUT', 'GET', 'DELETE', 'POST'])('%s of an unknown upload is NoSuchUpload', async (method) => {
+    test.each(['PUT', 'GET', 'DELETE', 'POST'])('%s of an unknown upload is NoSuchUpload', async (method) => {
       const answer = await send({
         method,
         path: '/files/open',
@@ -494,7 +497,7 @@ describe('bad input', () => {
       expect(codeOf(answer)).toEqual([404, 'NoSuchUpload']);
     });
 
-    it('tags that are no document are MalformedXML, too many InvalidTag', async () => {
+    test('tags that are no document are MalformedXML, too many InvalidTag', async () => {
       const tag = (body: string) =>
         send({ method: 'PUT', path: '/files/kept', query: { tagging: '' }, body });
       expect(codeOf(await tag('<Tagging>'))).toEqual([400, 'MalformedXML']);
@@ -507,7 +510,7 @@ describe('bad input', () => {
   });
 
   describe('afterwards', () => {
-    it('Gitee holds what was there before, in a tree without any key of a bad request', async () => {
+    test('Gitee holds what was there before, in a tree without any key of a bad request', async () => {
       await bucket.landed();
       const gitee = bucket.stack.gitee;
       const tree = await mustRun('git', [
@@ -526,14 +529,14 @@ describe('bad input', () => {
       expect(tree.stdout).not.toMatch(/bad|broken|open/);
     });
 
-    it('the gateway is as well as before', async () => {
+    test('the gateway is as well as before', async () => {
       const fsck = await bucket.stack.gateway.cli('fsck', '--json');
       expect([fsck.code, fsck.stderr]).toEqual([0, '']);
       const body = await wire.send({ method: 'GET', path: '/files/kept-large' });
       expect(body.body.equals(bytesOf(300_000))).toBe(true);
     });
 
-    it('no argument of the gateway or its children holds a secret while it pushes, and while git fetches', async () => {
+    test('no argument of the gateway or its children holds a secret while it pushes, and while git fetches', async () => {
       const { gateway, gitee } = bucket.stack;
       await gitee.fault('git-stall-receive-pack', { match: { repo: 'acme/files' } });
       const seen = new Set<string>();
@@ -562,7 +565,7 @@ describe('bad input', () => {
       expect(secretsIn([...seen].join('\n'))).toEqual([]);
     });
 
-    it('no answer, no log, no metric and no file of the state holds a secret', async () => {
+    test('no answer, no log, no metric and no file of the state holds a secret', async () => {
       const { gateway } = bucket.stack;
       const log = await readFile(gateway.child!.logFile, 'utf8');
       expect(log.length).toBeGreaterThan(1000);
@@ -582,7 +585,7 @@ describe('bad input', () => {
       expect(found.stdout).toBe('');
     });
 
-    it('every answer has its request id in header and body, and no 500', () => {
+    test('every answer has its request id in header and body, and no 500', () => {
       for (const answer of answers) {
         expect([answer.status, answer.text]).not.toEqual([500, expect.anything()]);
         if (answer.xml('Code') !== undefined)

@@ -1,6 +1,6 @@
 // AWS API reference, one operation after the other: what a GET of a bucket's setting answers for a bucket that has
 // none. One file for all of them, since each is one answer; the name of the operation stands with its case.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
 const DOCUMENTS: readonly (readonly [operation: string, query: string, root: string, content: RegExp])[] = [
@@ -41,19 +41,19 @@ describe('settings of a bucket', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each(DOCUMENTS)('%s (?%s) is an empty or fixed %s', async (_operation, query, root, content) => {
+  test.each(DOCUMENTS)('%s (?%s) is an empty or fixed %s', async (_operation, query, root, content) => {
     const answer = await ask(query);
     expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/xml']);
     expect(answer.xml(root)).toMatch(content);
     expect(answer.text).toContain(`<${root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`);
   });
 
-  it.each(ABSENT)('%s (?%s) is 404 %s, and names the bucket', async (_operation, query, code) => {
+  test.each(ABSENT)('%s (?%s) is 404 %s, and names the bucket', async (_operation, query, code) => {
     const answer = await ask(query);
     expect([answer.status, answer.xml('Code'), answer.xml('BucketName')]).toEqual([404, code, 'files']);
   });
 
-  it.each([...DOCUMENTS, ...ABSENT].map(([operation, query]) => [operation, query]))(
+  test.each([...DOCUMENTS, ...ABSENT].map(([operation, query]) => [operation, query]))(
     '%s of a bucket that is not there is NoSuchBucket',
     async (_operation, query) => {
       const answer = await ask(query, '/nowhere');
@@ -61,14 +61,14 @@ describe('settings of a bucket', () => {
     },
   );
 
-  it('GetObjectAcl: the owner has full control; a missing key is NoSuchKey', async () => {
+  test('GetObjectAcl: the owner has full control; a missing key is NoSuchKey', async () => {
     const answer = await ask('acl', '/files/object');
     expect([answer.status, answer.xml('Permission')]).toEqual([200, 'FULL_CONTROL']);
     const missing = await ask('acl', '/files/none');
     expect([missing.status, missing.xml('Code')]).toEqual([404, 'NoSuchKey']);
   });
 
-  it.each(['acl', 'policy', 'versioning', 'lifecycle', 'website', 'replication'])(
+  test.each(['acl', 'policy', 'versioning', 'lifecycle', 'website', 'replication'])(
     'a setting cannot be changed: PUT ?%s is 501, and never a PutObject or CreateBucket',
     async (query) => {
       const answer = await ask(query, '/files', 'PUT');

@@ -1,5 +1,5 @@
 // AWS API reference: ListBuckets, HeadBucket, GetBucketLocation, and the settings of a bucket that has none.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WireClient } from '../../support/s3-client.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -17,13 +17,13 @@ describe('buckets', () => {
   });
   afterAll(() => bucket.close());
 
-  it('ListBuckets names those of the configuration, with a time', async () => {
+  test('ListBuckets names those of the configuration, with a time', async () => {
     const answer = await get('/');
     expect(answer.xmlAll('Name')).toEqual(['files', 'registry']);
     expect(answer.xml('CreationDate')).toMatch(/^\d{4}-\d\d-\d\dT/);
   });
 
-  it('ListBuckets shows a key only what it may read', async () => {
+  test('ListBuckets shows a key only what it may read', async () => {
     const wire = new WireClient({
       ...bucket.wire.target,
       accessKeyId: reader.access_key_id,
@@ -33,14 +33,14 @@ describe('buckets', () => {
     expect((await wire.send({ method: 'HEAD', path: '/registry' })).status).toBe(403);
   });
 
-  it('HeadBucket is 200 with the region, 404 without a body where there is none', async () => {
+  test('HeadBucket is 200 with the region, 404 without a body where there is none', async () => {
     const there = await bucket.wire.send({ method: 'HEAD', path: '/files' });
     expect([there.status, there.headers['x-amz-bucket-region']]).toEqual([200, 'us-east-1']);
     const none = await bucket.wire.send({ method: 'HEAD', path: '/nothing' });
     expect([none.status, none.body.length]).toEqual([404, 0]);
   });
 
-  it('CreateBucket is refused with the option to set, but for one that the key can use already', async () => {
+  test('CreateBucket is refused with the option to set, but for one that the key can use already', async () => {
     const refused = await bucket.wire.send({ method: 'PUT', path: '/new-one' });
     expect([refused.status, refused.xml('Code')]).toEqual([403, 'AccessDenied']);
     expect(refused.xml('Message')).toMatch(/create_buckets/);
@@ -48,7 +48,7 @@ describe('buckets', () => {
     expect((await bucket.wire.send({ method: 'DELETE', path: '/files' })).status).toBe(403);
   });
 
-  it('GetBucketLocation is empty for us-east-1', async () => {
+  test('GetBucketLocation is empty for us-east-1', async () => {
     const answer = await get('/files', { location: '' });
     expect([
       answer.status,
@@ -56,7 +56,7 @@ describe('buckets', () => {
     ]).toEqual([200, true]);
   });
 
-  it.each([
+  test.each([
     ['versioning', 200, undefined],
     ['acl', 200, undefined],
     ['policyStatus', 404, 'NoSuchBucketPolicy'],

@@ -1,7 +1,7 @@
 // AWS user guide: "Checking object integrity for data uploads in Amazon S3".
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   ChecksumAlgorithm,
   CompleteMultipartUploadCommand,
@@ -46,7 +46,7 @@ describe('checksums', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each(Object.entries(NINE_DIGITS))(
+  test.each(Object.entries(NINE_DIGITS))(
     '%s in a header is checked, kept and returned',
     async (name, value) => {
       const header = `x-amz-checksum-${name.toLowerCase()}`;
@@ -74,7 +74,7 @@ describe('checksums', () => {
     },
   );
 
-  it.each(Object.entries(NINE_DIGITS))('%s in the trailer of an unsigned body', async (name, value) => {
+  test.each(Object.entries(NINE_DIGITS))('%s in the trailer of an unsigned body', async (name, value) => {
     const header = `x-amz-checksum-${name.toLowerCase()}`;
     const path = `/files/trailer-${name}`;
     const answer = await bucket.wire.send({
@@ -93,7 +93,7 @@ describe('checksums', () => {
     expect([got.text, got.headers['content-encoding']]).toEqual(['123456789', 'gzip']);
   });
 
-  it.each(Object.values(ChecksumAlgorithm).filter((name) => name in NINE_DIGITS))(
+  test.each(Object.values(ChecksumAlgorithm).filter((name) => name in NINE_DIGITS))(
     'what the SDK sends for %s comes back, small and large',
     async (name) => {
       for (const Body of [bytesOf(100), bytesOf(9 * MIB)]) {
@@ -136,7 +136,7 @@ describe('checksums', () => {
     return { UploadId, Parts };
   }
 
-  it.each(['CRC32', 'SHA256'] as const)('a multipart %s is the checksum of the checksums', async (name) => {
+  test.each(['CRC32', 'SHA256'] as const)('a multipart %s is the checksum of the checksums', async (name) => {
     const Key = `composite/${name}`;
     const { UploadId, Parts } = await upload(Key, name);
     const done = await bucket.s3.send(
@@ -150,7 +150,7 @@ describe('checksums', () => {
     expect((await head(Key))[`Checksum${name}`]).toBe(expected);
   });
 
-  it('a full-object CRC32 of parts is that of the whole, and a wrong one completes nothing', async () => {
+  test('a full-object CRC32 of parts is that of the whole, and a wrong one completes nothing', async () => {
     const Key = 'full';
     const { UploadId, Parts } = await upload(Key, 'CRC32', 'FULL_OBJECT');
     const complete = (ChecksumCRC32: string) =>
@@ -171,7 +171,7 @@ describe('checksums', () => {
     expect((await head(Key)).ChecksumCRC32).toBe(crc(WHOLE));
   });
 
-  it('a part whose checksum in Complete is another one is InvalidPart', async () => {
+  test('a part whose checksum in Complete is another one is InvalidPart', async () => {
     const Key = 'wrong-part';
     const { UploadId, Parts } = await upload(Key, 'SHA256');
     const wrong = [{ ...Parts[0]!, ChecksumSHA256: Parts[1]!.ChecksumSHA256! }, ...Parts.slice(1)];
@@ -181,7 +181,7 @@ describe('checksums', () => {
     expect(await refusal(request)).toEqual([400, 'InvalidPart']);
   });
 
-  it('a copy has the checksum of its source where that is of the whole object', async () => {
+  test('a copy has the checksum of its source where that is of the whole object', async () => {
     await bucket.s3.send(new CopyObjectCommand({ Bucket, Key: 'copied', CopySource: 'files/SHA256' }));
     expect((await head('copied')).ChecksumSHA256).toBe(NINE_DIGITS['SHA256']);
   });

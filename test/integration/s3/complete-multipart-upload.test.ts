@@ -2,7 +2,7 @@
 // object overwrites with conditional writes", "Checking object integrity in Amazon S3".
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   GetObjectAttributesCommand,
   HeadObjectCommand,
@@ -41,7 +41,7 @@ describe('CompleteMultipartUpload', () => {
   });
   afterAll(() => bucket.close());
 
-  it('parts sent in any order, with gaps, become one object with the ETag of S3', async () => {
+  test('parts sent in any order, with gaps, become one object with the ETag of S3', async () => {
     const Key = 'order';
     const id = await multipart.create(Key);
     const last = await multipart.part(Key, id, 9000, LAST);
@@ -67,7 +67,7 @@ describe('CompleteMultipartUpload', () => {
     expect([head.ContentLength, head.PartsCount]).toEqual([SECOND.length, 3]);
   });
 
-  it('a replaced part counts as it is now, and parts that are not named are dropped', async () => {
+  test('a replaced part counts as it is now, and parts that are not named are dropped', async () => {
     const Key = 'replaced';
     const id = await multipart.create(Key);
     const old = await multipart.part(Key, id, 1, SECOND);
@@ -79,7 +79,7 @@ describe('CompleteMultipartUpload', () => {
     expect((await multipart.bytes(Key)).equals(Buffer.concat([FIRST, LAST]))).toBe(true);
   });
 
-  it('a part below 5 MiB that is not the last is EntityTooSmall with its size, and the upload goes on', async () => {
+  test('a part below 5 MiB that is not the last is EntityTooSmall with its size, and the upload goes on', async () => {
     const Key = 'small';
     const id = await multipart.create(Key);
     const [small, big] = [await multipart.part(Key, id, 1, LAST), await multipart.part(Key, id, 2, FIRST)];
@@ -94,7 +94,7 @@ describe('CompleteMultipartUpload', () => {
     expect((await multipart.bytes(Key)).equals(FIRST)).toBe(true);
   });
 
-  it('a missing part, or another ETag, is InvalidPart and says which', async () => {
+  test('a missing part, or another ETag, is InvalidPart and says which', async () => {
     const Key = 'missing';
     const id = await multipart.create(Key);
     const first = await multipart.part(Key, id, 1, FIRST);
@@ -115,7 +115,7 @@ describe('CompleteMultipartUpload', () => {
     expect(await bucket.listing(Key)).toEqual([]);
   });
 
-  it('parts out of order, or twice, are InvalidPartOrder', async () => {
+  test('parts out of order, or twice, are InvalidPartOrder', async () => {
     const Key = 'disorder';
     const id = await multipart.create(Key);
     const [a, b] = [await multipart.part(Key, id, 1, FIRST), await multipart.part(Key, id, 2, LAST)];
@@ -123,7 +123,7 @@ describe('CompleteMultipartUpload', () => {
     expect(await refusal(multipart.complete(Key, id, [a, a]))).toEqual([400, 'InvalidPartOrder']);
   });
 
-  it.each([
+  test.each([
     ['no document', '', 'MalformedXML'],
     ['no part', '<CompleteMultipartUpload/>', 'MalformedXML'],
     ['another root', '<Complete><Part/></Complete>', 'MalformedXML'],
@@ -149,7 +149,7 @@ describe('CompleteMultipartUpload', () => {
     ).toHaveLength(1);
   });
 
-  it('ETags without quotes, and with quotes as references, are the same', async () => {
+  test('ETags without quotes, and with quotes as references, are the same', async () => {
     for (const spelling of [
       (e: string) => e.replaceAll('"', ''),
       (e: string) => e.replaceAll('"', '&quot;'),
@@ -162,7 +162,7 @@ describe('CompleteMultipartUpload', () => {
     }
   });
 
-  it('again with the same parts is the same answer, over a restart too; with others NoSuchUpload', async () => {
+  test('again with the same parts is the same answer, over a restart too; with others NoSuchUpload', async () => {
     const Key = 'again';
     const id = await multipart.create(Key);
     const parts = [await multipart.part(Key, id, 1, FIRST), await multipart.part(Key, id, 2, LAST)];
@@ -174,7 +174,7 @@ describe('CompleteMultipartUpload', () => {
     expect(await refusal(multipart.complete('other', id, parts))).toEqual([404, 'NoSuchUpload']);
   });
 
-  it('many at once with the same parts all succeed, and make one object', async () => {
+  test('many at once with the same parts all succeed, and make one object', async () => {
     const Key = 'at-once';
     const id = await multipart.create(Key);
     const parts = [await multipart.part(Key, id, 1, LAST)];
@@ -183,7 +183,7 @@ describe('CompleteMultipartUpload', () => {
     expect((await multipart.bytes(Key)).equals(LAST)).toBe(true);
   });
 
-  it('two at once with different parts: one wins, the other finds no upload', async () => {
+  test('two at once with different parts: one wins, the other finds no upload', async () => {
     for (let round = 0; round < 5; round += 1) {
       const Key = `rivals/${round}`;
       const id = await multipart.create(Key);
@@ -195,7 +195,7 @@ describe('CompleteMultipartUpload', () => {
     }
   });
 
-  it('and Abort at once: the object is whole, or is not there', async () => {
+  test('and Abort at once: the object is whole, or is not there', async () => {
     for (let round = 0; round < 10; round += 1) {
       const Key = `race/${round}`;
       const id = await multipart.create(Key);
@@ -210,7 +210,7 @@ describe('CompleteMultipartUpload', () => {
     }
   });
 
-  it('If-None-Match: * is won by one of many at once', async () => {
+  test('If-None-Match: * is won by one of many at once', async () => {
     const Key = 'none-match';
     const uploads = await Promise.all(
       Array.from({ length: 8 }, async (_, i) => {
@@ -227,7 +227,7 @@ describe('CompleteMultipartUpload', () => {
       expect(result).toEqual(i === winner ? [200] : [412, 'PreconditionFailed']);
   });
 
-  it('If-Match is won by one of many at once, puts among them', async () => {
+  test('If-Match is won by one of many at once, puts among them', async () => {
     const Key = 'if-match';
     const { ETag } = await bucket.s3.send(new PutObjectCommand({ Bucket, Key, Body: 'start' }));
     const results = await Promise.all(
@@ -247,7 +247,7 @@ describe('CompleteMultipartUpload', () => {
       expect(result).toEqual(i === winner ? [200] : [412, 'PreconditionFailed']);
   });
 
-  it('If-Match of a missing key is NoSuchKey; a failed condition leaves the upload open', async () => {
+  test('If-Match of a missing key is NoSuchKey; a failed condition leaves the upload open', async () => {
     const Key = 'conditions';
     const id = await multipart.create(Key);
     const parts = [await multipart.part(Key, id, 1, LAST)];
@@ -255,7 +255,7 @@ describe('CompleteMultipartUpload', () => {
     expect(await refusal(multipart.complete(Key, id, parts, { IfNoneMatch: '*' }))).toEqual([200]);
   });
 
-  it('x-amz-mp-object-size must be the size of the whole', async () => {
+  test('x-amz-mp-object-size must be the size of the whole', async () => {
     const Key = 'mp-size';
     const id = await multipart.create(Key);
     const body = documentOf([
@@ -304,7 +304,7 @@ describe('CompleteMultipartUpload', () => {
       return body.replaceAll('</Part>', () => `<${name}>${values[i++]}</${name}></Part>`);
     };
 
-    it('COMPOSITE is the checksum of the checksums, with the number of parts', async () => {
+    test('COMPOSITE is the checksum of the checksums, with the number of parts', async () => {
       const [id, body] = await upload('composite', { ChecksumAlgorithm: 'SHA256' });
       const sums = [sha(FIRST), sha(LAST)];
       const expected = `${sha(Buffer.concat(sums)).toString('base64')}-2`;
@@ -326,7 +326,7 @@ describe('CompleteMultipartUpload', () => {
       ]);
     });
 
-    it('FULL_OBJECT is that of all bytes; a wrong one completes nothing', async () => {
+    test('FULL_OBJECT is that of all bytes; a wrong one completes nothing', async () => {
       const whole = crc(Buffer.concat([FIRST, LAST])).toString('base64');
       const [id, body] = await upload('full', { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' });
       const wrong = await post('full', id, body, { 'x-amz-checksum-crc32': crc(LAST).toString('base64') });
@@ -339,7 +339,7 @@ describe('CompleteMultipartUpload', () => {
     });
 
     // floci-io/floci#3093 (captured from S3), localstack#12842 and versitygw#1345: how AWS takes and tells the value.
-    it('a composite value comes with the number of parts, and its parts tell their own, after a restart too', async () => {
+    test('a composite value comes with the number of parts, and its parts tell their own, after a restart too', async () => {
       const Key = 'composite-parts';
       const [id, bare] = await upload(Key, { ChecksumAlgorithm: 'SHA256' });
       const sums = [sha(FIRST), sha(LAST)];
@@ -375,7 +375,7 @@ describe('CompleteMultipartUpload', () => {
     });
 
     // apache/opendal#4580 and floci-io/floci#3093 (row 23, captured from S3).
-    it.each(['SHA256', 'CRC32'] as const)(
+    test.each(['SHA256', 'CRC32'] as const)(
       'the list of a composite %s upload has the checksum of every part',
       async (ChecksumAlgorithm) => {
         const Key = `listed/${ChecksumAlgorithm}`;
@@ -410,7 +410,7 @@ describe('CompleteMultipartUpload', () => {
     );
 
     // AWS CompletedPart, PartNumber: "must start at 1 and the part numbers must be consecutive".
-    it('the parts of a composite upload are numbered from 1 without gaps', async () => {
+    test('the parts of a composite upload are numbered from 1 without gaps', async () => {
       for (const numbers of [
         [1, 3],
         [2, 3],
@@ -426,7 +426,7 @@ describe('CompleteMultipartUpload', () => {
       expect((await post('numbers', id, body)).status).toBe(200);
     });
 
-    it.each([
+    test.each([
       ['another algorithm', { 'x-amz-checksum-sha1': Buffer.alloc(20).toString('base64') }, 'InvalidRequest'],
       // AWS CompleteMultipartUpload, x-amz-checksum-type: "it'll result in a BadDigest error".
       ['another type', { 'x-amz-checksum-type': 'COMPOSITE' }, 'BadDigest'],
@@ -441,7 +441,7 @@ describe('CompleteMultipartUpload', () => {
       },
     );
 
-    it('a checksum of a part that is another one, or of another algorithm, is InvalidPart', async () => {
+    test('a checksum of a part that is another one, or of another algorithm, is InvalidPart', async () => {
       const [id, body] = await upload('wrong-part', { ChecksumAlgorithm: 'SHA256' });
       const swapped = [sha(LAST), sha(FIRST)].map((s) => s.toString('base64'));
       const crcs = [crc(FIRST), crc(LAST)].map((s) => s.toString('base64'));
@@ -459,7 +459,7 @@ describe('CompleteMultipartUpload', () => {
     });
   });
 
-  it('lib-storage uploads a stream in parallel parts', async () => {
+  test('lib-storage uploads a stream in parallel parts', async () => {
     const Body = Buffer.concat([SECOND, FIRST, SECOND]);
     await new Upload({
       client: bucket.s3,

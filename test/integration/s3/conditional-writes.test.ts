@@ -1,5 +1,5 @@
 // AWS user guide: "How to prevent object overwrites with conditional writes".
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CopyObjectCommand,
   GetObjectCommand,
@@ -20,7 +20,7 @@ describe('conditional writes', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each([
+  test.each([
     ['small', 10],
     ['large', 200_000],
   ])('If-None-Match: * is won by exactly one of 20 %s puts at once', async (name, sizeBytes) => {
@@ -38,7 +38,7 @@ describe('conditional writes', () => {
     expect(answer.body.equals(bodies[winners[0]!]!)).toBe(true);
   });
 
-  it('If-Match counts up without a lost step while 4 clients try', async () => {
+  test('If-Match counts up without a lost step while 4 clients try', async () => {
     await put('counter', '0');
     const client = async () => {
       for (let done = 0; done < 5;) {
@@ -53,14 +53,14 @@ describe('conditional writes', () => {
     expect(await read('counter')).toBe('20');
   });
 
-  it('If-Match on a missing key is NoSuchKey, If-None-Match: * writes it', async () => {
+  test('If-Match on a missing key is NoSuchKey, If-None-Match: * writes it', async () => {
     expect(await refusal(put('new', 'x', { IfMatch: '"abc"' }))).toEqual([404, 'NoSuchKey']);
     expect(await refusal(put('new', 'x', { IfNoneMatch: '*' }))).toEqual([200]);
     expect(await refusal(put('new', 'y', { IfNoneMatch: '*' }))).toEqual([412, 'PreconditionFailed']);
     expect(await read('new')).toBe('x');
   });
 
-  it('a copy honours them for its destination', async () => {
+  test('a copy honours them for its destination', async () => {
     await put('from', 'source');
     const copy = (more: object) =>
       refusal(
@@ -71,7 +71,7 @@ describe('conditional writes', () => {
     expect(await copy({ IfMatch: '"abc"' })).toEqual([412, 'PreconditionFailed']);
   });
 
-  it('a refused body is not asked for', async () => {
+  test('a refused body is not asked for', async () => {
     await put('there', 'x');
     const body = bytesOf(1_000_000);
     const headers = await bucket.wire.signedHeaders({

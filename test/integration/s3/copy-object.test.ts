@@ -1,6 +1,6 @@
 // AWS API reference: CopyObject.
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CopyObjectCommand,
   GetObjectCommand,
@@ -43,7 +43,7 @@ describe('CopyObject', () => {
   });
   afterAll(() => bucket.close());
 
-  it('copies bytes, headers and tags, and sends nothing to Gitee again', async () => {
+  test('copies bytes, headers and tags, and sends nothing to Gitee again', async () => {
     await bucket.landed();
     const before = (await bucket.stack.gitee.stats()).repositories['acme/files']!.uploadedBytes;
     const answer = await copy('copied');
@@ -59,7 +59,7 @@ describe('CopyObject', () => {
     expect(after).toBe(before);
   });
 
-  it('REPLACE takes the headers of the request, and keeps the tags', async () => {
+  test('REPLACE takes the headers of the request, and keeps the tags', async () => {
     await copy('replaced', { MetadataDirective: 'REPLACE', ContentType: 'a/b', Metadata: { b: '2' } });
     const answer = await head('replaced');
     expect([answer.ContentType, answer.CacheControl, answer.Metadata]).toEqual([
@@ -72,14 +72,14 @@ describe('CopyObject', () => {
     expect(tags.TagSet).toEqual([{ Key: 'tag', Value: 'one' }]);
   });
 
-  it('the tagging directive REPLACE takes the tags of the request, and keeps the headers', async () => {
+  test('the tagging directive REPLACE takes the tags of the request, and keeps the headers', async () => {
     await copy('tagged', { TaggingDirective: 'REPLACE', Tagging: 'x=y' });
     const tags = await bucket.s3.send(new GetObjectTaggingCommand({ Bucket, Key: 'tagged' }));
     expect(tags.TagSet).toEqual([{ Key: 'x', Value: 'y' }]);
     expect((await head('tagged')).Metadata).toEqual({ a: '1' });
   });
 
-  it('onto itself is InvalidRequest without a change, and changes headers with REPLACE', async () => {
+  test('onto itself is InvalidRequest without a change, and changes headers with REPLACE', async () => {
     await copy('self');
     const self = { CopySource: 'files/self' };
     expect(await refusal(copy('self', self))).toEqual([400, 'InvalidRequest']);
@@ -93,14 +93,14 @@ describe('CopyObject', () => {
       expect(await refusal(copy('self', { CopySource }))).toEqual([400, 'InvalidRequest']);
   });
 
-  it('the storage class is the one of the request, never of the source', async () => {
+  test('the storage class is the one of the request, never of the source', async () => {
     await copy('cold', { StorageClass: 'GLACIER' });
     expect(await head('cold')).toMatchObject({ StorageClass: 'GLACIER', Metadata: { a: '1' } });
     await copy('warm', { CopySource: 'files/cold' });
     expect((await head('warm')).StorageClass).toBeUndefined();
   });
 
-  it('answers the checksum of the copy, and computes one that is asked for', async () => {
+  test('answers the checksum of the copy, and computes one that is asked for', async () => {
     await bucket.s3.send(
       new PutObjectCommand({ Bucket, Key: 'summed', Body: BODY, ChecksumAlgorithm: 'SHA256' }),
     );
@@ -120,7 +120,7 @@ describe('CopyObject', () => {
     ]);
   });
 
-  it('another word than COPY or REPLACE is InvalidArgument', async () => {
+  test('another word than COPY or REPLACE is InvalidArgument', async () => {
     for (const name of ['x-amz-metadata-directive', 'x-amz-tagging-directive']) {
       const answer = await bucket.wire.send({
         method: 'PUT',
@@ -135,13 +135,13 @@ describe('CopyObject', () => {
     }
   });
 
-  it('both directives REPLACE with nothing leave bytes only', async () => {
+  test('both directives REPLACE with nothing leave bytes only', async () => {
     await copy('bare', { MetadataDirective: 'REPLACE', TaggingDirective: 'REPLACE' });
     const answer = await head('bare');
     expect([answer.Metadata, answer.CacheControl, answer.TagCount]).toEqual([{}, undefined, undefined]);
   });
 
-  it('works between buckets', async () => {
+  test('works between buckets', async () => {
     await bucket.s3.send(
       new CopyObjectCommand({ Bucket: 'registry', Key: 'other/copy', CopySource: 'files/source' }),
     );
@@ -150,7 +150,7 @@ describe('CopyObject', () => {
     expect(await isBody('back')).toBe(true);
   });
 
-  it('copies small and empty objects too', async () => {
+  test('copies small and empty objects too', async () => {
     for (const Body of ['', 'small']) {
       await bucket.s3.send(new PutObjectCommand({ Bucket, Key: `little${Body}`, Body: Buffer.from(Body) }));
       await copy(`little-copy${Body}`, { CopySource: `files/little${Body}` });
@@ -158,7 +158,7 @@ describe('CopyObject', () => {
     }
   });
 
-  it('a copy of a multipart object has all its bytes and its own parts no more', async () => {
+  test('a copy of a multipart object has all its bytes and its own parts no more', async () => {
     await new Upload({ client: bucket.s3, params: { Bucket, Key: 'in-parts', Body: BODY } }).done();
     await copy('of-parts', { CopySource: 'files/in-parts' });
     expect(await isBody('of-parts')).toBe(true);
@@ -170,14 +170,14 @@ describe('CopyObject', () => {
     expect([whole.status, whole.headers['content-length']]).toEqual([206, String(BODY.length)]);
   });
 
-  it('a copy stays when its source is deleted', async () => {
+  test('a copy stays when its source is deleted', async () => {
     await copy('parent');
     await copy('child', { CopySource: 'files/parent' });
     await bucket.wire.send({ method: 'DELETE', path: '/files/parent' });
     expect(await isBody('child')).toBe(true);
   });
 
-  it.each([
+  test.each([
     ['a b+c', 'files/a%20b%2Bc'],
     ['a b c', '/files/a%20b+c'],
     ['a b+c', '/files/a b+c'],
@@ -209,7 +209,7 @@ describe('CopyObject', () => {
     expect((await bytes('odd-copy')).equals(key === 'source' ? BODY : Buffer.from(key))).toBe(true);
   });
 
-  it('reads a source that came as raw UTF-8 (the registry driver sends it so)', async () => {
+  test('reads a source that came as raw UTF-8 (the registry driver sends it so)', async () => {
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: '中文/raw +', Body: 'raw' }));
     const text = { 'x-amz-copy-source': '/files/中文/raw +' };
     const signed = await bucket.wire.signedHeaders({ method: 'PUT', path: '/files/raw-copy', headers: text });
@@ -219,7 +219,7 @@ describe('CopyObject', () => {
     expect([answer.status, (await bytes('raw-copy')).toString()]).toEqual([200, 'raw']);
   });
 
-  it.each([
+  test.each([
     ['', 400, 'InvalidArgument'],
     ['/', 400, 'InvalidArgument'],
     ['files', 400, 'InvalidArgument'],
@@ -241,7 +241,7 @@ describe('CopyObject', () => {
     expect(await bucket.listing('from-garbage')).toEqual([]);
   });
 
-  it('a condition that holds outweighs one that does not, as with GetObject', async () => {
+  test('a condition that holds outweighs one that does not, as with GetObject', async () => {
     const { ETag } = await head('source');
     const old = new Date('2000-01-01T00:00:00Z');
     for (const [conditions, status] of [
@@ -252,7 +252,7 @@ describe('CopyObject', () => {
       expect((await refusal(copy('both', conditions as Partial<CopyObjectCommandInput>)))[0]).toBe(status);
   });
 
-  it('many copies onto one key while it is written leave one of them whole', async () => {
+  test('many copies onto one key while it is written leave one of them whole', async () => {
     const bodies = ['one', 'two', 'three', 'four'].map((word) => Buffer.from(word.repeat(30_000)));
     for (const [i, Body] of bodies.entries())
       await bucket.s3.send(new PutObjectCommand({ Bucket, Key: `from/${i}`, Body }));
@@ -261,7 +261,7 @@ describe('CopyObject', () => {
     expect(bodies.some((body) => body.equals(got))).toBe(true);
   });
 
-  it('source conditions hold or are PreconditionFailed', async () => {
+  test('source conditions hold or are PreconditionFailed', async () => {
     const { ETag, LastModified } = await head('source');
     const old = new Date('2000-01-01T00:00:00Z');
     for (const [conditions, status] of [
@@ -279,7 +279,7 @@ describe('CopyObject', () => {
       );
   });
 
-  it('a missing source, bucket or version is named', async () => {
+  test('a missing source, bucket or version is named', async () => {
     expect(await refusal(copy('x', { CopySource: 'files/none' }))).toEqual([404, 'NoSuchKey']);
     expect(await refusal(copy('x', { CopySource: 'none/source' }))).toEqual([404, 'NoSuchBucket']);
     expect(await refusal(copy('x', { CopySource: 'files/source?versionId=abc' }))).toEqual([

@@ -1,5 +1,5 @@
 // AWS API reference: GetBucketCors and OPTIONS object; the rules stand in the configuration.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GetBucketCorsCommand } from '@aws-sdk/client-s3';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -29,7 +29,7 @@ describe('CORS by configuration', () => {
   });
   afterAll(() => bucket.close());
 
-  it('GetBucketCors gives what is configured, of each bucket its own', async () => {
+  test('GetBucketCors gives what is configured, of each bucket its own', async () => {
     const files = await bucket.s3.send(new GetBucketCorsCommand({ Bucket: 'files' }));
     expect(files.CORSRules).toEqual([
       {
@@ -45,7 +45,7 @@ describe('CORS by configuration', () => {
     expect(registry.CORSRules).toHaveLength(1);
   });
 
-  it('a preflight for a presigned PUT is allowed, and the PUT answered with the headers', async () => {
+  test('a preflight for a presigned PUT is allowed, and the PUT answered with the headers', async () => {
     const asked = await preflight('/files/by-browser', {
       'access-control-request-method': 'PUT',
       'access-control-request-headers': 'content-type',
@@ -57,7 +57,7 @@ describe('CORS by configuration', () => {
     expect(put.headers.get('access-control-expose-headers')).toBe('ETag');
   });
 
-  it('a preflight that no rule allows is 403 AccessForbidden', async () => {
+  test('a preflight that no rule allows is 403 AccessForbidden', async () => {
     const answer = await preflight('/registry/k', { 'access-control-request-method': 'PUT' });
     expect([answer.status, await answer.text()]).toEqual([
       403,
@@ -65,7 +65,7 @@ describe('CORS by configuration', () => {
     ]);
   });
 
-  it('an error has the headers too, so that a script can read it', async () => {
+  test('an error has the headers too, so that a script can read it', async () => {
     const answer = await fetch(`${url}/files/private`, { headers: { origin: ORIGIN } });
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([403, ORIGIN]);
   });

@@ -1,7 +1,7 @@
 // AWS API reference: CreateBucket. "Creates a new S3 bucket … you become the bucket owner."
 import { rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mustRun, until } from '../../support/child.js';
 import { TestGateway } from '../../support/gateway.js';
 import { WireClient } from '../../support/s3-client.js';
@@ -57,7 +57,7 @@ describe('CreateBucket', () => {
   });
   afterAll(() => bucket.close());
 
-  it('makes a bucket that can be used at once, and says where it is', async () => {
+  test('makes a bucket that can be used at once, and says where it is', async () => {
     const made = await put('photos');
     expect([made.status, made.headers.location, made.text]).toEqual([200, '/photos', '']);
     expect((await bucket.wire.send({ method: 'PUT', path: '/photos/cat.txt', body: 'a cat' })).status).toBe(
@@ -68,7 +68,7 @@ describe('CreateBucket', () => {
     expect(await listed()).toEqual(['files', 'photos', 'registry']);
   });
 
-  it('stands on Gitee as a directory, and in the catalogue', async () => {
+  test('stands on Gitee as a directory, and in the catalogue', async () => {
     await bucket.landed('photos');
     const repository = path.join(bucket.stack.gitee.dataDir, 'repositories', 'acme/files.git');
     const show = async (file: string) =>
@@ -82,7 +82,7 @@ describe('CreateBucket', () => {
     });
   });
 
-  it('of one that the key can use already is 200 in us-east-1, as in S3', async () => {
+  test('of one that the key can use already is 200 in us-east-1, as in S3', async () => {
     expect((await put('photos')).status).toBe(200);
     expect((await put('files')).headers.location).toBe('/files');
     // Clients that create before they copy: without the permission the answer is the same.
@@ -90,7 +90,7 @@ describe('CreateBucket', () => {
     expect((await bucket.wire.send({ method: 'GET', path: '/photos/cat.txt' })).text).toBe('a cat');
   });
 
-  it('of one that belongs to others is BucketAlreadyExists', async () => {
+  test('of one that belongs to others is BucketAlreadyExists', async () => {
     const answer = await put('photos', { client: clientOf(maker) });
     expect([answer.status, answer.xml('Code'), answer.xml('BucketName')]).toEqual([
       409,
@@ -99,7 +99,7 @@ describe('CreateBucket', () => {
     ]);
   });
 
-  it('gives whoever made it the right to use it, and nobody else', async () => {
+  test('gives whoever made it the right to use it, and nobody else', async () => {
     const mine = clientOf(maker);
     expect((await put('made-by-maker', { client: mine })).status).toBe(200);
     expect((await mine.send({ method: 'PUT', path: '/made-by-maker/a', body: 'x' })).status).toBe(200);
@@ -109,21 +109,28 @@ describe('CreateBucket', () => {
     expect(await listed(others)).toEqual(['files']);
   });
 
-  it('is AccessDenied, with the option to set, for a key that may not', async () => {
+  test('is AccessDenied, with the option to set, for a key that may not', async () => {
     const answer = await put('not-mine', { client: clientOf(stranger) });
     expect([answer.status, answer.xml('Code')]).toEqual([403, 'AccessDenied']);
     expect(answer.xml('Message')).toMatch(/create_buckets/);
   });
 
-  it.each(['ab', 'Upper', 'under_score', 'two..dots', '-begins', 'ends-', '10.0.0.1', 'xn--a', 'x-s3alias'])(
-    'refuses %s as InvalidBucketName',
-    async (name) => {
-      const answer = await put(name);
-      expect([answer.status, answer.xml('Code')]).toEqual([400, 'InvalidBucketName']);
-    },
-  );
+  test.each([
+    'ab',
+    'Upper',
+    'under_score',
+    'two..dots',
+    '-begins',
+    'ends-',
+    '10.0.0.1',
+    'xn--a',
+    'x-s3alias',
+  ])('refuses %s as InvalidBucketName', async (name) => {
+    const answer = await put(name);
+    expect([answer.status, answer.xml('Code')]).toEqual([400, 'InvalidBucketName']);
+  });
 
-  it.each([
+  test.each([
     [constraint('eu-west-3'), 'IllegalLocationConstraintException'],
     [constraint('here'), 'InvalidLocationConstraint'],
     ['<CreateBucketConfiguration', 'MalformedXML'],
@@ -133,7 +140,7 @@ describe('CreateBucket', () => {
     expect([answer.status, answer.xml('Code')]).toEqual([400, code]);
   });
 
-  it.each([
+  test.each([
     [{ 'x-amz-bucket-object-lock-enabled': 'true' }, 501, 'NotImplemented'],
     [{ 'x-amz-object-ownership': 'ObjectWriter' }, 501, 'NotImplemented'],
     [{ 'x-amz-grant-read': 'id=1' }, 400, 'AccessControlListNotSupported'],
@@ -143,7 +150,7 @@ describe('CreateBucket', () => {
     expect((await bucket.wire.send({ method: 'HEAD', path: '/locked' })).status).toBe(404);
   });
 
-  it('takes the region by its name, and a private ACL', async () => {
+  test('takes the region by its name, and a private ACL', async () => {
     const made = await put('third', {
       body: constraint('us-east-1'),
       headers: { 'x-amz-acl': 'private', 'x-amz-object-ownership': 'BucketOwnerEnforced' },
@@ -151,13 +158,13 @@ describe('CreateBucket', () => {
     expect(made.status).toBe(200);
   });
 
-  it(`makes ${MAX} at most, also at the same moment`, async () => {
+  test(`makes ${MAX} at most, also at the same moment`, async () => {
     const answers = await Promise.all(['fourth', 'fifth', 'sixth'].map((name) => put(name)));
     expect(answers.map((a) => a.status).sort()).toEqual([200, 400, 400]);
     expect(answers.find((a) => a.status === 400)!.xml('Code')).toBe('TooManyBuckets');
   });
 
-  it('the internal list of them is no bucket', async () => {
+  test('the internal list of them is no bucket', async () => {
     expect(await listed()).not.toContain('bucket_catalogue');
     expect((await bucket.wire.send({ method: 'GET', path: '/bucket_catalogue' })).xml('Code')).toBe(
       'NoSuchBucket',
@@ -167,7 +174,7 @@ describe('CreateBucket', () => {
     );
   });
 
-  it('are in status, fsck, rebuild and the metrics', async () => {
+  test('are in status, fsck, rebuild and the metrics', async () => {
     const status = await bucket.stack.gateway.cli('status');
     expect(status.stdout).toMatch(/photos +acme\/files +buckets/);
     expect((await bucket.stack.gateway.cli('fsck', '--bucket', 'photos')).code).toBe(0);
@@ -176,7 +183,7 @@ describe('CreateBucket', () => {
     expect(page).toMatch(/gateway_journal_pending_changes\{bucket="photos"\} 0/);
   });
 
-  it('are there after a restart, and after a start on an empty state directory', async () => {
+  test('are there after a restart, and after a start on an empty state directory', async () => {
     const shown = async () =>
       (await bucket.wire.send({ method: 'GET', path: '/' })).text.replace(/<Owner>.*<\/Owner>/, '');
     const isOurs = /<Name>photos<\/Name><CreationDate>[^<]*<\/CreationDate>/;
@@ -192,7 +199,7 @@ describe('CreateBucket', () => {
     expect(await listed(clientOf(maker))).toEqual(['made-by-maker']);
   });
 
-  it('are seen by another gateway on the same repository, and go there too', async () => {
+  test('are seen by another gateway on the same repository, and go there too', async () => {
     const { gateway, gitee, directory } = bucket.stack;
     const second = await TestGateway.prepare({
       directory: path.join(directory, 'second'),

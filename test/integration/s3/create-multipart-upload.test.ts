@@ -1,5 +1,5 @@
 // AWS API reference: CreateMultipartUpload; user guide: "Checking object integrity in Amazon S3".
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CreateMultipartUploadCommand,
   GetObjectTaggingCommand,
@@ -26,14 +26,14 @@ describe('CreateMultipartUpload', () => {
   const create = (key: string, headers: Record<string, string>) =>
     bucket.wire.send({ method: 'POST', path: `/files/${key}`, query: { uploads: '' }, headers });
 
-  it('answers bucket, key and a new upload id each time', async () => {
+  test('answers bucket, key and a new upload id each time', async () => {
     const [one, two] = [await create('a%20b', {}), await create('a%20b', {})];
     expect([one.status, one.xml('Bucket'), one.xml('Key')]).toEqual([200, 'files', 'a b']);
     expect(one.xml('UploadId')).toMatch(/^\S{16,}$/);
     expect(one.xml('UploadId')).not.toBe(two.xml('UploadId'));
   });
 
-  it('what it says of the object is kept until Complete, over a restart', async () => {
+  test('what it says of the object is kept until Complete, over a restart', async () => {
     const Key = 'kept';
     const id = await multipart.create(Key, {
       ContentType: 'a/b',
@@ -73,7 +73,7 @@ describe('CreateMultipartUpload', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['CRC32', 'COMPOSITE'],
     ['CRC32C', 'COMPOSITE'],
     ['SHA1', 'COMPOSITE'],
@@ -93,7 +93,7 @@ describe('CreateMultipartUpload', () => {
       expect([said.ChecksumAlgorithm, said.ChecksumType]).toEqual([algorithm, type]);
   });
 
-  it.each([
+  test.each([
     [{ 'x-amz-checksum-algorithm': 'MD4' }, 400, 'InvalidRequest'],
     [{ 'x-amz-checksum-type': 'COMPOSITE' }, 400, 'InvalidRequest'],
     [{ 'x-amz-checksum-algorithm': 'CRC32', 'x-amz-checksum-type': 'PARTIAL' }, 400, 'InvalidRequest'],
@@ -115,12 +115,12 @@ describe('CreateMultipartUpload', () => {
     },
   );
 
-  it('is refused in a bucket that is not there', async () => {
+  test('is refused in a bucket that is not there', async () => {
     const answer = await bucket.wire.send({ method: 'POST', path: '/nothing/x', query: { uploads: '' } });
     expect([answer.status, answer.xml('Code')]).toEqual([404, 'NoSuchBucket']);
   });
 
-  it('the SDK sees the same', async () => {
+  test('the SDK sees the same', async () => {
     const answer = await bucket.s3.send(
       new CreateMultipartUploadCommand({
         Bucket,

@@ -2,7 +2,7 @@
 // must be deleted before the bucket itself can be deleted."
 import { readdir } from 'node:fs/promises';
 import * as path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mustRun, until } from '../../support/child.js';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { WireClient } from '../../support/s3-client.js';
@@ -40,14 +40,14 @@ describe('DeleteBucket', () => {
   });
   afterAll(() => bucket.close());
 
-  it('of a bucket with an object is BucketNotEmpty, and the object stays', async () => {
+  test('of a bucket with an object is BucketNotEmpty, and the object stays', async () => {
     await send('PUT', '/full');
     await send('PUT', '/full/a', 'one');
     expect(await code('DELETE', '/full')).toEqual([409, 'BucketNotEmpty']);
     expect((await send('GET', '/full/a')).text).toBe('one');
   });
 
-  it('of an empty one is 204, and leaves nothing here: no name, no state, no series', async () => {
+  test('of an empty one is 204, and leaves nothing here: no name, no state, no series', async () => {
     await send('PUT', '/short');
     await send('PUT', '/short/large', bytesOf(200_000));
     await send('DELETE', '/short/large');
@@ -61,7 +61,7 @@ describe('DeleteBucket', () => {
     expect(page).not.toMatch(/bucket="short"/);
   });
 
-  it('drops multipart uploads that are open, and a new bucket of the name begins empty', async () => {
+  test('drops multipart uploads that are open, and a new bucket of the name begins empty', async () => {
     await send('PUT', '/again');
     await send('PUT', '/again/old', 'old');
     const created = await bucket.wire.send({ method: 'POST', path: '/again/big', query: { uploads: '' } });
@@ -87,7 +87,7 @@ describe('DeleteBucket', () => {
     expect((await send('GET', '/again')).xmlAll('Key')).toEqual(['new']);
   });
 
-  it('while Gitee cannot be asked is SlowDown, and the bucket stays as it is', async () => {
+  test('while Gitee cannot be asked is SlowDown, and the bucket stays as it is', async () => {
     const { gateway, gitee } = bucket.stack;
     await send('PUT', '/stays');
     const { env } = gateway;
@@ -111,7 +111,7 @@ describe('DeleteBucket', () => {
     expect((await send('PUT', '/not-now')).status).toBe(200);
   });
 
-  it('never takes an acknowledged write with it: written before it, or refused', async () => {
+  test('never takes an acknowledged write with it: written before it, or refused', async () => {
     for (let round = 0; round < 4; round += 1) {
       const name = `race-${round}`;
       await send('PUT', `/${name}`);
@@ -129,12 +129,12 @@ describe('DeleteBucket', () => {
     }
   });
 
-  it('of a bucket of the configuration is AccessDenied, of none NoSuchBucket', async () => {
+  test('of a bucket of the configuration is AccessDenied, of none NoSuchBucket', async () => {
     expect(await code('DELETE', '/files')).toEqual([403, 'AccessDenied']);
     expect(await code('DELETE', '/nothing')).toEqual([404, 'NoSuchBucket']);
   });
 
-  it('by a key that may write but not delete buckets is AccessDenied', async () => {
+  test('by a key that may write but not delete buckets is AccessDenied', async () => {
     const other = new WireClient({
       ...bucket.wire.target,
       accessKeyId: writer.access_key_id,
@@ -160,7 +160,7 @@ describe('DeleteBucket', () => {
     await git(['update-ref', 'refs/heads/buckets', commit]);
   }
 
-  it('sees what others have put there meanwhile', async () => {
+  test('sees what others have put there meanwhile', async () => {
     await send('PUT', '/shared');
     await until('the row is on Gitee', async () => {
       return (

@@ -1,5 +1,5 @@
 // AWS API reference: DeleteObjectTagging. "Removes the entire tag set from the specified object"; 204.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -13,7 +13,7 @@ describe('DeleteObjectTagging', () => {
   });
   afterAll(() => bucket.close());
 
-  it('takes all tags away, and leaves the object as it is', async () => {
+  test('takes all tags away, and leaves the object as it is', async () => {
     await bucket.s3.send(new PutObjectCommand({ Bucket: 'files', Key: 'k', Body: 'x', Tagging: 'a=1&b=2' }));
     const before = await head('/files/k');
     const answer = await remove('/files/k');
@@ -24,11 +24,11 @@ describe('DeleteObjectTagging', () => {
     expect((await bucket.wire.send({ method: 'GET', path: '/files/k' })).text).toBe('x');
   });
 
-  it('is no error where there are no tags', async () => {
+  test('is no error where there are no tags', async () => {
     expect((await remove('/files/k')).status).toBe(204);
   });
 
-  it('never takes the object itself: a missing key is NoSuchKey, another version NoSuchVersion', async () => {
+  test('never takes the object itself: a missing key is NoSuchKey, another version NoSuchVersion', async () => {
     const missing = await remove('/files/none');
     expect([missing.status, missing.xml('Code')]).toEqual([404, 'NoSuchKey']);
     const version = await remove('/files/k', { versionId: 'abc' });

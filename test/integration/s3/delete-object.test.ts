@@ -1,5 +1,5 @@
 // AWS API reference: DeleteObject; user guide: "How to perform conditional deletes".
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { encodePath } from '../../support/s3-client.js';
 import { refusal, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -16,7 +16,7 @@ describe('DeleteObject', () => {
   });
   afterAll(() => bucket.close());
 
-  it('deletes one key, at once and for good', async () => {
+  test('deletes one key, at once and for good', async () => {
     await put('one');
     await put('one/more');
     const answer = await remove('one');
@@ -32,13 +32,13 @@ describe('DeleteObject', () => {
     await remove('one/more');
   });
 
-  it('is no error for what is not there, but for a bucket that is not', async () => {
+  test('is no error for what is not there, but for a bucket that is not', async () => {
     for (let i = 0; i < 2; i += 1) expect((await remove('nothing')).status).toBe(204);
     const answer = await bucket.wire.send({ method: 'DELETE', path: '/nothing/x' });
     expect([answer.status, answer.xml('Code')]).toEqual([404, 'NoSuchBucket']);
   });
 
-  it('knows one version, named null', async () => {
+  test('knows one version, named null', async () => {
     await put('versioned');
     const other = await remove('versioned', { versionId: 'abc' });
     expect([other.status, other.xml('Code'), await keys()]).toEqual([404, 'NoSuchVersion', ['versioned']]);
@@ -46,7 +46,7 @@ describe('DeleteObject', () => {
     expect(await keys()).toEqual([]);
   });
 
-  it('with If-Match deletes only the object that it names', async () => {
+  test('with If-Match deletes only the object that it names', async () => {
     const { ETag } = await put('guarded');
     const guarded = (IfMatch: string) =>
       refusal(bucket.s3.send(new DeleteObjectCommand({ Bucket, Key: 'guarded', IfMatch })));
@@ -60,7 +60,7 @@ describe('DeleteObject', () => {
     for (const condition of ['*', ETag!]) expect(await guarded(condition)).toEqual([404, 'NoSuchKey']);
   });
 
-  it('If-Match is won by one of many at once', async () => {
+  test('If-Match is won by one of many at once', async () => {
     const { ETag } = await put('contested');
     const results = await Promise.all(
       Array.from({ length: 8 }, () =>
@@ -71,7 +71,7 @@ describe('DeleteObject', () => {
     expect(results.filter(([status]) => status === 404)).toHaveLength(7);
   });
 
-  it.each(['x-amz-if-match-size', 'x-amz-if-match-last-modified-time'])(
+  test.each(['x-amz-if-match-size', 'x-amz-if-match-last-modified-time'])(
     '%s is refused, since without it more would be deleted than was asked for',
     async (name) => {
       await put('kept');
@@ -82,7 +82,7 @@ describe('DeleteObject', () => {
     },
   );
 
-  it.each([
+  test.each([
     'a b+c',
     '//double//',
     '/leading',
@@ -101,7 +101,7 @@ describe('DeleteObject', () => {
     expect(await keys()).toEqual([]);
   });
 
-  it('a key that is too long is KeyTooLongError', async () => {
+  test('a key that is too long is KeyTooLongError', async () => {
     const answer = await remove('x'.repeat(1025));
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'KeyTooLongError']);
   });

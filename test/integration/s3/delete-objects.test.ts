@@ -1,7 +1,7 @@
 // AWS API reference: DeleteObjects; user guide: "How to perform conditional deletes".
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DeleteObjectsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -31,7 +31,7 @@ describe('DeleteObjects', () => {
     await put('witness');
   });
 
-  it('names what it deleted, and is no error for what is not there', async () => {
+  test('names what it deleted, and is no error for what is not there', async () => {
     await put('one');
     const answer = await post(documentOf(objectOf('one'), objectOf('nothing')));
     expect([answer.status, answer.xmlAll('Key'), answer.xmlAll('Error')]).toEqual([
@@ -42,7 +42,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   });
 
-  it('deletes 1,000 keys of one document, as one step', async () => {
+  test('deletes 1,000 keys of one document, as one step', async () => {
     const all = Array.from({ length: 1000 }, (_, i) => `many/${String(i).padStart(4, '0')}`);
     for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((k) => put(k)));
     expect((await keys()).length).toBe(1001);
@@ -53,7 +53,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   });
 
-  it('1,000 keys of 1,024 characters, half of them references, are read', async () => {
+  test('1,000 keys of 1,024 characters, half of them references, are read', async () => {
     const key = (i: number) => `${'"x'.repeat(510)}${String(i).padStart(4, '0')}`;
     await put(key(999));
     const body = documentOf(...Array.from({ length: 1000 }, (_, i) => objectOf(key(i))));
@@ -63,7 +63,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   });
 
-  it('Quiet names errors only; one bad key does not stop the others', async () => {
+  test('Quiet names errors only; one bad key does not stop the others', async () => {
     await put('a & <b>');
     const long = 'x'.repeat(1025);
     const answer = await post(documentOf('<Quiet>true</Quiet>', objectOf('a & <b>'), objectOf(long)));
@@ -76,19 +76,19 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   });
 
-  it('Quiet false is as no Quiet', async () => {
+  test('Quiet false is as no Quiet', async () => {
     const answer = await post(documentOf('<Quiet>false</Quiet>', objectOf('x')));
     expect(answer.xmlAll('Deleted')).toHaveLength(1);
   });
 
-  it('a key that is named twice is deleted once and answered twice', async () => {
+  test('a key that is named twice is deleted once and answered twice', async () => {
     await put('twice');
     const answer = await post(documentOf(objectOf('twice'), objectOf('twice')));
     expect(answer.xmlAll('Key')).toEqual(['twice', 'twice']);
     expect(await keys()).toEqual(['witness']);
   });
 
-  it.each([
+  test.each([
     'u\u0001',
     'a\tb\nc\rd',
     '<![CDATA[x]]>',
@@ -107,7 +107,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   });
 
-  it('VersionId null is the one that there is, any other is an error of that key', async () => {
+  test('VersionId null is the one that there is, any other is an error of that key', async () => {
     await put('versioned');
     await put('other');
     const answer = await post(
@@ -120,7 +120,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['other', 'witness']);
   });
 
-  it('an ETag per key is a condition', async () => {
+  test('an ETag per key is a condition', async () => {
     const etag = await put('match');
     await put('changed');
     const answer = await post(
@@ -136,7 +136,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['changed', 'witness']);
   });
 
-  it.each(['<Size>1</Size>', '<LastModifiedTime>2020-01-01T00:00:00Z</LastModifiedTime>'])(
+  test.each(['<Size>1</Size>', '<LastModifiedTime>2020-01-01T00:00:00Z</LastModifiedTime>'])(
     '%s is for directory buckets: that key is kept',
     async (condition) => {
       await put('kept');
@@ -146,7 +146,7 @@ describe('DeleteObjects', () => {
     },
   );
 
-  it.each([
+  test.each([
     ['nothing', ''],
     ['no object', documentOf()],
     ['1,001 objects', documentOf(...Array.from({ length: 1001 }, () => objectOf('witness')))],
@@ -164,7 +164,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual(['witness']);
   });
 
-  it('is protected by Content-MD5 or a checksum, and a wrong one deletes nothing', async () => {
+  test('is protected by Content-MD5 or a checksum, and a wrong one deletes nothing', async () => {
     const body = documentOf(objectOf('witness'));
     const word = Buffer.alloc(4);
     word.writeUInt32BE(crc32(body) >>> 0);
@@ -188,7 +188,7 @@ describe('DeleteObjects', () => {
     expect(await keys()).toEqual([]);
   });
 
-  it('a conditional put sees an object before or after it, never between', async () => {
+  test('a conditional put sees an object before or after it, never between', async () => {
     for (let round = 0; round < 20; round += 1) {
       const etag = await put('contested', `round ${round}`);
       const [deleted, written] = await Promise.all([
@@ -207,7 +207,7 @@ describe('DeleteObjects', () => {
     }
   });
 
-  it('is refused in a bucket that is not there', async () => {
+  test('is refused in a bucket that is not there', async () => {
     const body = documentOf(objectOf('x'));
     expect((await post(body, md5(body), '/nothing')).xml('Code')).toBe('NoSuchBucket');
   });

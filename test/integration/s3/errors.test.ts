@@ -1,6 +1,6 @@
 // AWS API reference: "Error responses". Each code with the elements that S3 puts into its document.
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { sha256Hex, type S3Answer, type S3Request } from '../../support/s3-client.js';
 
@@ -36,7 +36,7 @@ describe('error documents', () => {
   };
   const hash = (text: string) => sha256Hex(text);
 
-  it.each<[string, number, () => S3Request, () => Record<string, string>]>([
+  test.each<[string, number, () => S3Request, () => Record<string, string>]>([
     ['NoSuchKey', 404, () => ({ method: 'GET', path: '/files/none%20%26' }), () => ({ Key: 'none &' })],
     ['NoSuchBucket', 404, () => ({ method: 'GET', path: '/nowhere' }), () => ({ BucketName: 'nowhere' })],
     [
@@ -177,7 +177,7 @@ describe('error documents', () => {
     expect(answer.xml('Resource')).toBe(request().path);
   });
 
-  it('EntityTooLarge tells both sizes', async () => {
+  test('EntityTooLarge tells both sizes', async () => {
     const headers = await bucket.wire.signedHeaders({ ...put, payloadHash: 'UNSIGNED-PAYLOAD' });
     const size = String(5 * 1024 ** 3 + 1);
     const answer = await bucket.wire.raw('PUT', put.path, {
@@ -192,7 +192,7 @@ describe('error documents', () => {
     ]);
   });
 
-  it('SignatureDoesNotMatch tells what was signed, so that a client can compare', async () => {
+  test('SignatureDoesNotMatch tells what was signed, so that a client can compare', async () => {
     const query = { prefix: '中 文' };
     const headers = await bucket.wire.signedHeaders({ method: 'GET', path: '/files', query });
     headers['authorization'] = headers['authorization']!.replace(
@@ -221,12 +221,12 @@ describe('error documents', () => {
     expect(answer.text).not.toContain(bucket.wire.target.secretAccessKey);
   });
 
-  it('RFC 9110 §15.5.6: a 405 lists the methods that there are', async () => {
+  test('RFC 9110 §15.5.6: a 405 lists the methods that there are', async () => {
     const answer = await send({ method: 'PATCH', path: '/files/there' });
     expect(answer.headers.allow?.split(', ').sort()).toEqual(['DELETE', 'GET', 'HEAD', 'POST', 'PUT']);
   });
 
-  it('a target that cannot be read is InvalidURI, with the Resource as it was sent', async () => {
+  test('a target that cannot be read is InvalidURI, with the Resource as it was sent', async () => {
     const answer = await bucket.wire.raw('GET', '/files/%FF%FE');
     seen.push(answer);
     expect([answer.status, answer.xml('Code'), answer.xml('Resource')]).toEqual([
@@ -236,7 +236,7 @@ describe('error documents', () => {
     ]);
   });
 
-  it('every one has one request id, in header and document, and no namespace', () => {
+  test('every one has one request id, in header and document, and no namespace', () => {
     expect(seen.length).toBeGreaterThan(20);
     for (const answer of seen) {
       expect(answer.xml('RequestId')).toBe(answer.headers['x-amz-request-id']);

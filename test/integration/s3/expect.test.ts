@@ -1,7 +1,7 @@
 // RFC 9110 §10.1.1: a server that gets Expect: 100-continue answers 100 or, where the header fields suffice, with the
 // final status. AWS PutObject: "use Expect: 100-continue … so that the body is not sent if the message is rejected".
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { WireClient, encodeQuery, sha256Hex, type S3Request } from '../../support/s3-client.js';
 
@@ -165,7 +165,7 @@ describe('Expect: 100-continue', () => {
     ],
   ];
 
-  it.each(REFUSALS)('%s is %d %s before the body, and the connection ends cleanly', async (...row) => {
+  test.each(REFUSALS)('%s is %d %s before the body, and the connection ends cleanly', async (...row) => {
     const [, status, code, request, options = {}] = row;
     const { text, isClosed } = await headOnly(request, {
       ...(options.who ? { client: reader } : {}),
@@ -187,12 +187,12 @@ describe('Expect: 100-continue', () => {
     ]);
   });
 
-  it('nothing of all these was stored', async () => {
+  test('nothing of all these was stored', async () => {
     expect((await bucket.listing()).map((o) => o.key)).toEqual(['kept']);
     expect((await bucket.wire.send({ method: 'GET', path: '/files/kept' })).text).toBe('kept');
   });
 
-  it('a body that is wanted is asked for with 100 Continue', async () => {
+  test('a body that is wanted is asked for with 100 Continue', async () => {
     expect((await headOnly({ ...put, path: '/files/wanted' })).text).toBe('HTTP/1.1 100 Continue\r\n\r\n');
     const sent = await bucket.wire.send({
       ...put,
@@ -203,7 +203,7 @@ describe('Expect: 100-continue', () => {
     expect(sent.status).toBe(200);
   });
 
-  it('without it, a refused small body is read, and the connection serves the next request', async () => {
+  test('without it, a refused small body is read, and the connection serves the next request', async () => {
     const refused = await bucket.wire.send({
       ...put,
       body: 'body',

@@ -1,5 +1,5 @@
 // AWS API reference: GetBucketLocation. "Buckets in Region us-east-1 have a LocationConstraint of null."
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WireClient } from '../../support/s3-client.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -11,7 +11,7 @@ describe('GetBucketLocation', () => {
   });
   afterAll(() => bucket.close());
 
-  it('names the region that requests are to be signed for', async () => {
+  test('names the region that requests are to be signed for', async () => {
     const wire = new WireClient({ ...bucket.wire.target, region: 'cn-north-1' });
     const answer = await wire.send({ method: 'GET', path: '/files', query });
     expect([answer.status, answer.xml('LocationConstraint')]).toEqual([200, 'cn-north-1']);
@@ -23,7 +23,7 @@ describe('GetBucketLocation', () => {
     ]);
   });
 
-  it('a client of another region learns the right one from the error, and HeadBucket tells it', async () => {
+  test('a client of another region learns the right one from the error, and HeadBucket tells it', async () => {
     const wrong = await bucket.wire.send({ method: 'GET', path: '/files', query });
     expect([wrong.status, wrong.xml('Code'), wrong.xml('Region')]).toEqual([
       400,

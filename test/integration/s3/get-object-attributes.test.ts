@@ -1,7 +1,7 @@
 // AWS API reference: GetObjectAttributes. "Retrieves all of the metadata from an object without returning the object
 // itself."
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GetObjectAttributesCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { bytesOf, md5Hex, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -53,7 +53,7 @@ describe('GetObjectAttributes', () => {
   });
   afterAll(() => bucket.close());
 
-  it('returns what is asked for, the ETag without quotes, as the SDK reads it', async () => {
+  test('returns what is asked for, the ETag without quotes, as the SDK reads it', async () => {
     const answer = await bucket.s3.send(
       new GetObjectAttributesCommand({
         Bucket,
@@ -75,7 +75,7 @@ describe('GetObjectAttributes', () => {
     expect(answer.ObjectParts).toBeUndefined();
   });
 
-  it.each([
+  test.each([
     ['ObjectSize', ['ObjectSize']],
     ['ETag,ObjectSize', ['ETag', 'ObjectSize']],
     [' StorageClass , ETag ', ['ETag', 'StorageClass']],
@@ -87,7 +87,7 @@ describe('GetObjectAttributes', () => {
     expect(names.filter((name) => answer.xml(name) !== undefined)).toEqual(elements);
   });
 
-  it('tells a multipart object by parts: how many, how large, page by page', async () => {
+  test('tells a multipart object by parts: how many, how large, page by page', async () => {
     const whole = await ask('parts', ALL);
     expect([whole.xml('ETag'), whole.xml('ObjectSize'), whole.xml('StorageClass')]).toEqual([
       multipartEtag,
@@ -114,7 +114,7 @@ describe('GetObjectAttributes', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['no attribute', undefined, {}, {}, 400, 'InvalidRequest'],
     ['an unknown attribute', 'ETag,Colour', {}, {}, 400, 'InvalidArgument'],
     ['max-parts that is no number', 'ObjectParts', { 'x-amz-max-parts': 'x' }, {}, 400, 'InvalidArgument'],
@@ -125,7 +125,7 @@ describe('GetObjectAttributes', () => {
     expect([answer.status, answer.xml('Code')]).toEqual([status, code]);
   });
 
-  it('of a missing key is NoSuchKey', async () => {
+  test('of a missing key is NoSuchKey', async () => {
     const answer = await ask('none', 'ETag');
     expect([answer.status, answer.xml('Code'), answer.xml('Key')]).toEqual([404, 'NoSuchKey', 'none']);
   });

@@ -1,5 +1,5 @@
 // AWS API reference: GetObjectTagging. "Returns the tag-set of an object"; it is empty where there are none.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GetObjectTaggingCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -18,7 +18,7 @@ describe('GetObjectTagging', () => {
   });
   afterAll(() => bucket.close());
 
-  it('tells the tags of x-amz-tagging, which is encoded as a query string', async () => {
+  test('tells the tags of x-amz-tagging, which is encoded as a query string', async () => {
     expect(await tagsOf('put')).toEqual([
       { Key: 'a', Value: '1' },
       { Key: 'b', Value: '+ c' },
@@ -28,7 +28,7 @@ describe('GetObjectTagging', () => {
     expect(headers['x-amz-tagging-count']).toBe('3');
   });
 
-  it('gives back what S3 allows in tags, of any script, and refuses what XML would read as its own', async () => {
+  test('gives back what S3 allows in tags, of any script, and refuses what XML would read as its own', async () => {
     const Tagging = `${encodeURIComponent('k +-=._:/@')}=${encodeURIComponent('\u00e9中 ٣')}`;
     const refused = bucket.s3.send(
       new PutObjectCommand({
@@ -43,7 +43,7 @@ describe('GetObjectTagging', () => {
     expect(await tagsOf('hostile')).toEqual([{ Key: 'k +-=._:/@', Value: '\u00e9中 ٣' }]);
   });
 
-  it('is an empty TagSet where there are no tags', async () => {
+  test('is an empty TagSet where there are no tags', async () => {
     await bucket.wire.send({ method: 'PUT', path: '/files/bare', body: 'x' });
     const answer = await ask('/files/bare');
     expect([answer.status, answer.text.includes('<TagSet></TagSet>')]).toEqual([200, true]);
@@ -51,13 +51,13 @@ describe('GetObjectTagging', () => {
     expect(headers['x-amz-tagging-count']).toBeUndefined();
   });
 
-  it('tags go with the object that is replaced', async () => {
+  test('tags go with the object that is replaced', async () => {
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'again', Body: 'x', Tagging: 'a=1' }));
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'again', Body: 'y' }));
     expect(await tagsOf('again')).toEqual([]);
   });
 
-  it('of a missing key is NoSuchKey, of another version NoSuchVersion', async () => {
+  test('of a missing key is NoSuchKey, of another version NoSuchVersion', async () => {
     const missing = await ask('/files/none');
     expect([missing.status, missing.xml('Code'), missing.xml('Key')]).toEqual([404, 'NoSuchKey', 'none']);
     const version = await ask('/files/put', { versionId: 'abc' });
@@ -69,7 +69,7 @@ describe('GetObjectTagging', () => {
     expect((await ask('/files/put', { versionId: 'null' })).status).toBe(200);
   });
 
-  it('tells the same after a restart', async () => {
+  test('tells the same after a restart', async () => {
     const before = await tagsOf('put');
     await bucket.stack.gateway.restart();
     expect(await tagsOf('put')).toEqual(before);

@@ -2,7 +2,7 @@
 // That HEAD has the same headers is shown in head-object.test.ts.
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -54,7 +54,7 @@ describe('GetObject', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each([
+  test.each([
     ['bytes=0-0', 0, 0],
     ['bytes=5-9', 5, 9],
     [`bytes=${8 * MIB - 2}-${8 * MIB + 1}`, 8 * MIB - 2, 8 * MIB + 1],
@@ -74,7 +74,7 @@ describe('GetObject', () => {
     }
   });
 
-  it.each([
+  test.each([
     [`bytes=${BODY.length}-`, '/files/big', BODY.length],
     ['bytes=-0', '/files/big', BODY.length],
     ['bytes=0-0', '/files/empty', 0],
@@ -88,7 +88,7 @@ describe('GetObject', () => {
     expect([answer.xml('RangeRequested'), answer.xml('ActualObjectSize')]).toEqual([range, String(size)]);
   });
 
-  it.each(['bytes=5-2', 'bytes=a-b', 'lines=1-2', 'bytes=0-1,4-5'])(
+  test.each(['bytes=5-2', 'bytes=a-b', 'lines=1-2', 'bytes=0-1,4-5'])(
     'RFC 9110 §14.2: the range %s is ignored',
     async (range) => {
       const answer = await get({ range }, {}, '/files/small');
@@ -96,7 +96,7 @@ describe('GetObject', () => {
     },
   );
 
-  it.each([
+  test.each([
     ['If-Match with the ETag', () => ({ 'if-match': smallEtag }), 200],
     ['If-Match with *', () => ({ 'if-match': '*' }), 200],
     ['If-Match with another', () => ({ 'if-match': '"x"' }), 412],
@@ -124,7 +124,7 @@ describe('GetObject', () => {
     if (status === 412) expect(got.xml('Code')).toBe('PreconditionFailed');
   });
 
-  it.each([
+  test.each([
     ['its ETag', () => smallEtag, 206],
     ['its time', () => smallModified, 206],
     ['another ETag', () => '"x"', 200],
@@ -140,7 +140,7 @@ describe('GetObject', () => {
     expect(beyond.status).toBe(status === 206 ? 416 : 200);
   });
 
-  it('a 304 says of caching what the 200 would have said', async () => {
+  test('a 304 says of caching what the 200 would have said', async () => {
     const { status, headers, body } = await get({ 'if-none-match': smallEtag }, {}, '/files/small');
     expect([status, headers['cache-control'], headers.etag, headers['last-modified']]).toEqual([
       304,
@@ -155,7 +155,7 @@ describe('GetObject', () => {
     ]);
   });
 
-  it('response-* overrides the headers of that answer', async () => {
+  test('response-* overrides the headers of that answer', async () => {
     const answer = await get(
       {},
       {
@@ -187,7 +187,7 @@ describe('GetObject', () => {
     ]);
   });
 
-  it('partNumber gives one part, and how many there are', async () => {
+  test('partNumber gives one part, and how many there are', async () => {
     for (const [partNumber, first, last] of [
       [1, 0, 6 * MIB - 1],
       [2, 6 * MIB, 12 * MIB - 1],
@@ -206,7 +206,7 @@ describe('GetObject', () => {
     expect([missing.xml('PartNumberRequested'), missing.xml('ActualPartCount')]).toEqual(['4', '3']);
   });
 
-  it('an object that was not put in parts is its own part 1', async () => {
+  test('an object that was not put in parts is its own part 1', async () => {
     const answer = await get({}, { partNumber: '1' }, '/files/small');
     expect([answer.status, answer.headers['content-range'], answer.headers['x-amz-mp-parts-count']]).toEqual([
       206,
@@ -222,7 +222,7 @@ describe('GetObject', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['0', 'InvalidArgument'],
     ['10001', 'InvalidArgument'],
     ['one', 'InvalidArgument'],
@@ -236,12 +236,12 @@ describe('GetObject', () => {
     ]).toEqual([400, code, 'partNumber', partNumber]);
   });
 
-  it('"Cannot specify both Range header and partNumber query parameter"', async () => {
+  test('"Cannot specify both Range header and partNumber query parameter"', async () => {
     const answer = await get({ range: 'bytes=0-1' }, { partNumber: '1' }, '/files/parts');
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'InvalidRequest']);
   });
 
-  it('there is one version, null', async () => {
+  test('there is one version, null', async () => {
     expect((await get({}, { versionId: 'null' }, '/files/small')).text).toBe('0123456789');
     const other = await get({}, { versionId: 'abc' }, '/files/small');
     expect([other.status, other.xml('Code'), other.xml('Key'), other.xml('VersionId')]).toEqual([
@@ -252,7 +252,7 @@ describe('GetObject', () => {
     ]);
   });
 
-  it('a missing key is NoSuchKey in GET, and 404 without a body in HEAD', async () => {
+  test('a missing key is NoSuchKey in GET, and 404 without a body in HEAD', async () => {
     const [got, headed] = [await get({}, {}, '/files/none'), await head({}, {}, '/files/none')];
     expect([got.status, got.xml('Code'), got.xml('Key'), got.xml('BucketName')]).toEqual([
       404,
@@ -263,7 +263,7 @@ describe('GetObject', () => {
     expect([headed.status, headed.body.length]).toEqual([404, 0]);
   });
 
-  it('reads the same with an empty cache, from Gitee, and a range needs the chunks of the range only', async () => {
+  test('reads the same with an empty cache, from Gitee, and a range needs the chunks of the range only', async () => {
     const { gateway, gitee } = bucket.stack;
     await bucket.landed();
     await gateway.stop();

@@ -1,6 +1,6 @@
 // AWS API reference: HeadBucket. "returns a 200 OK if the bucket exists and you have permission to access it … 404 Not
 // Found, 403 Forbidden … A message body is not included."
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WireClient } from '../../support/s3-client.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -13,7 +13,7 @@ describe('HeadBucket', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each([
+  test.each([
     ['/files', 'writer', 200],
     ['/files/', 'writer', 200],
     ['/files', 'reader', 200],

@@ -1,6 +1,6 @@
 // AWS API reference: HeadObject. "The HEAD operation retrieves metadata from an object without returning the object
 // itself"; RFC 9110 §9.3.2: the header fields are those of the GET.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { S3Answer } from '../../support/s3-client.js';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -105,7 +105,7 @@ describe('HeadObject', () => {
   });
   afterAll(() => bucket.close());
 
-  it('has, byte for byte and in order, the headers of GET, whatever is asked for', async () => {
+  test('has, byte for byte and in order, the headers of GET, whatever is asked for', async () => {
     const seen = new Map<number, number>();
     const own = new Map<string, S3Answer>();
     for (const key of ['plain', 'empty', 'parts', 'bare']) own.set(key, await send('HEAD', key));
@@ -144,7 +144,7 @@ describe('HeadObject', () => {
     for (const status of [200, 206, 304, 400, 404, 412, 416]) expect(seen.get(status)).toBeGreaterThan(0);
   });
 
-  it('RFC 9110 §13.1.5: leaves a range out of account where If-Range names another object', async () => {
+  test('RFC 9110 §13.1.5: leaves a range out of account where If-Range names another object', async () => {
     const { headers } = await send('HEAD', 'plain');
     for (const [ifRange, status] of [
       [headers.etag!, 206],
@@ -163,7 +163,7 @@ describe('HeadObject', () => {
     }
   });
 
-  it('"if the HEAD request generates an error, it returns a generic code without a body"', async () => {
+  test('"if the HEAD request generates an error, it returns a generic code without a body"', async () => {
     for (const [key, headers, query, status] of [
       ['none', {}, {}, 404],
       ['plain', { 'if-match': '"x"' }, {}, 412],
@@ -177,7 +177,7 @@ describe('HeadObject', () => {
     }
   });
 
-  it('keeps the connection for the next request after an error without a body', async () => {
+  test('keeps the connection for the next request after an error without a body', async () => {
     const { status, headers } = await send('HEAD', 'none', { connection: 'keep-alive' });
     expect([status, headers.connection]).toEqual([404, 'keep-alive']);
   });

@@ -1,5 +1,5 @@
 // AWS API reference: ListBuckets, with prefix, max-buckets, continuation-token and bucket-region.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
 describe('ListBuckets', () => {
@@ -12,20 +12,20 @@ describe('ListBuckets', () => {
   });
   afterAll(() => bucket.close());
 
-  it('names those of the configuration and those made at run time, in order', async () => {
+  test('names those of the configuration and those made at run time, in order', async () => {
     const answer = await list();
     expect(answer.xmlAll('Name')).toEqual(['files', 'logs-a', 'logs-b', 'logs-c', 'registry']);
     expect(answer.xmlAll('CreationDate').every((date) => /^\d{4}-\d\d-\d\dT.*Z$/.test(date))).toBe(true);
     expect([answer.xml('ContinuationToken'), answer.xml('BucketRegion')]).toEqual([undefined, undefined]);
   });
 
-  it('with a prefix names what begins so, and says the prefix', async () => {
+  test('with a prefix names what begins so, and says the prefix', async () => {
     const answer = await list({ prefix: 'logs-' });
     expect(answer.xmlAll('Name')).toEqual(['logs-a', 'logs-b', 'logs-c']);
     expect([answer.xml('Prefix'), answer.xmlAll('BucketRegion').length]).toEqual(['logs-', 3]);
   });
 
-  it('comes in pages, each bucket once, and the last page has no token', async () => {
+  test('comes in pages, each bucket once, and the last page has no token', async () => {
     const seen: string[] = [];
     let token: string | undefined;
     let pages = 0;
@@ -41,12 +41,12 @@ describe('ListBuckets', () => {
     expect([pages, seen]).toEqual([3, ['files', 'logs-a', 'logs-b', 'logs-c', 'registry']]);
   });
 
-  it('of another region are none', async () => {
+  test('of another region are none', async () => {
     expect((await list({ 'bucket-region': 'eu-west-1' })).xmlAll('Name')).toEqual([]);
     expect((await list({ 'bucket-region': 'us-east-1' })).xmlAll('Name').length).toBe(5);
   });
 
-  it.each([
+  test.each([
     { 'max-buckets': '0' },
     { 'max-buckets': '10001' },
     { 'max-buckets': 'x' },

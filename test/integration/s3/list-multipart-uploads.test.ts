@@ -1,5 +1,5 @@
 // AWS API reference: ListMultipartUploads.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { MultipartClient } from '../../support/multipart-client.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -25,7 +25,7 @@ describe('ListMultipartUploads', () => {
   });
   afterAll(() => bucket.close());
 
-  it('tells all of an upload, in byte order of keys and then of time', async () => {
+  test('tells all of an upload, in byte order of keys and then of time', async () => {
     const answer = await bucket.s3.send(new ListMultipartUploadsCommand({ Bucket, EncodingType: 'url' }));
     expect(answer.Uploads!.map((u) => [decodeURIComponent(u.Key!), u.UploadId])).toEqual(open);
     expect(answer).toMatchObject({ Bucket, MaxUploads: 1000, IsTruncated: false });
@@ -38,7 +38,7 @@ describe('ListMultipartUploads', () => {
     expect(Math.abs(first!.Initiated!.getTime() - Date.now())).toBeLessThan(600_000);
   });
 
-  it.each([1, 2, 3, 4])('pages of %d uploads, by both markers, show each upload once', async (size) => {
+  test.each([1, 2, 3, 4])('pages of %d uploads, by both markers, show each upload once', async (size) => {
     const seen: string[][] = [];
     let markers = {};
     for (;;) {
@@ -55,28 +55,28 @@ describe('ListMultipartUploads', () => {
     expect(seen).toEqual(open);
   });
 
-  it('key-marker alone passes over all uploads of that key', async () => {
+  test('key-marker alone passes over all uploads of that key', async () => {
     expect(await keys({ 'key-marker': 'a' })).toEqual(KEYS.slice(2));
     expect(await keys({ 'key-marker': 'a/' })).toEqual(KEYS.slice(3));
     expect(await keys({ 'key-marker': 'zzz' })).toEqual(KEYS.slice(8));
     expect(await keys({ 'key-marker': '中/1' })).toEqual([]);
   });
 
-  it('upload-id-marker passes over the earlier uploads of the key-marker only', async () => {
+  test('upload-id-marker passes over the earlier uploads of the key-marker only', async () => {
     const [, id] = open[0]!;
     const answer = await list({ 'encoding-type': 'url', 'key-marker': 'a', 'upload-id-marker': id });
     expect(answer.xmlAll('UploadId')).toEqual(open.slice(1).map(([, other]) => other));
     expect([answer.xml('KeyMarker'), answer.xml('UploadIdMarker')]).toEqual(['a', id]);
   });
 
-  it('upload-id-marker alone goes on after that upload (the registry driver pages so)', async () => {
+  test('upload-id-marker alone goes on after that upload (the registry driver pages so)', async () => {
     for (const [i, [, id]] of open.entries()) {
       const answer = await list({ 'encoding-type': 'url', 'upload-id-marker': id });
       expect(answer.xmlAll('UploadId')).toEqual(open.slice(i + 1).map(([, other]) => other));
     }
   });
 
-  it('prefix and delimiter roll up as in a list of objects', async () => {
+  test('prefix and delimiter roll up as in a list of objects', async () => {
     const rolled = async (query: Record<string, string>) => {
       const answer = await list({ 'encoding-type': 'url', ...query });
       const prefixes = answer.xmlAll('CommonPrefixes').map((p) => p.replace(/<\/?Prefix>/g, ''));
@@ -93,7 +93,7 @@ describe('ListMultipartUploads', () => {
     expect(await rolled({ delimiter: 'b/' })).toEqual([KEYS.filter((k) => !k.startsWith('a/b')), ['a/b/']]);
   });
 
-  it.each(['0', '1', '5', 'd', 'f', '~'])(
+  test.each(['0', '1', '5', 'd', 'f', '~'])(
     'the delimiter %j is looked for in keys, not in upload ids',
     async (delimiter) => {
       const answer = await list({ 'encoding-type': 'url', delimiter });
@@ -105,7 +105,7 @@ describe('ListMultipartUploads', () => {
     },
   );
 
-  it('pages of rolled up uploads name each common prefix once', async () => {
+  test('pages of rolled up uploads name each common prefix once', async () => {
     const seen: string[] = [];
     let markers = {};
     for (;;) {
@@ -124,7 +124,7 @@ describe('ListMultipartUploads', () => {
     expect(seen.map(decodeURIComponent)).toEqual(['a', 'a', 'a/', 'b\u0001', 'b&<c>', 'c d+e%2F', '中/']);
   });
 
-  it('without encoding-type keys are XML text, with url all of them are percent-encoded', async () => {
+  test('without encoding-type keys are XML text, with url all of them are percent-encoded', async () => {
     const plain = await list({ prefix: 'b' });
     expect(plain.text).toContain('<Key>b&#x1;</Key>');
     expect(plain.text).toContain('<Key>b&amp;&lt;c&gt;</Key>');
@@ -138,7 +138,7 @@ describe('ListMultipartUploads', () => {
     expect(url.xml('CommonPrefixes')).toBe('<Prefix>c%20d%2Be%25</Prefix>');
   });
 
-  it('max-uploads 0 is an empty page, over 1,000 is 1,000, and what is no number is InvalidArgument', async () => {
+  test('max-uploads 0 is an empty page, over 1,000 is 1,000, and what is no number is InvalidArgument', async () => {
     const none = await list({ 'max-uploads': '0' });
     expect([none.xmlAll('Upload'), none.xml('IsTruncated')]).toEqual([[], 'false']);
     expect((await list({ 'max-uploads': '5000' })).xml('MaxUploads')).toBe('1000');

@@ -1,5 +1,5 @@
 // AWS API reference: ListObjectsV2.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { HOSTILE_KEYS, Listings } from '../../support/listings.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -19,7 +19,7 @@ describe('ListObjectsV2', () => {
   });
   afterAll(() => bucket.close());
 
-  it('gives all keys in byte order of UTF-8, and how many there are', async () => {
+  test('gives all keys in byte order of UTF-8, and how many there are', async () => {
     const answer = await list();
     expect(listings.keysOf(answer)).toEqual(listings.sorted);
     expect([answer.xml('KeyCount'), answer.xml('MaxKeys'), answer.xml('IsTruncated')]).toEqual([
@@ -29,7 +29,7 @@ describe('ListObjectsV2', () => {
     ]);
   });
 
-  it('"The owner field is not present … by default. If you want it, set fetch-owner to true"', async () => {
+  test('"The owner field is not present … by default. If you want it, set fetch-owner to true"', async () => {
     const owners = async (query: Record<string, string>) => (await list(query)).xmlAll('Owner').length;
     expect([
       await owners({ prefix: 'a b' }),
@@ -38,7 +38,7 @@ describe('ListObjectsV2', () => {
     ]).toEqual([0, 0, 1]);
   });
 
-  it.each([1, 2, 3, 7, 17, 18])(
+  test.each([1, 2, 3, 7, 17, 18])(
     'in pages of %d gives every key once, and no token on the last',
     async (size) => {
       const keys: string[] = [];
@@ -61,7 +61,7 @@ describe('ListObjectsV2', () => {
     },
   );
 
-  it.each([1, 2, 4])('with delimiter in pages of %d gives every common prefix once', async (size) => {
+  test.each([1, 2, 4])('with delimiter in pages of %d gives every common prefix once', async (size) => {
     const entries: string[] = [];
     let token: string | undefined;
     do {
@@ -78,7 +78,7 @@ describe('ListObjectsV2', () => {
     expect(entries.sort()).toEqual(listings.rolledUp('', '/').sort());
   });
 
-  it.each([
+  test.each([
     ['', '/'],
     ['a/', '/'],
     ['a', '/'],
@@ -95,7 +95,7 @@ describe('ListObjectsV2', () => {
     expect(answer.xml('KeyCount')).toBe(String(expected.length));
   });
 
-  it('"start-after can be any key in the bucket", or none; it is repeated in the answer', async () => {
+  test('"start-after can be any key in the bucket", or none; it is repeated in the answer', async () => {
     for (const after of ['a', 'a/', 'b', '\u{10ffff}', 'a/1']) {
       const answer = await list({ 'start-after': after });
       expect(listings.keysOf(answer)).toEqual(listings.after(after));
@@ -104,7 +104,7 @@ describe('ListObjectsV2', () => {
     expect(listings.keysOf(await list({ 'start-after': '' }))).toEqual(listings.sorted);
   });
 
-  it('start-after inside a common prefix stands after that prefix; before it, it does not', async () => {
+  test('start-after inside a common prefix stands after that prefix; before it, it does not', async () => {
     const prefixes = async (after: string) =>
       listings.prefixesOf(await list({ 'start-after': after, delimiter: '/' }));
     expect(await prefixes('a/1')).toEqual(['b/', '中文/']);
@@ -112,7 +112,7 @@ describe('ListObjectsV2', () => {
     expect(await prefixes('a')).toEqual(['a/', 'b/', '中文/']);
   });
 
-  it('"if the response is truncated … start-after is ignored" where there is a token', async () => {
+  test('"if the response is truncated … start-after is ignored" where there is a token', async () => {
     const first = await list({ 'max-keys': '3', 'start-after': 'a' });
     const token = first.xml('NextContinuationToken')!;
     const rest = await list({ 'continuation-token': token, 'start-after': 'z' });
@@ -120,7 +120,7 @@ describe('ListObjectsV2', () => {
     expect(rest.xml('StartAfter')).toBe('z');
   });
 
-  it.each(['', 'not a token', '!!!', 'YQ=='])('the token %j is InvalidArgument', async (token) => {
+  test.each(['', 'not a token', '!!!', 'YQ=='])('the token %j is InvalidArgument', async (token) => {
     const answer = await list({ 'continuation-token': token });
     expect([answer.status, answer.xml('Code'), answer.xml('ArgumentName')]).toEqual([
       400,
@@ -130,7 +130,7 @@ describe('ListObjectsV2', () => {
     expect(answer.xml('Message')).toBe('The continuation token provided is incorrect');
   });
 
-  it('max-keys 0 is an empty page that is not truncated; over 1,000 counts as 1,000', async () => {
+  test('max-keys 0 is an empty page that is not truncated; over 1,000 counts as 1,000', async () => {
     const none = await list({ 'max-keys': '0' });
     expect(
       ['KeyCount', 'IsTruncated', 'MaxKeys', 'NextContinuationToken'].map((name) => none.xml(name)),
@@ -138,7 +138,7 @@ describe('ListObjectsV2', () => {
     expect((await list({ 'max-keys': '5000' })).xml('MaxKeys')).toBe('1000');
   });
 
-  it('a continuation token holds over a restart', async () => {
+  test('a continuation token holds over a restart', async () => {
     const first = await list({ 'max-keys': '5', delimiter: '/' });
     await bucket.stack.gateway.restart();
     const rest = await list({ 'continuation-token': first.xml('NextContinuationToken')!, delimiter: '/' });

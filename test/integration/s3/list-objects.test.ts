@@ -1,6 +1,6 @@
 // AWS API reference: ListObjects (version 1). What both versions have in common is shown here and in
 // list-objects-v2.test.ts on the same keys.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { HOSTILE_KEYS, Listings } from '../../support/listings.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -16,7 +16,7 @@ describe('ListObjects', () => {
   });
   afterAll(() => bucket.close());
 
-  it('gives all keys in byte order of UTF-8, with time, ETag, size, owner and class', async () => {
+  test('gives all keys in byte order of UTF-8, with time, ETag, size, owner and class', async () => {
     const answer = await list({ 'encoding-type': 'url' });
     expect(listings.keysOf(answer)).toEqual(listings.sorted);
     expect([
@@ -32,7 +32,7 @@ describe('ListObjects', () => {
     expect(one.xmlAll('Owner').length).toBe(1);
   });
 
-  it('keys that XML can hold come as they are; others as references, or encoded where asked', async () => {
+  test('keys that XML can hold come as they are; others as references, or encoded where asked', async () => {
     expect((await list({ prefix: 'quote' })).xmlAll('Key')).toEqual(['quote"<&>\'']);
     expect((await list({ prefix: '中文' })).xmlAll('Key')).toEqual(['中文/一', '中文/二']);
     const raw = await list({ prefix: 'unprintable' });
@@ -44,7 +44,7 @@ describe('ListObjects', () => {
     ]);
   });
 
-  it('"encoding-type=url": prefix, marker, delimiter and the next marker are encoded too', async () => {
+  test('"encoding-type=url": prefix, marker, delimiter and the next marker are encoded too', async () => {
     const answer = await list({
       'encoding-type': 'url',
       prefix: 'a',
@@ -61,7 +61,7 @@ describe('ListObjects', () => {
     ]);
   });
 
-  it.each([1, 2, 5])('with delimiter in pages of %d gives every entry once', async (size) => {
+  test.each([1, 2, 5])('with delimiter in pages of %d gives every entry once', async (size) => {
     const entries: string[] = [];
     let marker: string | undefined;
     do {
@@ -81,7 +81,7 @@ describe('ListObjects', () => {
     expect(entries.sort()).toEqual(listings.rolledUp('', '/').sort());
   });
 
-  it.each([
+  test.each([
     ['', '/'],
     ['a/', '/'],
     ['a', '/'],
@@ -106,14 +106,14 @@ describe('ListObjects', () => {
     expect([listings.entriesOf(page).length, page.xml('IsTruncated')]).toEqual([expected.length, 'false']);
   });
 
-  it('"marker … Amazon S3 starts listing after this specified key", there or not', async () => {
+  test('"marker … Amazon S3 starts listing after this specified key", there or not', async () => {
     for (const marker of ['a', 'a/', 'b', '', '\u{10ffff}', 'a/1']) {
       const answer = await list({ marker, 'encoding-type': 'url' });
       expect(listings.keysOf(answer)).toEqual(listings.after(marker));
     }
   });
 
-  it('a marker inside a common prefix stands after that prefix, as the prefix itself does', async () => {
+  test('a marker inside a common prefix stands after that prefix, as the prefix itself does', async () => {
     for (const marker of ['a/', 'a/1', 'a/b/1', 'a/zzz']) {
       const answer = await list({ marker, delimiter: '/', 'encoding-type': 'url' });
       expect(listings.prefixesOf(answer)).toEqual(['b/', '中文/']);
@@ -125,7 +125,7 @@ describe('ListObjects', () => {
     ]);
   });
 
-  it('max-keys 0 is an empty page that is not truncated; over 1,000 counts as 1,000', async () => {
+  test('max-keys 0 is an empty page that is not truncated; over 1,000 counts as 1,000', async () => {
     const none = await list({ 'max-keys': '0' });
     expect([none.status, none.xmlAll('Key').length, none.xml('IsTruncated'), none.xml('NextMarker')]).toEqual(
       [200, 0, 'false', undefined],
@@ -133,7 +133,7 @@ describe('ListObjects', () => {
     expect((await list({ 'max-keys': '5000' })).xml('MaxKeys')).toBe('1000');
   });
 
-  it.each([
+  test.each([
     ['max-keys', '-1', 'Argument max-keys must be an integer between 0 and 2147483647'],
     ['max-keys', 'ten', 'Provided max-keys not an integer or within integer range'],
     ['max-keys', '2147483648', 'Provided max-keys not an integer or within integer range'],

@@ -1,5 +1,5 @@
 // AWS API reference: ListParts.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ListPartsCommand } from '@aws-sdk/client-s3';
 import { MultipartClient } from '../../support/multipart-client.js';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -26,7 +26,7 @@ describe('ListParts', () => {
   });
   afterAll(() => bucket.close());
 
-  it('tells all of an upload and its parts in order of their numbers', async () => {
+  test('tells all of an upload and its parts in order of their numbers', async () => {
     const answer = await list(few);
     expect(
       ['Bucket', 'Key', 'UploadId', 'StorageClass', 'PartNumberMarker', 'IsTruncated'].map((n) =>
@@ -42,7 +42,7 @@ describe('ListParts', () => {
       expect(Math.abs(Date.parse(time) - Date.now())).toBeLessThan(600_000);
   });
 
-  it('pages by its marker, and the last page names none', async () => {
+  test('pages by its marker, and the last page names none', async () => {
     const pages: (string[] | string | undefined)[][] = [];
     let marker: string | undefined = '0';
     do {
@@ -56,7 +56,7 @@ describe('ListParts', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['4', ['5', '7', '10000']],
     ['5', ['7', '10000']],
     ['10000', []],
@@ -73,7 +73,7 @@ describe('ListParts', () => {
     ]);
   });
 
-  it('no part asked for is an empty page, and not a truncated one', async () => {
+  test('no part asked for is an empty page, and not a truncated one', async () => {
     const answer = await list(few, { 'max-parts': '0' });
     expect([answer.status, answer.xmlAll('PartNumber'), answer.xml('IsTruncated')]).toEqual([
       200,
@@ -82,7 +82,7 @@ describe('ListParts', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     { 'max-parts': 'x' },
     { 'max-parts': '-1' },
     { 'max-parts': '2147483648' },
@@ -97,13 +97,13 @@ describe('ListParts', () => {
     ]);
   });
 
-  it('an upload that is not there, or of another key, is NoSuchUpload', async () => {
+  test('an upload that is not there, or of another key, is NoSuchUpload', async () => {
     expect((await list('none')).xml('Code')).toBe('NoSuchUpload');
     const other = await bucket.wire.send({ method: 'GET', path: '/files/x', query: { uploadId: few } });
     expect([other.status, other.xml('Code')]).toEqual([404, 'NoSuchUpload']);
   });
 
-  it('many parts come in pages of at most 1,000, and all at once where no size is asked for', async () => {
+  test('many parts come in pages of at most 1,000, and all at once where no size is asked for', async () => {
     const id = await multipart.create('many');
     const send = async (n: number) => {
       const query = { uploadId: id, partNumber: String(n) };

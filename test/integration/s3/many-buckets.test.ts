@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CountedGit } from '../../support/counted-git.js';
 import { mustRun, until } from '../../support/child.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -65,7 +65,7 @@ describe('many buckets made by request', () => {
   });
   afterAll(() => bucket.close());
 
-  it('are made, written and read side by side, with one local repository', async () => {
+  test('are made, written and read side by side, with one local repository', async () => {
     const before = (await git.begun()).length;
     expect(await each((name) => send('PUT', `/${name}`))).toEqual(all(200));
     expect(await each((name) => send('PUT', `/${name}/key`, `of ${name}`))).toEqual(all(200));
@@ -85,7 +85,7 @@ describe('many buckets made by request', () => {
     expect(log.split('\n').filter((line) => line.includes('a commit failed'))).toEqual([]);
   });
 
-  it('begin no git program at rest, however many there are', async () => {
+  test('begin no git program at rest, however many there are', async () => {
     const { gateway } = bucket.stack;
     const { env } = gateway;
     gateway.env = { ...env, GATEWAY_POLL_INTERVAL: `${POLL_MS}ms` };
@@ -105,7 +105,7 @@ describe('many buckets made by request', () => {
     await gateway.restart();
   });
 
-  it('see what somebody else writes into one of them, with one fetch', async () => {
+  test('see what somebody else writes into one of them, with one fetch', async () => {
     const { gateway, gitee } = bucket.stack;
     const { env } = gateway;
     gateway.env = { ...env, GATEWAY_POLL_INTERVAL: `${POLL_MS}ms` };
@@ -125,7 +125,7 @@ describe('many buckets made by request', () => {
     expect((await send('DELETE', '/many-3/by-hand')).status).toBe(204);
   });
 
-  it('are emptied and deleted side by side, none answered 503, while others are made', async () => {
+  test('are emptied and deleted side by side, none answered 503, while others are made', async () => {
     const statuses = await each(async (name) => {
       const emptied = await send('DELETE', `/${name}/key`);
       if (emptied.status !== 204) return emptied;

@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -364,7 +364,7 @@ describe('a bucket under random commands', () => {
     }
   }
 
-  it(
+  test(
     'shows what S3 would show, whatever happens to the gateway',
     async () => {
       const seed = Number(process.env['MODEL_SEED'] ?? randomInt(2 ** 31));

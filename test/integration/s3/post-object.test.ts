@@ -1,6 +1,6 @@
 // AWS: "POST Object" and "Browser-based uploads using POST (AWS Signature Version 4)".
 import { writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GetObjectCommand, GetObjectTaggingCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { bytesOf, md5Hex, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { FORM_TYPE, formBody, signedForm, type FormPart, type FormPlan } from '../../support/post-form.js';
@@ -23,7 +23,7 @@ describe('PostObject', () => {
     bucket.wire.raw('POST', '/files', { 'content-type': FORM_TYPE }, formBody(parts));
   const keys = async (prefix: string) => (await bucket.listing(prefix)).map((object) => object.key);
 
-  it('a form made by a browser is an object with the headers of its fields', async () => {
+  test('a form made by a browser is an object with the headers of its fields', async () => {
     // FormData and Blob are those of the Fetch standard, as a page has them.
     const data = new FormData();
     for (const [name, value] of form({
@@ -53,7 +53,7 @@ describe('PostObject', () => {
     expect(tags.TagSet).toEqual([{ Key: 'a', Value: 'b' }]);
   });
 
-  it('curl -F sends 20 MiB through a form, and they come back', async () => {
+  test('curl -F sends 20 MiB through a form, and they come back', async () => {
     const content = bytesOf(20 * MIB, 'form');
     await writeFile(tools.file('big'), content);
     const args: string[] = [];
@@ -73,7 +73,7 @@ describe('PostObject', () => {
     expect(Buffer.from(await got.Body!.transformToByteArray()).equals(content)).toBe(true);
   });
 
-  it('success_action_redirect is 303 with bucket, key and etag', async () => {
+  test('success_action_redirect is 303 with bucket, key and etag', async () => {
     const answer = await send(form({ fields: [['success_action_redirect', 'https://app.example/done']] }));
     expect([answer.status, answer.headers.location]).toEqual([
       303,
@@ -81,7 +81,7 @@ describe('PostObject', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['a policy that is over', { expiration: '2020-01-01T00:00:00Z' }, 403, 'AccessDenied'],
     ['a condition that fails', { keyCondition: { key: 'other' } }, 403, 'AccessDenied'],
     ['a field without a condition', { fields: [['acl', 'private']], conditions: [] }, 403, 'AccessDenied'],
@@ -98,7 +98,7 @@ describe('PostObject', () => {
     },
   );
 
-  it('a large file that content-length-range refuses, or that is cut, stores nothing', async () => {
+  test('a large file that content-length-range refuses, or that is cut, stores nothing', async () => {
     const file = { filename: 'f', content: bytesOf(9 * MIB, 'cut') };
     const large = await send(
       form({ key: 'refused/k', conditions: [['content-length-range', 0, MIB]], file }),
@@ -115,7 +115,7 @@ describe('PostObject', () => {
     expect(await keys('refused/')).toEqual([]);
   });
 
-  it('a wrong signature is SignatureDoesNotMatch, and no signature AccessDenied', async () => {
+  test('a wrong signature is SignatureDoesNotMatch, and no signature AccessDenied', async () => {
     const wrong = form().map(([name, value]): FormPart =>
       name === 'x-amz-signature' ? [name, 'f'.repeat(64)] : [name, value],
     );
@@ -127,7 +127,7 @@ describe('PostObject', () => {
     expect([none.status, none.xml('Code')]).toEqual([403, 'AccessDenied']);
   });
 
-  it('a request that is no form is 412', async () => {
+  test('a request that is no form is 412', async () => {
     const answer = await bucket.wire.raw('POST', '/files', { 'content-type': 'text/plain' }, 'x');
     expect([answer.status, answer.xml('Code')]).toEqual([412, 'PreconditionFailed']);
   });

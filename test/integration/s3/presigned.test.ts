@@ -1,5 +1,5 @@
 // AWS: "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
@@ -24,7 +24,7 @@ describe('presigned links', () => {
   });
   afterAll(() => bucket.close());
 
-  it('PUT, GET, HEAD and DELETE by links alone', async () => {
+  test('PUT, GET, HEAD and DELETE by links alone', async () => {
     const put = await getSignedUrl(bucket.s3, new PutObjectCommand({ Bucket, Key, ContentType: 'text/x' }), {
       expiresIn: 60,
     });
@@ -51,7 +51,7 @@ describe('presigned links', () => {
     expect((await fetch(get)).status).toBe(404);
   });
 
-  it('a list and a part too', async () => {
+  test('a list and a part too', async () => {
     const created = await bucket.wire.send({ method: 'POST', path: '/files/parts', query: { uploads: '' } });
     const UploadId = created.xml('UploadId')!;
     const part = await getSignedUrl(
@@ -69,7 +69,7 @@ describe('presigned links', () => {
     expect((await bucket.wire.raw('GET', list)).xml('KeyCount')).toBe('0');
   });
 
-  it('a signed header must come as it was signed', async () => {
+  test('a signed header must come as it was signed', async () => {
     const link = await bucket.wire.presign({
       method: 'PUT',
       path: '/files/signed-header',
@@ -83,7 +83,7 @@ describe('presigned links', () => {
     expect([headers['content-type'], headers['x-amz-meta-a']]).toEqual(['text/plain', '1']);
   });
 
-  it('POST too: a multipart upload is begun, completed and listed by links alone', async () => {
+  test('POST too: a multipart upload is begun, completed and listed by links alone', async () => {
     const path = '/files/by-post';
     const send = async (method: string, query: Record<string, string>, body?: string) =>
       bucket.wire.raw(method, await bucket.wire.presign({ method, path, query }), {}, body);
@@ -96,7 +96,7 @@ describe('presigned links', () => {
     expect((await send('GET', {})).text).toBe('by link');
   });
 
-  it('"X-Amz-Expires: the minimum value is 1, and the maximum is 604800 (seven days)"', async () => {
+  test('"X-Amz-Expires: the minimum value is 1, and the maximum is 604800 (seven days)"', async () => {
     const get = { method: 'GET', path: '/files/by-post' } as const;
     // By a clock that is ahead, within what is allowed: a second from now is over before a busy machine has asked.
     const ahead = { ...get, now: new Date(Date.now() + ANSWER_LIMIT_MS) };
@@ -113,7 +113,7 @@ describe('presigned links', () => {
     }
   });
 
-  it('a link is good from its date, with 15 minutes for clocks, to its end', async () => {
+  test('a link is good from its date, with 15 minutes for clocks, to its end', async () => {
     const at = (minutes: number, expires: number) =>
       bucket.wire.presign(
         { method: 'GET', path: '/files/by-post', now: new Date(Date.now() + minutes * 60_000) },
@@ -139,7 +139,7 @@ describe('presigned links', () => {
     expect(late.xml('ServerTime')).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
   });
 
-  it('headers that an SDK hoists into the query count as headers', async () => {
+  test('headers that an SDK hoists into the query count as headers', async () => {
     const put = await getSignedUrl(
       bucket.s3,
       new PutObjectCommand({
@@ -166,7 +166,7 @@ describe('presigned links', () => {
     ]).toEqual(['蓝', 'STANDARD_IA', '1', '9']);
   });
 
-  it('a presigned CopyObject copies, and does not put an empty object', async () => {
+  test('a presigned CopyObject copies, and does not put an empty object', async () => {
     const copy = await getSignedUrl(
       bucket.s3,
       new CopyObjectCommand({ Bucket, Key: 'copied', CopySource: 'files/hoisted' }),
@@ -177,14 +177,14 @@ describe('presigned links', () => {
     expect((await bucket.wire.send({ method: 'GET', path: '/files/copied' })).text).toBe('not empty');
   });
 
-  it('a checksum that is sent as a header with the link is checked', async () => {
+  test('a checksum that is sent as a header with the link is checked', async () => {
     const wrong = { 'x-amz-checksum-crc32': 'AAAAAA==' };
     const link = await bucket.wire.presign({ method: 'PUT', path: '/files/summed', headers: wrong });
     const answer = await bucket.wire.raw('PUT', link, wrong, 'not empty');
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'BadDigest']);
   });
 
-  it('a header that is not signed cannot be added to a link', async () => {
+  test('a header that is not signed cannot be added to a link', async () => {
     const link = await bucket.wire.presign({ method: 'PUT', path: '/files/added' });
     const answer = await bucket.wire.raw('PUT', link, { 'x-amz-meta-a': '1' }, 'x');
     expect([answer.status, answer.xml('Code'), answer.xml('HeadersNotSigned')]).toEqual([
@@ -194,7 +194,7 @@ describe('presigned links', () => {
     ]);
   });
 
-  it('response-* is part of what is signed: it cannot be added, changed or taken away', async () => {
+  test('response-* is part of what is signed: it cannot be added, changed or taken away', async () => {
     const query = { 'response-content-type': 'text/plain' };
     const signed = await bucket.wire.presign({ method: 'GET', path: '/files/hoisted', query });
     const answer = await bucket.wire.raw('GET', signed);
@@ -208,7 +208,7 @@ describe('presigned links', () => {
       expect((await bucket.wire.raw('GET', link)).xml('Code')).toBe('SignatureDoesNotMatch');
   });
 
-  it('a session token is refused, and not repeated', async () => {
+  test('a session token is refused, and not repeated', async () => {
     const link = await bucket.wire.presign({
       method: 'GET',
       path: '/files/hoisted',
@@ -222,7 +222,7 @@ describe('presigned links', () => {
     ]);
   });
 
-  it('a link holds over a restart until it expires', async () => {
+  test('a link holds over a restart until it expires', async () => {
     const get = await bucket.wire.presign({ method: 'GET', path: '/files/signed-header' }, 60);
     await bucket.stack.gateway.restart();
     expect((await bucket.wire.raw('GET', get)).text).toBe('x');

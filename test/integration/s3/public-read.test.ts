@@ -1,5 +1,5 @@
 // AWS: "Bucket policy examples" (granting read-only permission to an anonymous user), with s3:ListBucket.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -24,7 +24,7 @@ describe('a bucket with public_read', () => {
   });
   afterAll(() => bucket.close());
 
-  it('GetObject and HeadObject need no signature, ranges included', async () => {
+  test('GetObject and HeadObject need no signature, ranges included', async () => {
     const whole = await fetch(`${url}/a/${encodeURIComponent('中 文.txt')}`);
     expect([whole.status, whole.headers.get('content-type'), await whole.text()]).toEqual([
       200,
@@ -36,7 +36,7 @@ describe('a bucket with public_read', () => {
     expect((await fetch(`${url}/b`, { method: 'HEAD' })).headers.get('content-length')).toBe('4');
   });
 
-  it('ListObjects and ListObjectsV2 need none, page by page', async () => {
+  test('ListObjects and ListObjectsV2 need none, page by page', async () => {
     const first = await (await fetch(`${url}?list-type=2&max-keys=1`)).text();
     const token = /<NextContinuationToken>([^<]+)</.exec(first)![1]!;
     const second = await (await fetch(`${url}?list-type=2&continuation-token=${token}`)).text();
@@ -44,12 +44,12 @@ describe('a bucket with public_read', () => {
     expect(await (await fetch(`${url}?prefix=b`)).text()).toContain('<Key>b</Key>');
   });
 
-  it('HeadBucket and GetBucketLocation need none', async () => {
+  test('HeadBucket and GetBucketLocation need none', async () => {
     expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
     expect((await fetch(`${url}?location`)).status).toBe(200);
   });
 
-  it('PutObject, DeleteObject, uploads and their list are AccessDenied, and nothing changes', async () => {
+  test('PutObject, DeleteObject, uploads and their list are AccessDenied, and nothing changes', async () => {
     expect(await code(await fetch(`${url}/b`, { method: 'PUT', body: 'x' }))).toEqual([403, 'AccessDenied']);
     expect(await code(await fetch(`${url}/b`, { method: 'DELETE' }))).toEqual([403, 'AccessDenied']);
     expect(await code(await fetch(`${url}/b?uploads`, { method: 'POST' }))).toEqual([403, 'AccessDenied']);
@@ -57,14 +57,14 @@ describe('a bucket with public_read', () => {
     expect((await bucket.listing()).map((o) => o.key)).toEqual(['a/中 文.txt', 'b']);
   });
 
-  it('response-* without a signature is InvalidRequest', async () => {
+  test('response-* without a signature is InvalidRequest', async () => {
     expect(await code(await fetch(`${url}/b?response-content-type=text/html`))).toEqual([
       400,
       'InvalidRequest',
     ]);
   });
 
-  it('a wrong signature is refused, although nobody would have had to sign', async () => {
+  test('a wrong signature is refused, although nobody would have had to sign', async () => {
     const link = await bucket.wire.presign({ method: 'GET', path: '/files/b' });
     const wrong = link.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
     expect(await code(await fetch(bucket.stack.gateway.endpoint + wrong))).toEqual([
@@ -73,7 +73,7 @@ describe('a bucket with public_read', () => {
     ]);
   });
 
-  it('the bucket beside it stays private', async () => {
+  test('the bucket beside it stays private', async () => {
     expect(await code(await fetch(`${bucket.stack.gateway.endpoint}/registry?list-type=2`))).toEqual([
       403,
       'AccessDenied',

@@ -2,7 +2,7 @@
 // values of 256 characters, no key twice); "Checking object integrity" for the checksum of the document.
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { HeadObjectCommand, PutObjectCommand, PutObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -31,7 +31,7 @@ describe('PutObjectTagging', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each([
+  test.each([
     ['small', 10],
     ['large', 100_000],
   ])('sets and replaces all tags, and changes nothing else of a %s object', async (Key, sizeBytes) => {
@@ -56,14 +56,14 @@ describe('PutObjectTagging', () => {
     expect((await bucket.wire.send({ method: 'GET', path: `/files/${Key}` })).body.equals(Body)).toBe(true);
   });
 
-  it('an empty set takes all tags away', async () => {
+  test('an empty set takes all tags away', async () => {
     const at = '/files/emptied';
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'emptied', Body: 'x', Tagging: 'a=1' }));
     expect((await put('<Tagging><TagSet/></Tagging>', {}, at)).status).toBe(200);
     expect(await tagsOf(at)).toEqual({});
   });
 
-  it.each([
+  test.each([
     ['Content-MD5', { 'content-md5': hash('md5') }, { 'content-md5': createHash('md5').digest('base64') }],
     ['CRC32', { 'x-amz-checksum-crc32': crc.toString('base64') }, { 'x-amz-checksum-crc32': 'AAAAAA==' }],
     [
@@ -87,7 +87,7 @@ describe('PutObjectTagging', () => {
   });
 
   // The SDK has no CRC64NVME without an extra package; see the next test.
-  it.each(['CRC32', 'CRC32C', 'SHA1', 'SHA256'] as const)(
+  test.each(['CRC32', 'CRC32C', 'SHA1', 'SHA256'] as const)(
     'the SDK may send %s of the document',
     async (name) => {
       const Tagging = { TagSet: [{ Key: 'sum', Value: name }] };
@@ -98,7 +98,7 @@ describe('PutObjectTagging', () => {
     },
   );
 
-  it('CRC64NVME of the document: the published check value of nine digits, which are then no XML', async () => {
+  test('CRC64NVME of the document: the published check value of nine digits, which are then no XML', async () => {
     const right = Buffer.from('ae8b14860a799888', 'hex').toString('base64');
     const answer = await put('123456789', { 'x-amz-checksum-crc64nvme': right });
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'MalformedXML']);
@@ -107,7 +107,7 @@ describe('PutObjectTagging', () => {
     expect(wrong.xml('Message')).toContain('CRC64NVME');
   });
 
-  it.each([
+  test.each([
     ['eleven tags', Array.from('abcdefghijk', (c) => [c, 'v'] as const), 'InvalidTag'],
     ['a key of 129 characters', [['k'.repeat(129), 'v']] as const, 'InvalidTag'],
     ['a value of 257 characters', [['k', 'v'.repeat(257)]] as const, 'InvalidTag'],
@@ -127,13 +127,13 @@ describe('PutObjectTagging', () => {
     expect(await tagsOf()).toEqual(before);
   });
 
-  it('takes ten tags with keys of 128 and values of 256 characters', async () => {
+  test('takes ten tags with keys of 128 and values of 256 characters', async () => {
     const tags = Array.from('0123456789', (c) => [c.repeat(128), '值'.repeat(256)] as const);
     expect((await put(documentOf(tags))).status).toBe(200);
     expect(await tagsOf()).toEqual(Object.fromEntries(tags));
   });
 
-  it('of a missing key is NoSuchKey, of another version NoSuchVersion', async () => {
+  test('of a missing key is NoSuchKey, of another version NoSuchVersion', async () => {
     const missing = await put(DOCUMENT, {}, '/files/none');
     expect([missing.status, missing.xml('Code'), missing.xml('Key')]).toEqual([404, 'NoSuchKey', 'none']);
     const version = await bucket.wire.send({

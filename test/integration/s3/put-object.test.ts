@@ -1,5 +1,5 @@
 // AWS API reference: PutObject, HeadObject; user guide: "Working with object metadata".
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { bytesOf, md5Hex, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 
@@ -14,7 +14,7 @@ describe('PutObject', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each([
+  test.each([
     ['nothing', 0],
     ['one byte', 1],
     ['the inline limit', 64 * 1024],
@@ -35,7 +35,7 @@ describe('PutObject', () => {
     expect(got.body.equals(Body)).toBe(true);
   });
 
-  it('keeps and returns every header that belongs to an object', async () => {
+  test('keeps and returns every header that belongs to an object', async () => {
     const headers = {
       ContentType: 'text/html; charset=utf-8',
       ContentEncoding: 'gzip',
@@ -54,7 +54,7 @@ describe('PutObject', () => {
     }
   });
 
-  it('has S3 defaults where the client says nothing', async () => {
+  test('has S3 defaults where the client says nothing', async () => {
     await bucket.wire.send({ method: 'PUT', path: '/files/plain', body: 'x' });
     const { headers } = await bucket.wire.send({ method: 'HEAD', path: '/files/plain' });
     expect(headers['content-type']).toBe('binary/octet-stream');
@@ -62,7 +62,7 @@ describe('PutObject', () => {
     expect(Object.keys(headers).filter((n) => /^x-amz-(meta|storage|tagging|checksum)/.test(n))).toEqual([]);
   });
 
-  it.each([
+  test.each([
     ['aws-chunked', undefined],
     ['aws-chunked,gzip', 'gzip'],
     ['gzip, aws-chunked', 'gzip'],
@@ -79,7 +79,7 @@ describe('PutObject', () => {
     expect((await bucket.wire.send({ method: 'HEAD', path })).headers['content-encoding']).toBe(kept);
   });
 
-  it('"user-defined metadata is limited to 2 KB", names and values together', async () => {
+  test('"user-defined metadata is limited to 2 KB", names and values together', async () => {
     const path = '/files/metadata';
     const put = (sizeBytes: number) =>
       bucket.wire.send({
@@ -98,7 +98,7 @@ describe('PutObject', () => {
     ]);
   });
 
-  it('"metadata names are lower-cased, and values of one name are joined"', async () => {
+  test('"metadata names are lower-cased, and values of one name are joined"', async () => {
     const path = '/files/names';
     const link = await bucket.wire.signedHeaders({
       method: 'PUT',
@@ -111,7 +111,7 @@ describe('PutObject', () => {
     expect(rawHeaders).toEqual(expect.arrayContaining(['x-amz-meta-upper', 'Kept As It Is']));
   });
 
-  it.each([
+  test.each([
     ['x-amz-website-redirect-location', '/elsewhere'],
     ['x-amz-object-lock-mode', 'GOVERNANCE'],
     ['x-amz-server-side-encryption', 'aws:kms'],
@@ -124,7 +124,7 @@ describe('PutObject', () => {
     expect((await bucket.wire.send({ method: 'HEAD', path })).status).toBe(404);
   });
 
-  it('replaces an object whole, its headers too', async () => {
+  test('replaces an object whole, its headers too', async () => {
     const Key = 'replaced';
     await bucket.s3.send(
       new PutObjectCommand({ Bucket, Key, Body: bytesOf(100_000), Metadata: { a: '1' }, CacheControl: 'x' }),
@@ -138,7 +138,7 @@ describe('PutObject', () => {
     ]);
   });
 
-  it('Last-Modified is the time of the write, the same in GET, HEAD and list', async () => {
+  test('Last-Modified is the time of the write, the same in GET, HEAD and list', async () => {
     const startMs = Math.floor(Date.now() / 1000) * 1000;
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'time', Body: 'x' }));
     const head = await bucket.s3.send(new HeadObjectCommand({ Bucket, Key: 'time' }));
@@ -149,12 +149,12 @@ describe('PutObject', () => {
     expect(listed.etag).toBe(head.ETag);
   });
 
-  it('returns bytes that are a Git LFS pointer as they are', async () => {
+  test('returns bytes that are a Git LFS pointer as they are', async () => {
     await bucket.wire.send({ method: 'PUT', path: '/files/pointer', body: POINTER });
     expect((await bucket.wire.send({ method: 'GET', path: '/files/pointer' })).text).toBe(POINTER);
   });
 
-  it.each([
+  test.each([
     ' a  b ',
     'a+b',
     'a%2Fb',
@@ -193,7 +193,7 @@ describe('PutObject', () => {
     expect(list.xmlAll('Key').map(decodeURIComponent)).toContain(key);
   });
 
-  it('a file and a directory of one name are two objects', async () => {
+  test('a file and a directory of one name are two objects', async () => {
     for (const key of ['both', 'both/inside', 'both/', 'both%object'])
       await bucket.s3.send(new PutObjectCommand({ Bucket, Key: key, Body: `I am ${key}` }));
     for (const key of ['both', 'both/inside', 'both/', 'both%object']) {

@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CopyObjectCommand,
   CreateMultipartUploadCommand,
@@ -205,7 +205,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     await put('both/inside', 'written again');
   }
 
-  it('is the same to every client, and answers requests that change it', async () => {
+  test('is the same to every client, and answers requests that change it', async () => {
     await fill();
     await bucket.landed();
     const before = await everything();
@@ -225,7 +225,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     expect(await bucket.listing('large')).toEqual([]);
   });
 
-  it('makes no commit by itself, and a second rebuild sees what the first one wrote', async () => {
+  test('makes no commit by itself, and a second rebuild sees what the first one wrote', async () => {
     const commits = await bucket.stack.commits('acme/files');
     const before = await everything();
     await bucket.stack.gateway.stop();
@@ -237,7 +237,7 @@ describe('a generic bucket after the loss of its state directory', () => {
     expect([fsck.code, fsck.stderr]).toEqual([0, '']);
   });
 
-  it('a clone of it is clean, and git lfs finds every object', async () => {
+  test('a clone of it is clean, and git lfs finds every object', async () => {
     await bucket.landed();
     const clone = `${bucket.stack.directory}/clone`;
     const { gitee } = bucket.stack;

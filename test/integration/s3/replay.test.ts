@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Replay } from '../../support/replay-registry-traffic.js';
 import { startStack, type Stack } from '../../support/stack.js';
 
@@ -24,7 +24,7 @@ describe('recorded traffic of registry 2.7.1 against the whole gateway', () => {
   });
   afterAll(() => stack.close());
 
-  it('gets the recorded answers, scenario after scenario in one bucket', async () => {
+  test('gets the recorded answers, scenario after scenario in one bucket', async () => {
     const { endpoint, accessKeyId, secretAccessKey } = stack.gateway;
     const replay = new Replay({
       endpoint,
@@ -39,7 +39,7 @@ describe('recorded traffic of registry 2.7.1 against the whole gateway', () => {
     expect(requests).toBeGreaterThan(500);
   });
 
-  it('leaves a clean check behind, and commits only where a tag was written', async () => {
+  test('leaves a clean check behind, and commits only where a tag was written', async () => {
     const fsck = await stack.gateway.cli('fsck', '--json');
     expect([fsck.code, fsck.stderr]).toEqual([0, '']);
     expect(await stack.commits('acme/images')).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 // AWS API reference: UploadPartCopy.
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -51,7 +51,7 @@ describe('UploadPartCopy', () => {
   });
   afterAll(() => bucket.close());
 
-  it('puts ranges that cut chunks and a sent part together', async () => {
+  test('puts ranges that cut chunks and a sent part together', async () => {
     const Key = 'pieces';
     const id = await create(Key);
     const [from, to] = [3 * MIB + 7, 11 * MIB + 1];
@@ -74,7 +74,7 @@ describe('UploadPartCopy', () => {
     expect(await isBody(Key, expected)).toBe(true);
   });
 
-  it('without a range copies the whole source, also onto its own key', async () => {
+  test('without a range copies the whole source, also onto its own key', async () => {
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'own', Body: BODY }));
     const id = await create('own');
     const whole = await copyPart('own', id, 1, { CopySource: 'files/own' });
@@ -85,7 +85,7 @@ describe('UploadPartCopy', () => {
     expect(await isBody('own', Buffer.concat([BODY, Buffer.from('appended')]))).toBe(true);
   });
 
-  it('copies from another bucket, and from a small object', async () => {
+  test('copies from another bucket, and from a small object', async () => {
     const other = bytesOf(6 * MIB, 'other');
     await bucket.s3.send(new PutObjectCommand({ Bucket: 'registry', Key: 'some/where', Body: other }));
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'tiny', Body: 'tiny' }));
@@ -96,7 +96,7 @@ describe('UploadPartCopy', () => {
     expect(await isBody('across', Buffer.concat([other, Buffer.from('in')]))).toBe(true);
   });
 
-  it('a copied part stays when its source is deleted before Complete', async () => {
+  test('a copied part stays when its source is deleted before Complete', async () => {
     await bucket.s3.send(new PutObjectCommand({ Bucket, Key: 'passing', Body: BODY }));
     const id = await create('heir');
     const part = await copyPart('heir', id, 1, { CopySource: 'files/passing' });
@@ -106,7 +106,7 @@ describe('UploadPartCopy', () => {
     expect(await isBody('heir', BODY)).toBe(true);
   });
 
-  it('refuses ranges outside the source, and conditions that do not hold', async () => {
+  test('refuses ranges outside the source, and conditions that do not hold', async () => {
     const id = await create('refused');
     for (const CopySourceRange of [`bytes=0-${BODY.length}`, 'bytes=5-2', 'bytes=5-', 'bytes=-5', '0-5'])
       expect(await refusal(copyPart('refused', id, 1, { CopySourceRange }))).toEqual([
@@ -135,7 +135,7 @@ describe('UploadPartCopy', () => {
     expect(Parts).toBeUndefined();
   });
 
-  it('source conditions hold or are PreconditionFailed, as with CopyObject', async () => {
+  test('source conditions hold or are PreconditionFailed, as with CopyObject', async () => {
     const id = await create('conditional');
     const { ETag, LastModified } = await bucket.s3.send(new HeadObjectCommand({ Bucket, Key: 'source' }));
     const old = new Date('2000-01-01T00:00:00Z');
@@ -153,7 +153,7 @@ describe('UploadPartCopy', () => {
     }
   });
 
-  it('a copied part replaces a sent one, and the other way round', async () => {
+  test('a copied part replaces a sent one, and the other way round', async () => {
     const id = await create('swapped');
     const send = (PartNumber: number) =>
       bucket.s3.send(
@@ -168,7 +168,7 @@ describe('UploadPartCopy', () => {
     expect(await isBody('swapped', expected)).toBe(true);
   });
 
-  it('has the checksum that the upload asks for, so that the object has one too', async () => {
+  test('has the checksum that the upload asks for, so that the object has one too', async () => {
     const Key = 'summed';
     const { UploadId } = await bucket.s3.send(
       new CreateMultipartUploadCommand({

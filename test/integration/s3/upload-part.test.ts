@@ -1,7 +1,7 @@
 // AWS API reference: UploadPart; user guide: "Amazon S3 multipart upload limits".
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ListPartsCommand } from '@aws-sdk/client-s3';
 import { MultipartClient } from '../../support/multipart-client.js';
 import { bytesOf, md5Hex, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
@@ -35,7 +35,7 @@ describe('UploadPart', () => {
   });
   afterAll(() => bucket.close());
 
-  it('answers the MD5 as ETag and the checksum that was sent, and is listed so', async () => {
+  test('answers the MD5 as ETag and the checksum that was sent, and is listed so', async () => {
     const id = await multipart.create(Key, { ChecksumAlgorithm: 'CRC32' });
     const answer = await send(id, '7', BODY, {
       'content-md5': createHash('md5').update(BODY).digest('base64'),
@@ -51,7 +51,7 @@ describe('UploadPart', () => {
     ]);
   });
 
-  it('a part sent again replaces the former, and its number stands once in the list', async () => {
+  test('a part sent again replaces the former, and its number stands once in the list', async () => {
     const id = await multipart.create(Key);
     const old = await multipart.part(Key, id, 1, bytesOf(5 * MIB, 'old'));
     const now = await multipart.part(Key, id, 1, bytesOf(6 * MIB, 'new'));
@@ -59,14 +59,14 @@ describe('UploadPart', () => {
     expect(now.ETag).not.toBe(old.ETag);
   });
 
-  it('an empty part is a part', async () => {
+  test('an empty part is a part', async () => {
     const id = await multipart.create('empty-part');
     const only = await multipart.part('empty-part', id, 1, Buffer.alloc(0));
     await multipart.complete('empty-part', id, [only]);
     expect((await multipart.bytes('empty-part')).length).toBe(0);
   });
 
-  it('a checksum of another algorithm than the upload has is InvalidRequest, and stores no part', async () => {
+  test('a checksum of another algorithm than the upload has is InvalidRequest, and stores no part', async () => {
     const id = await multipart.create(Key, { ChecksumAlgorithm: 'SHA256' });
     const answer = await send(id, '1', BODY, { 'x-amz-checksum-crc32': word(crc32(BODY)) });
     expect([answer.status, answer.xml('Code'), answer.xml('Message')]).toEqual([
@@ -78,14 +78,14 @@ describe('UploadPart', () => {
   });
 
   // versity/versitygw#1342 and floci-io/floci#3093 (row 22): seen on AWS.
-  it('a part without a checksum gets the one of its upload where that is of the whole object', async () => {
+  test('a part without a checksum gets the one of its upload where that is of the whole object', async () => {
     const id = await multipart.create(Key, { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' });
     const sum = word(crc32(BODY));
     expect((await send(id, '1')).headers['x-amz-checksum-crc32']).toBe(sum);
     expect((await parts(id))[0]!.ChecksumCRC32).toBe(sum);
   });
 
-  it.each(['SHA256', 'CRC32', 'MD5', 'XXHASH3'] as const)(
+  test.each(['SHA256', 'CRC32', 'MD5', 'XXHASH3'] as const)(
     'a part of a composite %s upload without a checksum is InvalidRequest, and stores nothing',
     async (ChecksumAlgorithm) => {
       const id = await multipart.create(Key, { ChecksumAlgorithm });
@@ -99,7 +99,7 @@ describe('UploadPart', () => {
     },
   );
 
-  it.each([
+  test.each([
     [{ 'content-md5': createHash('md5').update('other').digest('base64') }, 'BadDigest'],
     [{ 'x-amz-checksum-crc32': word(1) }, 'BadDigest'],
     [{ 'content-md5': 'short' }, 'InvalidDigest'],
@@ -111,7 +111,7 @@ describe('UploadPart', () => {
     expect(await parts(id)).toEqual([]);
   });
 
-  it.each(['0', '10001', '-1', '1.5', 'one', ''])('part number %j is InvalidArgument', async (number) => {
+  test.each(['0', '10001', '-1', '1.5', 'one', ''])('part number %j is InvalidArgument', async (number) => {
     const id = await multipart.create(Key);
     const answer = await send(id, number);
     expect([answer.status, answer.xml('Code'), answer.xml('ArgumentName')]).toEqual([
@@ -121,12 +121,12 @@ describe('UploadPart', () => {
     ]);
   });
 
-  it('part numbers 1 and 10,000 are the ends', async () => {
+  test('part numbers 1 and 10,000 are the ends', async () => {
     const id = await multipart.create(Key);
     for (const number of ['1', '10000']) expect((await send(id, number)).status).toBe(200);
   });
 
-  it('an upload of another key, or none, is NoSuchUpload before the body is sent', async () => {
+  test('an upload of another key, or none, is NoSuchUpload before the body is sent', async () => {
     const id = await multipart.create(Key);
     for (const [path, uploadId] of [
       ['/files/other', id],
@@ -146,7 +146,7 @@ describe('UploadPart', () => {
     }
   });
 
-  it('nobody who lists or reads sees it before Complete', async () => {
+  test('nobody who lists or reads sees it before Complete', async () => {
     const id = await multipart.create('unseen');
     await multipart.part('unseen', id, 1, BODY);
     expect(await bucket.listing('unseen')).toEqual([]);

@@ -1,5 +1,5 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mustRun } from '../../support/child.js';
 import { hashesOf, ODD_KEYS, ODD_TREE, readTree, writeTree } from '../../support/file-tree.js';
 import { encodePath } from '../../support/s3-client.js';
@@ -20,7 +20,7 @@ describe("Debian's aws-cli", () => {
   });
   afterAll(() => bucket.close());
 
-  it('syncs a tree there and back, multipart objects among it, and then has nothing to do', async () => {
+  test('syncs a tree there and back, multipart objects among it, and then has nothing to do', async () => {
     await tools.aws('s3', 'sync', '--only-show-errors', 'tree', 's3://files/tree');
     expect((await bucket.listing('tree/')).map((o) => o.key).sort()).toEqual(
       Object.keys(ODD_TREE)
@@ -33,7 +33,7 @@ describe("Debian's aws-cli", () => {
     expect(again.stdout).toBe('');
   });
 
-  it('sync --delete removes what is gone', async () => {
+  test('sync --delete removes what is gone', async () => {
     await mkdir(tools.file('part'), { recursive: true });
     await writeTree(tools.file('part'), { one: Buffer.from('1'), two: Buffer.from('2') });
     await tools.aws('s3', 'sync', '--only-show-errors', 'part', 's3://files/part');
@@ -42,7 +42,7 @@ describe("Debian's aws-cli", () => {
     expect((await bucket.listing('part/')).map((o) => o.key)).toEqual(['part/two']);
   });
 
-  it('copies, moves, lists in pages and removes recursively', async () => {
+  test('copies, moves, lists in pages and removes recursively', async () => {
     await tools.aws(
       's3',
       'cp',
@@ -66,7 +66,7 @@ describe("Debian's aws-cli", () => {
     expect(await bucket.listing('copied/')).toEqual([]);
   });
 
-  it('copies, lists and removes the keys that no file can have', async () => {
+  test('copies, lists and removes the keys that no file can have', async () => {
     // A common beginning, and 1,024 bytes at most with it.
     const keys = [...ODD_KEYS.filter((k) => Buffer.byteLength(k) < 1000), 'k'.repeat(1015), '', '/'];
     for (const key of keys)
@@ -88,7 +88,7 @@ describe("Debian's aws-cli", () => {
     expect(await bucket.listing('odd/')).toEqual([]);
   });
 
-  it('streams from stdin, and its presigned link works', async () => {
+  test('streams from stdin, and its presigned link works', async () => {
     const body = bytesOf(13 * 1024 * 1024, 'stdin');
     await writeFile(tools.file('stdin'), body);
     await mustRun(
@@ -104,7 +104,7 @@ describe("Debian's aws-cli", () => {
     expect([answer.status, Buffer.from(await answer.arrayBuffer()).equals(body)]).toEqual([200, true]);
   });
 
-  it('reads metadata, attributes, tags, location and the list of buckets', async () => {
+  test('reads metadata, attributes, tags, location and the list of buckets', async () => {
     await writeFile(tools.file('meta'), 'meta');
     await s3api(
       'put-object',

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CopyObjectCommand,
   DeleteObjectsCommand,
@@ -28,7 +28,7 @@ describe('@aws-sdk/client-s3 with lib-storage and presigner', () => {
   });
   afterAll(() => bucket.close());
 
-  it.each([
+  test.each([
     ['empty', 0],
     ['small', 5],
     ['just a part', 5 * MIB],
@@ -42,7 +42,7 @@ describe('@aws-sdk/client-s3 with lib-storage and presigner', () => {
     expect([head.ContentLength, head.ContentType, head.Metadata]).toEqual([sizeBytes, 'x/y', { a: 'b' }]);
   });
 
-  it('keeps odd keys apart, lists them in pages, copies and deletes them', async () => {
+  test('keeps odd keys apart, lists them in pages, copies and deletes them', async () => {
     const keys = [...Object.keys(ODD_TREE), ...ODD_KEYS, 'k'.repeat(1024)].map((k) =>
       Buffer.byteLength(k) > 1000 ? k : `odd ${k}`,
     );
@@ -66,7 +66,7 @@ describe('@aws-sdk/client-s3 with lib-storage and presigner', () => {
     ]);
   });
 
-  it('presigned links write and read', async () => {
+  test('presigned links write and read', async () => {
     const Key = `by "link"/中文 +%2F//`;
     const put = await getSignedUrl(bucket.s3, new PutObjectCommand({ Bucket, Key }), { expiresIn: 60 });
     expect((await fetch(put, { method: 'PUT', body: 'by link' })).status).toBe(200);

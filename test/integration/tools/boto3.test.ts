@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ODD_KEYS, ODD_TREE } from '../../support/file-tree.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
@@ -33,7 +33,7 @@ describe("Debian's boto3", () => {
   });
   afterAll(() => bucket.close());
 
-  it('keeps every odd key apart from the others, and lists all in pages', async () => {
+  test('keeps every odd key apart from the others, and lists all in pages', async () => {
     const keys = [...Object.keys(ODD_TREE), ...ODD_KEYS, 'k'.repeat(1024), 'tab\tnew\nline\u0001'];
     const listed = await python(`
 keys = json.loads(${JSON.stringify(JSON.stringify(keys))})
@@ -59,7 +59,7 @@ print(json.dumps(new))
     expect(listed).toEqual(sorted);
   });
 
-  it('uploads and downloads in parts, and copies in parts', async () => {
+  test('uploads and downloads in parts, and copies in parts', async () => {
     const result = await python(`
 config = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20)
 body = os.urandom(64 << 20)
@@ -77,7 +77,7 @@ print(json.dumps([same, head['Metadata'], head['ContentType'], head['ETag'].ends
   });
 
   // boto/s3transfer#241: before s3transfer 0.8 a copy in parts leaves the checksums out, which S3 refuses too.
-  it('uploads in parts with a composite checksum; a copy in parts is refused as by S3', async () => {
+  test('uploads in parts with a composite checksum; a copy in parts is refused as by S3', async () => {
     const result = await python(`
 config = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20)
 body = os.urandom(20 << 20)
@@ -93,7 +93,7 @@ print(json.dumps(told))
     expect(result).toEqual([['SHA256', true], ['CRC32', true], ['SHA1', true], 'InvalidRequest']);
   });
 
-  it('presigns links for reads and writes', async () => {
+  test('presigns links for reads and writes', async () => {
     const result = await python(`
 put = s3.generate_presigned_url('put_object', Params={'Bucket': B, 'Key': 'a b+c'}, ExpiresIn=60)
 urllib.request.urlopen(urllib.request.Request(put, data=b'by link', method='PUT'))
@@ -103,7 +103,7 @@ print(json.dumps(urllib.request.urlopen(get).read().decode()))
     expect(result).toBe('by link');
   });
 
-  it('reads errors by their code, and what a bucket has not', async () => {
+  test('reads errors by their code, and what a bucket has not', async () => {
     const result = await python(`
 print(json.dumps([
     code(s3.get_object, Bucket=B, Key='none'),

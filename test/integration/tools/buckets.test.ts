@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
 
@@ -14,7 +14,7 @@ describe("buckets made by Debian's programs", () => {
   });
   afterAll(() => bucket.close());
 
-  it('aws s3 mb, cp, rb --force', async () => {
+  test('aws s3 mb, cp, rb --force', async () => {
     await tools.aws('s3', 'mb', 's3://by-aws');
     await tools.aws('s3', 'cp', 'hello.txt', 's3://by-aws/hello.txt');
     expect((await tools.aws('s3', 'ls')).stdout).toMatch(/ by-aws\n/);
@@ -22,7 +22,7 @@ describe("buckets made by Debian's programs", () => {
     expect(await names()).toEqual(['files', 'registry']);
   });
 
-  it('s3cmd mb, put, rb --recursive', async () => {
+  test('s3cmd mb, put, rb --recursive', async () => {
     await tools.s3cmd('mb', 's3://by-s3cmd');
     await tools.s3cmd('put', 'hello.txt', 's3://by-s3cmd/hello.txt');
     expect((await tools.s3cmd('ls')).stdout).toMatch(/s3:\/\/by-s3cmd\n/);
@@ -30,7 +30,7 @@ describe("buckets made by Debian's programs", () => {
     expect(await names()).toEqual(['files', 'registry']);
   });
 
-  it('rclone mkdir, copy, rmdir, and a copy that makes its bucket first', async () => {
+  test('rclone mkdir, copy, rmdir, and a copy that makes its bucket first', async () => {
     const file = tools.file('.config', 'rclone', 'rclone.conf');
     const checked = (await readFile(file, 'utf8')).replace('no_check_bucket = true\n', '');
     await writeFile(file, checked, { mode: 0o600 });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
 
@@ -19,7 +19,7 @@ describe("Debian's curl", () => {
   });
   afterAll(() => bucket.close());
 
-  it('puts and gets a file by presigned links, and goes on where a download broke off', async () => {
+  test('puts and gets a file by presigned links, and goes on where a download broke off', async () => {
     const put = await tools.curl('-T', 'body', '-w', '%{http_code}', await link('PUT', '/files/by%20curl'));
     expect(put).toMatchObject({ code: 0, stdout: '200' });
     const get = await link('GET', '/files/by%20curl');
@@ -29,7 +29,7 @@ describe("Debian's curl", () => {
     expect((await readFile(tools.file('got'))).equals(BODY)).toBe(true);
   });
 
-  it('signs by itself', async () => {
+  test('signs by itself', async () => {
     const { accessKeyId, secretAccessKey, endpoint } = bucket.stack.gateway;
     // In a file: an argument would show the secret in the list of processes.
     await writeFile(
@@ -48,7 +48,7 @@ describe("Debian's curl", () => {
     expect(answer.stdout).toMatch(/<Key>by curl<\/Key>/);
   });
 
-  it('signs the requests of docs/s3-compatibility.md, and no query in another form than it shows', async () => {
+  test('signs the requests of docs/s3-compatibility.md, and no query in another form than it shows', async () => {
     const { accessKeyId, secretAccessKey, endpoint } = bucket.stack.gateway;
     const page = await readFile('docs/s3-compatibility.md', 'utf8');
     const [, block] = /### curl\n[\s\S]*?^```sh\n([\s\S]*?)^```$/m.exec(page)!;
@@ -67,7 +67,7 @@ describe("Debian's curl", () => {
     }
   });
 
-  it('waits a 503 out, for as long as it says, where it is told to try again', async () => {
+  test('waits a 503 out, for as long as it says, where it is told to try again', async () => {
     const times: number[] = [];
     const server = createServer((_request, response) => {
       times.push(performance.now());
@@ -86,13 +86,13 @@ describe("Debian's curl", () => {
     }
   });
 
-  it('gets an error as a document, and with -f as its exit status', async () => {
+  test('gets an error as a document, and with -f as its exit status', async () => {
     const none = await link('GET', '/files/none');
     expect((await tools.curl(none)).stdout).toMatch(/<Code>NoSuchKey<\/Code>/);
     expect((await tools.curl('-f', none)).code).toBe(22);
   });
 
-  it('learns of a refused upload before it sends the body', async () => {
+  test('learns of a refused upload before it sends the body', async () => {
     const wrong = (await link('PUT', '/files/refused')).replace(/(?<=X-Amz-Signature=)./, (digit) =>
       digit === '0' ? '1' : '0',
     );

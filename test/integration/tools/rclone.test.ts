@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { hashesOf, ODD_TREE, readTree, writeTree } from '../../support/file-tree.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
@@ -14,7 +14,7 @@ describe("Debian's rclone", () => {
   });
   afterAll(() => bucket.close());
 
-  it('syncs a tree there and back with the times of the files, and checks it byte for byte', async () => {
+  test('syncs a tree there and back with the times of the files, and checks it byte for byte', async () => {
     await tools.rclone('sync', 'tree', 'gw:files/tree');
     await tools.rclone('check', '--download', 'tree', 'gw:files/tree');
     await tools.rclone('sync', 'gw:files/tree', 'back');
@@ -23,7 +23,7 @@ describe("Debian's rclone", () => {
     expect(again.stderr).toMatch(/There was nothing to transfer/);
   });
 
-  it('copies on the server, lists, moves and deletes', async () => {
+  test('copies on the server, lists, moves and deletes', async () => {
     await tools.rclone('copy', 'gw:files/tree/a', 'gw:files/copied');
     await tools.rclone('moveto', 'gw:files/tree/large.bin', 'gw:files/copied/large');
     const listed = JSON.parse((await tools.rclone('lsjson', '--hash', 'gw:files/copied')).stdout) as {
@@ -40,7 +40,7 @@ describe("Debian's rclone", () => {
     expect((await tools.rclone('lsd', 'gw:')).stdout).toMatch(/ files\n[\s\S]* registry\n/);
   });
 
-  it('sync removes what is gone, and streams what it is given', async () => {
+  test('sync removes what is gone, and streams what it is given', async () => {
     await rm(tools.file('tree', 'large.bin'));
     await rm(tools.file('tree', 'a'), { recursive: true });
     await tools.rclone('sync', 'tree', 'gw:files/tree');

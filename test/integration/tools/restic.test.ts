@@ -1,5 +1,5 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { hashesOf, readTree, writeTree } from '../../support/file-tree.js';
 import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
@@ -17,7 +17,7 @@ describe("Debian's restic", () => {
   });
   afterAll(() => bucket.close());
 
-  it('backs up, forgets, prunes, checks every byte and restores', async () => {
+  test('backs up, forgets, prunes, checks every byte and restores', async () => {
     await tools.restic('init');
     await tools.restic('backup', 'source', '--tag=first');
     await rm(tools.file('source', 'd3'), { recursive: true });
@@ -32,7 +32,7 @@ describe("Debian's restic", () => {
     expect(await readTree(root)).toEqual(hashesOf(files));
   });
 
-  it('is whole on an empty state directory too', async () => {
+  test('is whole on an empty state directory too', async () => {
     await bucket.landed();
     await bucket.stack.gateway.stop();
     await rm(bucket.stack.gateway.stateDirectory, { recursive: true });

@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { hashesOf, ODD_TREE, readTree, writeTree } from '../../support/file-tree.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { Tools } from '../../support/tools.js';
@@ -14,7 +14,7 @@ describe("Debian's s3cmd", () => {
   });
   afterAll(() => bucket.close());
 
-  it('syncs a tree there and back, multipart objects among it', async () => {
+  test('syncs a tree there and back, multipart objects among it', async () => {
     await tools.s3cmd('sync', '--no-progress', 'tree/', 's3://files/tree/');
     expect((await bucket.listing('tree/')).map((o) => o.key).sort()).toEqual(
       Object.keys(ODD_TREE)
@@ -25,7 +25,7 @@ describe("Debian's s3cmd", () => {
     expect(await readTree(tools.file('back'))).toEqual(hashesOf(ODD_TREE));
   });
 
-  it('puts, gets, copies, moves, lists and deletes', async () => {
+  test('puts, gets, copies, moves, lists and deletes', async () => {
     await writeFile(tools.file('one'), 'one');
     await tools.s3cmd('put', 'one', 's3://files/x/one two+', '--add-header=x-amz-meta-colour:blue');
     await tools.s3cmd('cp', 's3://files/x/one two+', 's3://files/x/copy');

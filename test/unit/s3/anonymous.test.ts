@@ -1,5 +1,5 @@
 // AWS: "Bucket policy examples", granting s3:GetObject, s3:ListBucket and s3:GetBucketLocation to everybody.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { isUnsigned } from '../../../src/s3/anonymous.js';
 import { RequestHeaders } from '../../../src/s3/headers.js';
 import { parseQuery } from '../../../src/s3/request-target.js';
@@ -27,7 +27,7 @@ describe('a request without a signature', () => {
   });
   afterAll(() => app.close());
 
-  it('reads an object of a public bucket, whole, in part, and by conditions', async () => {
+  test('reads an object of a public bucket, whole, in part, and by conditions', async () => {
     const whole = await get('/images/k');
     expect([whole.status, whole.text, whole.headers['content-type']]).toEqual([200, 'hello', 'text/x']);
     expect((await get('/images/k', { range: 'bytes=1-2' })).text).toBe('el');
@@ -35,7 +35,7 @@ describe('a request without a signature', () => {
     expect((await app.client.raw('HEAD', '/images/k')).headers.etag).toBe(whole.headers.etag);
   });
 
-  it('reads a bare plus of the path as a blank, as S3 does (aws/aws-sdk-ruby#654, imgix/js-core#88)', async () => {
+  test('reads a bare plus of the path as a blank, as S3 does (aws/aws-sdk-ruby#654, imgix/js-core#88)', async () => {
     await app.client.send({ method: 'PUT', path: '/images/dir/a%20b', body: 'blank' });
     await app.client.send({ method: 'PUT', path: '/images/dir/a%2Bb', body: 'plus' });
     expect((await get('/images/dir/a+b')).text).toBe('blank');
@@ -44,18 +44,18 @@ describe('a request without a signature', () => {
     await app.client.send({ method: 'DELETE', path: '/images/dir/a%2Bb' });
   });
 
-  it('lists a public bucket, in both versions, and learns that and where it is', async () => {
+  test('lists a public bucket, in both versions, and learns that and where it is', async () => {
     expect((await get('/images')).xmlAll('Key')).toEqual(['k']);
     expect((await get('/images?list-type=2&prefix=k')).xml('KeyCount')).toBe('1');
     expect((await app.client.raw('HEAD', '/images')).status).toBe(200);
     expect((await get('/images?location')).status).toBe(200);
   });
 
-  it('is told NoSuchKey where it may list, as S3 does', async () => {
+  test('is told NoSuchKey where it may list, as S3 does', async () => {
     expect(codeOf(await get('/images/none'))).toEqual([404, 'NoSuchKey']);
   });
 
-  it.each([
+  test.each([
     ['PUT', '/images/new'],
     ['DELETE', '/images/k'],
     ['POST', '/images/k?uploads'],
@@ -80,7 +80,7 @@ describe('a request without a signature', () => {
     expect(app.objects.keys()).toEqual(['k']);
   });
 
-  it.each(['content-type', 'content-disposition', 'cache-control', 'expires', 'content-language'])(
+  test.each(['content-type', 'content-disposition', 'cache-control', 'expires', 'content-language'])(
     'may not have the answer say another %s',
     async (name) => {
       const answer = await get(`/images/k?response-${name}=x`);
@@ -89,7 +89,7 @@ describe('a request without a signature', () => {
     },
   );
 
-  it('with a wrong signature is refused, not taken for anonymous', async () => {
+  test('with a wrong signature is refused, not taken for anonymous', async () => {
     const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/k' });
     const wrong = {
       ...headers,
@@ -102,7 +102,7 @@ describe('a request without a signature', () => {
     expect((await get(link)).status).toBe(403);
   });
 
-  it.each([
+  test.each([
     ['Authorization', {}, { authorization: 'Basic YTpi' }],
     ['Authorization, empty', {}, { authorization: '' }],
     ['a session token', {}, { 'x-amz-security-token': 't' }],
@@ -115,7 +115,7 @@ describe('a request without a signature', () => {
     expect((await get(`/images/k?${search}`, headers)).status).toBeGreaterThanOrEqual(400);
   });
 
-  it('leaves what keys may do as it is', async () => {
+  test('leaves what keys may do as it is', async () => {
     expect((await app.reader.send({ method: 'PUT', path: '/images/k2', body: 'x' })).status).toBe(403);
     expect((await app.client.send({ method: 'GET', path: '/images/k' })).text).toBe('hello');
   });
@@ -136,18 +136,18 @@ describe('what a public bucket says of itself', () => {
   afterAll(() => app.close());
   const ask = (path: string, name: string) => app.client.send({ method: 'GET', path, query: { [name]: '' } });
 
-  it('GetBucketPolicyStatus: IsPublic true; of a private one NoSuchBucketPolicy', async () => {
+  test('GetBucketPolicyStatus: IsPublic true; of a private one NoSuchBucketPolicy', async () => {
     expect((await ask('/images', 'policyStatus')).xml('IsPublic')).toBe('true');
     expect((await ask('/shared', 'policyStatus')).xml('Code')).toBe('NoSuchBucketPolicy');
   });
 
-  it.each(['/images', '/images/k'])('the ACL of %s lets AllUsers READ', async (path) => {
+  test.each(['/images', '/images/k'])('the ACL of %s lets AllUsers READ', async (path) => {
     const answer = await ask(path, 'acl');
     expect(answer.xml('URI')).toBe('http://acs.amazonaws.com/groups/global/AllUsers');
     expect(answer.xmlAll('Permission')).toEqual(['FULL_CONTROL', 'READ']);
   });
 
-  it('the ACL of a private one names the owner alone', async () => {
+  test('the ACL of a private one names the owner alone', async () => {
     expect((await ask('/shared', 'acl')).xmlAll('Permission')).toEqual(['FULL_CONTROL']);
   });
 });

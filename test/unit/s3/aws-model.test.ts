@@ -4,7 +4,7 @@
  * passed over that would change what is stored, deleted or answered. Source: the Smithy model of Amazon S3.
  */
 import { createHash } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { AccessRecord } from '../../../src/s3/access-log.js';
 import { ROUTES } from '../../../src/s3/routes.js';
 import type { ObjectKey } from '../../../src/format/ids.js';
@@ -161,14 +161,14 @@ describe('the model of the newest SDK', () => {
   });
   afterEach(() => world.app.close());
 
-  it('has all operations of S3 in it', () => {
+  test('has all operations of S3 in it', () => {
     const names = S3_MODEL.map((o) => o.name);
     expect(names.length).toBeGreaterThan(100);
     // All that we serve, but for forms, which SDKs only sign.
     expect([...SERVED.keys()].filter((name) => !names.includes(name))).toEqual(['PostObject']);
   });
 
-  it.each(S3_MODEL.map((o) => [o.name, o] as const))(
+  test.each(S3_MODEL.map((o) => [o.name, o] as const))(
     '%s is served as itself, or refused',
     async (name, operation) => {
       const before = await stateOf(world.app);
@@ -190,7 +190,7 @@ describe('the model of the newest SDK', () => {
       .map((member) => [operation.name, member.name, operation, member] as const),
   );
 
-  it.each(cases.filter(([, , , m]) => m.kind === 'query'))(
+  test.each(cases.filter(([, , , m]) => m.kind === 'query'))(
     '%s acts on the parameter %s',
     async (name, parameter, operation) => {
       const route = SERVED.get(name)!;
@@ -209,7 +209,7 @@ describe('the model of the newest SDK', () => {
   };
   const base64Md5 = (body: string) => createHash('md5').update(body).digest('base64');
 
-  it.each(cases.filter(([, , , m]) => m.kind !== 'query'))(
+  test.each(cases.filter(([, , , m]) => m.kind !== 'query'))(
     '%s heeds the header %s, or refuses it',
     async (name, header, operation, member) => {
       const isRead = operation.method === 'GET' || operation.method === 'HEAD';
@@ -267,14 +267,14 @@ describe('what S3 does not know yet', () => {
     expect(await stateOf(world.app)).toEqual(before);
   };
 
-  it.each(EVERY)('a sub-resource is never taken for %s', async (_, route) => {
+  test.each(EVERY)('a sub-resource is never taken for %s', async (_, route) => {
     const before = await stateOf(world.app);
     const request = askedOf(route);
     const answer = await send(world, { ...request, query: { ...request.query, unheardOf: '' } });
     await expectRefused(answer, request.method, 'unheardOf', before);
   });
 
-  it.each(EVERY.filter(([, r]) => r.method !== 'GET' && r.method !== 'HEAD'))(
+  test.each(EVERY.filter(([, r]) => r.method !== 'GET' && r.method !== 'HEAD'))(
     'nor is a parameter passed over by %s',
     async (_, route) => {
       const before = await stateOf(world.app);
@@ -284,7 +284,7 @@ describe('what S3 does not know yet', () => {
     },
   );
 
-  it.each(EVERY)('a header is not passed over by %s', async (_, route) => {
+  test.each(EVERY)('a header is not passed over by %s', async (_, route) => {
     const before = await stateOf(world.app);
     const request = askedOf(route);
     const answer = await send(world, {
@@ -294,7 +294,7 @@ describe('what S3 does not know yet', () => {
     await expectRefused(answer, request.method, 'x-amz-unheard-of', before);
   });
 
-  it.each(EVERY.filter(([, r]) => r.name !== 'PostObject'))(
+  test.each(EVERY.filter(([, r]) => r.name !== 'PostObject'))(
     'nor where a link has it in its query (%s)',
     async (_, route) => {
       const before = await stateOf(world.app);
@@ -310,7 +310,7 @@ describe('what S3 does not know yet', () => {
     },
   );
 
-  it.each(EVERY.filter(([, r]) => r.method !== 'HEAD' && r.name !== 'PostObject'))(
+  test.each(EVERY.filter(([, r]) => r.method !== 'HEAD' && r.name !== 'PostObject'))(
     'x-id of another operation is never taken for %s',
     async (_, route) => {
       const before = await stateOf(world.app);
@@ -320,7 +320,7 @@ describe('what S3 does not know yet', () => {
     },
   );
 
-  it.each(['?v=3', '?1733000000', '?cachebuster=a&b=c'])(
+  test.each(['?v=3', '?1733000000', '?cachebuster=a&b=c'])(
     'what pages add to get by caches is (GET %s)',
     async (search) => {
       const [name, value = ''] = search.slice(1).split('&')[0]!.split('=');

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   CopyObjectCommand,
   DeleteObjectsCommand,
@@ -34,7 +34,7 @@ describe('the AWS SDK for JavaScript with its defaults', () => {
   });
   const Bucket = 'images';
 
-  it('puts and gets with its checksums, keys and metadata as they are', async () => {
+  test('puts and gets with its checksums, keys and metadata as they are', async () => {
     const Key = "a b/+c'(d)*~%25/你好";
     await s3.send(
       new PutObjectCommand({ Bucket, Key, Body: 'hello', Metadata: { colour: 'blue' }, Tagging: 'a=1' }),
@@ -46,14 +46,14 @@ describe('the AWS SDK for JavaScript with its defaults', () => {
     expect(list.Contents?.map((c) => c.Key)).toEqual([Key]);
   });
 
-  it('streams a body of known length', async () => {
+  test('streams a body of known length', async () => {
     const Body = Readable.from([Buffer.alloc(100_000, 1), Buffer.alloc(100_000, 2)]);
     await s3.send(new PutObjectCommand({ Bucket, Key: 'stream', Body, ContentLength: 200_000 }));
     const answer = await s3.send(new GetObjectCommand({ Bucket, Key: 'stream' }));
     expect((await answer.Body!.transformToByteArray()).length).toBe(200_000);
   });
 
-  it('uploads in parts, copies, tags, reads attributes and deletes', async () => {
+  test('uploads in parts, copies, tags, reads attributes and deletes', async () => {
     const Body = Buffer.alloc(6 * 1024 * 1024, 'p');
     await new Upload({ client: s3, params: { Bucket, Key: 'parts', Body } }).done();
     await s3.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `${Bucket}/parts` }));
@@ -76,11 +76,11 @@ describe('the AWS SDK for JavaScript with its defaults', () => {
     expect(deleted.Errors).toBeUndefined();
   });
 
-  it('reads errors by name', async () => {
+  test('reads errors by name', async () => {
     await expect(s3.send(new GetObjectCommand({ Bucket, Key: 'missing' }))).rejects.toBeInstanceOf(NoSuchKey);
   });
 
-  it('presigns links that work, for reads and for writes', async () => {
+  test('presigns links that work, for reads and for writes', async () => {
     const put = await getSignedUrl(s3, new PutObjectCommand({ Bucket, Key: 'link x' }), { expiresIn: 60 });
     expect((await fetch(put, { method: 'PUT', body: 'by link' })).status).toBe(200);
     const get = await getSignedUrl(s3, new GetObjectCommand({ Bucket, Key: 'link x' }), { expiresIn: 60 });

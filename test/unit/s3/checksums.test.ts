@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { ChecksumAlgorithm } from '@aws-sdk/client-s3';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { xxhash128, xxhash3, xxhash64 } from 'hash-wasm';
 import type { ObjectKey } from '../../../src/format/ids.js';
 import { CHECKSUM_ALGORITHMS, checksumElement, checksumHeader } from '../../../src/s3/checksums.js';
@@ -42,7 +42,7 @@ const RIGHT: Readonly<Record<Algorithm, (text: string) => string | Promise<strin
   XXHASH128: async (text) => hex(await xxhash128(text)),
 };
 
-it('knows the algorithms that the SDK knows, and no other', () => {
+test('knows the algorithms that the SDK knows, and no other', () => {
   expect([...CHECKSUM_ALGORITHMS].sort()).toEqual(Object.values(ChecksumAlgorithm).sort());
 });
 
@@ -80,7 +80,7 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
     }
   };
 
-  it('in a header', async () => {
+  test('in a header', async () => {
     const put = (value: string, headers = {}) =>
       app.client.send({
         method: 'PUT',
@@ -96,7 +96,7 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
     await expectKept(await put(right, { 'x-amz-sdk-checksum-algorithm': algorithm }));
   });
 
-  it('in a trailer', async () => {
+  test('in a trailer', async () => {
     const put = async (value: string) => {
       const headers = await app.client.signedHeaders({
         ...{ method: 'PUT', path: '/images/k', payloadHash: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER' },
@@ -109,7 +109,7 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
     await expectKept(await put(right));
   });
 
-  it('as a header of a presigned link', async () => {
+  test('as a header of a presigned link', async () => {
     const put = async (value: string) => {
       const headers = { [header]: value };
       const link = await app.client.presign({ method: 'PUT', path: '/images/k', headers });
@@ -119,12 +119,12 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
     await expectKept(await put(right));
   });
 
-  it('in the query of a presigned link is nothing that the sender of the bytes promised', async () => {
+  test('in the query of a presigned link is nothing that the sender of the bytes promised', async () => {
     const link = await app.client.presign({ method: 'PUT', path: '/images/k', query: { [header]: wrong } });
     expect((await app.client.raw('PUT', link, {}, BODY)).status).toBe(200);
   });
 
-  it('in a form', async () => {
+  test('in a form', async () => {
     const post = (value: string) => {
       const file = { content: BODY, filename: 'f' };
       const form = signedForm(app.target, { bucket: 'images', key: 'k', fields: [[header, value]], file });
@@ -134,7 +134,7 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
     await expectKept(await post(right));
   });
 
-  it('of a part', async () => {
+  test('of a part', async () => {
     const uploadId = await beginUpload(app);
     const put = (value: string) =>
       app.client.send({
@@ -152,7 +152,7 @@ describe.each(CHECKSUM_ALGORITHMS)('%s', (algorithm) => {
     expect(await list()).toEqual([right]);
   });
 
-  it('of a list of keys to delete', async () => {
+  test('of a list of keys to delete', async () => {
     await app.client.send({ method: 'PUT', path: '/images/keep', body: 'x' });
     const body = '<Delete><Object><Key>keep</Key></Object></Delete>';
     const answer = await app.client.send({
@@ -171,7 +171,7 @@ describe('a checksum that S3 does not know', () => {
   });
   afterEach(() => app.close());
 
-  it.each([
+  test.each([
     ['header', { 'x-amz-checksum-foo': 'AAAA' }, 501],
     ['name', { 'x-amz-sdk-checksum-algorithm': 'FOO', 'x-amz-checksum-sha1': 'AAAA' }, 400],
     ['x-amz-checksum-algorithm', { 'x-amz-checksum-algorithm': 'FOO' }, 400],
@@ -181,7 +181,7 @@ describe('a checksum that S3 does not know', () => {
     expect(app.objects.keys()).toEqual([]);
   });
 
-  it('is refused in the list of parts', async () => {
+  test('is refused in the list of parts', async () => {
     const uploadId = await beginUpload(app);
     const part = '<Part><ChecksumFOO>AAAA</ChecksumFOO><ETag>"a"</ETag><PartNumber>1</PartNumber></Part>';
     const answer = await app.client.send({
@@ -191,7 +191,7 @@ describe('a checksum that S3 does not know', () => {
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'MalformedXML']);
   });
 
-  it('that is only named is computed and told', async () => {
+  test('that is only named is computed and told', async () => {
     const headers = { 'x-amz-checksum-algorithm': 'XXHASH3' };
     const answer = await app.client.send({ method: 'PUT', path: '/images/k', body: BODY, headers });
     expect(answer.headers['x-amz-checksum-xxhash3']).toBe(hex(await xxhash3(BODY)));

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { chunkedBody } from '../../support/aws-chunked-body.js';
 import { SECRET_KEY, startTestApp, type TestApp } from '../../support/s3-app.js';
 
@@ -71,7 +71,7 @@ describe('aws-chunked uploads', () => {
   const UNSIGNED_TRAILER = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
   const trailer = { 'x-amz-checksum-crc32': crc32Base64(whole) };
 
-  it.each([
+  test.each([
     [SIGNED, { signed: true }],
     [SIGNED_TRAILER, { signed: true, trailer }],
     [UNSIGNED_TRAILER, { trailer }],
@@ -87,7 +87,7 @@ describe('aws-chunked uploads', () => {
   });
 
   // minio/minio-go#1705 and OpenStack Swift's test/s3api/test_input_errors.py, both checked against AWS.
-  it.each([
+  test.each([
     ['lines that end with LF CRLF, signed (minio-go)', SIGNED_TRAILER, { signed: true, lineEnd: '\n\r\n' }],
     ['lines that end with LF CRLF, unsigned (minio-go over TLS)', UNSIGNED_TRAILER, { lineEnd: '\n\r\n' }],
     ['no empty line at the end (Swift)', UNSIGNED_TRAILER, { end: '' }],
@@ -107,12 +107,12 @@ describe('aws-chunked uploads', () => {
     expect(app.objects.keys()).not.toContain('never');
   });
 
-  it('takes a body without a trailer where none is announced', async () => {
+  test('takes a body without a trailer where none is announced', async () => {
     const answer = await upload('t', UNSIGNED_TRAILER, {});
     expect(answer.status).toBe(200);
   });
 
-  it('keeps the other content codings of an aws-chunked upload', async () => {
+  test('keeps the other content codings of an aws-chunked upload', async () => {
     await upload('gz', SIGNED, { signed: true, headers: { 'content-encoding': 'aws-chunked,gzip' } });
     expect((await app.client.send({ method: 'HEAD', path: '/images/gz' })).headers['content-encoding']).toBe(
       'gzip',
@@ -249,18 +249,18 @@ describe('aws-chunked uploads', () => {
     ],
     ['unsigned chunks where signed ones were announced', SIGNED, {}, 'IncompleteBody'],
   ];
-  it.each(damaged)('stores nothing for %s', async (_what, mode, options, code) => {
+  test.each(damaged)('stores nothing for %s', async (_what, mode, options, code) => {
     const answer = await upload('never', mode, options);
     expect(answer.xml('Code')).toBe(code);
     expect(app.objects.keys()).not.toContain('never');
   });
 
-  it('asks for x-amz-decoded-content-length', async () => {
+  test('asks for x-amz-decoded-content-length', async () => {
     const headers = await app.client.signedHeaders({ method: 'PUT', path: '/images/n', payloadHash: SIGNED });
     expect((await app.client.raw('PUT', '/images/n', headers, 'x')).status).toBe(411);
   });
 
-  it('says of other streaming modes that they are not implemented', async () => {
+  test('says of other streaming modes that they are not implemented', async () => {
     const mode = 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD';
     const answer = await app.client.send({ method: 'PUT', path: '/images/n', body: 'x', payloadHash: mode });
     expect([answer.status, answer.xml('Code')]).toEqual([501, 'NotImplemented']);

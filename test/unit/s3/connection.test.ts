@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import net from 'node:net';
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ObjectError } from '../../../src/objects/errors.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';
 import { ANSWER_LIMIT_MS } from '../../support/time-limits.js';
@@ -46,7 +46,7 @@ describe('the connection around a request', () => {
       .join('')}\r\n`;
   }
 
-  it('sends 100 Continue only when the operation begins to read', async () => {
+  test('sends 100 Continue only when the operation begins to read', async () => {
     const { socket, text } = await connect();
     socket.write(await putHead('k', 5, { expect: '100-continue' }));
     await until(() => text().includes('\r\n\r\n'));
@@ -57,7 +57,7 @@ describe('the connection around a request', () => {
     expect(app.objects.keys()).toEqual(['k']);
   });
 
-  it('refuses a request with a bad signature before its body, without 100 Continue', async () => {
+  test('refuses a request with a bad signature before its body, without 100 Continue', async () => {
     const { socket, text, closed } = await connect();
     const head = (await putHead('k', 50 * MIB, { expect: '100-continue' })).replace(
       /Signature=\w{4}/,
@@ -71,7 +71,7 @@ describe('the connection around a request', () => {
     await closed;
   });
 
-  it('a 503 reaches a client that does not wait for 100 Continue and sends its whole body', async () => {
+  test('a 503 reaches a client that does not wait for 100 Continue and sends its whole body', async () => {
     app.objects.failures.set('putObject', new ObjectError('slow-down', 'spool full'));
     const { socket, text, closed } = await connect();
     socket.write(await putHead('k', 12 * MIB, { expect: '100-continue' }));
@@ -82,7 +82,7 @@ describe('the connection around a request', () => {
     expect(text()).toContain('</Error>');
   });
 
-  it('keeps the connection after a refused small body, and the next request on it is answered', async () => {
+  test('keeps the connection after a refused small body, and the next request on it is answered', async () => {
     app.objects.failures.set('putObject', new ObjectError('slow-down', 'spool full'));
     const { socket, text } = await connect();
     socket.write((await putHead('a', 1000)) + 'x'.repeat(1000));
@@ -94,7 +94,7 @@ describe('the connection around a request', () => {
     expect(app.objects.keys()).toEqual(['b']);
   });
 
-  it('stops reading a refused body at the limit', async () => {
+  test('stops reading a refused body at the limit', async () => {
     await app.close();
     app = await startTestApp({ drain: { maxBytes: MIB, timeoutMs: 60_000 } });
     app.objects.failures.set('putObject', new ObjectError('slow-down', 'spool full'));
@@ -109,7 +109,7 @@ describe('the connection around a request', () => {
     expect(socket.bytesWritten).toBeLessThan(1024 * MIB);
   });
 
-  it('stores nothing of a body whose connection breaks off', async () => {
+  test('stores nothing of a body whose connection breaks off', async () => {
     const { socket } = await connect();
     socket.write((await putHead('k', 100)) + 'only a part');
     await until(() => app.objects.calls.includes('putObject'));
@@ -118,7 +118,7 @@ describe('the connection around a request', () => {
     expect(app.objects.keys()).toEqual([]);
   });
 
-  it('answers RequestTimeout to a body that stands still', async () => {
+  test('answers RequestTimeout to a body that stands still', async () => {
     await app.close();
     app = await startTestApp({ bodyIdleTimeoutMs: 300, drain: { timeoutMs: 1000, maxBytes: 64 * MIB } });
     const { socket, text, closed } = await connect();
@@ -129,7 +129,7 @@ describe('the connection around a request', () => {
     expect(app.objects.keys()).toEqual([]);
   });
 
-  it('cuts a reader that takes nothing, and no other', async () => {
+  test('cuts a reader that takes nothing, and no other', async () => {
     await app.close();
     app = await startTestApp({ answerIdleTimeoutMs: 300 });
     await app.client.send({ method: 'PUT', path: '/images/k', body: Buffer.alloc(32 * MIB, 'k') });
@@ -145,7 +145,7 @@ describe('the connection around a request', () => {
     socket.destroy();
   });
 
-  it('answers 1 MiB of headers with an S3 document', async () => {
+  test('answers 1 MiB of headers with an S3 document', async () => {
     const { socket, text } = await connect();
     socket.write(`GET /images HTTP/1.1\r\nhost: x\r\nx-amz-meta-big: ${'m'.repeat(MIB)}\r\n\r\n`);
     await until(() => text().includes('</Error>'));
@@ -155,7 +155,7 @@ describe('the connection around a request', () => {
     socket.destroy();
   });
 
-  it('answers what is no HTTP with an S3 document', async () => {
+  test('answers what is no HTTP with an S3 document', async () => {
     const { socket, text } = await connect();
     socket.write('this is no HTTP\r\n\r\n');
     await until(() => text().includes('</Error>'));
@@ -163,7 +163,7 @@ describe('the connection around a request', () => {
     socket.destroy();
   });
 
-  it.each(['error', 'short'] as const)(
+  test.each(['error', 'short'] as const)(
     'breaks the connection when the source ends in the middle (%s)',
     async (kind) => {
       await app.client.send({ method: 'PUT', path: '/images/k', body: Buffer.alloc(3 * MIB, 'k') });
@@ -172,7 +172,7 @@ describe('the connection around a request', () => {
     },
   );
 
-  it('answers an S3 error when the source fails before its first byte', async () => {
+  test('answers an S3 error when the source fails before its first byte', async () => {
     await app.client.send({ method: 'PUT', path: '/images/k', body: 'bytes' });
     app.objects.fault = { afterBytes: 0, kind: 'error' };
     const answer = await app.client.send({ method: 'GET', path: '/images/k' });
@@ -183,7 +183,7 @@ describe('the connection around a request', () => {
     ]);
   });
 
-  it('tells the objects layer when the client goes away while it waits', async () => {
+  test('tells the objects layer when the client goes away while it waits', async () => {
     await app.client.send({ method: 'PUT', path: '/images/k', body: 'bytes' });
     app.objects.gate = new Promise(() => {});
     app.objects.signals.length = 0;
@@ -199,7 +199,7 @@ describe('the connection around a request', () => {
     await until(() => app.objects.signals[0]!.aborted);
   });
 
-  it('reads no faster from the store than a slow client takes', async () => {
+  test('reads no faster from the store than a slow client takes', async () => {
     await app.client.send({ method: 'PUT', path: '/images/k', body: Buffer.alloc(64 * MIB) });
     const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/k' });
     const { socket } = await connect();

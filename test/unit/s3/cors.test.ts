@@ -1,5 +1,5 @@
 // AWS: "Using cross-origin resource sharing (CORS)"; Fetch standard §3.3.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { matchCors, patternMistake, type CorsRule } from '../../../src/s3/cors.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';
 
@@ -13,7 +13,7 @@ const rule = (fields: Partial<CorsRule>): CorsRule => ({
 const request = (origin: string, method = 'GET', headers: string[] = []) => ({ origin, method, headers });
 
 describe('the rules of CORS', () => {
-  it.each([
+  test.each([
     ['https://a.example', 'https://a.example', true],
     ['https://a.example', 'https://A.example', false],
     ['https://a.example', 'https://a.example.evil.test', false],
@@ -28,7 +28,7 @@ describe('the rules of CORS', () => {
     expect(matchCors([rule({ origins: [pattern] })], request(origin)) !== undefined).toBe(isIn);
   });
 
-  it('the first rule counts that fits in all three, not the first of the origin', () => {
+  test('the first rule counts that fits in all three, not the first of the origin', () => {
     const rules = [
       rule({ origins: ['https://a.example'] }),
       rule({ origins: ['https://a.example'], methods: ['PUT'], headers: ['x-*'] }),
@@ -41,13 +41,13 @@ describe('the rules of CORS', () => {
     expect(matchCors(rules, request('https://a.example', 'DELETE'))).toBeUndefined();
   });
 
-  it('headers match in any case, and every one of them must', () => {
+  test('headers match in any case, and every one of them must', () => {
     const rules = [rule({ headers: ['Content-*', 'X-Amz-Date'] })];
     expect(matchCors(rules, request('o', 'GET', ['content-type', 'x-amz-date']))).toBeDefined();
     expect(matchCors(rules, request('o', 'GET', ['content-type', 'range']))).toBeUndefined();
   });
 
-  it('a pattern has one * at most, and nothing that a header cannot hold', () => {
+  test('a pattern has one * at most, and nothing that a header cannot hold', () => {
     expect(['a*b', 'https://x', ''].map(patternMistake).map(Boolean)).toEqual([false, false, true]);
     expect(['*a*', 'a b', 'a\r\nb: c', '中'].map(patternMistake).every(Boolean)).toBe(true);
   });
@@ -79,7 +79,7 @@ describe('CORS over the wire', () => {
   });
   afterAll(() => app.close());
 
-  it('a preflight that fits gets all of its rule', async () => {
+  test('a preflight that fits gets all of its rule', async () => {
     const answer = await ask('/images/k', {
       origin: ORIGIN,
       'access-control-request-method': 'PUT',
@@ -97,13 +97,13 @@ describe('CORS over the wire', () => {
     });
   });
 
-  it('a rule for everybody answers *, and then no credentials', async () => {
+  test('a rule for everybody answers *, and then no credentials', async () => {
     const answer = await ask('/images', { origin: 'http://x', 'access-control-request-method': 'GET' });
     expect(answer.headers['access-control-allow-origin']).toBe('*');
     expect(answer.headers).not.toHaveProperty('access-control-allow-credentials');
   });
 
-  it.each([
+  test.each([
     ['without Origin', { 'access-control-request-method': 'GET' }, 400, 'BadRequest', 'Origin'],
     ['without a method', { origin: ORIGIN }, 400, 'BadRequest', 'Access-Control-Request-Method'],
     [
@@ -131,19 +131,19 @@ describe('CORS over the wire', () => {
     expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
   });
 
-  it('a refused preflight tells Method and ResourceType', async () => {
+  test('a refused preflight tells Method and ResourceType', async () => {
     const headers = { origin: ORIGIN, 'access-control-request-method': 'DELETE' };
     const [bucket, object] = [await ask('/images', headers), await ask('/images/k', headers)];
     expect([bucket.xml('Method'), bucket.xml('ResourceType')]).toEqual(['DELETE', 'BUCKET']);
     expect(object.xml('ResourceType')).toBe('OBJECT');
   });
 
-  it('a bucket without rules says that CORS is not enabled', async () => {
+  test('a bucket without rules says that CORS is not enabled', async () => {
     const answer = await ask('/shared/k', { origin: ORIGIN, 'access-control-request-method': 'GET' });
     expect(answer.xml('Message')).toBe('CORSResponse: CORS is not enabled for this bucket.');
   });
 
-  it('the bucket of a virtual host is asked for by its host', async () => {
+  test('the bucket of a virtual host is asked for by its host', async () => {
     const answer = await ask('/k', {
       host: 'images.s3.test',
       origin: ORIGIN,
@@ -152,7 +152,7 @@ describe('CORS over the wire', () => {
     expect(answer.headers['access-control-allow-origin']).toBe(ORIGIN);
   });
 
-  it('answers carry the headers, errors and 304 too; without Origin, or where none fits, they do not', async () => {
+  test('answers carry the headers, errors and 304 too; without Origin, or where none fits, they do not', async () => {
     const send = (method: string, path: string, headers: Record<string, string> = {}) =>
       app.client.send({ method, path, headers, ...(method === 'PUT' ? { body: 'x' } : {}) });
     const put = await send('PUT', '/images/k', { origin: ORIGIN });
@@ -177,7 +177,7 @@ describe('CORS over the wire', () => {
       expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
   });
 
-  it('GetBucketCors gives the rules back', async () => {
+  test('GetBucketCors gives the rules back', async () => {
     const answer = await app.client.send({ method: 'GET', path: '/images', query: { cors: '' } });
     expect([answer.xmlAll('AllowedOrigin'), answer.xmlAll('AllowedMethod')]).toEqual([
       ['https://*.example', '*'],

@@ -1,6 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { ROUTES } from '../../../src/s3/routes.js';
 import { S3_ERRORS } from '../../../src/s3/errors.js';
 
@@ -19,7 +19,7 @@ async function firstCells(file: string, from: string, to?: string): Promise<stri
 }
 
 describe('the documents on S3', () => {
-  it('list exactly the operations of the dispatch table, done and not done', async () => {
+  test('list exactly the operations of the dispatch table, done and not done', async () => {
     const done = await firstCells('s3-compatibility.md', '## Operations', 'Answered `501');
     const lacking = await firstCells('s3-compatibility.md', 'Answered `501', '## Signatures');
     expect(done.sort()).toEqual(
@@ -34,7 +34,7 @@ describe('the documents on S3', () => {
     );
   });
 
-  it('list exactly the error codes of the error table, with their status', async () => {
+  test('list exactly the error codes of the error table, with their status', async () => {
     const text = await readFile(path.join(ROOT, 'docs/errors.md'), 'utf8');
     const rows = [...text.matchAll(/^\| `(\w+)` \| (\d{3}) \|/gm)].map((m) => [m[1], Number(m[2])]);
     expect(rows.sort()).toEqual(
@@ -44,7 +44,7 @@ describe('the documents on S3', () => {
     );
   });
 
-  it('no error code stands in the table that nothing answers', async () => {
+  test('no error code stands in the table that nothing answers', async () => {
     const folder = path.join(ROOT, 'src/s3');
     const files = (await readdir(folder, { recursive: true })).filter(
       (f) => f.endsWith('.ts') && f !== 'errors.ts',

@@ -1,7 +1,7 @@
 /**
  * Each answer detail that crashes or wedges the registry's driver when it is wrong (docs/facts/registry-driver.md §1).
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ObjectError } from '../../../src/objects/errors.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';
 
@@ -15,13 +15,13 @@ describe('details that the registry driver relies on', () => {
   const put = (key: string, body = 'x') => app.client.send({ method: 'PUT', path: `/images/${key}`, body });
   const list = (query: Record<string, string>) => app.client.send({ method: 'GET', path: '/images', query });
 
-  it('a version 1 list with delimiter always says IsTruncated, even when it is empty', async () => {
+  test('a version 1 list with delimiter always says IsTruncated, even when it is empty', async () => {
     const empty = await list({ prefix: 'nothing/', delimiter: '/', 'max-keys': '1000' });
     expect(empty.status).toBe(200);
     expect(empty.xml('IsTruncated')).toBe('false');
   });
 
-  it('a truncated version 1 list with delimiter gives a NextMarker that leads on', async () => {
+  test('a truncated version 1 list with delimiter gives a NextMarker that leads on', async () => {
     for (const key of ['p/a/1', 'p/a/2', 'p/b', 'p/c/1']) await put(key);
     const seen: string[] = [];
     let marker: string | undefined = '';
@@ -43,14 +43,14 @@ describe('details that the registry driver relies on', () => {
     expect(seen).toEqual(['p/a/', 'p/b', 'p/c/']);
   });
 
-  it('a version 2 list gives KeyCount over contents and common prefixes', async () => {
+  test('a version 2 list gives KeyCount over contents and common prefixes', async () => {
     for (const key of ['p/a/1', 'p/a/2', 'p/b']) await put(key);
     const answer = await list({ 'list-type': '2', prefix: 'p/', delimiter: '/' });
     expect(answer.xml('KeyCount')).toBe('2');
     expect((await list({ 'list-type': '2', prefix: 'none' })).xml('KeyCount')).toBe('0');
   });
 
-  it('a version 2 list sends NextContinuationToken on every page but the last', async () => {
+  test('a version 2 list sends NextContinuationToken on every page but the last', async () => {
     for (const key of ['k1', 'k2', 'k3']) await put(key);
     const first = await list({ 'list-type': '2', 'max-keys': '2' });
     expect(first.xml('IsTruncated')).toBe('true');
@@ -61,14 +61,14 @@ describe('details that the registry driver relies on', () => {
     expect(last.text).not.toContain('NextContinuationToken');
   });
 
-  it('a page that ends exactly at the last key is not truncated and has no token', async () => {
+  test('a page that ends exactly at the last key is not truncated and has no token', async () => {
     for (const key of ['k1', 'k2']) await put(key);
     const answer = await list({ 'list-type': '2', 'max-keys': '2' });
     expect(answer.xml('IsTruncated')).toBe('false');
     expect(answer.text).not.toContain('NextContinuationToken');
   });
 
-  it('every Contents entry has Key, Size and LastModified', async () => {
+  test('every Contents entry has Key, Size and LastModified', async () => {
     await put('k', 'four');
     const entry = (await list({})).xml('Contents')!;
     expect(entry).toContain('<Key>k</Key>');
@@ -76,7 +76,7 @@ describe('details that the registry driver relies on', () => {
     expect(entry).toMatch(/<LastModified>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z<\/LastModified>/);
   });
 
-  it('ListParts gives ETag, Size and IsTruncated', async () => {
+  test('ListParts gives ETag, Size and IsTruncated', async () => {
     const { uploadId } = await startUpload('u');
     await part('u', uploadId, 1, 'bytes');
     const answer = await app.client.send({ method: 'GET', path: '/images/u', query: { uploadId } });
@@ -85,7 +85,7 @@ describe('details that the registry driver relies on', () => {
     expect(answer.xml('ETag')).toMatch(/^"[0-9a-f]{32}"$/);
   });
 
-  it('ListParts puts more than 1,000 parts on one page where no max-parts is sent', async () => {
+  test('ListParts puts more than 1,000 parts on one page where no max-parts is sent', async () => {
     const { uploadId } = await startUpload('u');
     for (let n = 1; n <= 1005; n += 1)
       await app.objects.uploadPart(
@@ -101,7 +101,7 @@ describe('details that the registry driver relies on', () => {
     expect(answer.xml('IsTruncated')).toBe('false');
   });
 
-  it('ListParts pages by NextPartNumberMarker where max-parts is sent', async () => {
+  test('ListParts pages by NextPartNumberMarker where max-parts is sent', async () => {
     const { uploadId } = await startUpload('u');
     for (const n of [1, 2, 5]) await part('u', uploadId, n, `part ${n}`);
     const first = await app.client.send({
@@ -118,7 +118,7 @@ describe('details that the registry driver relies on', () => {
     expect(next.xmlAll('PartNumber')).toEqual(['5']);
   });
 
-  it('GET of a missing key answers 404 with an XML body whose code is NoSuchKey', async () => {
+  test('GET of a missing key answers 404 with an XML body whose code is NoSuchKey', async () => {
     const answer = await app.client.send({
       method: 'GET',
       path: '/images/missing',
@@ -130,12 +130,12 @@ describe('details that the registry driver relies on', () => {
     expect(answer.xml('Key')).toBe('missing');
   });
 
-  it('a bucket that is not configured answers NoSuchBucket', async () => {
+  test('a bucket that is not configured answers NoSuchBucket', async () => {
     const answer = await app.client.send({ method: 'GET', path: '/other', query: { prefix: 'x' } });
     expect([answer.status, answer.xml('Code')]).toEqual([404, 'NoSuchBucket']);
   });
 
-  it('lists keys in byte order of UTF-8, not in order of UTF-16', async () => {
+  test('lists keys in byte order of UTF-8, not in order of UTF-16', async () => {
     const keys = ['foo-x', 'foo/a', 'z', '\u{10000}', '\uffee', 'é'];
     for (const key of keys) await put(encodeURIComponent(key).replaceAll('%2F', '/'));
     const expected = [...keys].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -143,7 +143,7 @@ describe('details that the registry driver relies on', () => {
     expect(expected.indexOf('\uffee')).toBeLessThan(expected.indexOf('\u{10000}'));
   });
 
-  it('a ranged read past the end answers 416 InvalidRange with the size', async () => {
+  test('a ranged read past the end answers 416 InvalidRange with the size', async () => {
     await put('k', 'four');
     const answer = await app.client.send({
       method: 'GET',
@@ -158,7 +158,7 @@ describe('details that the registry driver relies on', () => {
     expect(answer.headers['content-range']).toBe('bytes */4');
   });
 
-  it('gives x-amz-storage-class back, and no such header for STANDARD', async () => {
+  test('gives x-amz-storage-class back, and no such header for STANDARD', async () => {
     await app.client.send({
       method: 'PUT',
       path: '/images/s',
@@ -179,7 +179,7 @@ describe('details that the registry driver relies on', () => {
     );
   });
 
-  it('completes with the ETag of the UploadPart header, quoted and escaped as the driver sends it', async () => {
+  test('completes with the ETag of the UploadPart header, quoted and escaped as the driver sends it', async () => {
     const { uploadId } = await startUpload('u');
     const etag = (await part('u', uploadId, 1, 'bytes')).headers.etag!;
     expect(etag).toMatch(/^"[0-9a-f]{32}"$/);
@@ -193,7 +193,7 @@ describe('details that the registry driver relies on', () => {
     expect((await app.client.send({ method: 'GET', path: '/images/u' })).text).toBe('bytes');
   });
 
-  it('completes an upload of zero parts, which is how 2.x writes an empty blob', async () => {
+  test('completes an upload of zero parts, which is how 2.x writes an empty blob', async () => {
     app.objects.rules = { ...app.objects.rules, preset: 'registry' };
     const blob = 'docker/registry/v2/repositories/a/_uploads/1/data';
     const { uploadId } = await startUpload(blob);
@@ -203,7 +203,7 @@ describe('details that the registry driver relies on', () => {
     ).toBe('0');
   });
 
-  it('UploadPartCopy answers its ETag in CopyPartResult, also when it copies its own key without a range', async () => {
+  test('UploadPartCopy answers its ETag in CopyPartResult, also when it copies its own key without a range', async () => {
     await put('u', 'already there');
     const { uploadId } = await startUpload('u');
     const answer = await app.client.send({
@@ -216,7 +216,7 @@ describe('details that the registry driver relies on', () => {
     expect(answer.xml('ETag')).toMatch(/^"[0-9a-f]{32}"$/);
   });
 
-  it.each([
+  test.each([
     'images/dir/a b%2Bc',
     'images/dir/a%20b%2Bc',
     '/images/dir/a%20b%2Bc?versionId=null',
@@ -241,7 +241,7 @@ describe('details that the registry driver relies on', () => {
     expect((await app.client.send({ method: 'GET', path: '/images/copy' })).text).toBe('copied');
   });
 
-  it('ListMultipartUploads finds an upload by its exact key at once', async () => {
+  test('ListMultipartUploads finds an upload by its exact key at once', async () => {
     const { uploadId } = await startUpload('repo/_uploads/1/data');
     const answer = await app.client.send({
       method: 'GET',
@@ -252,7 +252,7 @@ describe('details that the registry driver relies on', () => {
     expect(answer.xml('Key')).toBe('repo/_uploads/1/data');
   });
 
-  it('ListMultipartUploads pages by upload-id-marker alone, as 3.x sends it', async () => {
+  test('ListMultipartUploads pages by upload-id-marker alone, as 3.x sends it', async () => {
     const first = await startUpload('a');
     const second = await startUpload('a');
     const answer = await app.client.send({
@@ -263,14 +263,14 @@ describe('details that the registry driver relies on', () => {
     expect(answer.xmlAll('UploadId')).toEqual([second.uploadId]);
   });
 
-  it('a tag that is not yet on Gitee answers 503 SlowDown without Retry-After', async () => {
+  test('a tag that is not yet on Gitee answers 503 SlowDown without Retry-After', async () => {
     app.objects.failures.set('putObject', new ObjectError('not-yet-remote', 'not yet on Gitee'));
     const answer = await put('current/link');
     expect([answer.status, answer.xml('Code')]).toEqual([503, 'SlowDown']);
     expect(answer.headers).not.toHaveProperty('retry-after');
   });
 
-  it('back-pressure answers 503 SlowDown with Retry-After', async () => {
+  test('back-pressure answers 503 SlowDown with Retry-After', async () => {
     app.objects.failures.set(
       'putObject',
       new ObjectError('slow-down', 'the line is slow', { retryAfterMs: 2500 }),
@@ -283,7 +283,7 @@ describe('details that the registry driver relies on', () => {
     ]);
   });
 
-  it('start-after works with an empty value and with the bare root, as 3.x sends it', async () => {
+  test('start-after works with an empty value and with the bare root, as 3.x sends it', async () => {
     await put('root/a');
     for (const after of ['', 'root/'])
       expect((await list({ 'list-type': '2', prefix: 'root/', 'start-after': after })).xmlAll('Key')).toEqual(

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { ObjectError, type ObjectErrorCode } from '../../../src/objects/errors.js';
 import { toS3Error } from '../../../src/s3/error-map.js';
 import { S3Error, type S3ErrorCode } from '../../../src/s3/errors.js';
@@ -41,25 +41,25 @@ const EXPECTED: Record<ObjectErrorCode, readonly [S3ErrorCode, number]> = {
 };
 
 describe('translation of errors', () => {
-  it.each(Object.entries(EXPECTED))('%s is %j', (code, [s3Code, status]) => {
+  test.each(Object.entries(EXPECTED))('%s is %j', (code, [s3Code, status]) => {
     const error = toS3Error(new ObjectError(code as ObjectErrorCode, 'why'));
     expect([error.code, error.status]).toEqual([s3Code, status]);
   });
 
-  it('gives every 503 but not-yet-remote a Retry-After of whole seconds, at least one', () => {
+  test('gives every 503 but not-yet-remote a Retry-After of whole seconds, at least one', () => {
     for (const [code, [, status]] of Object.entries(EXPECTED)) {
       const { headers } = toS3Error(new ObjectError(code as ObjectErrorCode, 'why', { retryAfterMs: 10 }));
       expect(headers['Retry-After']).toBe(status === 503 && code !== 'not-yet-remote' ? '1' : undefined);
     }
   });
 
-  it('tells nothing of an error that it does not know', () => {
+  test('tells nothing of an error that it does not know', () => {
     const error = toS3Error(new Error('ENOENT /var/lib/secret-place'));
     expect(error.code).toBe('InternalError');
     expect(error.message).not.toContain('secret-place');
   });
 
-  it('leaves an S3 error as it is', () => {
+  test('leaves an S3 error as it is', () => {
     const error = new S3Error('AccessDenied');
     expect(toS3Error(error)).toBe(error);
   });

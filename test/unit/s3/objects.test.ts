@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Log } from '../../../src/async/log.js';
 import { silentLog } from '../../../src/async/log.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';
@@ -31,7 +31,7 @@ describe('objects over the wire', () => {
   const head = (key: string, headers: Record<string, string> = {}) =>
     app.client.send({ method: 'HEAD', path: `/images/${key}`, headers });
 
-  it('gives back the headers that an object was put with', async () => {
+  test('gives back the headers that an object was put with', async () => {
     const headers = {
       'content-type': 'text/plain; charset=utf-8',
       'content-encoding': 'identity',
@@ -49,7 +49,7 @@ describe('objects over the wire', () => {
     expect(Date.parse(answer.headers['last-modified']!)).not.toBeNaN();
   });
 
-  it('gives UTF-8 user metadata back byte for byte', async () => {
+  test('gives UTF-8 user metadata back byte for byte', async () => {
     const latin1 = Buffer.from('grün 你好', 'utf8').toString('latin1');
     await app.objects.putObject(
       'images',
@@ -63,12 +63,12 @@ describe('objects over the wire', () => {
     expect(answer.headers['x-amz-missing-meta']).toBe('1');
   });
 
-  it('refuses user metadata over 2 KiB', async () => {
+  test('refuses user metadata over 2 KiB', async () => {
     const answer = await put('k', '', { 'x-amz-meta-big': 'm'.repeat(2100) });
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'MetadataTooLarge']);
   });
 
-  it('answers HEAD as GET but without a body, errors too', async () => {
+  test('answers HEAD as GET but without a body, errors too', async () => {
     await put('k', 'four');
     const found = await head('k');
     expect([found.status, found.headers['content-length'], found.body.length]).toEqual([200, '4', 0]);
@@ -76,14 +76,14 @@ describe('objects over the wire', () => {
     expect([missing.status, missing.body.length]).toEqual([404, 0]);
   });
 
-  it('puts the same request id into the header and into the error document', async () => {
+  test('puts the same request id into the header and into the error document', async () => {
     const answer = await get('missing');
     expect(answer.headers['x-amz-request-id']).toMatch(/^[0-9A-F]{16}$/);
     expect(answer.xml('RequestId')).toBe(answer.headers['x-amz-request-id']);
     expect(answer.xml('HostId')).toBe(answer.headers['x-amz-id-2']);
   });
 
-  it.each([
+  test.each([
     ['bytes=0-', 206, 'hello', 'bytes 0-4/5'],
     ['bytes=1-2', 206, 'el', 'bytes 1-2/5'],
     ['bytes=1-999', 206, 'ello', 'bytes 1-4/5'],
@@ -104,7 +104,7 @@ describe('objects over the wire', () => {
     expect(answer.headers['content-length']).toBe(String(text.length));
   });
 
-  it.each(['bytes=5-', 'bytes=99-100', 'bytes=-0', 'bytes=99999999999999999999-'])(
+  test.each(['bytes=5-', 'bytes=99-100', 'bytes=-0', 'bytes=99999999999999999999-'])(
     'answers 416 for Range %s',
     async (range) => {
       await put('k', 'hello');
@@ -112,14 +112,14 @@ describe('objects over the wire', () => {
     },
   );
 
-  it('lets the range of a changed object go with If-Range', async () => {
+  test('lets the range of a changed object go with If-Range', async () => {
     await put('k', 'hello');
     const etag = (await head('k')).headers.etag!;
     expect((await get('k', { range: 'bytes=1-1', 'if-range': etag })).text).toBe('e');
     expect((await get('k', { range: 'bytes=1-1', 'if-range': '"other"' })).text).toBe('hello');
   });
 
-  it('answers conditional reads as RFC 9110 asks', async () => {
+  test('answers conditional reads as RFC 9110 asks', async () => {
     await put('k', 'hello');
     const { etag } = (await head('k')).headers as { etag: string };
     const later = new Date(Date.now() + 60_000).toUTCString();
@@ -139,7 +139,7 @@ describe('objects over the wire', () => {
     expect([unchanged.body.length, unchanged.headers.etag]).toEqual([0, etag]);
   });
 
-  it('writes on condition: If-None-Match * only where there is nothing, If-Match only over what it names', async () => {
+  test('writes on condition: If-None-Match * only where there is nothing, If-Match only over what it names', async () => {
     expect((await put('k', 'one', { 'if-none-match': '*' })).status).toBe(200);
     const again = await put('k', 'two', { 'if-none-match': '*' });
     expect([again.status, again.xml('Code'), again.xml('Condition')]).toEqual([
@@ -154,7 +154,7 @@ describe('objects over the wire', () => {
     expect((await get('k')).text).toBe('three');
   });
 
-  it('overrides response headers in a signed request', async () => {
+  test('overrides response headers in a signed request', async () => {
     await put('k', 'x', { 'content-type': 'text/plain' });
     const answer = await get(
       'k',
@@ -166,7 +166,7 @@ describe('objects over the wire', () => {
     expect([injected.status, injected.headers['x-evil']]).toEqual([400, undefined]);
   });
 
-  it('checks Content-MD5 and checksums before anything is stored', async () => {
+  test('checks Content-MD5 and checksums before anything is stored', async () => {
     const wrong = await put('k', 'body', { 'content-md5': Buffer.alloc(16).toString('base64') });
     expect([wrong.status, wrong.xml('Code')]).toEqual([400, 'BadDigest']);
     expect((await put('k', 'body', { 'content-md5': 'nonsense' })).xml('Code')).toBe('InvalidDigest');
@@ -180,7 +180,7 @@ describe('objects over the wire', () => {
     expect(app.objects.keys()).toEqual([]);
   });
 
-  it('tells a kept checksum to who asks for it, and not for a range', async () => {
+  test('tells a kept checksum to who asks for it, and not for a range', async () => {
     const value = createHash('sha256').update('body').digest('base64');
     expect(
       (await put('k', 'body', { 'x-amz-checksum-sha256': value })).headers['x-amz-checksum-sha256'],
@@ -193,7 +193,7 @@ describe('objects over the wire', () => {
     );
   });
 
-  it('asks for Content-Length where a body comes without one', async () => {
+  test('asks for Content-Length where a body comes without one', async () => {
     const headers = await app.client.signedHeaders({
       method: 'PUT',
       path: '/images/k',
@@ -203,17 +203,17 @@ describe('objects over the wire', () => {
     expect([answer.status, answer.xml('Code')]).toEqual([411, 'MissingContentLength']);
   });
 
-  it('refuses keys over 1,024 bytes and takes keys of exactly that', async () => {
+  test('refuses keys over 1,024 bytes and takes keys of exactly that', async () => {
     expect((await put('é'.repeat(512).replace(/./g, '%C3%A9'), '')).status).toBe(200);
     const answer = await put('k'.repeat(1025), '');
     expect([answer.status, answer.xml('Code')]).toEqual([400, 'KeyTooLongError']);
   });
 
-  it('refuses a path that is not UTF-8', async () => {
+  test('refuses a path that is not UTF-8', async () => {
     expect((await app.client.raw('GET', '/images/%ff')).xml('Code')).toBe('InvalidURI');
   });
 
-  it.each([
+  test.each([
     ['x-amz-server-side-encryption-customer-algorithm', 'AES256', 501],
     ['x-amz-server-side-encryption', 'aws:kms', 501],
     ['x-amz-object-lock-mode', 'GOVERNANCE', 501],
@@ -230,7 +230,7 @@ describe('objects over the wire', () => {
     expect((await put('k', '', { [name]: value })).status).toBe(status);
   });
 
-  it('deletes a key that is not there without a word', async () => {
+  test('deletes a key that is not there without a word', async () => {
     await put('k', 'x');
     for (let i = 0; i < 2; i += 1)
       expect((await app.client.send({ method: 'DELETE', path: '/images/k' })).status).toBe(204);
@@ -242,7 +242,7 @@ describe('objects over the wire', () => {
   const deleteMany = (xml: string, headers: Record<string, string> = {}) =>
     app.client.send({ method: 'POST', path: '/images', query: { delete: '' }, body: xml, headers });
 
-  it('deletes many keys, answering one by one, or errors only where asked to be quiet', async () => {
+  test('deletes many keys, answering one by one, or errors only where asked to be quiet', async () => {
     for (const key of ['a', 'b&c']) await put(key.replace('&', '%26'), 'x');
     const loud = await deleteMany(
       `<Delete><Object><Key>a</Key></Object><Object><Key>${'k'.repeat(1025)}</Key></Object><Object><Key>b&amp;c</Key></Object></Delete>`,
@@ -254,7 +254,7 @@ describe('objects over the wire', () => {
     expect([quiet.status, quiet.xmlAll('Deleted')]).toEqual([200, []]);
   });
 
-  it('refuses a delete of none or of more than 1,000 keys, and one that nothing protects', async () => {
+  test('refuses a delete of none or of more than 1,000 keys, and one that nothing protects', async () => {
     expect((await deleteMany('<Delete></Delete>')).xml('Code')).toBe('MalformedXML');
     const object = '<Object><Key>k</Key></Object>';
     expect((await deleteMany(`<Delete>${object.repeat(1001)}</Delete>`)).xml('Code')).toBe('MalformedXML');
@@ -269,12 +269,12 @@ describe('objects over the wire', () => {
     expect(unsigned.xml('Code')).toBe('InvalidRequest');
   });
 
-  it('refuses documents over their size before it reads them', async () => {
+  test('refuses documents over their size before it reads them', async () => {
     const answer = await deleteMany(`<Delete>${' '.repeat(2 * 1024 * 1024)}</Delete>`);
     expect(answer.xml('Code')).toBe('MalformedXML');
   });
 
-  it('copies with the metadata of the source, or with its own', async () => {
+  test('copies with the metadata of the source, or with its own', async () => {
     await put('k', 'x', { 'content-type': 'text/plain', 'x-amz-meta-a': '1', 'x-amz-tagging': 't=1' });
     const copy = (headers: Record<string, string>) =>
       app.client.send({
@@ -306,7 +306,7 @@ describe('objects over the wire', () => {
     expect([self.status, self.xml('Code')]).toEqual([400, 'InvalidRequest']);
   });
 
-  it('keeps tags by header and by document', async () => {
+  test('keeps tags by header and by document', async () => {
     await put('k', 'x', { 'x-amz-tagging': 'a=1&b=two%20words' });
     const tagging = { method: 'GET', path: '/images/k', query: { tagging: '' } };
     expect((await app.client.send(tagging)).xmlAll('Value')).toEqual(['1', 'two words']);
@@ -321,7 +321,7 @@ describe('objects over the wire', () => {
     );
   });
 
-  it('writes keys that XML cannot hold as references, and percent-encoded where asked', async () => {
+  test('writes keys that XML cannot hold as references, and percent-encoded where asked', async () => {
     await put('a%01%0Db%26%EF%BF%BF', 'x');
     const plain = await app.client.send({ method: 'GET', path: '/images' });
     expect(plain.text).toContain('<Key>a&#x1;&#13;b&amp;&#xFFFF;</Key>');
@@ -333,7 +333,7 @@ describe('objects over the wire', () => {
     expect(app.objects.keys()).toEqual([]);
   });
 
-  it('tells the attributes that are asked for', async () => {
+  test('tells the attributes that are asked for', async () => {
     await put('k', 'four');
     const answer = await app.client.send({
       method: 'GET',
@@ -348,7 +348,7 @@ describe('objects over the wire', () => {
     ).toBe(400);
   });
 
-  it('answers the parts of a multipart object by number', async () => {
+  test('answers the parts of a multipart object by number', async () => {
     const created = await app.client.send({ method: 'POST', path: '/images/m', query: { uploads: '' } });
     const uploadId = created.xml('UploadId')!;
     const etags: string[] = [];
@@ -393,7 +393,7 @@ describe('objects over the wire', () => {
       ).toBe('InvalidArgument');
   });
 
-  it('finds the bucket in the host name of virtual-host style requests', async () => {
+  test('finds the bucket in the host name of virtual-host style requests', async () => {
     await put('k', 'x');
     const headers = await app.client.signedHeaders({
       method: 'GET',
@@ -403,12 +403,12 @@ describe('objects over the wire', () => {
     expect((await app.client.raw('GET', '/k', headers)).text).toBe('x');
   });
 
-  it('answers a browser that asks for CORS', async () => {
+  test('answers a browser that asks for CORS', async () => {
     const answer = await app.client.raw('OPTIONS', '/images/k', { origin: 'https://a.example' });
     expect([answer.status, answer.xml('Code')]).toEqual([403, 'AccessForbidden']);
   });
 
-  it.each([
+  test.each([
     ['PUT', '/images/k?acl', 'PutObjectAcl'],
     ['GET', '/images/k?torrent', 'GetObjectTorrent'],
     ['POST', '/images/k?restore', 'RestoreObject'],
@@ -422,7 +422,7 @@ describe('objects over the wire', () => {
     expect(app.objects.calls).toEqual([]);
   });
 
-  it.each([
+  test.each([
     ['versioning', 200, 'VersioningConfiguration'],
     ['acl', 200, 'AccessControlPolicy'],
     ['location', 200, 'LocationConstraint'],
@@ -447,7 +447,7 @@ describe('objects over the wire', () => {
     expect(answer.text).toContain(word);
   });
 
-  it('logs one line per request, without signature or credential, and counts it', async () => {
+  test('logs one line per request, without signature or credential, and counts it', async () => {
     await put('k', 'x');
     const url = await app.client.presign({ method: 'GET', path: '/images/k' });
     await app.client.raw('GET', url);
@@ -464,7 +464,7 @@ describe('objects over the wire', () => {
   });
 
   // versity/versitygw#2368, tried on AWS: a conditional write compares the whole value with the one entity tag.
-  it.each([
+  test.each([
     ['in a list after another', (etag: string) => `"00", ${etag}`, 412],
     ['in a list before another', (etag: string) => `${etag}, "00"`, 412],
     ['alone', (etag: string) => etag, 200],
@@ -491,7 +491,7 @@ describe('objects over the wire', () => {
   });
 
   // minio/minio#16159, guardian/grid#1716: AWS answers 400 and names the argument. RFC 9110 §5.5.
-  it('refuses response headers that HTTP cannot carry', async () => {
+  test('refuses response headers that HTTP cannot carry', async () => {
     await put('k', 'x');
     const ask = (name: string, value: string) => get('k', {}, { [name]: value });
     for (const value of ['attachment; filename="文件.md"', 'a\r\nx-evil: 1']) {
@@ -505,7 +505,7 @@ describe('objects over the wire', () => {
   });
 
   // Node writes Content-Disposition anew where a length stands before it, and loses what is not ISO-8859-1.
-  it('gives a file name in UTF-8 back byte for byte', async () => {
+  test('gives a file name in UTF-8 back byte for byte', async () => {
     const contentDisposition = 'attachment; filename="文件.md"';
     await app.objects.putObject(
       'images',
@@ -520,7 +520,7 @@ describe('objects over the wire', () => {
   });
 
   // AWS HeadBucket: the header comes with 403 and 400 as well; SDKs find the region of a bucket so.
-  it('tells the region of a bucket, with refusals too', async () => {
+  test('tells the region of a bucket, with refusals too', async () => {
     const region = (answer: { headers: Record<string, unknown> }) => answer.headers['x-amz-bucket-region'];
     const bucket = { method: 'HEAD', path: '/images' };
     const foreign = new WireClient({ ...app.target, region: 'eu-west-3' });
@@ -537,12 +537,15 @@ describe('objects over the wire', () => {
     expect([missing.status, region(missing)]).toEqual([404, undefined]);
   });
 
-  it.each(['gzip, br', 'GZIP', 'a , b'])('gives Content-Encoding %s back as it was sent', async (coding) => {
-    await put('k', 'x', { 'content-encoding': coding });
-    expect((await head('k')).headers['content-encoding']).toBe(coding);
-  });
+  test.each(['gzip, br', 'GZIP', 'a , b'])(
+    'gives Content-Encoding %s back as it was sent',
+    async (coding) => {
+      await put('k', 'x', { 'content-encoding': coding });
+      expect((await head('k')).headers['content-encoding']).toBe(coding);
+    },
+  );
 
-  it('passes over an expectation that it does not know', async () => {
+  test('passes over an expectation that it does not know', async () => {
     const answer = await app.client.send({
       ...{ method: 'PUT', path: '/images/k', body: 'x' },
       unsignedHeaders: { expect: 'something-else' },
@@ -551,7 +554,7 @@ describe('objects over the wire', () => {
   });
 
   // Without a length HTTP knows no body: what follows would be taken for the next request, and nothing be stored.
-  it('refuses a PUT whose length is not told, unless a hash says that it is empty', async () => {
+  test('refuses a PUT whose length is not told, unless a hash says that it is empty', async () => {
     const request = { method: 'PUT', path: '/images/k' };
     const signed = await app.client.signedHeaders({ ...request, payloadHash: 'UNSIGNED-PAYLOAD' });
     const send = (headers: Record<string, string>, path = '/images/k') =>
@@ -573,7 +576,7 @@ describe('objects over the wire', () => {
   });
 
   // AWS "Categorizing your storage using tags": letters, numbers, spaces and + - = . _ : / @
-  it.each([
+  test.each([
     ['grün/中文 1', 'a+b-c=d._:/@', true],
     ['a<b', 'x', false],
     ['a', 'x;y', false],
@@ -588,7 +591,7 @@ describe('objects over the wire', () => {
   });
 
   // AWS ListObjectVersions of a bucket that never had versioning; clean-up code of SDK suites lists so.
-  it('lists versions, each named null, in pages, and deletes them by that name', async () => {
+  test('lists versions, each named null, in pages, and deletes them by that name', async () => {
     for (const key of ['a', 'dir/b', 'dir/c', 'd e'])
       await put(encodeURIComponent(key).replace('%2F', '/'), key);
     const list = (query: Record<string, string>) =>
@@ -619,7 +622,7 @@ describe('objects over the wire', () => {
     expect((await list({})).xmlAll('Version')).toEqual([]);
   });
 
-  it('asks for the attributes that are wanted', async () => {
+  test('asks for the attributes that are wanted', async () => {
     await put('k', 'x');
     const ask = (headers: Record<string, string>) => get('k', headers, { attributes: '' });
     // versitygw#915: AWS's sentence.

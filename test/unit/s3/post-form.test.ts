@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { setInterval } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { AccessRecord } from '../../../src/s3/access-log.js';
 import { FormFields } from '../../../src/s3/post-form/fields.js';
 import { readForm } from '../../../src/s3/post-form/form-reader.js';
@@ -40,7 +40,7 @@ describe('a form', () => {
   const post = (plan: Partial<FormPlan> = {}) => send(form(plan));
   const stored = async (key = 'k') => (await app.client.send({ method: 'GET', path: `/images/${key}` })).text;
 
-  it('stores its file and is answered 204 with ETag and Location', async () => {
+  test('stores its file and is answered 204 with ETag and Location', async () => {
     const answer = await post({ key: 'a/b c' });
     expect([answer.status, answer.text]).toEqual([204, '']);
     expect(answer.headers['etag']).toBe(`"${createHash('md5').update('the file').digest('hex')}"`);
@@ -48,7 +48,7 @@ describe('a form', () => {
     expect(app.objects.keys()).toEqual(['a/b c']);
   });
 
-  it('is recorded with its key and who signed it; a wrong one with neither', async () => {
+  test('is recorded with its key and who signed it; a wrong one with neither', async () => {
     await post({ key: 'a/b' });
     await send(form().filter(([name]) => name !== 'x-amz-signature'));
     await until('both are recorded', async () => records.length === 2);
@@ -59,13 +59,13 @@ describe('a form', () => {
     expect(records[0]!.bytesIn).toBeGreaterThan(500);
   });
 
-  it('is posted to a virtual host too, and to the path with a slash', async () => {
+  test('is posted to a virtual host too, and to the path with a slash', async () => {
     const hosted = await send(form(), { host: 'images.s3.test' }, '/');
     expect([hosted.status, hosted.headers['location']]).toEqual([204, 'http://images.s3.test/k']);
     expect((await send(form(), {}, '/images/')).status).toBe(204);
   });
 
-  it.each([
+  test.each([
     ['200', 200],
     ['201', 201],
     ['204', 204],
@@ -75,7 +75,7 @@ describe('a form', () => {
     expect((await post({ fields: [['success_action_status', value]] })).status).toBe(status);
   });
 
-  it('201 has a PostResponse', async () => {
+  test('201 has a PostResponse', async () => {
     const answer = await post({ key: 'ä/b', fields: [['success_action_status', '201']] });
     expect(answer.headers['content-type']).toBe('application/xml');
     expect(['Location', 'Bucket', 'Key', 'ETag'].map((n) => answer.xml(n))).toEqual([
@@ -87,7 +87,7 @@ describe('a form', () => {
     expect(answer.text).not.toContain('xmlns');
   });
 
-  it.each(['success_action_redirect', 'redirect'])(
+  test.each(['success_action_redirect', 'redirect'])(
     '%s goes there with bucket, key and etag',
     async (name) => {
       const answer = await post({ key: 'a/b c', fields: [[name, 'https://app.example/done?x=1#top']] });
@@ -98,14 +98,14 @@ describe('a form', () => {
     },
   );
 
-  it.each(['/relative', 'javascript:alert(1)', 'no url'])(
+  test.each(['/relative', 'javascript:alert(1)', 'no url'])(
     'a redirect to %s is as if it were not there',
     async (url) => {
       expect((await post({ fields: [['success_action_redirect', url]] })).status).toBe(204);
     },
   );
 
-  it('keeps headers, metadata, storage class and tags that its fields name', async () => {
+  test('keeps headers, metadata, storage class and tags that its fields name', async () => {
     const answer = await post({
       fields: [
         ['Content-Type', 'image/png'],
@@ -129,7 +129,7 @@ describe('a form', () => {
   });
 
   // AWS: PutObject knows none of them, or they say what is not so; a form means what its headers would.
-  it.each([
+  test.each([
     ['acl', 'private', 400, 'AccessControlListNotSupported'],
     ['x-amz-unheard-of', 'x', 501, 'NotImplemented'],
     ['x-amz-object-lock-mode', 'GOVERNANCE', 501, 'NotImplemented'],
@@ -144,13 +144,13 @@ describe('a form', () => {
     },
   );
 
-  it('without Content-Type stores binary/octet-stream, whatever the part says', async () => {
+  test('without Content-Type stores binary/octet-stream, whatever the part says', async () => {
     await post();
     const head = await app.client.send({ method: 'HEAD', path: '/images/k' });
     expect(head.headers['content-type']).toBe('binary/octet-stream');
   });
 
-  it.each([
+  test.each([
     ['pic.jpg', 'up/pic.jpg'],
     ['C:\\\\dir\\\\pic.jpg', 'up/pic.jpg'],
     ['/home/me/pic.jpg', 'up/pic.jpg'],
@@ -166,14 +166,14 @@ describe('a form', () => {
     expect([answer.status, app.objects.keys()]).toEqual([204, [key]]);
   });
 
-  it('${filename} is put in before the policy is looked at', async () => {
+  test('${filename} is put in before the policy is looked at', async () => {
     const plan = { key: '${filename}', file: { filename: 'evil', content: 'x' } };
     const answer = await post({ ...plan, keyCondition: ['starts-with', '$key', '${filename}'] });
     expect(answer.xml('Code')).toBe('AccessDenied');
     expect((await post({ ...plan, keyCondition: ['eq', '$key', 'evil'] })).status).toBe(204);
   });
 
-  it('takes a text area as the file, and field parts that have a file name', async () => {
+  test('takes a text area as the file, and field parts that have a file name', async () => {
     expect((await post({ file: { content: 'text ü' } })).status).toBe(204);
     expect(await stored()).toBe('text ü');
     const named = form().map(([name, value]): FormPart =>
@@ -182,7 +182,7 @@ describe('a form', () => {
     expect((await send(named)).status).toBe(204);
   });
 
-  it('ignores what stands after the file, also a key', async () => {
+  test('ignores what stands after the file, also a key', async () => {
     expect(
       (await send([...form(), ['key', 'other'], ['submit', 'go'], ['x', 'y'.repeat(30_000)]])).status,
     ).toBe(204);
@@ -192,7 +192,7 @@ describe('a form', () => {
     expect([answer.xml('Code'), answer.xml('ArgumentName')]).toEqual(['InvalidArgument', 'key']);
   });
 
-  it('field names are taken in any case, and two of a name are joined by a comma', async () => {
+  test('field names are taken in any case, and two of a name are joined by a comma', async () => {
     const upper = form({
       fields: [['x-amz-meta-tag', 'Ninja']],
       conditions: [{ 'X-Amz-Meta-Tag': 'Ninja,Stallman' }],
@@ -210,7 +210,7 @@ describe('a form', () => {
       return [answer.status, answer.xml('Code'), answer.xml('Message')];
     };
 
-    it('that is over is told so', async () => {
+    test('that is over is told so', async () => {
       expect(await refusal({ expiration: new Date(Date.now() - 1000).toISOString() })).toEqual([
         403,
         'AccessDenied',
@@ -218,13 +218,13 @@ describe('a form', () => {
       ]);
     });
 
-    it('that was signed more than seven days ago holds no longer', async () => {
+    test('that was signed more than seven days ago holds no longer', async () => {
       expect(await refusal({ now: new Date(Date.now() - 8 * 86_400_000) })).toContain(
         'Invalid according to Policy: Policy expired.',
       );
     });
 
-    it.each([
+    test.each([
       [{ keyCondition: ['eq', '$key', 'other'] }, 'Policy Condition failed: ["eq", "$key", "other"]'],
       [{ keyCondition: { key: 'K' } }, 'Policy Condition failed: ["eq", "$key", "K"]'],
       [
@@ -258,7 +258,7 @@ describe('a form', () => {
       expect(await refusal(plan)).toEqual([403, 'AccessDenied', `Invalid according to Policy: ${message}`]);
     });
 
-    it.each([
+    test.each([
       [
         {
           fields: [['Content-Type', 'image/jpg,image/png']],
@@ -282,7 +282,7 @@ describe('a form', () => {
       expect((await post(plan)).status).toBe(204);
     });
 
-    it.each([
+    test.each([
       [1, 7, 'EntityTooLarge', 'MaxSizeAllowed', '7'],
       [9, 20, 'EntityTooSmall', 'MinSizeAllowed', '9'],
     ])('a file of 8 bytes is not from %d to %d: %s', async (min, max, code, element, limit) => {
@@ -292,7 +292,7 @@ describe('a form', () => {
     });
 
     const at = '"expiration":"2100-01-01T00:00:00Z"';
-    it.each([
+    test.each([
       ['', 'Invalid JSON.'],
       ['[]', 'Invalid JSON.'],
       ['{"expiration"', 'Invalid JSON.'],
@@ -339,7 +339,7 @@ describe('a form', () => {
       ]);
     });
 
-    it('may use the escapes that AWS lists', async () => {
+    test('may use the escapes that AWS lists', async () => {
       const text = `{${at},"conditions":[{"bucket":"images"},["eq","\\$key","\\u006b"],["starts-with","$x-amz-meta-a","\\\\$"],${SIGNING_CONDITIONS.map((c) => JSON.stringify(c)).join()}]}`;
       const answer = await send([
         ['key', 'k'],
@@ -357,7 +357,7 @@ describe('a form', () => {
         n !== name ? [[n, v]] : value === undefined ? [] : [[n, value]],
       );
 
-    it("is that of AWS's own example", () => {
+    test("is that of AWS's own example", () => {
       const policy =
         'eyAiZXhwaXJhdGlvbiI6ICIyMDE1LTEyLTMwVDEyOjAwOjAwLjAwMFoiLA0KICAiY29uZGl0aW9ucyI6IFsNCiAgICB7ImJ1Y2tldCI6ICJzaWd2NGV4YW1wbGVidWNrZXQifSwNCiAgICBbInN0YXJ0cy13aXRoIiwgIiRrZXkiLCAidXNlci91c2VyMS8iXSwNCiAgICB7ImFjbCI6ICJwdWJsaWMtcmVhZCJ9LA0KICAgIHsic3VjY2Vzc19hY3Rpb25fcmVkaXJlY3QiOiAiaHR0cDovL3NpZ3Y0ZXhhbXBsZWJ1Y2tldC5zMy5hbWF6b25hd3MuY29tL3N1Y2Nlc3NmdWxfdXBsb2FkLmh0bWwifSwNCiAgICBbInN0YXJ0cy13aXRoIiwgIiRDb250ZW50LVR5cGUiLCAiaW1hZ2UvIl0sDQogICAgeyJ4LWFtei1tZXRhLXV1aWQiOiAiMTQzNjUxMjM2NTEyNzQifSwNCiAgICB7IngtYW16LXNlcnZlci1zaWRlLWVuY3J5cHRpb24iOiAiQUVTMjU2In0sDQogICAgWyJzdGFydHMtd2l0aCIsICIkeC1hbXotbWV0YS10YWciLCAiIl0sDQoNCiAgICB7IngtYW16LWNyZWRlbnRpYWwiOiAiQUtJQUlPU0ZPRE5ON0VYQU1QTEUvMjAxNTEyMjkvdXMtZWFzdC0xL3MzL2F3czRfcmVxdWVzdCJ9LA0KICAgIHsieC1hbXotYWxnb3JpdGhtIjogIkFXUzQtSE1BQy1TSEEyNTYifSwNCiAgICB7IngtYW16LWRhdGUiOiAiMjAxNTEyMjlUMDAwMDAwWiIgfQ0KICBdDQp9';
       const fields = new FormFields([
@@ -379,7 +379,7 @@ describe('a form', () => {
       expect(verified.policy.conditions).toHaveLength(11);
     });
 
-    it.each([
+    test.each([
       ['x-amz-signature', 'f'.repeat(64), 403, 'SignatureDoesNotMatch'],
       ['x-amz-signature', 'short', 403, 'SignatureDoesNotMatch'],
       ['policy', Buffer.from('{}').toString('base64'), 403, 'SignatureDoesNotMatch'],
@@ -399,7 +399,7 @@ describe('a form', () => {
       expect(app.objects.calls).toEqual([]);
     });
 
-    it('of a key that does not exist, or may only read, is refused', async () => {
+    test('of a key that does not exist, or may only read, is refused', async () => {
       const nobody = signedForm({ ...app.target, accessKeyId: 'NOBODY' }, { bucket: 'images', key: 'k' });
       expect((await send(nobody)).xml('Code')).toBe('InvalidAccessKeyId');
       const reader = signedForm(app.reader.target, { bucket: 'images', key: 'k' });
@@ -407,7 +407,7 @@ describe('a form', () => {
       expect(app.objects.calls).toEqual([]);
     });
 
-    it('for another region is told the right one', async () => {
+    test('for another region is told the right one', async () => {
       const answer = await send(
         signedForm({ ...app.target, region: 'mars' }, { bucket: 'images', key: 'k' }),
       );
@@ -417,7 +417,7 @@ describe('a form', () => {
       ]);
     });
 
-    it('is needed, also where everybody may read', async () => {
+    test('is needed, also where everybody may read', async () => {
       const answer = await send([
         ['key', 'k'],
         ['file', { filename: 'f', content: 'x' }],
@@ -426,7 +426,7 @@ describe('a form', () => {
       expect(app.objects.calls).toEqual([]);
     });
 
-    it('of version 2, or by a session, is refused clearly', async () => {
+    test('of version 2, or by a session, is refused clearly', async () => {
       const two = await send([
         ['AWSAccessKeyId', 'a'],
         ['signature', 'b'],
@@ -438,7 +438,7 @@ describe('a form', () => {
       expect((await post({ fields: [['x-amz-security-token', 't']] })).xml('Code')).toBe('InvalidToken');
     });
 
-    it('in the header or the query instead is refused', async () => {
+    test('in the header or the query instead is refused', async () => {
       const signed = await app.client.send({
         method: 'POST',
         path: '/images',
@@ -455,7 +455,7 @@ describe('a form', () => {
     const raw = (body: Buffer | string, type = FORM_TYPE) =>
       app.client.raw('POST', '/images', { 'content-type': type }, body);
 
-    it.each(['application/x-www-form-urlencoded', 'text/plain', 'multipart/mixed; boundary=a'])(
+    test.each(['application/x-www-form-urlencoded', 'text/plain', 'multipart/mixed; boundary=a'])(
       'of type %s is 412',
       async (type) => {
         const answer = await raw('key=k', type);
@@ -466,7 +466,7 @@ describe('a form', () => {
       },
     );
 
-    it.each([
+    test.each([
       ['without a boundary in its type', 'multipart/form-data', formBody([])],
       ['that is empty', FORM_TYPE, ''],
       ['with another boundary', 'multipart/form-data; boundary=other', formBody([['a', 'b']])],
@@ -489,7 +489,7 @@ describe('a form', () => {
       expect([answer.status, answer.xml('Code')]).toEqual([400, 'MalformedPOSTRequest']);
     });
 
-    it('that ends within the file, or before the last boundary, stores nothing', async () => {
+    test('that ends within the file, or before the last boundary, stores nothing', async () => {
       const whole = formBody(form());
       for (const cut of [60, 45, 30, 4, 3]) {
         const answer = await raw(whole.subarray(0, whole.length - cut));
@@ -498,7 +498,7 @@ describe('a form', () => {
       expect(app.objects.keys()).toEqual([]);
     });
 
-    it('that the connection takes away within the file stores nothing', async () => {
+    test('that the connection takes away within the file stores nothing', async () => {
       const whole = formBody(form({ file: { filename: 'f', content: 'x'.repeat(300_000) } }));
       const request = http.request({
         port: app.port,
@@ -514,7 +514,7 @@ describe('a form', () => {
       expect(app.objects.keys()).toEqual([]);
     });
 
-    it('without a file, or with two, is refused', async () => {
+    test('without a file, or with two, is refused', async () => {
       const none = await send(form().filter(([name]) => name !== 'file'));
       expect([none.xml('Code'), none.xml('ArgumentName'), none.xml('ArgumentValue')]).toEqual([
         'InvalidArgument',
@@ -529,7 +529,7 @@ describe('a form', () => {
       expect(app.objects.keys()).toEqual([]);
     });
 
-    it('with more than 20 KiB before the file is refused, and with as many is not', async () => {
+    test('with more than 20 KiB before the file is refused, and with as many is not', async () => {
       const long = (size: number) => post({ fields: [['x-ignore-long', 'x'.repeat(size)]], conditions: [] });
       const answer = await long(20_480);
       expect([answer.status, answer.xml('Code'), answer.xml('MaxPostPreDataLengthBytes')]).toEqual([
@@ -540,7 +540,7 @@ describe('a form', () => {
       expect((await long(17_000)).status).toBe(204);
     });
 
-    it('with a ${filename} that would grow is refused', async () => {
+    test('with a ${filename} that would grow is refused', async () => {
       const answer = await post({
         fields: [['x-ignore-long', '${filename}'.repeat(900)]],
         conditions: [],
@@ -549,7 +549,7 @@ describe('a form', () => {
       expect(answer.xml('Code')).toBe('MaxPostPreDataLengthExceeded');
     });
 
-    it('of no known length is 411', async () => {
+    test('of no known length is 411', async () => {
       const status = await new Promise((resolve, reject) => {
         const headers = { 'content-type': FORM_TYPE, 'transfer-encoding': 'chunked' };
         const request = http.request(
@@ -585,7 +585,7 @@ describe('a form', () => {
       for (let i = 0; i < 100; i += 1) await new Promise(setImmediate);
     };
 
-    it('does not grow while the store stands still: no more is read than the buffers hold', async () => {
+    test('does not grow while the store stands still: no more is read than the buffers hold', async () => {
       const pulled = { bytes: 0 };
       const whole = formBody(form());
       const head = whole.subarray(0, whole.indexOf('the file'));
@@ -606,7 +606,7 @@ describe('a form', () => {
       expect(pulled.bytes).toBeLessThan(8 * PIECE.length);
     });
 
-    it('holds no more than 20 KiB of fields, however long the body goes on', async () => {
+    test('holds no more than 20 KiB of fields, however long the body goes on', async () => {
       const pulled = { bytes: 0 };
       const reading = readForm(
         FORM_TYPE,
@@ -618,7 +618,7 @@ describe('a form', () => {
       expect(pulled.bytes).toBeLessThan(3 * PIECE.length);
     });
 
-    it('is given back where what follows the file has no end', async () => {
+    test('is given back where what follows the file has no end', async () => {
       const pulled = { bytes: 0 };
       const reading = readForm(
         FORM_TYPE,
@@ -633,7 +633,7 @@ describe('a form', () => {
       expect(pulled.bytes).toBeLessThan(8 * PIECE.length);
     });
 
-    it.each<[string, (whole: Buffer) => Buffer, string]>([
+    test.each<[string, (whole: Buffer) => Buffer, string]>([
       ['before anybody has signed it', (whole) => whole.subarray(0, 40), 'x'],
       ['after its file', (whole) => whole, '\r\n'],
     ])('never stands still and is given up all the same %s', async (_name, head, drop) => {
@@ -661,7 +661,7 @@ describe('a form', () => {
       expect(drops).toBeGreaterThan(0);
     });
 
-    it('may take its time once it is known whose it is', async () => {
+    test('may take its time once it is known whose it is', async () => {
       const whole = formBody(form());
       const cut = whole.indexOf('the file') + 3;
       let goOn = () => {};
@@ -686,7 +686,7 @@ describe('a form', () => {
     });
   });
 
-  it('is waited for as long as its store takes, once it is read to its end', async () => {
+  test('is waited for as long as its store takes, once it is read to its end', async () => {
     const WITHIN_MS = 20;
     async function* body() {
       yield formBody([['file', { filename: 'f', content: 'x' }]]);
@@ -710,7 +710,7 @@ describe('a form', () => {
   });
 
   describe('its file', () => {
-    it('is checked against Content-MD5 and checksums of its fields', async () => {
+    test('is checked against Content-MD5 and checksums of its fields', async () => {
       const md5 = createHash('md5').update('the file').digest('base64');
       const sha256 = createHash('sha256').update('the file').digest('base64');
       const right = await post({
@@ -733,7 +733,7 @@ describe('a form', () => {
       expect(app.objects.keys()).toEqual(['k']);
     });
 
-    it.each([
+    test.each([
       [[['x-amz-storage-class', 'FAKE']], 400, 'InvalidStorageClass'],
       [[['tagging', 'not-xml']], 400, 'MalformedXML'],
       [[['x-amz-website-redirect-location', '/x']], 501, 'NotImplemented'],
@@ -748,14 +748,14 @@ describe('a form', () => {
       },
     );
 
-    it.each([
+    test.each([
       ['', 'InvalidArgument'],
       ['k'.repeat(1025), 'KeyTooLongError'],
     ])('of the key %s is refused', async (key, code) => {
       expect((await post({ key })).xml('Code')).toBe(code);
     });
 
-    it('with lines that look like a boundary comes through byte for byte', async () => {
+    test('with lines that look like a boundary comes through byte for byte', async () => {
       const content = Buffer.concat([
         Buffer.from('--\r\n------Form\r\n\r\n'),
         Buffer.from([0, 255, 13, 10, 45, 45]),
@@ -766,13 +766,13 @@ describe('a form', () => {
       expect(got.body.equals(content)).toBe(true);
     });
 
-    it('of no bytes is an empty object', async () => {
+    test('of no bytes is an empty object', async () => {
       expect((await post({ file: { filename: '', content: '' } })).status).toBe(204);
       expect(await stored()).toBe('');
     });
   });
 
-  it('refused keeps the connection usable, and one that is large is not read to its end', async () => {
+  test('refused keeps the connection usable, and one that is large is not read to its end', async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     const refused = (content: Buffer) =>
       new Promise<[status: unknown, connection: unknown, isReused: boolean]>((resolve, reject) => {

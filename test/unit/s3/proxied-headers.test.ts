@@ -3,7 +3,7 @@
  * (a proxy may answer Expect itself); Nginx: "proxy_set_header … Host, Connection" and what it never hands on.
  */
 import { createHash, createHmac } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { RequestHeaders } from '../../../src/s3/headers.js';
 import { headerReadings, READINGS_MAX } from '../../../src/s3/sigv4/proxied-headers.js';
@@ -70,7 +70,7 @@ async function put(signed: Record<string, string>, arrives: Record<string, strin
 }
 
 describe('a header that was signed and that a proxy took away', () => {
-  it.each([
+  test.each([
     ['expect', '100-Continue'],
     ['expect', '100-continue'],
     ['connection', 'keep-alive'],
@@ -85,12 +85,12 @@ describe('a header that was signed and that a proxy took away', () => {
     expect(await put({ [name]: value })).toMatchObject({ status: 200 });
   });
 
-  it('content-length: 0, of a request without a body', async () => {
+  test('content-length: 0, of a request without a body', async () => {
     const { headers } = sign({ method: 'GET', body: '', signed: { 'content-length': '0' } });
     expect((await app.client.raw('GET', '/images/k', headers)).text).toBe('hello');
   });
 
-  it('all at once', async () => {
+  test('all at once', async () => {
     const signed = {
       expect: '100-continue',
       connection: 'close',
@@ -100,7 +100,7 @@ describe('a header that was signed and that a proxy took away', () => {
     expect(await put(signed)).toMatchObject({ status: 200 });
   });
 
-  it.each([
+  test.each([
     ['expect', '200-ok'],
     ['expect', '100-CONTINUE'],
     ['connection', 'x-amz-acl'],
@@ -118,13 +118,13 @@ describe('a header that was signed and that a proxy took away', () => {
     expect(codeOf(await app.client.raw('GET', '/images/k', headers))).toEqual(REFUSED);
   });
 
-  it('has not to be as well: a signature that covers nothing of it holds as ever', async () => {
+  test('has not to be as well: a signature that covers nothing of it holds as ever', async () => {
     expect(await put({}, { 'accept-encoding': 'gzip' })).toMatchObject({ status: 200 });
   });
 });
 
 describe('a header that a proxy set anew', () => {
-  it.each([
+  test.each([
     ['connection', 'keep-alive', 'close'],
     ['accept-encoding', 'identity', 'gzip, br'],
     ['accept-encoding', 'gzip', 'br'],
@@ -132,13 +132,13 @@ describe('a header that a proxy set anew', () => {
     expect(await put({ [name]: value }, { [name]: arrives })).toMatchObject({ status: 200 });
   });
 
-  it('an Expect of another value than was signed is refused: only its absence is forgiven', async () => {
+  test('an Expect of another value than was signed is refused: only its absence is forgiven', async () => {
     const { headers } = sign({ signed: { expect: '100-Continue' } });
     const answer = await app.client.raw('PUT', '/images/k', { ...headers, expect: '100-continue' }, 'hello');
     expect(codeOf(answer)).toEqual(REFUSED);
   });
 
-  it.each([
+  test.each([
     ['s3.example.com:443', 's3.example.com'],
     ['s3.example.com:80', 's3.example.com'],
     ['s3.example.com', 's3.example.com:443'],
@@ -148,7 +148,7 @@ describe('a header that a proxy set anew', () => {
     expect(await put({ host }, { host: arrives })).toMatchObject({ status: 200 });
   });
 
-  it.each([
+  test.each([
     ['s3.example.com:9000', 's3.example.com'],
     ['s3.example.com', 's3.example.com:9000'],
     ['s3.example.com:80', 's3.example.com:443'],
@@ -158,13 +158,13 @@ describe('a header that a proxy set anew', () => {
   });
 });
 
-it('blanks that a proxy folded or kept are the same to a signature', async () => {
+test('blanks that a proxy folded or kept are the same to a signature', async () => {
   expect(await put({ 'x-amz-meta-a': 'two blanks' }, { 'x-amz-meta-a': '  two   blanks ' })).toMatchObject({
     status: 200,
   });
 });
 
-it("CloudFront's mark on every request does not have to be signed, other x-amz headers do", async () => {
+test("CloudFront's mark on every request does not have to be signed, other x-amz headers do", async () => {
   expect(await put({}, { 'x-amz-cf-id': 'abc' })).toMatchObject({ status: 200 });
   expect(codeOf(await put({}, { 'x-amz-cf-idx': 'abc' }))).toEqual([403, 'AccessDenied']);
 });
@@ -172,7 +172,7 @@ it("CloudFront's mark on every request does not have to be signed, other x-amz h
 describe.each(['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER'] as const)(
   'a body in signed chunks, %s',
   (payloadHash) => {
-    it.each(['100-Continue', '100-continue'])(
+    test.each(['100-Continue', '100-continue'])(
       'whose request was signed over `expect: %s`: its chunks are chained to that signature',
       async (expectation) => {
         const body = Buffer.alloc(70_000, 7);
@@ -212,7 +212,7 @@ describe.each(['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', 'STREAMING-AWS4-HMAC-SHA256
   },
 );
 
-it('a presigned link of the AWS SDK that covers Accept-Encoding holds where a proxy clears or changes it', async () => {
+test('a presigned link of the AWS SDK that covers Accept-Encoding holds where a proxy clears or changes it', async () => {
   const link = await app.client.presign({
     method: 'GET',
     path: '/images/k',
@@ -238,7 +238,7 @@ describe('the readings of a request', () => {
   ];
   const received = fc.dictionary(fc.constantFrom(...names), fc.string({ maxLength: 12 }));
 
-  it('begin with what was received, are bounded and all different, and touch no other header', () => {
+  test('begin with what was received, are bounded and all different, and touch no other header', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...names), { maxLength: 40 }), received, (signed, sent) => {
         const headers = new RequestHeaders(Object.entries(sent).flat());
@@ -255,7 +255,7 @@ describe('the readings of a request', () => {
     );
   });
 
-  it('are one where nothing of them was signed', () => {
+  test('are one where nothing of them was signed', () => {
     const headers = new RequestHeaders(['host', 's3.example.com:9000', 'connection', 'close']);
     expect([...headerReadings(['host', 'x-amz-date'], headers)]).toHaveLength(1);
   });

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Replay } from '../../support/replay-registry-traffic.js';
 import { startTestApp, type TestApp } from '../../support/s3-app.js';
 
@@ -13,7 +13,7 @@ describe('recorded traffic of registry 2.7.1', () => {
   });
   afterAll(() => app.close());
 
-  it('gets the recorded answers, scenario after scenario in one bucket', async () => {
+  test('gets the recorded answers, scenario after scenario in one bucket', async () => {
     const replay = new Replay({ ...app.target, bucket: 'images', root: 'registry' });
     const { requests, differences } = await replay.folder(FIXTURES);
     expect(differences).toEqual([]);

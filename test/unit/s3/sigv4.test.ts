@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import aws4 from 'aws4';
 import { canonicalUris } from '../../../src/s3/sigv4/canonical-request.js';
 import { deriveSigningKey, SigningKeys } from '../../../src/s3/sigv4/signing.js';
@@ -20,11 +20,11 @@ describe('Signature Version 4', () => {
     answer.xml('Code'),
   ];
 
-  it('lets a request in that @smithy/signature-v4 signed', async () => {
+  test('lets a request in that @smithy/signature-v4 signed', async () => {
     expect((await app.client.send(get())).text).toBe('hello');
   });
 
-  it.each([
+  test.each([
     '/images/a%20b',
     '/images/a%2Fb',
     '/images/a//b',
@@ -39,7 +39,7 @@ describe('Signature Version 4', () => {
     expect((await app.client.send({ method: 'GET', path })).text).toBe(path);
   });
 
-  it('lets requests in that aws4 signed, by header and by query', async () => {
+  test('lets requests in that aws4 signed, by header and by query', async () => {
     const credentials = { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY };
     const header = aws4.sign(
       {
@@ -66,13 +66,13 @@ describe('Signature Version 4', () => {
     expect((await app.client.raw('GET', query.path!)).text).toBe('hello');
   });
 
-  it.each(['GET', 'HEAD', 'PUT', 'DELETE'])('lets a presigned %s in', async (method) => {
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE'])('lets a presigned %s in', async (method) => {
     const url = await app.client.presign({ method, path: '/images/presigned' });
     const answer = await app.client.raw(method, url, {}, method === 'PUT' ? 'body' : undefined);
     expect(answer.status).toBe({ GET: 404, HEAD: 404, PUT: 200, DELETE: 204 }[method]);
   });
 
-  it('lets a presigned link hold for a client that adds Range and User-Agent', async () => {
+  test('lets a presigned link hold for a client that adds Range and User-Agent', async () => {
     const url = await app.client.presign(get());
     const answer = await app.client.raw('GET', url, {
       range: 'bytes=1-2',
@@ -82,19 +82,19 @@ describe('Signature Version 4', () => {
     expect([answer.status, answer.text, answer.headers['content-range']]).toEqual([206, 'el', 'bytes 1-2/5']);
   });
 
-  it('refuses a presigned link of one method for another', async () => {
+  test('refuses a presigned link of one method for another', async () => {
     const url = await app.client.presign({ method: 'GET', path: '/images/k' });
     expect(codeOf(await app.client.raw('DELETE', url))).toEqual([403, 'SignatureDoesNotMatch']);
   });
 
-  it('refuses a presigned link after its time', async () => {
+  test('refuses a presigned link after its time', async () => {
     const url = await app.client.presign({ ...get(), now: new Date(Date.now() - 61_000) }, 60);
     const answer = await app.client.raw('GET', url);
     expect(codeOf(answer)).toEqual([403, 'AccessDenied']);
     expect(answer.xml('Message')).toBe('Request has expired');
   });
 
-  it.each([
+  test.each([
     ['0', 400],
     ['-5', 400],
     ['604801', 400],
@@ -104,12 +104,12 @@ describe('Signature Version 4', () => {
     expect(codeOf(await app.client.raw('GET', url))).toEqual([status, 'AuthorizationQueryParametersError']);
   });
 
-  it('takes X-Amz-Expires=604800', async () => {
+  test('takes X-Amz-Expires=604800', async () => {
     const url = await app.client.presign(get(), 604_800);
     expect((await app.client.raw('GET', url)).status).toBe(200);
   });
 
-  it('refuses a header that was changed, a query that was added, a body that is another', async () => {
+  test('refuses a header that was changed, a query that was added, a body that is another', async () => {
     const headers = await app.client.signedHeaders({
       method: 'PUT',
       path: '/images/x',
@@ -130,36 +130,36 @@ describe('Signature Version 4', () => {
     expect(app.objects.keys()).not.toContain('x');
   });
 
-  it('refuses an x-amz header that is not signed, and names it', async () => {
+  test('refuses an x-amz header that is not signed, and names it', async () => {
     const answer = await app.client.send({ ...get(), unsignedHeaders: { 'x-amz-meta-added': '1' } });
     expect(codeOf(answer)).toEqual([403, 'AccessDenied']);
     expect(answer.xml('HeadersNotSigned')).toBe('x-amz-meta-added');
   });
 
-  it('refuses a signature that does not cover the host', async () => {
+  test('refuses a signature that does not cover the host', async () => {
     const headers = await app.client.signedHeaders(get());
     const authorization = headers['authorization']!.replace('SignedHeaders=host;', 'SignedHeaders=');
     const answer = await app.client.raw('GET', '/images/k', { ...headers, authorization });
     expect(answer.xml('HeadersNotSigned')).toBe('host');
   });
 
-  it.each([-16, 16])('refuses a clock that is %d minutes off', async (minutes) => {
+  test.each([-16, 16])('refuses a clock that is %d minutes off', async (minutes) => {
     const answer = await app.client.send({ ...get(), now: new Date(Date.now() + minutes * 60_000) });
     expect(codeOf(answer)).toEqual([403, 'RequestTimeTooSkewed']);
     expect(answer.xml('MaxAllowedSkewMilliseconds')).toBe('900000');
   });
 
-  it('bears a clock that is 14 minutes off', async () => {
+  test('bears a clock that is 14 minutes off', async () => {
     expect((await app.client.send({ ...get(), now: new Date(Date.now() - 14 * 60_000) })).status).toBe(200);
   });
 
-  it('refuses a foreign region and says which one it expects', async () => {
+  test('refuses a foreign region and says which one it expects', async () => {
     const answer = await new WireClient({ ...app.target, region: 'eu-west-1' }).send(get());
     expect(codeOf(answer)).toEqual([400, 'AuthorizationHeaderMalformed']);
     expect(answer.xml('Region')).toBe('us-east-1');
   });
 
-  it('refuses a scope of another service or another day', async () => {
+  test('refuses a scope of another service or another day', async () => {
     const headers = await app.client.signedHeaders(get());
     for (const [from, to] of [
       ['/s3/', '/sqs/'],
@@ -173,7 +173,7 @@ describe('Signature Version 4', () => {
     }
   });
 
-  it('refuses an unknown access key, and a wrong secret', async () => {
+  test('refuses an unknown access key, and a wrong secret', async () => {
     expect(codeOf(await new WireClient({ ...app.target, accessKeyId: 'NOBODY' }).send(get()))).toEqual([
       403,
       'InvalidAccessKeyId',
@@ -184,17 +184,17 @@ describe('Signature Version 4', () => {
     ]);
   });
 
-  it('refuses a request without a signature', async () => {
+  test('refuses a request without a signature', async () => {
     expect(codeOf(await app.client.raw('GET', '/images/k'))).toEqual([403, 'AccessDenied']);
   });
 
-  it('refuses a session token clearly', async () => {
+  test('refuses a session token clearly', async () => {
     const answer = await app.client.send({ ...get(), headers: { 'x-amz-security-token': 'token' } });
     expect(codeOf(answer)).toEqual([400, 'InvalidToken']);
     expect(answer.xml('Message')).toMatch(/session token/i);
   });
 
-  it.each([
+  test.each([
     ['header', '/images/k', { authorization: 'AWS AKID:c2lnbmF0dXJl' }],
     ['query', '/images/k?AWSAccessKeyId=AKID&Signature=x&Expires=1', {}],
   ])('refuses Signature Version 2 in the %s and says what is asked for', async (_where, path, headers) => {
@@ -206,7 +206,7 @@ describe('Signature Version 4', () => {
   });
 
   // git-annex signs for the host where that is none of Amazon's (Haskell library aws, S3 signature version 4).
-  it('takes the name of the host for the region, and no other name', async () => {
+  test('takes the name of the host for the region, and no other name', async () => {
     const host = app.endpoint.replace(/^http:\/\/|:\d+$/g, '');
     const asked = async (region: string) =>
       codeOf(await new WireClient({ ...app.target, region }).send({ method: 'GET', path: '/images' }));
@@ -214,7 +214,7 @@ describe('Signature Version 4', () => {
     expect(await asked('other.example')).toEqual([400, 'AuthorizationHeaderMalformed']);
   });
 
-  it('refuses a header signature without x-amz-content-sha256, or with a senseless one', async () => {
+  test('refuses a header signature without x-amz-content-sha256, or with a senseless one', async () => {
     const headers = await app.client.signedHeaders(get());
     const { 'x-amz-content-sha256': _hash, ...without } = headers;
     expect(codeOf(await app.client.raw('GET', '/images/k', without))).toEqual([400, 'InvalidRequest']);
@@ -223,7 +223,7 @@ describe('Signature Version 4', () => {
     ).toEqual([400, 'InvalidArgument']);
   });
 
-  it('takes UNSIGNED-PAYLOAD by header', async () => {
+  test('takes UNSIGNED-PAYLOAD by header', async () => {
     const answer = await app.client.send({
       method: 'PUT',
       path: '/images/u',
@@ -233,7 +233,7 @@ describe('Signature Version 4', () => {
     expect(answer.status).toBe(200);
   });
 
-  it('gives a reader reads and no writes, and no other bucket', async () => {
+  test('gives a reader reads and no writes, and no other bucket', async () => {
     expect((await app.reader.send(get())).text).toBe('hello');
     expect(codeOf(await app.reader.send({ method: 'PUT', path: '/images/r', body: 'x' }))).toEqual([
       403,
@@ -242,7 +242,7 @@ describe('Signature Version 4', () => {
     expect(codeOf(await app.reader.send({ method: 'GET', path: '/shared' }))).toEqual([403, 'AccessDenied']);
   });
 
-  it('does not let a copy read what its key may not read', async () => {
+  test('does not let a copy read what its key may not read', async () => {
     await app.objects.putObject(
       'secret',
       's' as never,
@@ -258,7 +258,7 @@ describe('Signature Version 4', () => {
     expect(codeOf(answer)).toEqual([403, 'AccessDenied']);
   });
 
-  it('lists only the buckets that the key may use', async () => {
+  test('lists only the buckets that the key may use', async () => {
     expect((await app.client.send({ method: 'GET', path: '/' })).xmlAll('Name')).toEqual([
       'images',
       'shared',
@@ -266,7 +266,7 @@ describe('Signature Version 4', () => {
     expect((await app.reader.send({ method: 'GET', path: '/' })).xmlAll('Name')).toEqual(['images']);
   });
 
-  it('signs header values with runs of blanks and UTF-8 as signers do', async () => {
+  test('signs header values with runs of blanks and UTF-8 as signers do', async () => {
     const answer = await app.client.send({
       method: 'PUT',
       path: '/images/meta',
@@ -276,7 +276,7 @@ describe('Signature Version 4', () => {
     expect(answer.status).toBe(200);
   });
 
-  it('reads an absolute request target', async () => {
+  test('reads an absolute request target', async () => {
     const headers = await app.client.signedHeaders(get());
     const text = await new Promise<string>((resolve, reject) => {
       http
@@ -290,7 +290,7 @@ describe('Signature Version 4', () => {
     expect(text).toBe('hello');
   });
 
-  it('knows two spellings of a path at most, and a third of one with a bare plus', () => {
+  test('knows two spellings of a path at most, and a third of one with a bare plus', () => {
     const uris = (path: string) => canonicalUris(path).map(({ canonicalUri }) => canonicalUri);
     expect(uris('/b/a+b%2B(c)')).toEqual(['/b/a%20b%2B%28c%29', '/b/a+b%2B(c)', '/b/a%2Bb%2B%28c%29']);
     expect(uris('/b/a(b)')).toEqual(['/b/a(b)', '/b/a%28b%29']);
@@ -313,7 +313,7 @@ describe('Signature Version 4', () => {
       await app.client.send({ method: 'PUT', path: '/images/plus/a%2Bb', body: 'plus' });
     });
 
-    it('is a blank where the signature is over %20, in a header and in a presigned link', async () => {
+    test('is a blank where the signature is over %20, in a header and in a presigned link', async () => {
       const { headers } = signedByAws4({ path: BARE });
       expect((await app.client.raw('GET', BARE, headers)).text).toBe('blank');
       const link = signedByAws4({ path: `${BARE}?X-Amz-Expires=60`, signQuery: true });
@@ -323,18 +323,18 @@ describe('Signature Version 4', () => {
       expect(app.objects.keys()).toContain('plus/c +');
     });
 
-    it('is a plus where the signature is over %2B: a proxy spelled it anew', async () => {
+    test('is a plus where the signature is over %2B: a proxy spelled it anew', async () => {
       const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/a%2Bb' });
       expect((await app.client.raw('GET', BARE, headers)).text).toBe('plus');
       const link = await app.client.presign({ method: 'GET', path: '/images/plus/a%2Bb' });
       expect((await app.client.raw('GET', link.replace('%2Bb', '+b'))).text).toBe('plus');
     });
 
-    it('is a plus where the signature is over the plus itself, which AWS refuses', async () => {
+    test('is a plus where the signature is over the plus itself, which AWS refuses', async () => {
       expect((await app.client.send({ method: 'GET', path: BARE })).text).toBe('plus');
     });
 
-    it('leads nobody to the other object: %2B and %20 name one key each, whatever was signed', async () => {
+    test('leads nobody to the other object: %2B and %20 name one key each, whatever was signed', async () => {
       const blank = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/a%20b' });
       const plus = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/a%2Bb' });
       expect(codeOf(await app.client.raw('GET', '/images/plus/a%2Bb', blank))).toEqual([
@@ -347,7 +347,7 @@ describe('Signature Version 4', () => {
       ]);
     });
 
-    it('is told as a blank in the canonical request of a refusal, as AWS tells it', async () => {
+    test('is told as a blank in the canonical request of a refusal, as AWS tells it', async () => {
       const headers = await app.client.signedHeaders({ method: 'GET', path: '/images/plus/other' });
       const refused = await app.client.raw('GET', BARE, headers);
       expect(refused.xml('CanonicalRequest')).toContain('/images/plus/a%20b');

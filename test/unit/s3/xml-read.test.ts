@@ -2,7 +2,7 @@
  * Attacks "what a document says does not make it grow, nor keep the event loop": whatever costs a parser much is
  * refused before it is let loose, and what stands in the documents of S3 is read.
  */
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { parseDelete } from '../../../src/s3/operations/delete-objects.js';
 import { parseDocument } from '../../../src/s3/xml/read.js';
 
@@ -12,7 +12,7 @@ const key = (text: string) => parseDocument(Buffer.from(`<R><K>${text}</K></R>`)
 const malformed = expect.objectContaining({ code: 'MalformedXML' }) as unknown as Error;
 
 describe('a document of 4 MiB', () => {
-  it.each([
+  test.each([
     ['text', fill('a')],
     ['references', fill('&amp;')],
     ['numeric references', fill('&#x41;')],
@@ -31,13 +31,13 @@ describe('a document of 4 MiB', () => {
     expect(() => parseDocument(Buffer.from(`<R>${text}</R>`), 'R')).toThrow(malformed);
   });
 
-  it('of more keys than may be deleted is refused by their number', () => {
+  test('of more keys than may be deleted is refused by their number', () => {
     const object = '<Object><Key>k</Key></Object>';
     expect(parseDelete(Buffer.from(`<Delete>${object.repeat(1000)}</Delete>`)).wanted).toHaveLength(1000);
     expect(() => parseDelete(Buffer.from(`<Delete>${object.repeat(40_000)}</Delete>`))).toThrow(malformed);
   });
 
-  it('of a thousand keys that are written as references is read', () => {
+  test('of a thousand keys that are written as references is read', () => {
     const object = `<Object><Key>${'&#x41;'.repeat(640)}</Key></Object>`;
     const { wanted } = parseDelete(Buffer.from(`<Delete>${object.repeat(1000)}</Delete>`));
     expect(wanted).toHaveLength(1000);
@@ -45,14 +45,14 @@ describe('a document of 4 MiB', () => {
   });
 });
 
-it('a tag of 10 KiB is none of S3', () => {
+test('a tag of 10 KiB is none of S3', () => {
   const doc = (sizeBytes: number) => Buffer.from(`<R><K a="${'x'.repeat(sizeBytes)}">k</K></R>`);
   expect(parseDocument(doc(1_000), 'R').childText('K')).toBe('k');
   expect(() => parseDocument(doc(10_000), 'R')).toThrow(malformed);
 });
 
 describe('references', () => {
-  it.each([
+  test.each([
     ['&amp;&lt;&gt;&quot;&apos;', `&<>"'`],
     ['&#65;&#x42;&#x1F600;', 'AB😀'],
     // What a reference makes is no other reference.
@@ -65,7 +65,7 @@ describe('references', () => {
     expect(key(written)).toBe(meant);
   });
 
-  it.each(['&', '& ', '&nbsp;', '&amp', '&#;', '&#x;', '&#xD800;', '&#x110000;', '&#12345678;', '&AMP;'])(
+  test.each(['&', '& ', '&nbsp;', '&amp', '&#;', '&#x;', '&#xD800;', '&#x110000;', '&#12345678;', '&AMP;'])(
     '%s is none',
     (text) => {
       expect(() => key(text)).toThrow(malformed);

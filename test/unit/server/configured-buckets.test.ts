@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadConfig } from '../../../src/server/config/load.js';
 import { ConfigError } from '../../../src/server/config/mistakes.js';
 import { ConfiguredBuckets } from '../../../src/server/configured-buckets.js';
@@ -28,7 +28,7 @@ describe('what the configuration says of buckets', () => {
     return new ConfiguredBuckets((await loadConfig(file, env)).config);
   };
 
-  it('only public_read makes a bucket public', async () => {
+  test('only public_read makes a bucket public', async () => {
     const buckets = await load();
     expect(['open', 'files', 'none', ''].map((name) => buckets.isPublicRead(name))).toEqual([
       true,
@@ -38,12 +38,12 @@ describe('what the configuration says of buckets', () => {
     ]);
   });
 
-  it('the registry stores in buckets of its preset', async () => {
+  test('the registry stores in buckets of its preset', async () => {
     const buckets = await load();
     expect(['images', 'files', 'none'].map((name) => buckets.isRegistry(name))).toEqual([true, false, false]);
   });
 
-  it('a bucket has the CORS rules that name it and those of every bucket, in their order', async () => {
+  test('a bucket has the CORS rules that name it and those of every bucket, in their order', async () => {
     const buckets = await load(`
 cors:
   - { buckets: [files], origins: ["https://a.example"], methods: [GET, PUT], headers: ["*"], expose_headers: [ETag], max_age: 90s }
@@ -63,7 +63,7 @@ cors:
     ]);
   });
 
-  it('rules come from the environment too', async () => {
+  test('rules come from the environment too', async () => {
     const buckets = await load('', {
       GATEWAY_CORS_0_ORIGINS: '["https://*.example"]',
       GATEWAY_CORS_0_METHODS: '[GET, HEAD]',
@@ -71,7 +71,7 @@ cors:
     expect(buckets.corsRules('files')[0]?.origins).toEqual(['https://*.example']);
   });
 
-  it.each([
+  test.each([
     ['buckets: [fles], origins: [a], methods: [GET]', 'cors[0].buckets', 'fles, which is no bucket'],
     ['origins: [], methods: [GET]', 'cors[0].origins', 'one origin'],
     ['methods: [GET]', 'cors[0].origins', 'must be set'],

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, it } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import express from 'express';
 import { REMOTE_CAUSES, RemoteError } from '../../../src/gitee/errors.js';
 import {
@@ -45,7 +45,7 @@ const ERRORS: RegistryConditions = {
 };
 const TASKS: readonly RegistryTask[] = ['tag', 'layer', 'read'];
 
-it.each([
+test.each([
   ['PUT', '/v2/a/b/manifests/latest', 'tag'],
   ['PUT', '/v2/a/manifests/sha256:1', 'tag'],
   ['POST', '/v2/a/b/blobs/uploads/', 'layer'],
@@ -60,7 +60,7 @@ it.each([
   expect(registryTask(method, path)).toBe(task);
 });
 
-it.each(REMOTE_CAUSES.filter((cause) => new RemoteError(cause, 'x').pauses))(
+test.each(REMOTE_CAUSES.filter((cause) => new RemoteError(cause, 'x').pauses))(
   'a pause by %s is told in both languages, and that pushing again does not help',
   (pausedBy) => {
     for (const task of ['tag', 'layer'] as const) {
@@ -74,7 +74,7 @@ it.each(REMOTE_CAUSES.filter((cause) => new RemoteError(cause, 'x').pauses))(
   },
 );
 
-it('known causes are named, and the causes with words of their own all pause', () => {
+test('known causes are named, and the causes with words of their own all pause', () => {
   expect(registryFailure('tag', bucket({ pausedBy: 'quota-full' })).message).toContain(
     'Gitee 的存储空间已用完',
   );
@@ -82,7 +82,7 @@ it('known causes are named, and the causes with words of their own all pause', (
   expect(registryFailure('tag', bucket({ pausedBy: 'refused' })).message).toContain('Gitee refuses what');
 });
 
-it.each([
+test.each([
   ['stopping', { ...WELL, isStopping: true }, /restarts.*正在重启/],
   ['no-answer', GONE, /since 13:05 UTC \(4 min\).*自 13:05 UTC 起没有应答.4 分钟/],
   ['no-answer', ERRORS, /answered with errors since 13:05 UTC \(4 min\).*自 13:05 UTC 起返回错误.4 分钟/],
@@ -96,7 +96,7 @@ it.each([
   }
 });
 
-it('a use of the line that is down is told, fetches of the branch alone are not', () => {
+test('a use of the line that is down is told, fetches of the branch alone are not', () => {
   const uses = (use: 'upload' | 'fetch'): RegistryConditions => ({
     ...WELL,
     line: {
@@ -109,7 +109,7 @@ it('a use of the line that is down is told, fetches of the branch alone are not'
   expect(registryFailure('tag', uses('fetch')).reason).toBe('waiting');
 });
 
-it('a bucket that is read-only refuses pushes and says nothing to who reads', () => {
+test('a bucket that is read-only refuses pushes and says nothing to who reads', () => {
   expect(registryFailure('tag', bucket({ isFrozen: true }))).toMatchObject({
     reason: 'read-only',
     code: 'DENIED',
@@ -117,13 +117,13 @@ it('a bucket that is read-only refuses pushes and says nothing to who reads', ()
   expect(registryFailure('read', bucket({ isFrozen: true })).reason).toBe('waiting');
 });
 
-it('what the operator mends comes before what passes', () => {
+test('what the operator mends comes before what passes', () => {
   const both = { ...bucket({ pausedBy: 'quota-full' }), line: GONE.line };
   expect(registryFailure('layer', both).reason).toBe('paused');
   expect(registryFailure('read', both).reason).toBe('no-answer');
 });
 
-it('answers 403 for what stays and 503 for what passes, counts each once, and nothing else', async () => {
+test('answers 403 for what stays and 503 for what passes, counts each once, and nothing else', async () => {
   const counted: unknown[] = [];
   const app = express();
   app.use(
