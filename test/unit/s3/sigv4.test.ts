@@ -362,7 +362,7 @@ async function* bytes(text: string): AsyncGenerator<Uint8Array> {
 describe('the signing key of an access key', () => {
   const scope = { date: '20260101', region: 'us-east-1', service: 's3' };
 
-  it('is the derived one, kept once a request was signed with it', () => {
+  test('is the derived one, kept once a request was signed with it', () => {
     const keys = new SigningKeys();
     const key = keys.get('AK', 'secret', scope);
     expect(key).toEqual(deriveSigningKey('secret', scope));
@@ -371,7 +371,7 @@ describe('the signing key of an access key', () => {
     expect(keys.get('AK', 'secret', { ...scope })).toBe(key);
   });
 
-  it.each([
+  test.each([
     ['another secret', 'AK', 'changed', scope],
     ['another access key', 'BK', 'secret', scope],
     ['another day', 'AK', 'secret', { ...scope, date: '20260102' }],
