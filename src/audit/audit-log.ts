@@ -6,7 +6,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { syncDirectory } from '../disk/durable.js';
-import type { Audit, AuditEvent } from '../async/audit.js';
+import type { Audit, AuditAction, AuditEvent } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
@@ -274,7 +274,7 @@ export class AuditLog implements Audit {
 }
 
 function own(
-  action: string,
+  action: AuditAction,
   detail: AuditEvent['detail'] & object,
   result: AuditEvent['result'] = 'ok',
 ): AuditEvent {

@@ -212,7 +212,7 @@ function auditEvent(event: RegistryEvent) {
   const { id, action, actor, digest, from, kind, requestId, time, userAgent, upstreamRequestId } = event;
   return {
     who: actor === '' ? 'anonymous' : actor,
-    action: `${kind}.${action}`,
+    action: `${kind}.${action}` as const,
     subject: imageName(event),
     from,
     result: 'ok' as const,

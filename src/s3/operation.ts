@@ -1,5 +1,6 @@
 /** What an S3 operation gets and gives; one operation per file in operations/. */
 import type { Readable } from 'node:stream';
+import type { AuditAction } from '../async/audit.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { ObjectsApi, RequestBody, RequestContext } from '../objects/api.js';
 import type { BucketSettings } from './bucket-settings.js';
@@ -58,13 +59,7 @@ export interface OperationAnswer {
 
 /** What the audit log calls a change; `unseen`: nobody sees one yet (parts of an upload, lists of buckets). */
 export type AuditedAs =
-  | 'object.put'
-  | 'object.copy'
-  | 'object.delete'
-  | 'object.tag'
-  | 'bucket.create'
-  | 'bucket.delete'
-  | 'unseen';
+  Extract<AuditAction, `object.${string}` | 'bucket.create' | 'bucket.delete'> | 'unseen';
 
 /** An operation that may change something says what the audit log makes of it, or does not compile. */
 export type Operation = Described & (Reads | MayChange);

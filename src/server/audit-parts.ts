@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { Audit } from '../async/audit.js';
+import type { Audit, AuditAction } from '../async/audit.js';
 import { AuditLog } from '../audit/audit-log.js';
 import { FloodGuard } from '../audit/flood-guard.js';
 import { SyslogSender } from '../audit/syslog.js';
@@ -60,7 +60,7 @@ export class AuditParts {
 /** Runs what an operator asked for on the control socket, by a signal or offline, and records how it went. */
 export async function byOperator<T>(
   audit: Audit,
-  action: string,
+  action: AuditAction,
   subject: string,
   run: () => Promise<T>,
 ): Promise<T> {

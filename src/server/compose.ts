@@ -436,7 +436,7 @@ class ComposedGateway implements Gateway {
     return [one];
   }
 
-  #recordOwn(action: string): Promise<void> {
+  #recordOwn(action: 'gateway.start' | 'gateway.stop'): Promise<void> {
     const detail = { version: VERSION, pid: process.pid };
     return this.shared.audit.log.record({
       ...{ who: 'gateway', action, subject: '', from: 'local', result: 'ok' as const },

@@ -56,7 +56,7 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
   });
   const refuse = (request: Request, response: Response, reason: string) => {
     count('refused');
-    const event = { who: 'anonymous', action: 'webhook.refuse', subject: '', result: 'refused' as const };
+    const event = { who: 'anonymous', action: 'webhook.refuse', subject: '', result: 'refused' } as const;
     void parts.guarded.record({ ...event, ...commonOf(request, response), detail: { reason } });
     response.status(reason === 'no-token' ? 401 : 403).json({ error: reason });
   };
@@ -99,7 +99,7 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
       for (const bucket of meant) {
         hints.get(bucket)?.call();
         parts.log.info('Gitee reports a push: the branch is looked at', { bucket: bucket.name });
-        const event = { who: 'gitee', action: 'webhook.push', subject: bucket.name, result: 'ok' as const };
+        const event = { who: 'gitee', action: 'webhook.push', subject: bucket.name, result: 'ok' } as const;
         void parts.audit.record({ ...event, ...common, detail: { after: verdict.after ?? 'deleted' } });
       }
     },

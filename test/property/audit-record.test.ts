@@ -19,7 +19,7 @@ test('whatever is reported becomes one line of UTF-8 that reads back as the reco
       }),
       (who, subject, requestId, detail) => {
         const event = {
-          ...{ who, subject, action: 'a.b', from: 'local', result: 'ok' as const },
+          ...{ who, subject, action: 'login' as const, from: 'local', result: 'ok' as const },
           ...(requestId === undefined ? {} : { requestId }),
           ...(detail === undefined ? {} : { detail }),
         };

@@ -1,5 +1,5 @@
 /** What an operator may do to robots and sessions; each change is recorded. */
-import type { Audit } from '../../async/audit.js';
+import type { Audit, AuditAction } from '../../async/audit.js';
 import type { NewRobot, Robots, RobotView } from './robots.js';
 import type { Sessions, SessionView } from './sessions.js';
 
@@ -63,7 +63,7 @@ export class RecordedAccountAdmin implements AccountAdmin {
   }
 
   async #recorded<T>(
-    action: string,
+    action: AuditAction,
     subject: string,
     change: () => Promise<T>,
     detail?: Record<string, string>,
@@ -79,7 +79,7 @@ export class RecordedAccountAdmin implements AccountAdmin {
   }
 
   #record(
-    action: string,
+    action: AuditAction,
     subject: string,
     result: 'ok' | 'failed',
     detail?: Record<string, string>,

@@ -3,7 +3,7 @@
  * script. No address ever comes from a request: people are sent to Gitee, or to a path that stands here.
  */
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
-import type { Audit, AuditEvent } from '../../async/audit.js';
+import type { Audit, AuditAction, AuditEvent } from '../../async/audit.js';
 import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
 import type { Observer } from '../../async/observer.js';
@@ -316,7 +316,7 @@ function failureOf(error: unknown): readonly [number, Problem] {
 
 function event(
   request: Request,
-  action: string,
+  action: AuditAction,
   who: string,
   result: Result,
   detail: AuditEvent['detail'] = {},

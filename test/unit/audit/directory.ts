@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import type { AuditEvent } from '../../../src/async/audit.js';
+import type { AuditAction, AuditEvent } from '../../../src/async/audit.js';
 import type { Clock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
 import { silentObserver } from '../../../src/async/observer.js';
@@ -74,9 +74,10 @@ export class TestAudit {
   }
 }
 
+/** Of whatever action: the log keeps those of other versions, too. */
 export const event = (action: string, over: Partial<AuditEvent> = {}): AuditEvent => ({
   who: 'alice',
-  action,
+  action: action as AuditAction,
   subject: 'acme/app:1',
   from: '192.0.2.7',
   result: 'ok',
