@@ -5,19 +5,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { META_FILE_BYTES_MAX, OBJECT_BYTES_MAX, TIME_MS_MAX } from './bounds.js';
-
-/** Headers and attributes of an object, as in src/index/object-record.ts (leaves import nothing of ours). */
-interface MetaAttributes {
-  readonly contentType?: string;
-  readonly contentEncoding?: string;
-  readonly contentDisposition?: string;
-  readonly contentLanguage?: string;
-  readonly cacheControl?: string;
-  readonly expires?: string;
-  readonly storageClass?: string;
-  readonly userMetadata?: Readonly<Record<string, string>>;
-  readonly tags?: Readonly<Record<string, string>>;
-}
+import { META_TEXT_NAMES, type MetaText, type ObjectMeta } from './object-meta.js';
 
 /** Checksum algorithms of S3 (ChecksumAlgorithm of its model). */
 const CHECKSUM_ALGORITHMS = [
@@ -60,7 +48,7 @@ export interface MetaDocument {
   readonly etag: string;
   /** Milliseconds since 1970. */
   readonly lastModifiedMs: number;
-  readonly meta: MetaAttributes;
+  readonly meta: ObjectMeta;
   readonly checksum?: MetaChecksum;
   /** Sizes of the parts of a multipart upload. */
   readonly partSizesBytes?: readonly number[];
@@ -68,16 +56,6 @@ export interface MetaDocument {
   readonly partChecksums?: readonly string[];
   readonly describes: DescribedBytes;
 }
-
-const ATTRIBUTES = [
-  'contentType',
-  'contentEncoding',
-  'contentDisposition',
-  'contentLanguage',
-  'cacheControl',
-  'expires',
-  'storageClass',
-] as const;
 
 // Not z.record: it drops `__proto__`, which is a legal name of user metadata.
 const stringMap = z.custom<Readonly<Record<string, string>>>(
@@ -90,19 +68,17 @@ const stringMap = z.custom<Readonly<Record<string, string>>>(
 const sizeBytes = z.int().min(0).max(OBJECT_BYTES_MAX);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const text = z.string().exactOptional();
+const texts = Object.fromEntries(META_TEXT_NAMES.map((name) => [name, text])) as Record<
+  MetaText,
+  typeof text
+>;
 
 const document = z.object({
   // RFC 9110 §8.8.3, without what is not ASCII: it stands in a header and in documents as it is.
   etag: z.string().regex(/^[\x21\x23-\x7e]{1,256}$/),
   lastModifiedMs: z.int().min(0).max(TIME_MS_MAX),
   meta: z.object({
-    contentType: text,
-    contentEncoding: text,
-    contentDisposition: text,
-    contentLanguage: text,
-    cacheControl: text,
-    expires: text,
-    storageClass: text,
+    ...texts,
     userMetadata: stringMap.exactOptional(),
     tags: stringMap.exactOptional(),
   }),
@@ -139,7 +115,7 @@ export function encodeMeta(doc: MetaDocument): Uint8Array {
     etag: doc.etag,
     lastModifiedMs: doc.lastModifiedMs,
     meta: {
-      ...Object.fromEntries(ATTRIBUTES.map((name) => [name, meta[name]])),
+      ...Object.fromEntries(META_TEXT_NAMES.map((name) => [name, meta[name]])),
       userMetadata: sorted(meta.userMetadata),
       tags: sorted(meta.tags),
     },

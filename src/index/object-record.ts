@@ -1,20 +1,8 @@
 import type { Extent } from '../format/extent.js';
 import type { MetaChecksum } from '../format/meta.js';
+import type { ObjectMeta } from '../format/object-meta.js';
 
-/** Headers and attributes that belong to an object (AWS: "Working with object metadata"). */
-export interface ObjectMeta {
-  readonly contentType?: string;
-  readonly contentEncoding?: string;
-  readonly contentDisposition?: string;
-  readonly contentLanguage?: string;
-  readonly cacheControl?: string;
-  readonly expires?: string;
-  /** Absent for STANDARD. */
-  readonly storageClass?: string;
-  /** Lower-case names without `x-amz-meta-`. */
-  readonly userMetadata?: Readonly<Record<string, string>>;
-  readonly tags?: Readonly<Record<string, string>>;
-}
+export type { ObjectMeta } from '../format/object-meta.js';
 
 /** A checksum as the client gave it or asked for it: base64, for composite ones with `-<parts>`. */
 export interface StoredChecksum {

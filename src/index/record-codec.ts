@@ -4,6 +4,7 @@
  */
 import { Packr } from 'msgpackr';
 import { boundedTimeMs, TIME_MS_MAX } from '../format/bounds.js';
+import { META_TEXT_NAMES, META_TEXTS, type MetaText } from '../format/object-meta.js';
 import { StorageError } from './errors.js';
 import { packExtents, unpackExtents } from './extent-codec.js';
 import type { BodyRef, ObjectMeta, ObjectRecord, StoredChecksum } from './object-record.js';
@@ -13,16 +14,6 @@ const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 
 /** What stands for a record inside a row; plain data for msgpack. */
 export type RecordTuple = readonly unknown[];
-
-const META_FIELDS = {
-  contentType: 't',
-  contentEncoding: 'e',
-  contentDisposition: 'd',
-  contentLanguage: 'l',
-  cacheControl: 'c',
-  expires: 'x',
-  storageClass: 's',
-} as const;
 
 export function packRow(row: readonly unknown[]): Uint8Array {
   return packr.pack(row);
@@ -116,9 +107,9 @@ function metaToTuple(meta: ObjectMeta): RecordTuple | undefined {
   // Most objects of a registry have none.
   if (Object.keys(meta).length === 0) return undefined;
   const fields: Record<string, string> = {};
-  for (const [name, short] of Object.entries(META_FIELDS)) {
-    const value = meta[name as keyof typeof META_FIELDS];
-    if (value !== undefined) fields[short] = value;
+  for (const name of META_TEXT_NAMES) {
+    const value = meta[name];
+    if (value !== undefined) fields[META_TEXTS[name].letter] = value;
   }
   const user = meta.userMetadata && Object.entries(meta.userMetadata);
   const tags = meta.tags && Object.entries(meta.tags);
@@ -133,9 +124,11 @@ function metaFromTuple(tuple: RecordTuple | null): ObjectMeta {
     [string, string][] | null,
     [string, string][] | null,
   ];
-  const meta: Record<string, unknown> = {};
-  for (const [name, short] of Object.entries(META_FIELDS))
-    if (fields[short] !== undefined) meta[name] = fields[short];
+  const meta: Partial<Record<MetaText, string>> = {};
+  for (const name of META_TEXT_NAMES) {
+    const value = fields[META_TEXTS[name].letter];
+    if (value !== undefined) meta[name] = value;
+  }
   return {
     ...meta,
     ...(user ? { userMetadata: Object.fromEntries(user) } : {}),

@@ -1,4 +1,5 @@
 /** Headers that belong to an object: from a request into ObjectMeta, and back into an answer. */
+import { META_TEXT_NAMES, META_TEXTS, type MetaText } from '../format/object-meta.js';
 import type { HeadResult, ObjectMeta, ObjectRecord } from '../objects/api.js';
 import { checksumHeaders } from './checksums.js';
 import { S3Error } from './errors.js';
@@ -47,25 +48,22 @@ export function storageClassOf(headers: RequestHeaders): string | undefined {
  * @throws S3Error MetadataTooLarge, InvalidStorageClass, InvalidTag
  */
 export function metaOf(headers: RequestHeaders): ObjectMeta {
-  const storageClass = storageClassOf(headers);
-  const contentEncoding = withoutAwsChunked(headers.get('content-encoding'));
+  const read: Partial<Record<MetaText, string | undefined>> = {
+    contentEncoding: withoutAwsChunked(headers.get('content-encoding')),
+    storageClass: storageClassOf(headers),
+  };
+  const texts: Partial<Record<MetaText, string>> = {};
+  for (const name of META_TEXT_NAMES) {
+    const value = name in read ? read[name] : headers.get(META_TEXTS[name].header.toLowerCase());
+    if (value !== undefined && value !== '') texts[name] = value;
+  }
   const userMetadata = userMetadataOf(headers);
   const tags = tagsOfHeader(headers.get('x-amz-tagging'));
   return {
-    ...kept('contentType', headers.get('content-type')),
-    ...kept('contentEncoding', contentEncoding),
-    ...kept('contentDisposition', headers.get('content-disposition')),
-    ...kept('contentLanguage', headers.get('content-language')),
-    ...kept('cacheControl', headers.get('cache-control')),
-    ...kept('expires', headers.get('expires')),
-    ...kept('storageClass', storageClass),
+    ...texts,
     ...(userMetadata ? { userMetadata } : {}),
     ...(tags ? { tags } : {}),
   };
-}
-
-function kept<N extends string>(name: N, value: string | undefined): { [K in N]?: string } {
-  return (value === undefined || value === '' ? {} : { [name]: value }) as { [K in N]?: string };
 }
 
 /** aws-chunked is how the request travels, not what the object is; without it the header is kept as it was sent. */
@@ -89,14 +87,11 @@ function userMetadataOf(headers: RequestHeaders): Record<string, string> | undef
   return Object.fromEntries(pairs);
 }
 
-export const CONTENT_HEADERS = [
-  ['Content-Type', 'contentType', 'response-content-type'],
-  ['Content-Encoding', 'contentEncoding', 'response-content-encoding'],
-  ['Content-Disposition', 'contentDisposition', 'response-content-disposition'],
-  ['Content-Language', 'contentLanguage', 'response-content-language'],
-  ['Cache-Control', 'cacheControl', 'response-cache-control'],
-  ['Expires', 'expires', 'response-expires'],
-] as const;
+/** Which a read may override, by a parameter. */
+export const CONTENT_HEADERS = META_TEXT_NAMES.filter((name) => name !== 'storageClass').map((name) => {
+  const { header } = META_TEXTS[name];
+  return { name, header, override: `response-${header.toLowerCase()}` };
+});
 
 /** Headers of GetObject and HeadObject; `query` may override some, where it has a value for them. */
 export function objectHeaders(
@@ -141,10 +136,10 @@ function metaHeaders(record: ObjectRecord, query: Query): Record<string, string>
     if (value !== undefined) headers[name] = value;
   };
   put('Content-Type', 'binary/octet-stream');
-  for (const [header, field, override] of CONTENT_HEADERS) {
+  for (const { header, name, override } of CONTENT_HEADERS) {
     const asked = query.get(override);
     if (asked) headers[header] = overriding(override, asked);
-    else put(header, record.meta[field]);
+    else put(header, record.meta[name]);
   }
   let unsendable = 0;
   for (const [name, value] of Object.entries(record.meta.userMetadata ?? {})) {

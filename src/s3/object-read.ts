@@ -14,7 +14,7 @@ import { parseRange } from './range.js';
 export const READ_PARAMETERS: readonly string[] = [
   'versionId',
   'partNumber',
-  ...CONTENT_HEADERS.map(([, , override]) => override),
+  ...CONTENT_HEADERS.map(({ override }) => override),
 ];
 export const READ_HEADERS: readonly string[] = ['x-amz-checksum-mode'];
 
