@@ -3,25 +3,18 @@ import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { isNotFound, systemCode } from '../disk/failures.js';
-import type { AccountAdmin } from '../auth/accounts/account-admin.js';
-import type { AcceptPreview } from '../journal/accept-preview.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
-import type { GatewayStatus } from '../server/control-server.js';
-import type { FsckOptions, FsckStep, ProbeResult } from '../server/gateway.js';
-import type { NotificationAdmin } from '../notifications/notifier.js';
-import type { QuarantineAdmin } from '../server/quarantine.js';
-import { ControlAccounts } from './control-accounts.js';
-import { ControlNotifications } from './control-notifications.js';
-import { ControlQuarantine } from './control-quarantine.js';
-import type { Operations } from './operations.js';
+import { operationsBy, type Call, type Operations } from '../server/operator-calls.js';
 
 /** The gateway answered that a command failed; the message is its own. */
 class ControlError extends Error {
   override readonly name = 'ControlError';
 }
 
-/** Operations of a gateway that runs. */
-export class ControlClient implements Operations {
+/** A connection to a gateway that runs. */
+export class ControlClient {
+  readonly operations: Operations = operationsBy((call, request) => this.#run(call, request));
+
   private constructor(private readonly socket: SocketPath) {}
 
   /** undefined where no gateway listens on this directory. */
@@ -35,7 +28,7 @@ export class ControlClient implements Operations {
     }
     const client = new ControlClient(socket);
     try {
-      await client.status();
+      await client.operations.status();
       return client;
     } catch (error) {
       await socket.release();
@@ -44,66 +37,30 @@ export class ControlClient implements Operations {
     }
   }
 
-  status(): Promise<GatewayStatus> {
-    return this.#json('GET', '/v1/status');
-  }
-
-  doctor(): Promise<ProbeResult[]> {
-    return this.#json('POST', '/v1/doctor', {});
-  }
-
-  fsck(options: FsckOptions): AsyncIterable<FsckStep> {
-    return this.#lines('/v1/fsck', options);
-  }
-
-  quarantine(): QuarantineAdmin {
-    return new ControlQuarantine({
-      json: (path, body) => this.#json('POST', path, body),
-      lines: (path, body) => this.#lines(path, body),
-      send: (path, body) => this.#send('POST', path, body),
-    });
-  }
-
-  rebuild(bucket: string): Promise<{ keys: number; seconds: number; head: string | null }> {
-    return this.#json('POST', '/v1/rebuild', { bucket });
-  }
-
-  acceptRemote(bucket: string): Promise<{ previousHead: string | null; head: string | null }> {
-    return this.#json('POST', '/v1/accept-remote', { bucket });
-  }
-
-  previewAccept(bucket: string): Promise<AcceptPreview> {
-    return this.#json('POST', '/v1/accept-remote/preview', { bucket });
-  }
-
-  notifications(): NotificationAdmin {
-    return new ControlNotifications((method, path, body) => this.#json(method, path, body));
-  }
-
-  accounts(): AccountAdmin {
-    return new ControlAccounts((method, path, body) => this.#json(method, path, body));
-  }
-
   close(): Promise<void> {
     return this.socket.release();
   }
 
-  async *#lines<T>(path: string, body: unknown): AsyncGenerator<T> {
-    const response = await this.#send('POST', path, body);
+  #run(call: Call, request: unknown): unknown {
+    if (call.kind === 'lines') return this.#lines(call, request);
+    const answer = this.#send(call, request);
+    return call.kind === 'bytes'
+      ? answer
+      : answer.then(async (body) => JSON.parse(await text(body)) as unknown);
+  }
+
+  async *#lines(call: Call, request: unknown): AsyncGenerator<unknown> {
+    const response = await this.#send(call, request);
     for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
       if (line === '') continue;
       const item = JSON.parse(line) as object;
       if ('error' in item) throw new ControlError(String(item.error));
-      yield item as T;
+      yield item;
     }
   }
 
-  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
-    return JSON.parse(await text(await this.#send(method, path, body))) as T;
-  }
-
-  async #send(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
-    const payload = body === undefined ? undefined : JSON.stringify(body);
+  async #send({ method, path }: Call, body: unknown): Promise<IncomingMessage> {
+    const payload = method === 'GET' ? undefined : JSON.stringify(body);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = request(
         {

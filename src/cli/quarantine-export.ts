@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { QuarantineAdmin, QuarantinedChange } from '../server/quarantine.js';
+import type { Operations } from '../server/operator-calls.js';
+import type { QuarantinedChange } from '../server/quarantine.js';
 
 export interface ExportedChange extends QuarantinedChange {
   /** Name of its file; undefined for a deletion, and where its bytes could not be had. */
@@ -19,22 +20,22 @@ const INDEX = 'index.jsonl';
  * Files that are there already are not written over: that is a problem of its change.
  */
 export async function* exportQuarantine(
-  quarantine: QuarantineAdmin,
+  operations: Pick<Operations, 'quarantined' | 'readQuarantined'>,
   bucket: string,
   choice: { readonly key?: string; readonly directory: string },
 ): AsyncGenerator<ExportedChange> {
   const { directory, key } = choice;
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  for await (const change of quarantine.list(bucket)) {
+  for await (const change of operations.quarantined({ bucket })) {
     if (key !== undefined && change.key !== key) continue;
-    const exported = change.what === 'deletion' ? change : await exportOne(quarantine, change, directory);
+    const exported = change.what === 'deletion' ? change : await exportOne(operations, change, directory);
     await appendFile(join(directory, INDEX), `${JSON.stringify(exported)}\n`, { mode: 0o600 });
     yield exported;
   }
 }
 
 async function exportOne(
-  quarantine: QuarantineAdmin,
+  operations: Pick<Operations, 'readQuarantined'>,
   change: QuarantinedChange,
   directory: string,
 ): Promise<ExportedChange> {
@@ -47,7 +48,10 @@ async function exportOne(
     const hash = createHash('sha256');
     let sizeBytes = 0;
     try {
-      for await (const piece of await quarantine.read(change.bucket, change.key)) {
+      for await (const piece of await operations.readQuarantined({
+        bucket: change.bucket,
+        key: change.key,
+      })) {
         const bytes = piece as Uint8Array;
         hash.update(bytes);
         sizeBytes += bytes.length;

@@ -1,8 +1,9 @@
 import type { Config } from '../server/config/config.js';
+import type { Operations } from '../server/operator-calls.js';
 import { UsageError, textFlag, type CommandContext, type CommandInput } from './command.js';
 import { readConfiguration } from './configuration.js';
 import { ControlClient } from './control-client.js';
-import { withClosedGateway, type Operations } from './operations.js';
+import { withClosedGateway } from './closed-gateway.js';
 
 /** Runs a command on the gateway that runs, or on the state directory itself where none does. */
 export async function withGateway<T>(
@@ -16,7 +17,7 @@ export async function withGateway<T>(
     return withClosedGateway(configuration, context, (operations) => run(operations, configuration.config));
   }
   try {
-    return await run(client, configuration.config);
+    return await run(client.operations, configuration.config);
   } finally {
     await client.close();
   }

@@ -4,40 +4,14 @@
  */
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { z } from 'zod';
 import type { Log } from '../async/log.js';
-import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
-import type { BucketStatus } from '../journal/bucket-state.js';
-import type { UploadLineStatus } from '../line/upload-line.js';
-import { accountRoutes } from './control-accounts.js';
-import { notificationRoutes } from './control-notifications.js';
-import { quarantineRoutes } from './control-quarantine.js';
 import type { SocketPath } from './control-socket.js';
-import { isReady, type Gateway, type LocalSpace, type Problem } from './gateway.js';
-
-/** Answer of `GET /v1/status`. */
-export interface GatewayStatus {
-  readonly version: string;
-  /** undefined: no gateway runs, this is read from the directory. */
-  readonly pid: number | undefined;
-  readonly ready: boolean;
-  readonly problems: readonly Problem[];
-  readonly buckets: readonly BucketStatus[];
-  /** undefined: no gateway runs, or one of an earlier version. */
-  readonly uploads?: UploadLineStatus;
-  /** undefined: a gateway of an earlier version. */
-  readonly lfs?: LfsSpaceStatus;
-  /** undefined: a gateway of an earlier version. */
-  readonly local?: LocalSpace;
-}
-
-const fsckRequest = z.object({
-  deep: z.boolean().default(false),
-  repair: z.boolean().default(false),
-  bucket: z.string().optional(),
-});
-const bucketRequest = z.object({ bucket: z.string() });
+import type { Gateway } from './gateway.js';
+import { CALLS, type Call } from './operator-calls.js';
 
 /** Serves the control socket of one gateway. */
 export class ControlServer {
@@ -81,41 +55,10 @@ export class ControlServer {
     const app = express();
     app.disable('x-powered-by');
     app.use(express.json({ limit: '64kb' }));
-    app.get('/v1/status', (_request, response) => {
-      const problems = this.gateway.problems();
-      const status: GatewayStatus = {
-        version: this.version,
-        pid: process.pid,
-        ready: isReady(problems),
-        problems,
-        buckets: this.gateway.statuses(),
-        uploads: this.gateway.uploadLine(),
-        lfs: this.gateway.lfsSpace(),
-        local: this.gateway.localSpace(),
-      };
-      response.json(status);
-    });
-    app.post('/v1/doctor', async (_request, response) => {
-      response.json(await this.gateway.doctor());
-    });
-    app.post('/v1/fsck', async (request, response) => {
-      const { deep, repair, bucket } = fsckRequest.parse(request.body ?? {});
-      const options = { deep, ...(repair ? { repair } : {}), ...(bucket === undefined ? {} : { bucket }) };
-      await this.#stream(response, this.gateway.fsck(options));
-    });
-    app.post('/v1/rebuild', async (request, response) => {
-      response.json(await this.gateway.rebuild(bucketRequest.parse(request.body).bucket));
-    });
-    app.post('/v1/accept-remote', async (request, response) => {
-      response.json(await this.gateway.acceptRemote(bucketRequest.parse(request.body).bucket));
-    });
-    app.post('/v1/accept-remote/preview', async (request, response) => {
-      response.json(await this.gateway.previewAccept(bucketRequest.parse(request.body).bucket));
-    });
-    app.use(accountRoutes(() => this.gateway.accounts()));
-    const quarantine = () => this.gateway.quarantine();
-    app.use(quarantineRoutes(quarantine, (response, items) => this.#stream(response, items)));
-    app.use(notificationRoutes(() => this.gateway.notifications()));
+    for (const call of Object.values(CALLS) as readonly Call[])
+      app[call.method === 'GET' ? 'get' : 'post'](call.path, (request, response) =>
+        this.#answer(call, request, response),
+      );
     app.use((_request: Request, response: Response) => {
       response.status(404).json({ error: 'this gateway does not know that command; is the CLI newer?' });
     });
@@ -131,6 +74,20 @@ export class ControlServer {
       });
     });
     return app;
+  }
+
+  async #answer(call: Call, request: Request, response: Response): Promise<void> {
+    const { gateway, version } = this;
+    const answer = call.run({ gateway, version, pid: process.pid }, call.request.parse(request.body ?? {}));
+    if (call.kind === 'lines') return this.#stream(response, answer as AsyncIterable<unknown>);
+    const whole = await answer;
+    if (call.kind === 'document') {
+      response.json(whole ?? {});
+      return;
+    }
+    response.set('Content-Type', 'application/octet-stream');
+    // A failure on the way breaks the connection: it never looks like the end of the bytes.
+    await pipeline(whole as Readable, response).catch((error: unknown) => response.destroy(error as Error));
   }
 
   /** One line per item; a failure on the way is a last line `{"error": …}`, since the status is gone by then. */

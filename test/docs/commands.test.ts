@@ -1,6 +1,8 @@
 import { COMMANDS } from '../../src/cli/commands.js';
 import { EXIT } from '../../src/cli/exit-codes.js';
 import { helpOf, overview } from '../../src/cli/run.js';
+import { z } from 'zod';
+import { CALLS } from '../../src/server/operator-calls.js';
 import { METRICS } from '../../src/async/metric-table.js';
 import { exists, readDocument, section } from './document.js';
 
@@ -47,6 +49,18 @@ test('every command that a document shows exists', () => {
       expect([path, names]).toEqual([path, expect.arrayContaining([name])]);
     }
   }
+});
+
+test('every call of the control socket is documented with what it takes', () => {
+  const documented = [
+    ...section('docs/hacking.md', 'calls').matchAll(/^\| `([A-Z]+) (\S+)` \|([^|]*)\| (\w+) \|$/gm),
+  ].map(([, method, path, request, kind]) => [method, path, request!.replace(/[` ]/g, ''), kind]);
+  const rows = Object.values(CALLS).map(({ kind, method, path, request }) => {
+    const { properties = {}, required = [] } = z.toJSONSchema(request, { io: 'input' });
+    const names = Object.keys(properties).map((name) => (required.includes(name) ? name : `${name}?`));
+    return [method, path, names.join(','), kind];
+  });
+  expect(documented).toEqual(rows);
 });
 
 test('exit codes are documented', () => {

@@ -27,7 +27,7 @@ export const acceptRemoteCommand: Command = {
     if (input.flags.preview === true) return preview(input, context);
     const result = await withGateway(input, context, async (operations, config) => {
       const bucket = chosenBucket(input, config);
-      const heads = await operations.acceptRemote(bucket);
+      const heads = await operations.acceptRemote({ bucket });
       const steps: FsckStep[] = [];
       // Accepted is what the branch says; whether Gitee has all that it names is another question.
       for await (const step of operations.fsck({ deep: false, bucket })) steps.push(step);
@@ -49,7 +49,7 @@ export const acceptRemoteCommand: Command = {
 async function preview(input: CommandInput, context: CommandContext): Promise<number> {
   const result = await withGateway(input, context, async (operations, config) => {
     const bucket = chosenBucket(input, config);
-    return { bucket, ...(await operations.previewAccept(bucket)) };
+    return { bucket, ...(await operations.previewAccept({ bucket })) };
   });
   if (input.json) {
     printJson(context, result);

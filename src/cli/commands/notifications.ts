@@ -20,9 +20,7 @@ export const notificationsCommand: Command = {
   run: async (input, context) => {
     const action = input.positionals[0];
     if (action === 'list') {
-      const overview = await withGateway(input, context, (operations) =>
-        operations.notifications().overview(),
-      );
+      const overview = await withGateway(input, context, (operations) => operations.notifications());
       if (input.json) printJson(context, overview);
       else for (const line of overviewLines(overview)) printLine(context, line);
       return overview.deadLetters.length === 0 ? EXIT.ok : EXIT.found;
@@ -30,7 +28,9 @@ export const notificationsCommand: Command = {
     if (action !== 'retry' && action !== 'drop')
       throw new UsageError(`notifications does list, retry or drop, not ${action}`);
     const choice = readChoice(input);
-    const n = await withGateway(input, context, (operations) => operations.notifications()[action](choice));
+    const n = await withGateway(input, context, (operations) =>
+      action === 'retry' ? operations.retryNotifications(choice) : operations.dropNotifications(choice),
+    );
     if (input.json) printJson(context, { [action]: n });
     else printLine(context, `${n} ${action === 'retry' ? 'are tried again' : 'dropped'}`);
     return EXIT.ok;

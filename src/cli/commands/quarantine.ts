@@ -48,8 +48,8 @@ async function list(input: CommandInput, context: CommandContext, key?: string):
   const found: QuarantinedChange[] = [];
   let n = 0;
   await withGateway(input, context, async (operations, config) => {
-    const bucket = textFlag(input, 'bucket') === undefined ? undefined : chosenBucket(input, config);
-    for await (const change of operations.quarantine().list(bucket)) {
+    const choice = textFlag(input, 'bucket') === undefined ? {} : { bucket: chosenBucket(input, config) };
+    for await (const change of operations.quarantined(choice)) {
       if (key !== undefined && change.key !== key) continue;
       n += 1;
       if (input.json) found.push(change);
@@ -63,7 +63,10 @@ async function list(input: CommandInput, context: CommandContext, key?: string):
 
 async function retry(input: CommandInput, context: CommandContext, key?: string): Promise<number> {
   const result = await withGateway(input, context, (operations, config) =>
-    operations.quarantine().retry(chosenBucket(input, config), key),
+    operations.retryQuarantined({
+      bucket: chosenBucket(input, config),
+      ...(key === undefined ? {} : { key }),
+    }),
   );
   if (input.json) printJson(context, result);
   else {
@@ -80,11 +83,7 @@ async function exportTo(input: CommandInput, context: CommandContext, key?: stri
   let [n, problems] = [0, 0];
   await withGateway(input, context, async (operations, config) => {
     const choice = { directory, ...(key === undefined ? {} : { key }) };
-    for await (const change of exportQuarantine(
-      operations.quarantine(),
-      chosenBucket(input, config),
-      choice,
-    )) {
+    for await (const change of exportQuarantine(operations, chosenBucket(input, config), choice)) {
       n += 1;
       if (change.problem !== undefined) problems += 1;
       if (input.json) exported.push(change);
@@ -102,8 +101,8 @@ async function drop(input: CommandInput, context: CommandContext, key?: string):
     throw new UsageError(
       `this gives the change up for good, with bytes that may be nowhere else: export it first, then repeat the command with --confirm and the key`,
     );
-  const isDropped = await withGateway(input, context, (operations, config) =>
-    operations.quarantine().drop(chosenBucket(input, config), key),
+  const { dropped: isDropped } = await withGateway(input, context, (operations, config) =>
+    operations.dropQuarantined({ bucket: chosenBucket(input, config), key }),
   );
   if (input.json) printJson(context, { key, dropped: isDropped });
   else printLine(context, clean(isDropped ? `${key} is given up` : `no change of ${key} is in quarantine`));

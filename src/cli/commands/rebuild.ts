@@ -21,7 +21,7 @@ export const rebuildCommand: Command = {
   run: async (input, context) => {
     const result = await withGateway(input, context, async (operations, config) => {
       const bucket = chosenBucket(input, config);
-      return { bucket, ...(await operations.rebuild(bucket)) };
+      return { bucket, ...(await operations.rebuild({ bucket })) };
     });
     if (input.json) printJson(context, result);
     else {

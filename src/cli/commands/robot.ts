@@ -65,7 +65,7 @@ export const robotCommand: Command = {
 };
 
 async function list(input: CommandInput, context: CommandContext): Promise<number> {
-  const robots = await withGateway(input, context, (operations) => operations.accounts().robots());
+  const robots = await withGateway(input, context, (operations) => operations.robots());
   if (input.json) printJson(context, robots);
   else for (const line of robotLines(robots, Date.now())) printLine(context, line);
   return EXIT.ok;
@@ -73,7 +73,7 @@ async function list(input: CommandInput, context: CommandContext): Promise<numbe
 
 async function add(input: CommandInput, context: CommandContext, name: string): Promise<number> {
   const robot = robotOf(input, name, Date.now());
-  const added = await withGateway(input, context, (operations) => operations.accounts().addRobot(robot));
+  const added = await withGateway(input, context, (operations) => operations.addRobot(robot));
   if (input.json) printJson(context, { ...added, account: ROBOT_PREFIX + name });
   else {
     // The secret alone on standard output, so that it can go into a file.
@@ -90,7 +90,7 @@ async function change(
   name: string,
 ): Promise<number> {
   await withGateway(input, context, (operations) =>
-    action === 'remove' ? operations.accounts().removeRobot(name) : operations.accounts().disableRobot(name),
+    action === 'remove' ? operations.removeRobot({ name }) : operations.disableRobot({ name }),
   );
   const done = action === 'remove' ? 'removed' : 'disabled';
   if (input.json) printJson(context, { name, done });

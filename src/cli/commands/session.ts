@@ -16,7 +16,7 @@ export const sessionCommand: Command = {
   run: async (input, context) => {
     const [action, which] = input.positionals as [string, string | undefined];
     if (action === 'list' && which === undefined) {
-      const sessions = await withGateway(input, context, (operations) => operations.accounts().sessions());
+      const sessions = await withGateway(input, context, (operations) => operations.sessions());
       if (input.json) printJson(context, sessions);
       else for (const line of sessionLines(sessions, Date.now())) printLine(context, line);
       return EXIT.ok;
@@ -24,9 +24,7 @@ export const sessionCommand: Command = {
     if (action === 'list') throw new UsageError('session list takes no more words');
     if (action !== 'revoke') throw new UsageError('ACTION must be list or revoke');
     if (which === undefined) throw new UsageError('session revoke needs the ID of a session or an account');
-    const ended = await withGateway(input, context, (operations) =>
-      operations.accounts().revokeSessions(which),
-    );
+    const ended = await withGateway(input, context, (operations) => operations.revokeSessions({ which }));
     if (input.json) printJson(context, ended);
     else printLine(context, `${ended.length} ${ended.length === 1 ? 'session' : 'sessions'} ended`);
     return ended.length > 0 ? EXIT.ok : EXIT.found;

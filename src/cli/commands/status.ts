@@ -1,7 +1,7 @@
 import { describeSpace } from '../../chunks/lfs-space.js';
 import type { BucketStatus } from '../../journal/bucket-state.js';
-import type { GatewayStatus } from '../../server/control-server.js';
 import type { LocalSpace } from '../../server/gateway.js';
+import type { GatewayStatus } from '../../server/operator-calls.js';
 import { CONFIG_FLAG, type Command } from '../command.js';
 import { EXIT } from '../exit-codes.js';
 import type { UploadLineStatus } from '../../line/upload-line.js';
