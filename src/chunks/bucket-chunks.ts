@@ -13,6 +13,7 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
+import { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import type { ExtentList } from '../index/object-record.js';
 import type { Downlink } from '../line/downlink.js';
 import type { AdmissionSource } from '../line/admission.js';
@@ -206,7 +207,7 @@ export class BucketChunks implements ChunksApi {
     this.#confirmed = new ConfirmedChunks(clock);
     this.#towardsRemote = {
       ...{ remote, pinned: this.#pinned, local: this.#local, queue: this.#queue, clock },
-      unkept: this.#unkept,
+      ...{ unkept: this.#unkept, refusals: new UnknownRefusals() },
       isConfirmed: (oid) => this.#confirmed.isJustUploaded(oid),
       lostPlace: {
         cls: options.isBackground ? 'background' : 'push',

@@ -13,6 +13,7 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { joinedFailures, ofFirstCode, RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
+import type { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import { ChunkError, type KeptState, type WaitedClass } from './api.js';
 import { abortedBy } from './bell.js';
 import type { LocalChunks } from './local-chunks.js';
@@ -27,6 +28,8 @@ let calls = 0;
 
 export interface EnsureRemoteOptions {
   readonly remote: ChunkRemote;
+  /** Of the question which chunks it has. */
+  readonly refusals: UnknownRefusals;
   readonly pinned: PinnedChunks;
   readonly local: LocalChunks;
   readonly queue: UploadQueue;
@@ -181,11 +184,11 @@ async function withOwnSignal<T>(
 
 async function askMissing(
   chunks: readonly Chunk[],
-  { remote, clock }: EnsureRemoteOptions,
+  { remote, refusals, clock }: EnsureRemoteOptions,
   signal?: AbortSignal,
 ): Promise<Chunk[]> {
   try {
-    return await retry(() => remote.missing(chunks, signal), {
+    return await retry(() => refusals.of(() => remote.missing(chunks, signal)), {
       attempts: ASK_ATTEMPTS,
       baseMs: 300,
       maxMs: 2_000,

@@ -47,18 +47,12 @@ export function lost(code: 'chunk-missing' | 'chunk-corrupt', message: string, o
 
 /** As told to those who wait for this chunk alone. */
 export function ownFault(error: RemoteError, { oid }: Chunk, waitMs: number): RemoteError {
-  const { detail, status } = error;
-  const retryAfterMs = Math.max(0, Math.ceil(waitMs));
-  return new RemoteError(error.code, error.message, {
-    ...{ cause: error, detail, status, oids: [oid], retryAfterMs },
-  });
+  return error.with({ cause: error, oids: [oid], retryAfterMs: Math.max(0, Math.ceil(waitMs)) });
 }
 
 /** It names no object: none of them is at fault. */
 export function faultOfAll(error: RemoteError): RemoteError {
-  if (error.oids.length === 0) return error;
-  const { detail, retryAfterMs, status } = error;
-  return new RemoteError(error.code, error.message, { cause: error, detail, retryAfterMs, status });
+  return error.oids.length === 0 ? error : error.with({ cause: error, oids: [] });
 }
 
 function ceilingOf(failures: number, isUrgent: boolean): number {

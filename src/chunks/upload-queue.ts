@@ -17,6 +17,7 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
+import { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import type { UploadLine } from '../line/upload-line.js';
 import type { LineSource, LineTurn } from '../line/scheduler.js';
 import { ChunkError, type WaitedClass } from './api.js';
@@ -70,6 +71,7 @@ export class UploadQueue {
   /** One per upload under way: a remote may leave listeners behind, which must not pile up on one signal. */
   readonly #uploads = new Set<AbortController>();
   readonly #closed = new AbortController();
+  readonly #refusals = new UnknownRefusals();
   #pausedBy: RemoteError | undefined;
   #probing = false;
   #failedRounds = 0;
@@ -302,7 +304,9 @@ export class UploadQueue {
         const path = pinned.pathOf(chunk.oid, 'unsent');
         const highWaterMark = this.#readBytes();
         const open = () => createReadStream(path, { highWaterMark });
-        const { isSeen = false } = await remote.put(chunk, open, upload.signal, turn);
+        const { isSeen = false } = await this.#refusals.of(() =>
+          remote.put(chunk, open, upload.signal, turn),
+        );
         hasArrived = true;
         await this.options.onStored(chunk, isSeen);
         await pinned.markSent(chunk.oid);

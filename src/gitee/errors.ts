@@ -49,7 +49,7 @@ export type RemoteCause =
   | 'chunk-unkept'
   /** LFS refuses one object for good (per-object 409, 410, 422). */
   | 'chunk-refused'
-  /** Rejected for a reason this version does not know; `detail` has the server's text. */
+  /** Rejected for a reason this version does not know; `detail` has the server's text. It may pass: unknown-refusals.ts. */
   | 'refused';
 
 /**
@@ -116,6 +116,16 @@ export class UnintendedChangeError extends Error {
   override readonly name = 'UnintendedChangeError';
 }
 
+interface RemoteErrorFields {
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number | undefined;
+  readonly detail?: string | undefined;
+  readonly status?: number | undefined;
+  readonly oids?: readonly string[];
+  readonly isUndecided?: boolean;
+  readonly mayPass?: boolean;
+}
+
 /** A failed call to Gitee. `message` names the thing, the limit and the next step; it holds no secret. */
 export class RemoteError extends Error {
   override readonly name = 'RemoteError';
@@ -132,18 +142,13 @@ export class RemoteError extends Error {
   readonly oids: readonly string[];
   /** Of a push: whatever this says, what was sent before may land yet. */
   readonly isUndecided: boolean;
+  /** It is not believed yet, and tried again: unknown-refusals.ts. */
+  readonly mayPass: boolean;
 
   constructor(
     readonly code: RemoteCause,
     message: string,
-    fields: {
-      cause?: unknown;
-      retryAfterMs?: number | undefined;
-      detail?: string | undefined;
-      status?: number | undefined;
-      oids?: readonly string[];
-      isUndecided?: boolean;
-    } = {},
+    fields: RemoteErrorFields = {},
   ) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
     this.retryAfterMs = fields.retryAfterMs;
@@ -151,16 +156,24 @@ export class RemoteError extends Error {
     this.status = fields.status;
     this.oids = OF_ALL.has(code) ? [] : (fields.oids ?? []);
     this.isUndecided = fields.isUndecided ?? false;
+    this.mayPass = fields.mayPass ?? false;
+  }
+
+  /** The same, but for what is said otherwise. */
+  with(fields: RemoteErrorFields): RemoteError {
+    const { cause = this, code, detail, isUndecided, mayPass, message, oids, retryAfterMs, status } = this;
+    const own = { cause, detail, isUndecided, mayPass, oids, retryAfterMs, status };
+    return new RemoteError(code, message, { ...own, ...fields });
   }
 
   /** The same call may succeed later without anybody's help. */
   get isTransient(): boolean {
-    return DEMANDS[this.code] === 'retry';
+    return this.mayPass || DEMANDS[this.code] === 'retry';
   }
 
   /** Nothing of this bucket will land until an operator acts: pause, keep everything. */
   get pauses(): boolean {
-    return DEMANDS[this.code] === 'pause';
+    return !this.mayPass && DEMANDS[this.code] === 'pause';
   }
 
   /** This content will never be accepted, the rest may: bisect and quarantine. */
@@ -171,12 +184,12 @@ export class RemoteError extends Error {
 
 /** The same, of a push of which something may land yet. */
 export function undecided(error: RemoteError): RemoteError {
-  if (error.isUndecided) return error;
-  const { cause = error, code, detail, message, oids, retryAfterMs, status } = error;
-  return new RemoteError(code, message, {
-    ...{ cause, detail, oids, retryAfterMs, status },
-    isUndecided: true,
-  });
+  return error.isUndecided ? error : error.with({ isUndecided: true });
+}
+
+/** The same refusal, of which nobody knows yet whether it goes away by itself. */
+export function passing(error: RemoteError): RemoteError {
+  return error.with({ mayPass: true });
 }
 
 /** Those that have the code of the first one: the others are met again. */
@@ -189,10 +202,9 @@ export function joinedFailures(errors: readonly RemoteError[]): RemoteError {
   const [first] = errors as [RemoteError, ...RemoteError[]];
   if (errors.length === 1) return first;
   const waits = errors.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
-  const { detail, status } = first;
-  return new RemoteError(first.code, first.message, {
-    ...{ cause: first, detail, status },
+  return first.with({
+    cause: first,
     oids: errors.flatMap(({ oids }) => oids),
-    ...(waits.length > 0 ? { retryAfterMs: Math.min(...waits) } : {}),
+    retryAfterMs: waits.length > 0 ? Math.min(...waits) : undefined,
   });
 }

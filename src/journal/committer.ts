@@ -21,6 +21,7 @@ import type { CommitId, ObjectKey } from '../format/ids.js';
 import type { LayoutRules } from '../format/tree-layout.js';
 import { NotSentError, RemoteError } from '../gitee/errors.js';
 import type { HeadRemote, PushRequest, PushResult } from '../gitee/remote.js';
+import { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import type { BaseHolder } from './base-holder.js';
 import { LogOrder, ReadySets, type BatchSource } from './batch-source.js';
 import { baseChanges, batchOf, netChanges, type Batch } from './batch.js';
@@ -126,6 +127,7 @@ export class Committer {
   /** Undecided claims, by number, whose batch can't be sent again just as it was: another commit ends them. */
   readonly #givenUp = new Set<number>();
   readonly #unseen: UnseenPush;
+  readonly #refusals = new UnknownRefusals();
   readonly #source: BatchSource;
   /** When everything that was due and ready was last taken. */
   #takenMs = Number.NEGATIVE_INFINITY;
@@ -537,7 +539,7 @@ export class Committer {
       },
     };
     try {
-      const result = await remote.push(request, signal);
+      const result = await this.#refusals.of(() => remote.push(request, signal));
       // What was sent under the same id before carries the runs of then.
       const carriesRuns = result.kind === 'landed' && !claimed.wasSent;
       return { claim: claimed.claim, gaveWay, result, carriesRuns };
@@ -569,12 +571,14 @@ export class Committer {
    * says nothing of that: it may be held up on the way, and land after this.
    */
   async #refused(error: unknown, claim: Claim, wasSentBefore: boolean): Promise<void> {
-    const isRefused = error instanceof RemoteError && !error.isTransient;
+    const isUnknown = error instanceof RemoteError && error.code === 'refused';
+    // Nobody knows why, and whether it stays so; but that it did not land is known.
+    const isRefused = isUnknown || (error instanceof RemoteError && !error.isTransient);
     if (!wasSentBefore) {
       if (error instanceof NotSentError || (isRefused && !error.isUndecided))
         await this.deps.claims.bury([claim]);
       // Its content is at fault: it can't go out again as it was.
-    } else if (isRefused && !error.pauses) this.#givenUp.add(claim.number);
+    } else if (isRefused && !isUnknown && !error.pauses) this.#givenUp.add(claim.number);
   }
 
   /** The undecided claim on this head of which the batch is all that is pending. */

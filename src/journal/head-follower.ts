@@ -4,6 +4,7 @@ import type { Log } from '../async/log.js';
 import type { Semaphore } from '../async/semaphore.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { HeadRemote } from '../gitee/remote.js';
+import { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { HeadSync } from './head-sync.js';
@@ -39,6 +40,8 @@ export class HeadFollower {
   #running: Promise<void> | undefined;
   /** Looks that somebody waits for. */
   readonly #looks = new Set<Promise<unknown>>();
+  /** Of what is asked before the first look. */
+  readonly #refusals = new UnknownRefusals();
 
   constructor(private readonly deps: FollowerDeps) {
     this.#wake = new Wake(deps.clock);
@@ -61,7 +64,7 @@ export class HeadFollower {
   /** One look at the branch. */
   async followOnce(signal: AbortSignal): Promise<void> {
     await this.deps.headLock.run(async () => {
-      await this.deps.prepare();
+      await this.#refusals.of(this.deps.prepare);
       await this.deps.sync.fetch(signal);
     }, signal);
     this.deps.condition.resume('fetch');

@@ -13,6 +13,7 @@ import { FORMAT_PATH, type LayoutRules } from '../format/tree-layout.js';
 import { decodeFormat, FormatError } from '../format/version.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { HeadRemote } from '../gitee/remote.js';
+import { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import { changesBetween, type KnownObject } from '../index/apply-diff.js';
 import type { BaseDirectory } from '../index/base-directory.js';
 import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
@@ -63,6 +64,7 @@ export interface HeadSyncDeps {
 export class HeadSync {
   /** Since when the server shows nothing but what comes before the base, steady. */
   #behindSinceMs: number | undefined;
+  readonly #refusals = new UnknownRefusals();
 
   constructor(private readonly deps: HeadSyncDeps) {}
 
@@ -70,7 +72,7 @@ export class HeadSync {
   async fetch(signal?: AbortSignal): Promise<void> {
     const { remote } = this.deps;
     const known = remote.knownHead();
-    await this.follow(await remote.fetch(signal), known);
+    await this.follow(await this.#refusals.of(() => remote.fetch(signal)), known);
   }
 
   /** True where readers see what this head has. */

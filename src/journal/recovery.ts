@@ -58,8 +58,6 @@ const RETRY_BASE_MS = 500;
 /** What can't be committed for a reason of ours is tried so often; another one is set aside at most so often in a row. */
 const ODD_TRIES = 3;
 const ODD_IN_A_ROW_MAX = 10;
-/** Nobody knows whether a reason that this version does not know goes away by itself: so often in a row it is believed to. */
-const UNKNOWN_TRIES = 3;
 
 export class Recovery {
   #failures = 0;
@@ -67,8 +65,6 @@ export class Recovery {
   readonly #odd = new Map<number, number>();
   /** So many were set aside for such a reason since a commit landed last. */
   #oddInARow = 0;
-  /** Refusals in a row for a reason that is not known. */
-  #unknown = 0;
   /** Most changes of the next batch, while a refused change is searched for or a push was too large. */
   #narrowedTo: number | undefined;
 
@@ -84,7 +80,6 @@ export class Recovery {
 
   succeeded(): void {
     this.#failures = 0;
-    this.#unknown = 0;
     this.#oddInARow = 0;
     this.#odd.delete(0);
     // The refused change is in what follows: widen step by step, or each search would begin from the top.
@@ -133,7 +128,6 @@ export class Recovery {
       return this.#standAside(named, error, Infinity);
     // Where it names an object, no change of this batch does any more.
     if (error.pauses && error.oids.length === 0) {
-      if (error.code === 'refused' && (this.#unknown += 1) < UNKNOWN_TRIES) return this.#later(error);
       this.deps.condition.pause('commit', error);
       return { result: 'paused', waitMs: this.deps.timings.pausedRetryMs };
     }

@@ -267,12 +267,13 @@ export class ChunkBench {
   }
 
   /** Moves the clock until the promise settles: retries wait between attempts. */
-  async stepped<T>(promise: Promise<T>): Promise<T> {
+  async stepped<T>(promise: Promise<T>, atEachStep: () => void = () => {}): Promise<T> {
     let settled = false;
     const done = () => (settled = true);
     promise.then(done, done);
     let quietTurns = 0;
     await until(() => {
+      atEachStep();
       // Time passes only where nothing is left to do at this moment: a busy machine's disk takes none of it.
       quietTurns = filesAreQuiet() ? quietTurns + 1 : 0;
       if (settled || quietTurns < QUIET_TURNS) return settled;

@@ -290,6 +290,43 @@ describe('uploading chunks', () => {
     expect(bench.chunks.uploadsPausedBy).toBeUndefined();
   });
 
+  describe('a refusal for a reason that nobody knows', () => {
+    const refused = () => new RemoteError('refused', 'out of cheese', { status: 400 });
+
+    test.each(['put', 'missing'] as const)('of %s is tried again, and pauses nothing', async (call) => {
+      bench.remote.fail(call, refused, 2);
+      const chunk = await write(1, 700);
+      const paused: unknown[] = [];
+      await bench.stepped(bench.chunks.ensureRemote([chunk]), () =>
+        paused.push(bench.chunks.uploadsPausedBy),
+      );
+      expect(paused.filter((each) => each !== undefined)).toEqual([]);
+      expect(bench.chunks.stats().unsentBytes).toBe(0);
+    });
+
+    test('pauses where it stays, by its third time, and those who wait are told so', async () => {
+      bench.remote.fail('put', refused);
+      const chunk = await write(1, 700);
+      await expect(bench.stepped(bench.chunks.ensureRemote([chunk]))).rejects.toMatchObject({
+        ...{ code: 'refused', pauses: true, isTransient: false },
+      });
+      expect(bench.chunks.uploadsPausedBy).toMatchObject({ code: 'refused', pauses: true });
+      expect(bench.remote.count('put')).toBe(3);
+    });
+
+    test('counts once where several meet it side by side', async () => {
+      bench.remote.gates.put.shut();
+      const chunks: Chunk[] = [];
+      for (let seed = 1; seed <= 5; seed += 1) chunks.push(await write(seed, 700));
+      const all = bench.chunks.ensureRemote(chunks);
+      await until(() => bench.remote.gates.put.waiting > 2);
+      bench.remote.fail('put', refused, bench.remote.gates.put.waiting);
+      bench.remote.gates.put.open();
+      await bench.stepped(all);
+      expect(bench.chunks.uploadsPausedBy).toBeUndefined();
+    });
+  });
+
   test.each([0, 1, 2])(
     'a pause ends by itself also where chunks that would have found out were deleted meanwhile (all but %i)',
     async (kept) => {

@@ -308,6 +308,32 @@ describe('what is set aside while a push of it may still land', () => {
     expect(await b.problems()).toEqual([]);
   });
 
+  test('pauses nothing where the commit that would end it is refused once, for a reason that nobody knows', async () => {
+    await open();
+    const { remote } = b;
+    const push = remote.push.bind(remote);
+    const sent = timesOut();
+    await b.put('big', LAYER);
+    b.bucket.committer.flush();
+    await sent;
+    const paused: unknown[] = [];
+    let isRefused = false;
+    remote.push = async (request) => {
+      paused.push(b.state.status().paused);
+      if (!request.subject.includes(' 0 ')) throw new RemoteError('content-refused', 'never');
+      if (isRefused) return push(request);
+      isRefused = true;
+      throw new RemoteError('refused', 'out of cheese');
+    };
+    heal();
+    await until('it is set aside', () => {
+      paused.push(b.state.status().paused);
+      return b.state.status().quarantinedChanges === 1;
+    });
+    expect(isRefused).toBe(true);
+    expect(paused.filter((each) => each !== undefined)).toEqual([]);
+  });
+
   test('is ended at the next start, where an earlier version had set it aside so', async () => {
     await open();
     b.remote.push = async (request) => {

@@ -304,6 +304,29 @@ describe('a bucket of preset generic', () => {
     });
   });
 
+  test('nor does a look at the branch that was refused so, once or twice', async () => {
+    await b.landed(await b.put('a', '1'));
+    const fetch = b.remote.fetch.bind(b.remote);
+    const paused: unknown[] = [];
+    let looks = 0;
+    b.remote.fetch = async (ended) => {
+      paused.push(b.state.status().paused);
+      looks += 1;
+      return looks > 2 ? fetch(ended) : Promise.reject(new RemoteError('refused', 'out of cheese'));
+    };
+    await until('it was looked at again', () => {
+      b.bucket.follower.hint();
+      paused.push(b.state.status().paused);
+      return looks > 2;
+    });
+    expect(paused.filter((each) => each !== undefined)).toEqual([]);
+    b.remote.fetch = () => Promise.reject(new RemoteError('refused', 'out of cheese'));
+    await until('it pauses', () => {
+      b.bucket.follower.hint();
+      return b.state.status().paused?.code === 'refused';
+    });
+  });
+
   test('a refused change is found among many, quarantined and stays readable; the rest lands', async () => {
     b.remote.refuse = (path) =>
       path === 'poison' ? new RemoteError('content-refused', 'a hook refuses poison') : undefined;
