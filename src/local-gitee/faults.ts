@@ -9,6 +9,7 @@ export const FAULT_NAMES = [
   'git-stall-receive-pack',
   'git-cut-mid-body',
   'git-lose-after-accept',
+  'git-late-push',
   'git-slow-after-push',
   'git-move-branch-before-push',
   'git-lagging-copy',

@@ -148,11 +148,13 @@ export class GitHttp {
     const ge007 = this.faults.take('git-ge007', { repo });
     const lost = this.faults.take('git-lose-after-accept', { repo });
     const slow = this.faults.take('git-slow-after-push', { repo });
+    const late = this.faults.take('git-late-push', { repo });
     const refs = this.#protectedRefs(repository, identity);
     const { limits } = repository;
     try {
       await this.#run(exchange, repository, identity, 'git-receive-pack', {
         ...(lost ? { answer: { kind: 'drop' } } : {}),
+        ...(late ? { answer: { kind: 'drop' }, lateMs: late.ms ?? 10_000 } : {}),
         settings: [
           ['core.hooksPath', ge007 ? this.#hooks!.ge007 : this.#hooks!.usual],
           ...refs.review.map((ref) => ['receive.procReceiveRefs', ref] as const),
@@ -219,7 +221,7 @@ export class GitHttp {
     repository: Repository,
     identity: Identity,
     action: string,
-    more: Partial<Pick<BackendRequest, 'answer' | 'projectRoot' | 'settings' | 'env' | 'onEnded'>>,
+    more: Partial<Pick<BackendRequest, 'answer' | 'lateMs' | 'projectRoot' | 'settings' | 'env' | 'onEnded'>>,
   ): Promise<void> {
     return runBackend(exchange, {
       projectRoot: this.repositories.root,

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gitEnvironment } from './git-process.js';
 import type { Exchange } from '../exchange.js';
 
@@ -13,6 +14,8 @@ export interface BackendRequest {
   readonly bodyMaxBytes: number;
   /** Runs when git has ended and the client does not know it yet: what it counts is there when the client goes on. */
   readonly onEnded?: () => Promise<void>;
+  /** The request is held up on its way for so long: its sender has lost the connection by then, and hears nothing. */
+  readonly lateMs?: number;
   /** What becomes of the answer. */
   readonly answer:
     | { readonly kind: 'send' }
@@ -29,6 +32,7 @@ export interface BackendRequest {
  */
 export async function runBackend(exchange: Exchange, options: BackendRequest): Promise<void> {
   const { request, response } = exchange;
+  const held = options.lateMs === undefined ? undefined : await heldUp(exchange, options, options.lateMs);
   const child = spawn('git', ['http-backend'], {
     env: { ...gitEnvironment(options.settings), ...cgiVariables(exchange, options), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -39,13 +43,14 @@ export async function runBackend(exchange: Exchange, options: BackendRequest): P
   // The backend may end before it has read everything: it then has its reason, and says it in the answer.
   child.stdin.on('error', () => request.resume());
   let receivedBytes = 0;
+  if (held) child.stdin.end(held);
   request.on('data', (data: Buffer) => {
     receivedBytes += data.length;
     if (receivedBytes <= options.bodyMaxBytes) return;
     exchange.text(413, '413 Request Entity Too Large');
     child.kill();
   });
-  request.pipe(child.stdin);
+  if (!held) request.pipe(child.stdin);
   response.once('close', () => {
     // A request that is whole is worked on to its end though the client has gone, as on a real server. An
     // incomplete one must not look like a complete one that is short.
@@ -57,6 +62,15 @@ export async function runBackend(exchange: Exchange, options: BackendRequest): P
   if (options.answer.kind !== 'send') exchange.cut();
   else if (!response.headersSent) exchange.text(500, 'git http-backend gave no answer');
   else response.end();
+}
+
+/** The whole request, as it is on its way while whoever sent it has lost the connection. */
+async function heldUp(exchange: Exchange, { bodyMaxBytes }: BackendRequest, lateMs: number): Promise<Buffer> {
+  const body = await exchange.body(bodyMaxBytes);
+  exchange.cut();
+  // Nobody waits for it at the end of the process.
+  await sleep(lateMs, undefined, { ref: false });
+  return body;
 }
 
 function cgiVariables(exchange: Exchange, options: BackendRequest): NodeJS.ProcessEnv {

@@ -17,10 +17,10 @@ export interface Mutation {
   readonly finds: RegExp;
 }
 
-const WRONG = /is there, which does not fit to what was told/;
-const UNREADABLE = /can't be read/;
-const COMMITTER = 'src/journal/committer.ts';
-const WRITE_CONCERN = 'src/objects/write-concern.ts';
+export const WRONG = /is there, which does not fit to what was told/;
+export const UNREADABLE = /can't be read/;
+export const COMMITTER = 'src/journal/committer.ts';
+export const WRITE_CONCERN = 'src/objects/write-concern.ts';
 const LMDB_STORE = 'src/index/lmdb-store.ts';
 
 export const MUTATIONS: readonly Mutation[] = [

@@ -1,11 +1,15 @@
 /** Lets each fault of the matrix happen while its operations are asked, and ends it. */
 import { once } from 'node:events';
 import * as path from 'node:path';
-import { until } from '../../support/child.js';
+import { mustRun, until } from '../../support/child.js';
 import { FailingDisk } from '../../support/failing-disk/failing-disk.js';
+import type { History, View } from '../../support/history/history.js';
 import type { S3Bucket } from '../../support/s3-bucket.js';
+import type { WireClient } from '../../support/s3-client.js';
 import { SetClock } from '../../support/set-clock/set-clock.js';
 import type { Fault, LocalFault } from './faults.js';
+import { withOlderState } from './older-state.js';
+import { OtherGateway } from './other-gateway.js';
 
 /** Less than what makes a signature too old (15 min), and much more than anything waits for. */
 const CLOCK_SECONDS = 8 * 60;
@@ -21,6 +25,12 @@ export interface Asking {
   answers(): number;
   /** Called when the process that was asked is gone. */
   serverEnded(): void;
+  /** Everything of all buckets is on Gitee. */
+  landed(): Promise<void>;
+  /** What clients of the bucket `files` were told. */
+  readonly history: History;
+  /** How it is read through a gateway. */
+  readonly view: (wire: WireClient) => View;
 }
 
 export class FaultMaker {
@@ -31,12 +41,19 @@ export class FaultMaker {
     private readonly bucket: S3Bucket,
     private readonly disk: FailingDisk,
     private readonly clock: SetClock,
+    private readonly other: OtherGateway,
   ) {}
 
-  static async prepare(bucket: S3Bucket): Promise<FaultMaker> {
+  /** @param config of the gateway */
+  static async prepare(bucket: S3Bucket, config: Record<string, unknown>): Promise<FaultMaker> {
     const { directory } = bucket.stack;
+    const other = await OtherGateway.prepare(bucket, config);
     const disk = await FailingDisk.prepare(path.join(directory, 'disk'), '/overlay/data.mdb');
-    return new FaultMaker(bucket, disk, await SetClock.prepare(path.join(directory, 'clock')));
+    return new FaultMaker(bucket, disk, await SetClock.prepare(path.join(directory, 'clock')), other);
+  }
+
+  async close(): Promise<void> {
+    await this.other.stop();
   }
 
   /** For the gateway. */
@@ -98,9 +115,37 @@ export class FaultMaker {
           throw new Error(`a second gateway on one state directory ended with ${code}: ${stderr}${stdout}`);
         return;
       }
+      case 'writer: another gateway on the branch':
+        return this.other.during(asking.history, asking.view, () => asking.inOrder());
+      case 'branch: others delete most of it':
+        return this.#whileFrozen(() => asking.inOrder());
+      case 'state: an older copy is put back':
+        return withOlderState({ ...asking, bucket: this.bucket }, () => asking.inOrder());
       default:
         await asking.inOrder();
     }
+  }
+
+  /** Somebody's commit removes all objects of the bucket `files`, and is undone. */
+  async #whileFrozen(run: () => Promise<unknown>): Promise<void> {
+    const { gateway, gitee } = this.bucket.stack;
+    const repository = path.join(gitee.dataDir, 'repositories/acme/files.git');
+    const out = async (command: string, ...args: readonly string[]) =>
+      (await mustRun(command, args)).stdout.trim();
+    const git = (...args: readonly string[]) => out('git', '-C', repository, ...args);
+    const head = await git('rev-parse', 'refs/heads/master');
+    const script = 'git -C "$1" ls-tree "$2" | grep "[.]gateway$" | git -C "$1" mktree';
+    const tree = await out('sh', '-c', script, 'sh', repository, head);
+    const author = ['-c', 'user.name=somebody', '-c', 'user.email=somebody@example.com'];
+    const commit = await git(...author, 'commit-tree', tree, '-p', head, '-m', 'all of it');
+    // It looks by itself: SIGHUP would try again what operators are asked about.
+    const isFrozen = async (value: number) =>
+      (await gateway.metric('gateway_bucket_frozen', { bucket: 'files' })) === value;
+    await git('update-ref', 'refs/heads/master', commit, head);
+    await until('the bucket is frozen', () => isFrozen(1));
+    await run();
+    await git('update-ref', 'refs/heads/master', head, commit);
+    await until('it is writable again', () => isFrozen(0));
   }
 
   async #isClockOff(): Promise<void> {

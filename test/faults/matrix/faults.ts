@@ -41,6 +41,12 @@ const fetched: Expected = { told: ['well'], after: 'told', within: 'patience' };
 const notFetched: Expected = { told: [503], after: 'told', within: 'patience' };
 /** Begun, and not ended: never whole and wrong. */
 const brokenOff: Expected = { told: ['cut'], after: 'told', within: 'patience' };
+/** What a command could do, or says that it could not. */
+const tried: Expected = { told: ['well', 503], after: 'told', within: 'patience' };
+/** Refused while the bucket may not be written to. */
+const frozen: Expected = { told: ['well', 503], after: 'told', within: 'hold' };
+const ACCEPTED: Cell = { never: 'it would take the deletion for the truth, which is what it is for' };
+const GONE: Cell = { never: 'what an operator did is of the state that is gone' };
 /** Not without having asked Gitee. */
 const notDone: Expected = { told: [503], after: 'not done', within: 'hold' };
 
@@ -55,6 +61,8 @@ const cells = (but: Partial<Cells> = {}): Cells => ({
   'makes buckets': asked,
   'removes buckets': asked,
   waits: landed,
+  operates: done,
+  'operates on Gitee': read,
   ...but,
 });
 
@@ -81,6 +89,9 @@ const LOCAL_FAULTS = [
   'clock: set back',
   'clock: set forward',
   'lease: a second gateway is started',
+  'writer: another gateway on the branch',
+  'branch: others delete most of it',
+  'state: an older copy is put back',
   'client: cuts its body',
   'client: stops in its body',
   'client: leaves before the answer',
@@ -91,6 +102,7 @@ export type LocalFaultName = (typeof LOCAL_FAULTS)[number];
 export const endsProcess = ({ name }: Fault): boolean =>
   name === 'process: killed' ||
   name === 'process: ended and started' ||
+  name === 'state: an older copy is put back' ||
   name === 'disk: a sync of the journal fails';
 
 export interface LocalFault {
@@ -113,6 +125,8 @@ const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'git-stall-receive-pack': { cells: cells({ waits: putOff }) },
   'git-cut-mid-body': { cells: cells(NO_FETCH) },
   'git-lose-after-accept': { cells: cells() },
+  // Sent again, it lands at the first of its comings, and is then found.
+  'git-late-push': { options: { ms: 1_000 }, cells: cells({ waits: { ...landed, orLate: 503 } }) },
   'git-slow-after-push': { options: { ms: 200 }, cells: cells() },
   'git-move-branch-before-push': {
     cells: cells({ waits: landsOrPutOff }),
@@ -152,6 +166,7 @@ const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
 /** Any moment of it: answered, cut, or nobody there. */
 const interrupted: Expected = { told: ['well', 503, 'cut'], after: 'told', within: 'hold' };
 const all = (cell: Cell): Cells => ({
+  ...{ operates: cell, 'operates on Gitee': cell },
   ...{ looks: cell, 'reads here': cell, 'reads from Gitee': cell },
   ...{ writes: cell, 'makes buckets': cell, 'removes buckets': cell, waits: cell },
 });
@@ -166,13 +181,24 @@ const LOCAL: Readonly<Record<LocalFaultName, Cells>> = {
   'clock: set forward': cells(),
   // It ends at once, and the first one goes on.
   'lease: a second gateway is started': cells(),
+  'writer: another gateway on the branch': cells({ waits: landsOrPutOff, 'operates on Gitee': tried }),
+  // The bucket is frozen, and nothing is taken for done; those of the registry's bucket go on.
+  'branch: others delete most of it': cells({
+    ...{ writes: frozen, waits: frozen, operates: tried, 'operates on Gitee': ACCEPTED },
+  }),
+  // All had landed. What operators did before is of the state that is gone.
+  'state: an older copy is put back': cells({ operates: GONE, 'operates on Gitee': read }),
   'client: cuts its body': all({ told: ['cut'], after: 'not done', within: 'soon' }),
   'client: stops in its body': all({ told: [400], after: 'not done', within: 'hold' }),
   'client: leaves before the answer': all({ told: ['cut'], after: 'told', within: 'hold' }),
 };
 
 export const FAULTS: readonly Fault[] = [
-  ...FAULT_NAMES.map((name): GiteeFault => ({ kind: 'gitee', name, ...GITEE[name] })),
+  ...FAULT_NAMES.map((name): GiteeFault => {
+    const { cells: known, ...more } = GITEE[name];
+    // Whatever of Gitee fails, they may say that they could not; nothing is changed by that.
+    return { kind: 'gitee', name, ...more, cells: { ...known, 'operates on Gitee': tried } };
+  }),
   ...LOCAL_FAULTS.map((name): LocalFault => ({ kind: 'local', name, cells: LOCAL[name] })),
 ];
 
@@ -180,7 +206,7 @@ export const FAULTS: readonly Fault[] = [
 export function cellOf(fault: Fault, operation: MatrixOperation): Cell {
   if (fault.name.startsWith('client: ')) {
     if (operation.s3 === undefined)
-      return { never: 'the client of the gateway is the registry here, and stays' };
+      return { never: 'the client of the gateway is the registry or the command here, and stays' };
     if (fault.name.endsWith('its body') && !hasBody(operation)) return { never: 'its request has no body' };
   }
   const cell = fault.cells[operation.group];

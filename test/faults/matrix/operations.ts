@@ -26,7 +26,11 @@ export type Group =
   /** What is on the branch now; then this disk. */
   | 'removes buckets'
   /** A commit on Gitee, and LFS objects there: of its own, or of what was written before it. */
-  | 'waits';
+  | 'waits'
+  /** An operator's command about what is on this disk. */
+  | 'operates'
+  /** One that asks Gitee for the branch, or for LFS objects. */
+  | 'operates on Gitee';
 
 /** Larger than what stands in git itself (inline_limit of the world): in LFS. */
 export const CHUNKED_BYTES = 70_000;
@@ -91,7 +95,7 @@ export function wellAnswer({ s3 = '' }: MatrixOperation): number {
 
 export interface MatrixOperation {
   readonly name: string;
-  /** As S3 calls it; undefined for those of the registry. */
+  /** As S3 calls it; undefined for those of the registry and of operators. */
   readonly s3: string | undefined;
   readonly group: Group;
   /** Does what must be there before, while all is well. Of a push or a pull the registry does the rest. */
@@ -251,7 +255,7 @@ const ofBucket = ROUTES.filter(
   }),
 );
 
-export const OPERATIONS: readonly MatrixOperation[] = [
+export const CLIENT_OPERATIONS: readonly MatrixOperation[] = [
   ...Object.entries(WRITES).flatMap(([s3, make]) => writes(s3, make)),
   {
     ...{ name: 'PutObject in LFS', s3: 'PutObject', group: 'writes' },

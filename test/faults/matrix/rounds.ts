@@ -2,8 +2,9 @@
 import { ABSENT, valueOf } from '../../support/history/history.js';
 import { bytesOf } from '../../support/s3-bucket.js';
 import { encodePath } from '../../support/s3-client.js';
+import { OPERATIONS } from './columns.js';
 import { endsProcess, FAULTS, type Fault } from './faults.js';
-import { CHUNKED_BYTES, OPERATIONS, type MatrixOperation, type Prepared } from './operations.js';
+import { CHUNKED_BYTES, type MatrixOperation, type Prepared } from './operations.js';
 import type { MatrixWorld } from './world.js';
 
 const SHARED_KEYS = ['here/shared/1', 'here/shared/2', 'now/shared/1', 'now/shared/2'];

@@ -16,15 +16,10 @@ import { bytesOf, startS3Bucket, type S3Bucket } from '../../support/s3-bucket.j
 import type { RunningRegistry } from '../../support/registry.js';
 import { ask, type Manners, type Told } from './client.js';
 import { FaultMaker } from './fault-maker.js';
+import { OPERATIONS } from './columns.js';
 import { cellOf, type Fault } from './faults.js';
-import {
-  CHUNKED_BYTES,
-  OPERATIONS,
-  TAGS_KEY,
-  type Effect,
-  type Group,
-  type MatrixOperation,
-} from './operations.js';
+import { commandOf } from './operator.js';
+import { CHUNKED_BYTES, TAGS_KEY, type Effect, type Group, type MatrixOperation } from './operations.js';
 
 /** What came of one cell. */
 export interface Ran {
@@ -61,26 +56,24 @@ export class MatrixWorld {
 
   /** @param names of the faults that are to be run: each gets two objects that only Gitee has */
   static async start(names: readonly string[]): Promise<MatrixWorld> {
-    const bucket = await startS3Bucket({
-      createBuckets: true,
-      config: {
-        inline_limit: '1KiB',
-        uplink_initial: '64MiB',
-        s3: { body_idle: '1s' },
-        commit: { interval: '500ms' },
-        poll_interval: '5s',
-        barrier: { hold: `${HOLD_MIN_MS}ms`, hold_max: `${HOLD_MS}ms` },
-        gitee: { timeouts: { connect: '1s', idle: '2s', api: '3s', push: '4s' } },
-        buckets: [
-          { name: 'registry', repository: 'acme/images', branch: 'master', preset: 'registry' },
-          {
-            ...{ name: 'files', repository: 'acme/files', branch: 'master', preset: 'generic' },
-            ...{ write_concern: 'barrier', barrier_patterns: ['now/**'] },
-          },
-        ],
-      },
-    });
-    const world = new MatrixWorld(bucket, await FaultMaker.prepare(bucket));
+    const config = {
+      inline_limit: '1KiB',
+      uplink_initial: '64MiB',
+      s3: { body_idle: '1s' },
+      commit: { interval: '500ms' },
+      poll_interval: '5s',
+      barrier: { hold: `${HOLD_MIN_MS}ms`, hold_max: `${HOLD_MS}ms` },
+      gitee: { timeouts: { connect: '1s', idle: '2s', api: '3s', push: '4s' } },
+      buckets: [
+        { name: 'registry', repository: 'acme/images', branch: 'master', preset: 'registry' },
+        {
+          ...{ name: 'files', repository: 'acme/files', branch: 'master', preset: 'generic' },
+          ...{ write_concern: 'barrier', barrier_patterns: ['now/**'] },
+        },
+      ],
+    };
+    const bucket = await startS3Bucket({ createBuckets: true, config });
+    const world = new MatrixWorld(bucket, await FaultMaker.prepare(bucket, config));
     await world.#prepare(names);
     return world;
   }
@@ -90,6 +83,7 @@ export class MatrixWorld {
   }
 
   async close(): Promise<void> {
+    await this.faults.close();
     await this.bucket.close();
   }
 
@@ -145,12 +139,12 @@ export class MatrixWorld {
     );
   }
 
-  viewOf(history: History): View {
+  viewOf(history: History, wire = this.wire): View {
     if (history === this.images) return throughRegistry(this.#registry.address, this.bucket.stack.directory);
     return async (key) => {
       const isBucket = history === this.buckets;
       const isTags = !isBucket && key.endsWith(TAGS_KEY);
-      const answer = await this.wire.send({
+      const answer = await wire.send({
         method: isBucket ? 'HEAD' : 'GET',
         path: isBucket ? `/${key}` : `/files/${encodePath(isTags ? key.slice(0, -TAGS_KEY.length) : key)}`,
         query: isTags ? { tagging: '' } : {},
@@ -203,6 +197,12 @@ export class MatrixWorld {
       return { operation, effects: [], history: images, ask: request };
     }
     const prefix = `${fault.name} ${(this.#n += 1)}/`;
+    const command = await commandOf(operation)?.({
+      prefix,
+      setAside: (key, body) => this.#setAside(key, body),
+      cli: (...args) => this.bucket.stack.gateway.cli(...args),
+    });
+    if (command) return { operation, effects: command.effects, history, ask: command.run };
     const remoteBody = bytesOf(CHUNKED_BYTES, otherRemoteKeyOf(fault.name));
     const place = { wire, history, buckets, prefix, remoteKey: remoteKeyOf(fault.name), remoteBody };
     const { request, effects, reads } = await operation.prepare!(place);
@@ -235,6 +235,9 @@ export class MatrixWorld {
       serverEnded: () => {
         for (const history of [this.history, this.buckets, this.images]) history.serverEnded();
       },
+      landed: () => this.#land(),
+      history: this.history,
+      view: (wire) => this.viewOf(this.history, wire),
     });
     return results;
   }
@@ -264,6 +267,23 @@ export class MatrixWorld {
       async () => (await fetch(`${gateway.metricsUrl}/readyz`)).status === 200,
     );
     await this.#land();
+  }
+
+  /** Gitee refuses it for its content, now; it would not any more. */
+  async #setAside(key: string, body: string): Promise<void> {
+    const { gateway, gitee } = this.bucket.stack;
+    const count = () => gateway.metric('gateway_quarantined_changes', { bucket: 'files' });
+    await this.#land();
+    const before = (await count()) ?? 0;
+    await gitee.fault('git-hook-refuse', {
+      match: { repo: 'acme/files' },
+      text: "error: object 1a2b: hasDotgit: contains '.git'\nfatal: fsck error in pack objects",
+    });
+    const { status } = await this.wire.send({ method: 'PUT', path: `/files/${encodePath(key)}`, body });
+    if (status !== 200) throw new Error(`PUT ${key}: ${status}`);
+    this.history.begins(key, valueOf(body));
+    await until('it is set aside', async () => ((await count()) ?? 0) > before);
+    await gitee.clearFaults();
   }
 
   async #land(): Promise<void> {

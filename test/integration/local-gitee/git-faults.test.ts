@@ -97,6 +97,15 @@ describe('faults of git', () => {
     await until('the push has landed', async () => (await remoteHead()) === (await head()));
   });
 
+  test('git-late-push cuts the connection, and the push comes later', async () => {
+    await commit();
+    const before = await remoteHead();
+    await gitee.fault('git-late-push', { ms: 1_000 });
+    expect((await push()).code).not.toBe(0);
+    expect(await remoteHead()).toBe(before);
+    await until('it has come', async () => (await remoteHead()) === (await head()));
+  });
+
   test('git-slow-after-push applies the push and reports it, the answer ends later', async () => {
     await commit();
     const ended = async () => (await gitee.stats()).repositories['acme/images']!.pushes;

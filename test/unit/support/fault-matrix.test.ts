@@ -2,8 +2,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { FAULT_NAMES } from '../../../src/local-gitee/faults.js';
 import { ROUTES } from '../../../src/s3/routes.js';
+import { OPERATIONS } from '../../faults/matrix/columns.js';
 import { cellOf, FAULTS } from '../../faults/matrix/faults.js';
-import { OPERATIONS } from '../../faults/matrix/operations.js';
 
 describe('the fault matrix', () => {
   test('has a row for every fault of local Gitee', () => {
