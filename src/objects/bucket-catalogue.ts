@@ -5,7 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { CommitId, ObjectKey } from '../format/ids.js';
+import type { CommitId, ObjectKey, TreePath } from '../format/ids.js';
+import { pathsOf } from '../format/tree-layout.js';
 import type { ObjectRecord } from '../index/object-record.js';
 import type { BucketState } from '../journal/bucket-state.js';
 
@@ -67,6 +68,11 @@ export class BucketCatalogue {
   async get(name: string): Promise<CatalogueEntry> {
     const record = await this.state.get(keyOf(name));
     return record && this.#read(name, record);
+  }
+
+  /** Where the row of a name stands on the branch; undefined where what was changed here is not there yet. */
+  async pathOnBranch(name: string): Promise<TreePath | undefined> {
+    return (await this.state.changeState(keyOf(name))) ? undefined : pathsOf(keyOf(name)).plain;
   }
 
   /** Every name in it, in order, with what it says of each. */

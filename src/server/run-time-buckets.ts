@@ -11,6 +11,7 @@
  * waiting changes, the row is put back.
  */
 import { KeyLock } from '../async/key-lock.js';
+import type { TreePath } from '../format/ids.js';
 import { BucketCatalogue, type CatalogueRow } from '../objects/bucket-catalogue.js';
 import type { Bucket, RunTimeBuckets } from '../objects/bucket.js';
 import { ObjectError } from '../objects/errors.js';
@@ -173,6 +174,8 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
         retryAfterMs: 2000,
       });
     this.#refuseTooMany();
+    // Before the branch is looked at: what was removed here and lands meanwhile is nobody else's.
+    const path = await this.#catalogue.pathOnBranch(name);
     const { clock, failpoints, log } = this.shared.parts;
     const row: CatalogueRow = { name, createdMs: clock.nowMs(), owner };
     const made = await this.#openState(name, await this.#files.newName(name, row.createdMs));
@@ -180,6 +183,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
       await failpoints.hit('buckets.stateOpened');
       await made.follow(signal);
       signal.throwIfAborted();
+      await this.#refuseMade(made, path);
       await this.#catalogue.put(row);
     } catch (error) {
       // Should the row stand there all the same, the next look at the catalogue opens the bucket.
@@ -208,6 +212,15 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
     log.info('deleted a bucket', { bucket: name });
     await failpoints.hit('buckets.rowRemoved');
     await this.#discard(one);
+  }
+
+  /** Another gateway may have made it since the list was read last: the branch was just looked at for the new one. */
+  async #refuseMade({ name, parts }: RunTimeBucket, path: TreePath | undefined): Promise<void> {
+    const { head } = parts.open.state.status();
+    if (head === null || path === undefined) return;
+    if ((await this.catalogueParts.head.fileId(head, path)) === undefined) return;
+    this.catalogueParts.open.hint();
+    throw new ObjectError('bucket-already-exists', `there is a bucket ${name}, made by another gateway`);
   }
 
   #refuseTooMany(): void {

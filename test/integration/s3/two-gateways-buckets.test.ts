@@ -3,8 +3,8 @@
  * has read the list of buckets anew and not yet the bucket itself; and what one has written keeps the bucket.
  */
 import * as path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { until } from '../../support/child.js';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mustRun, until } from '../../support/child.js';
 import { TestGateway } from '../../support/gateway.js';
 import { startS3Bucket, type S3Bucket } from '../../support/s3-bucket.js';
 import { WireClient } from '../../support/s3-client.js';
@@ -54,7 +54,27 @@ describe('two gateways that make buckets on one branch', () => {
     await bucket.close();
   });
 
-  it('a bucket that one has emptied and deleted comes back by nothing that the other has not read yet', async () => {
+  test("a bucket that one has made is nobody else's, also where the other has not heard of it", async () => {
+    const ownerOnBranch = async () => {
+      const directory = path.join(bucket.stack.gitee.dataDir, 'repositories/acme/files.git');
+      const row = await mustRun('git', ['-C', directory, 'show', 'buckets:buckets/_catalogue/taken.json']);
+      return (JSON.parse(row.stdout) as { owner: string }).owner;
+    };
+    expect((await there.send({ method: 'PUT', path: '/taken' })).status).toBe(200);
+    await atRest(second, 'bucket_catalogue');
+    // In this region it is no error for who may write to it.
+    expect((await here('PUT', '/taken')).status).toBe(200);
+    await until('it is seen here', async () => (await here('GET', '/taken')).status === 200);
+    await atRest(bucket.stack.gateway, 'bucket_catalogue');
+    expect(await ownerOnBranch()).toBe('AKSECOND');
+    // And what was deleted here a moment ago is made again.
+    expect((await here('DELETE', '/taken')).status).toBe(204);
+    expect((await here('PUT', '/taken')).status).toBe(200);
+    await atRest(bucket.stack.gateway, 'bucket_catalogue');
+    expect(await ownerOnBranch()).toBe(bucket.stack.gateway.accessKeyId);
+  });
+
+  test('a bucket that one has emptied and deleted comes back by nothing that the other has not read yet', async () => {
     for (const name of ['emptied', 'written']) {
       expect((await there.send({ method: 'DELETE', path: `/${name}/key` })).status).toBe(204);
       expect((await there.send({ method: 'DELETE', path: `/${name}` })).status).toBe(204);
