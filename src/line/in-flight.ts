@@ -47,7 +47,7 @@ export class Body {
   /** When it made progress last, later by the time for which it was held up. */
   movedMs: number;
   pausedMs = 0;
-  /** Of small bodies of its own class that were begun since, and to which it yields. */
+  /** Its part of the small bodies of its own class that were begun since, and to which it yields with others. */
   yieldedBytes = 0;
 
   constructor(
@@ -64,7 +64,7 @@ export class Body {
   }
 
   get isSmall(): boolean {
-    return this.bytes <= SMALL_BYTES;
+    return this.bytes < SMALL_BYTES;
   }
 
   /**

@@ -1,6 +1,9 @@
 import { FairShare, type Claim } from './fair-queue.js';
 
-/** Bodies up to this size count as small: they are bound by round trips and not by bytes. */
+/**
+ * Bodies below this size count as small: they are bound by round trips and not by bytes. A piece of a large object is
+ * never smaller where a slow line cuts it small (admission.ts), but for its end.
+ */
 export const SMALL_BYTES = 1024 * 1024;
 
 export interface QueuedJob {
@@ -70,7 +73,7 @@ export class LineQueue<Job extends QueuedJob> {
       queue.groups.set(groupName, group);
     }
     const queued: Queued<Job> = { job, sinceMs };
-    const set = job.bytes <= SMALL_BYTES && !job.isSuspect ? group.small : group.large;
+    const set = job.bytes < SMALL_BYTES && !job.isSuspect ? group.small : group.large;
     set.add(queued);
     const [inQueue, inGroup] = [queue, group];
     return () => {

@@ -282,9 +282,13 @@ export class LineScheduler {
 
   #start(level: number, { group, job, source }: Next<LineJob>): void {
     const body = this.#flight.begin({ source, group, level }, job);
-    if (body.isSmall)
-      for (const other of this.#flight)
-        if (other.level === level && this.#yields(other, body)) other.yieldedBytes += body.bytes;
+    if (body.isSmall) {
+      const yielding = [...this.#flight].filter(
+        (other) => other.level === level && this.#yields(other, body),
+      );
+      // The line is given up once, however many would share it.
+      for (const other of yielding) other.yieldedBytes += body.bytes / yielding.length;
+    }
     const flight = this.#flight;
     job.start({
       get asksAtOnce() {
@@ -374,9 +378,10 @@ export class LineScheduler {
     if (!isFar) return this.#isDead() && uplink.inKernelBytesUpTo(KERNEL_MIN_BYTES / 2) < KERNEL_MIN_BYTES;
     // What goes first is on its way, and only waited for: nothing that follows can come in between.
     const isHandedOver = !this.#isSmallFirst && !this.#flight.hasBytes(this.#top);
-    // Where it isn't known what is on its way, what has crossed of late must do.
+    // Where it isn't known what is on its way, what has crossed of late must do. A small one that has just begun finds its
+    // pace in a line that nobody else fills the moment it is free.
     const isUsed = () => uplink.currentBytesPerSecond > AIR_RATE_SHARE * uplink.bytesPerSecond;
-    if (!isHandedOver && !uplink.isOnItsWayKnown && isUsed()) return false;
+    if (!isHandedOver && (this.#isSmallFirst || !uplink.isOnItsWayKnown) && isUsed()) return false;
     const clearMs = this.#isSmallFirst ? AIR_CLEAR_MS : KERNEL_AGE_MS;
     const ms = leastMs + clearMs + (isHandedOver ? AIR_HANDED_MS : 0);
     const limitBytes = (ms * uplink.bytesPerSecond) / 1_000;

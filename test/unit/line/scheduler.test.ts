@@ -1,4 +1,5 @@
 // Attacks the order in which uploads of all buckets go out, and that none of them waits for ever.
+import { jest } from '@jest/globals';
 import { LineScheduler, type LineClass, type LineTurn } from '../../../src/line/scheduler.js';
 import { UplinkMeter } from '../../../src/line/uplink.js';
 import { ManualClock } from '../../support/chunk-bench.js';
@@ -590,6 +591,44 @@ describe.each([false, true])('a distant Gitee, windows known: %s', (saysWindows)
     },
   );
 
+  test('pieces of a large object, cut small by a slow line, yield for as many bytes as they have together', async () => {
+    const clock = new ManualClock();
+    const scheduler = new LineScheduler({
+      ...{ uplink: new UplinkMeter(MIB / 4, clock), parallel: 4, chunkSizeBytes: 8 * MIB, clock },
+    });
+    const settle = async () => {
+      for (let i = 0; i < 20; i += 1) await Promise.resolve();
+    };
+    const begin = async (group: string, bytes: number) => {
+      const begun: LineTurn[] = [];
+      scheduler.add({ name: group, isReady: () => true }, 'push', group, {
+        ...{ bytes, isSuspect: false },
+        start: (turn) => void begun.push(turn),
+      });
+      await settle();
+      return begun;
+    };
+    const pieces: LineTurn[] = [];
+    for (let i = 0; i < 5; i += 1) {
+      pieces.push(...(await begin('large', MIB)));
+      clock.advance(400);
+      // Far away as it is, five of them are under way.
+      expect(pieces.at(-1)!.turn(PIECE_BYTES)).toBeUndefined();
+      pieces.at(-1)!.sent(PIECE_BYTES);
+    }
+    expect(pieces).toHaveLength(5);
+    for (let i = 0; i <= 10; i += 1) {
+      const [small] = await begin('small', MIB / 2);
+      const held = pieces.filter((piece) => piece.turn(PIECE_BYTES) !== undefined).length;
+      // Then it is one of the five that are under way.
+      expect([i, held]).toEqual([i, i < 10 ? 5 : 1]);
+      small!.end(true);
+      await settle();
+    }
+    for (const piece of pieces) piece.end(true);
+    scheduler.close();
+  });
+
   test('while a commit is pushed, large bodies make way: far away only, and not for ever', async () => {
     for (const askingMs of [400, 5]) {
       const clock = new ManualClock();
@@ -632,14 +671,14 @@ describe.each([false, true])('a distant Gitee, windows known: %s', (saysWindows)
     const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock });
     const turns = new Map<number, LineTurn>();
     const images = { name: 'images', isReady: () => true };
-    for (const bytes of [8 * MIB, MIB])
+    for (const bytes of [8 * MIB, MIB - 1])
       scheduler.add(images, 'waited', '', {
         ...{ bytes, isSuspect: false },
         start: (turn) => void turns.set(bytes, turn),
       });
     for (let i = 0; i < 20; i += 1) await Promise.resolve();
     clock.advance(400);
-    const [large, small] = [turns.get(8 * MIB)!, turns.get(MIB)!];
+    const [large, small] = [turns.get(8 * MIB)!, turns.get(MIB - 1)!];
     expect(large.turn(PIECE_BYTES)).toBeUndefined();
     large.sent(MIB);
     expect(small.turn(PIECE_BYTES)).toBeUndefined();
@@ -653,15 +692,25 @@ describe.each([false, true])('a distant Gitee, windows known: %s', (saysWindows)
   });
 
   test.each([
-    ['bytes that wait for acknowledgements of slow connections keep nobody from the line', 20_000, 0, true],
-    ['what has crossed of late does not keep the line idle', 20_000, 1_100_000, true],
-    ['what is on its way does', 300_000, 0, false],
-  ])('while a small one goes first, %s', async (_, onItsWay, crossing, hasAir) => {
+    [
+      'bytes that wait for acknowledgements of slow connections keep nobody from the line',
+      0.5,
+      20_000,
+      0,
+      true,
+    ],
+    ['what is on its way does', 0.5, 300_000, 0, false],
+    ['so does what has crossed of late, since a small one has just begun', 0.5, 20_000, 4, false],
+    ['but not if it is large', 4, 20_000, 4, true],
+  ])('while somebody waits for one, %s', async (_, firstMib, onItsWay, used, hasAir) => {
     const clock = new ManualClock();
-    const queued = [400_000 + crossing, 400_000, 400_000];
     const uplink = new UplinkMeter(MIB, clock, async () =>
-      queued.map((bytes) => ({ bytes, onItsWayBytes: saysWindows ? onItsWay : undefined })),
+      [400_000, 400_000, 400_000].map((bytes) => ({
+        bytes,
+        onItsWayBytes: saysWindows ? onItsWay : undefined,
+      })),
     );
+    jest.spyOn(uplink, 'currentBytesPerSecond', 'get').mockReturnValue(used * MIB);
     const scheduler = new LineScheduler({ uplink, parallel: 4, chunkSizeBytes: 8 * MIB, clock });
     const turns: LineTurn[] = [];
     const settle = async () => {
@@ -679,17 +728,16 @@ describe.each([false, true])('a distant Gitee, windows known: %s', (saysWindows)
     const large = await begin('push', 8 * MIB);
     clock.advance(400);
     expect(large.turn(PIECE_BYTES)).toBeUndefined();
-    large.sent(800_000 + crossing);
-    run.sent(800_000 + crossing);
-    const small = await begin('waited', MIB / 2);
+    large.sent(800_000);
+    run.sent(800_000);
+    const first = await begin('waited', firstMib * MIB);
     clock.advance(400);
-    void small.turn(PIECE_BYTES);
-    small.sent(400_000);
+    void first.turn(PIECE_BYTES);
+    first.sent(400_000);
     run.sent(400_000);
     for (let i = 0; i < 6; i += 1) {
       clock.advance(130);
       await settle();
-      if (i === 4) queued[0] = 400_000;
     }
     await settle();
     expect(large.turn(PIECE_BYTES) === undefined).toBe(saysWindows && hasAir);
