@@ -24,7 +24,7 @@ import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
-import { Looks } from './looks.js';
+import { SharedLooks } from '../async/shared-looks.js';
 import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
 import { sleepOr } from './sleep-or.js';
 import type { UnseenStatus } from './unseen-push.js';
@@ -60,12 +60,13 @@ interface Item {
 
 export class JournaledBucket implements BucketState {
   readonly overlay: Rows;
-  readonly #looks: Looks<void>;
-  readonly #places: Looks<'here' | 'behind' | 'elsewhere'>;
+  readonly #looks: SharedLooks<void>;
+  /** A head is asked for much more cheaply than it is followed. */
+  readonly #places: SharedLooks<'here' | 'behind' | 'elsewhere'>;
 
   constructor(private readonly deps: JournaledBucketDeps) {
-    this.#looks = new Looks(deps.look);
-    this.#places = new Looks(deps.whereIsIt);
+    this.#looks = new SharedLooks(deps.look);
+    this.#places = new SharedLooks(deps.whereIsIt);
     const { admits, journal } = deps;
     this.overlay = admits ? new RoomCheckedStore(journal.store, admits) : journal.store;
   }

@@ -1,7 +1,7 @@
 /**
  * One branch on Gitee and its one local repository, shared by all buckets that are directories of it. This class keeps
  * order: one push or fetch at a time, and a local repository that is dropped and fetched anew where it is in doubt.
- * Looks of many are one request (shared-looks.ts), pushes of many are one push (branch-pushes.ts).
+ * Looks of many are one request (src/async/shared-looks.ts), pushes of many are one push (branch-pushes.ts).
  */
 import { Semaphore } from '../../async/semaphore.js';
 import type { CommitId } from '../../format/ids.js';
@@ -16,7 +16,7 @@ import { LocalRepository } from './local-repository.js';
 import { Maintenance } from './maintenance.js';
 import { ServerBranch } from './server-branch.js';
 import { DEFAULT_GIT_TIMEOUTS, type GitBranchSettings } from './settings.js';
-import { SharedLooks } from './shared-looks.js';
+import { SharedLooks } from '../../async/shared-looks.js';
 import { isLocalDamage } from './stderr.js';
 
 /** Whoever asks for maintenance waits for it so long; then it goes on by itself. */

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { SharedLooks } from '../../../../src/gitee/git/shared-looks.js';
+import { SharedLooks } from '../../../src/async/shared-looks.js';
 
 const never = new AbortController().signal;
 
@@ -33,6 +33,19 @@ test('who asks before a look has begun shares it, who asks later gets the next',
   expect(begun).toHaveLength(2);
   begun[1]!.end(2);
   expect(await Promise.all(second)).toEqual([2, 2]);
+});
+
+test('who asks without a signal keeps the look going, whoever leaves', async () => {
+  const { begun, looks, turns } = controlled();
+  const leaves = new AbortController();
+  const [stays, left] = [looks.take(), looks.take(leaves.signal)];
+  left.catch(() => {});
+  await turns();
+  leaves.abort(new Error('leaves'));
+  await expect(left).rejects.toThrow('leaves');
+  expect(begun[0]!.signal.aborted).toBe(false);
+  begun[0]!.end(1);
+  expect(await stays).toBe(1);
 });
 
 test('a look that fails fails for those who shared it, and the next one begins', async () => {

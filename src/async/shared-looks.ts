@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 
 /**
- * Looks at a branch of many who want to know where it stands: those who ask while one is under way share the next,
- * which begins after the last of them has asked, so that each sees what was there when he asked.
+ * Looks at something that changes, a branch, of many who want to know how it stands: those who ask while one is under
+ * way share the next, which begins after the last of them has asked, so that each sees what was there when he asked.
  */
 export class SharedLooks<T> {
   #running: Promise<unknown> = Promise.resolve();
@@ -13,11 +13,12 @@ export class SharedLooks<T> {
   /** @param look must end by itself, within bounds; the signal ends it where nobody waits any more */
   constructor(private readonly look: (signal: AbortSignal) => Promise<T>) {}
 
-  /** Rejects as the look does, or with the signal's reason. */
-  async take(signal: AbortSignal): Promise<T> {
-    signal.throwIfAborted();
+  /** Rejects as the look does, or with the signal's reason. Without a signal the look goes on to its end. */
+  async take(signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
     const { look, waiters, over } = (this.#next ??= this.#begin());
     waiters.count += 1;
+    if (!signal) return look;
     let onAbort = () => {};
     const left = new Promise<never>((_, reject) => {
       onAbort = () => {
