@@ -41,7 +41,7 @@ export interface OperationRequest {
 }
 
 /** The bytes of an answer, and how many of them Content-Length announces. */
-export interface AnswerBytes {
+interface AnswerBytes {
   readonly open: () => Readable;
   /** All of them, where they are at hand: nothing is opened then. */
   readonly bytes?: Uint8Array;

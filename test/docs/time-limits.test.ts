@@ -21,7 +21,7 @@ function complaints(code: string): string[] {
 
 test.each([
   "test('x', () => {}, 60_000);",
-  "it.only('x', () => {}, 60_000);",
+  "test.only('x', () => {}, 60_000);",
   "test('x', () => {}, 60 * SECOND_MS);",
   "test.each([1])('x %s', () => {}, 60_000);",
   "test.each`a`('x %s', () => {}, 60_000);",
@@ -45,6 +45,13 @@ test.each([
 ])('%s: a test waits for a condition', (code) => {
   expect(complaints(code)).toEqual([expect.stringContaining('waits for a condition')]);
 });
+
+test.each(["it('x', () => {});", "it.each([1])('x', () => {});", "import { it } from '@jest/globals';"])(
+  '%s: a case is called test',
+  (code) => {
+    expect(complaints(code)).toEqual([expect.stringContaining('A case is called test')]);
+  },
+);
 
 test.each([
   "test('x', () => {}, 4 * TEST_LIMIT_MS);",

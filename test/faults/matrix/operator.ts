@@ -10,7 +10,7 @@ import { ABSENT, valueOf } from '../../support/history/history.js';
 import type { Effect, MatrixOperation } from './operations.js';
 
 /** What a command is run on. */
-export interface Desk {
+interface Desk {
   /** Ends in a slash. */
   readonly prefix: string;
   /** A write of the bucket `files` that was acknowledged, and that Gitee then refused for its content. */
@@ -18,7 +18,7 @@ export interface Desk {
   cli(...args: string[]): Promise<RunResult>;
 }
 
-export interface Command {
+interface Command {
   readonly effects: readonly Effect[];
   /** 200 where it did what it says, 503 where it said that it could not. */
   readonly run: () => Promise<number>;
