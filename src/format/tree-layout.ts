@@ -5,7 +5,6 @@
  */
 import { attributeLine } from './attribute-pattern.js';
 import { escapeKey, toObjectKey, unescapePath } from './key-escape.js';
-import { looksLikePointer } from './lfs-pointer.js';
 import type { ObjectKey, TreePath } from './ids.js';
 
 export { RESTORE_SH } from './restore-script.js';
@@ -19,9 +18,6 @@ export interface LayoutRules {
   /** Longest chunk; no pointer names a longer one. */
   readonly chunkSizeBytes: number;
 }
-
-/** 'pointer': one LFS pointer where one chunk suffices, else chunks. Registry blobs only. */
-export type Representation = 'plain' | 'pointer' | 'chunks';
 
 export type PathKind =
   | { readonly kind: 'plain' | 'object' | 'meta'; readonly key: ObjectKey }
@@ -77,26 +73,6 @@ export function isRegistryOwnKey(rules: LayoutRules, key: ObjectKey): boolean {
 /** Exactly the keys whose path matches the pattern `<registry_root>docker/registry/v2/blobs/**\/data`. */
 export function isRegistryBlobData(rules: LayoutRules, key: ObjectKey): boolean {
   return isUnder(rules, key, BLOBS) && key.endsWith('/data');
-}
-
-/** True where path and size ask for a plain file; bytes that look like a pointer overrule it. */
-export function mustBePlain(rules: LayoutRules, key: ObjectKey, sizeBytes: number): boolean {
-  if (sizeBytes === 0) return true; // there are no empty chunks, and git-lfs takes an empty file for itself
-  return !isRegistryBlobData(rules, key) && sizeBytes <= rules.inlineLimitBytes;
-}
-
-/**
- * How the object must stand. `plainBytes`: all of its bytes; may be left out only where the size alone rules out
- * a plain file, otherwise an object that looks like a pointer would become one.
- */
-export function representation(
-  rules: LayoutRules,
-  key: ObjectKey,
-  sizeBytes: number,
-  plainBytes?: Uint8Array,
-): Representation {
-  if (!mustBePlain(rules, key, sizeBytes)) return isRegistryBlobData(rules, key) ? 'pointer' : 'chunks';
-  return plainBytes && looksLikePointer(plainBytes) ? 'chunks' : 'plain';
 }
 
 /** Whether the object's metadata stands in `.gateway/meta/`. */

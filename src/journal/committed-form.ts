@@ -1,7 +1,8 @@
 /** Brings changes into the form in which a commit may name them: small ones plain, the rest in whole chunks. */
 import { ChunkError, type ChunkHold, type ChunksApi } from '../chunks/api.js';
 import { wholeExtent, type Chunk, type Extent } from '../format/extent.js';
-import { mustBePlain, representation, type LayoutRules } from '../format/tree-layout.js';
+import { plainBytes } from '../format/object-form.js';
+import type { LayoutRules } from '../format/tree-layout.js';
 import { InlineExtentList } from '../index/extent-list.js';
 import type { NewBody, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { RemoteError } from '../gitee/errors.js';
@@ -79,12 +80,11 @@ export class Normaliser {
     body: ObjectBody,
     { hold, signal }: { hold: ChunkHold; signal: AbortSignal | undefined },
   ): Promise<NewBody | undefined> {
-    if (mustBePlain(this.rules, key, record.sizeBytes)) {
-      const bytes = body.kind === 'plain' ? body.bytes : await this.#read(body, record.sizeBytes, signal);
-      // What reads as a pointer goes on as chunks.
-      if (representation(this.rules, key, record.sizeBytes, bytes) === 'plain')
-        return body.kind === 'plain' ? undefined : { kind: 'plain', bytes };
-    }
+    // What reads as a pointer goes on as chunks.
+    const plain = await plainBytes(this.rules, key, record.sizeBytes, async () =>
+      body.kind === 'plain' ? body.bytes : this.#read(body, record.sizeBytes, signal),
+    );
+    if (plain) return body.kind === 'plain' ? undefined : { kind: 'plain', bytes: plain };
     const list = body.kind === 'plain' ? await this.#stored(body.bytes, hold) : body.list;
     const chunks: Chunk[] = [];
     let sizeBytes = 0;

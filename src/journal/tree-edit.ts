@@ -10,7 +10,8 @@ import type { ObjectKey, TreePath } from '../format/ids.js';
 import { escapeKey } from '../format/key-escape.js';
 import { formatPointer } from '../format/lfs-pointer.js';
 import { encodeMeta } from '../format/meta.js';
-import { chunkPath, hasMeta, isRegistryBlobData, pathsOf, type LayoutRules } from '../format/tree-layout.js';
+import { isOnePointer } from '../format/object-form.js';
+import { chunkPath, hasMeta, pathsOf, type LayoutRules } from '../format/tree-layout.js';
 import type { PathEdit } from '../gitee/remote.js';
 import { gitBlobId } from '../index/git-blob-id.js';
 import { nextKey, utf8 } from '../index/key-bytes.js';
@@ -163,7 +164,7 @@ class Edits {
       return [];
     }
     const chunks = await wholeChunks(key, body, isConfirmed);
-    if (chunks.length === 1 && isRegistryBlobData(this.source.rules, key)) {
+    if (isOnePointer(this.source.rules, key, chunks.length)) {
       this.#removals.push(
         { kind: 'remove-file', path: otherFile },
         { kind: 'remove-tree', path: paths.chunksDir },

@@ -2,7 +2,8 @@ import type { ChunkHold, ChunksApi } from '../chunks/api.js';
 import type { Extent } from '../format/extent.js';
 import { wholeExtent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
-import { isLocalKey, representation, type LayoutRules } from '../format/tree-layout.js';
+import { plainBytes, plainUpToBytes } from '../format/object-form.js';
+import { isLocalKey, type LayoutRules } from '../format/tree-layout.js';
 import type { NewBody, ObjectBody } from '../index/object-record.js';
 import type { Bucket } from './bucket.js';
 
@@ -11,8 +12,7 @@ const LOCAL_INLINE_MAX_BYTES = 4096;
 
 /** Up to which size a body for this key is to come back from ingest as bytes rather than as a chunk. */
 export function keepUpToBytes(rules: LayoutRules, key: ObjectKey): number {
-  if (isLocalKey(rules, key)) return LOCAL_INLINE_MAX_BYTES;
-  return representation(rules, key, rules.inlineLimitBytes) === 'plain' ? rules.inlineLimitBytes : 0;
+  return isLocalKey(rules, key) ? LOCAL_INLINE_MAX_BYTES : plainUpToBytes(rules, key);
 }
 
 /** Refuses a body that needs LFS where there is no room for it, before it is read. @throws ChunkError `quota-full` */
@@ -45,13 +45,12 @@ export async function fitBody(
   hold: ChunkHold,
 ): Promise<NewBody> {
   if (isLocalKey(rules, key)) return body;
-  if (body.kind === 'plain') {
-    if (representation(rules, key, sizeBytes, body.bytes) === 'plain') return body;
-    return { kind: 'extents', extents: [wholeExtent(await chunks.store(body.bytes, hold))] };
-  }
-  if (representation(rules, key, sizeBytes) !== 'plain') return body;
-  const bytes = await read();
-  return representation(rules, key, sizeBytes, bytes) === 'plain' ? { kind: 'plain', bytes } : body;
+  const plain = await plainBytes(rules, key, sizeBytes, async () =>
+    body.kind === 'plain' ? body.bytes : read(),
+  );
+  if (plain) return { kind: 'plain', bytes: plain };
+  if (body.kind === 'extents') return body;
+  return { kind: 'extents', extents: [wholeExtent(await chunks.store(body.bytes, hold))] };
 }
 
 /** All bytes of a body that is known to be small. @throws RangeError where it has more than maxBytes. */

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toOid, type ObjectKey } from '../../src/format/ids.js';
 import { formatPointer } from '../../src/format/lfs-pointer.js';
+import { representation } from '../../src/format/object-form.js';
 import {
   ATTRIBUTES_PATH,
   FORMAT_PATH,
@@ -17,7 +18,6 @@ import {
   chunkPath,
   gitattributes,
   pathsOf,
-  representation,
   type LayoutRules,
 } from '../../src/format/tree-layout.js';
 import { encodeFormat, SELF_VOLUME } from '../../src/format/version.js';

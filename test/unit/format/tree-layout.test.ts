@@ -1,5 +1,6 @@
 import { toOid, type ObjectKey, type TreePath } from '../../../src/format/ids.js';
 import { formatPointer } from '../../../src/format/lfs-pointer.js';
+import { mustBePlain, representation } from '../../../src/format/object-form.js';
 import {
   chunkPath,
   classifyPath,
@@ -8,9 +9,7 @@ import {
   isLocalKey,
   isRegistryBlobData,
   isRegistryOwnKey,
-  mustBePlain,
   pathsOf,
-  representation,
   type LayoutRules,
 } from '../../../src/format/tree-layout.js';
 
