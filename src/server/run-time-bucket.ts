@@ -13,7 +13,7 @@ import type { BucketConfig } from './config/config.js';
 /** CreateBucket and DeleteBucket wait no longer: tools that make buckets are less patient than those that push. */
 const HOLD_MAX_MS = 20_000;
 
-/** Looks at the branch before a bucket goes, where what is seen contradicts itself. */
+/** Looks at the branch before a bucket comes or goes, where what is seen contradicts itself. */
 const LOOKS_MAX = 8;
 const LOOK_AGAIN: ReadonlySet<string> = new Set(['head-moved', 'server-fault']);
 
@@ -92,7 +92,7 @@ export class RunTimeBucket {
   async follow(signal: AbortSignal): Promise<void> {
     const deadline = linkedDeadline(this.holdMs, signal);
     try {
-      await this.parts.open.follower.followOnce(deadline.signal);
+      await this.#look(deadline.signal);
     } catch (error) {
       signal.throwIfAborted();
       const why = error instanceof Error ? error.message : String(error);
@@ -154,6 +154,14 @@ export class RunTimeBucket {
     await closeBucketParts(this.parts);
   }
 
+  /** A branch that moves meanwhile, and a copy of the repository that lags, are seen as they are a moment later. */
+  #look(signal: AbortSignal): Promise<void> {
+    return retry(() => this.parts.open.follower.followOnce(signal), {
+      ...{ attempts: LOOKS_MAX, baseMs: 250, maxMs: 2_000, clock: this.clock, signal },
+      isRetryable: (error) => error instanceof RemoteError && LOOK_AGAIN.has(error.code),
+    });
+  }
+
   async #hasFollowed(seen: CommitId | null): Promise<boolean> {
     const { head, open } = this.parts;
     const own = open.state.status().head;
@@ -177,11 +185,7 @@ export class RunTimeBucket {
     // A deletion that Gitee refuses would let the object come back with the next bucket of this name.
     if (!isLanded || quarantinedChanges > 0) throw notYetOnGitee(this.parts);
     try {
-      // A branch that moves meanwhile, and a copy of the repository that lags, are seen as they are a moment later.
-      await retry(() => open.follower.followOnce(signal), {
-        ...{ attempts: LOOKS_MAX, baseMs: 250, maxMs: 2_000, clock: this.clock, signal },
-        isRetryable: (error) => error instanceof RemoteError && LOOK_AGAIN.has(error.code),
-      });
+      await this.#look(signal);
     } catch (error) {
       signal.throwIfAborted();
       throw notYetOnGitee(this.parts, error);

@@ -74,6 +74,23 @@ describe('two gateways that make buckets on one branch', () => {
     expect(await ownerOnBranch()).toBe(bucket.stack.gateway.accessKeyId);
   });
 
+  test('a bucket that is made again while a copy of the branch shows what was deleted in it begins empty', async () => {
+    const { gateway, gitee } = bucket.stack;
+    expect((await here('PUT', '/again')).status).toBe(200);
+    expect((await here('PUT', '/again/key', 'x')).status).toBe(200);
+    await atRest(gateway, 'again', 'bucket_catalogue');
+    const sinceMs = Date.now();
+    expect((await here('DELETE', '/again/key')).status).toBe(204);
+    expect((await here('DELETE', '/again')).status).toBe(204);
+    await atRest(gateway, 'bucket_catalogue');
+    // It shows the key, and a moment later that it has gone.
+    await gitee.fault('git-lagging-copy', { ms: Date.now() - sinceMs });
+    expect((await here('PUT', '/again')).status).toBe(200);
+    expect(await gitee.hits('git-lagging-copy')).toBeGreaterThan(0);
+    expect((await here('GET', '/again/key')).status).toBe(404);
+    await gitee.clearFaults();
+  });
+
   test('a bucket that one has emptied and deleted comes back by nothing that the other has not read yet', async () => {
     for (const name of ['emptied', 'written']) {
       expect((await there.send({ method: 'DELETE', path: `/${name}/key` })).status).toBe(204);
