@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeAll } from '../disk/durable.js';
+import { writePieces } from '../disk/durable.js';
 import type { Failpoints } from '../async/failpoint.js';
 import { explainDiskError } from './durable-files.js';
 
@@ -92,7 +92,7 @@ export class UnnamedChunk {
   async #flush(): Promise<void> {
     const batch = this.#takeBatch();
     if (batch.length === 0) return;
-    await writeAll(this.handle, batch.length === 1 ? batch[0]! : Buffer.concat(batch));
+    await writePieces(this.handle, batch);
   }
 
   #takeBatch(): Uint8Array[] {
