@@ -101,6 +101,7 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
         ['up to keepUpToBytes comes back as bytes and makes no chunk', 100, true],
         ['of one byte more makes chunks', 101, false],
       ])('a body %s', async (_what, lengthBytes, isKept) => {
+        f.setAway(true); // nothing is sent meanwhile
         const body = seededBytes(2, lengthBytes);
         const { bytes, extents, sizeBytes } = await ingest(pieces(body), { keepUpToBytes: 100 });
         expect([bytes && Buffer.from(bytes).equals(body), sizeBytes]).toEqual([
@@ -266,8 +267,8 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
       });
 
       test('upload and ensureRemote while it is away fail with a RemoteError, and it stays unsent', async () => {
-        const extents = await put(bytesOf(0.5));
         f.setAway(true);
+        const extents = await put(bytesOf(0.5));
         for (const run of [
           () => chunks.upload(chunksOf(extents), 'push'),
           () => chunks.ensureRemote(chunksOf(extents)),
@@ -363,6 +364,7 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
     });
 
     test('the same bytes twice are one chunk', async () => {
+      f.setAway(true); // nothing is sent meanwhile
       const [first] = await put(bytesOf(0.5));
       const second = await chunks.store(bytesOf(0.5));
       expect(second.oid).toBe<Oid>(first!.oid);
