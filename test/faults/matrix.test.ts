@@ -43,6 +43,7 @@ const LIMIT_MS: Record<Expected['within'], number> = {
   soon: limitMs(30_000),
   hold: HOLD_MS + limitMs(30_000),
   patience: limitMs(60_000),
+  repeats: limitMs(180_000),
 };
 
 let world: MatrixWorld;

@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import * as path from 'node:path';
 import { mustRun, until } from '../../support/child.js';
 import { FailingDisk } from '../../support/failing-disk/failing-disk.js';
+import { FailingWrites } from '../../support/failing-writes/failing-writes.js';
 import type { History, View } from '../../support/history/history.js';
 import type { S3Bucket } from '../../support/s3-bucket.js';
 import type { WireClient } from '../../support/s3-client.js';
 import { SetClock } from '../../support/set-clock/set-clock.js';
-import type { Fault, LocalFault } from './faults.js';
+import { WRITTEN_PLACES, writeFaultOf, type Fault, type LocalFault } from './faults.js';
 import { withOlderState } from './older-state.js';
 import { OtherGateway } from './other-gateway.js';
 
@@ -42,6 +43,7 @@ export class FaultMaker {
     private readonly disk: FailingDisk,
     private readonly clock: SetClock,
     private readonly other: OtherGateway,
+    private readonly writes: FailingWrites,
   ) {}
 
   /** @param config of the gateway */
@@ -49,7 +51,9 @@ export class FaultMaker {
     const { directory } = bucket.stack;
     const other = await OtherGateway.prepare(bucket, config);
     const disk = await FailingDisk.prepare(path.join(directory, 'disk'), '/overlay/data.mdb');
-    return new FaultMaker(bucket, disk, await SetClock.prepare(path.join(directory, 'clock')), other);
+    const clock = await SetClock.prepare(path.join(directory, 'clock'));
+    const writes = await FailingWrites.prepare(path.join(directory, 'writes'));
+    return new FaultMaker(bucket, disk, clock, other, writes);
   }
 
   async close(): Promise<void> {
@@ -58,11 +62,13 @@ export class FaultMaker {
 
   /** For the gateway. */
   get env(): NodeJS.ProcessEnv {
-    const preload = [this.disk, this.clock].map(({ env }) => env['LD_PRELOAD']).join(':');
-    return { ...this.disk.env, ...this.clock.env, LD_PRELOAD: preload };
+    const preload = [this.disk, this.clock, this.writes].map(({ env }) => env['LD_PRELOAD']).join(':');
+    return { ...this.disk.env, ...this.clock.env, ...this.writes.env, LD_PRELOAD: preload };
   }
 
   async during(fault: Fault, asking: Asking): Promise<void> {
+    const failing = writeFaultOf(fault.name);
+    if (failing) return this.#whileWritesFail(failing, asking);
     if (fault.kind === 'local') return this.#local(fault.name, asking);
     const { gitee } = this.bucket.stack;
     await gitee.fault(fault.name, fault.options);
@@ -124,6 +130,25 @@ export class FaultMaker {
       default:
         await asking.inOrder();
     }
+  }
+
+  /** Whatever must be written there fails, until it is over; it may have ended the process. */
+  async #whileWritesFail({ place, isFull }: NonNullable<ReturnType<typeof writeFaultOf>>, asking: Asking) {
+    const { gateway } = this.bucket.stack;
+    await this.writes.begin(isFull ? 'ENOSPC' : 'EIO', WRITTEN_PLACES[place]);
+    try {
+      await asking.inOrder();
+    } finally {
+      await this.writes.end();
+    }
+    await until('it serves again, or has ended', async () => {
+      if (!gateway.child!.running) return true;
+      const request = { method: 'PUT', path: '/files/here/well', body: 'well' };
+      return (await this.bucket.wire.send(request).catch(() => undefined))?.status === 200;
+    });
+    if (gateway.child!.running) return;
+    asking.serverEnded();
+    await gateway.start();
   }
 
   /** Somebody's commit removes all objects of the bucket `files`, and is undone. */

@@ -19,9 +19,9 @@ export interface Expected {
   readonly after: 'done' | 'not done' | 'told';
   /**
    * How long the client may wait: `soon` of what asks nobody but this machine, `hold` of what waits for Gitee,
-   * `patience` of bytes that only Gitee has.
+   * `patience` of bytes that only Gitee has, `repeats` of a push whose registry repeats each refusal, as its client does.
    */
-  readonly within: 'soon' | 'hold' | 'patience';
+  readonly within: 'soon' | 'hold' | 'patience' | 'repeats';
   /** What it may be told as well once the hold is over, as on a machine that is busy: then it is done or not. */
   readonly orLate?: number;
 }
@@ -80,8 +80,20 @@ interface GiteeFault {
   readonly unmet?: string;
 }
 
-/** Of this machine and of clients; world.ts does them. */
-const LOCAL_FAULTS = [
+/** Where in the state directory something is written, and by which part of their paths these files are known. */
+export const WRITTEN_PLACES = {
+  'the chunks': '/chunks/',
+  'the audit log': '/audit/',
+} as const;
+type WrittenPlace = keyof typeof WRITTEN_PLACES;
+type WriteFaultName = `disk: ${'full' | 'fails'} for ${WrittenPlace}`;
+const WRITE_FAULTS = (Object.keys(WRITTEN_PLACES) as WrittenPlace[]).flatMap((place): WriteFaultName[] => [
+  `disk: full for ${place}`,
+  `disk: fails for ${place}`,
+]);
+
+/** Of this machine and of clients; fault-maker.ts does them. */
+const OTHER_LOCAL_FAULTS = [
   'process: killed',
   'process: ended and started',
   'process: stands still',
@@ -96,14 +108,21 @@ const LOCAL_FAULTS = [
   'client: stops in its body',
   'client: leaves before the answer',
 ] as const;
-export type LocalFaultName = (typeof LOCAL_FAULTS)[number];
+export type LocalFaultName = WriteFaultName | (typeof OTHER_LOCAL_FAULTS)[number];
+const LOCAL_FAULTS: readonly LocalFaultName[] = [...OTHER_LOCAL_FAULTS, ...WRITE_FAULTS];
+
+/** What is full, or fails; undefined of any other fault. */
+export function writeFaultOf(name: string): { place: WrittenPlace; isFull: boolean } | undefined {
+  const [, how, place] = /^disk: (full|fails) for (.*)$/.exec(name) ?? [];
+  return place === undefined ? undefined : { place: place as WrittenPlace, isFull: how === 'full' };
+}
 
 /** Those under which one process serves all requests: its memory is that of all that it was asked. */
 export const endsProcess = ({ name }: Fault): boolean =>
   name === 'process: killed' ||
   name === 'process: ended and started' ||
   name === 'state: an older copy is put back' ||
-  name === 'disk: a sync of the journal fails';
+  name.startsWith('disk: ');
 
 export interface LocalFault {
   readonly kind: 'local';
@@ -171,12 +190,16 @@ const all = (cell: Cell): Cells => ({
   ...{ writes: cell, 'makes buckets': cell, 'removes buckets': cell, waits: cell },
 });
 
+/** Refused, or the end of the process: what was acknowledged is there. */
+const failing = all({ ...interrupted, told: ['well', 500, 503, 'cut'] });
+
 const LOCAL: Readonly<Record<LocalFaultName, Cells>> = {
+  ...(Object.fromEntries(WRITE_FAULTS.map((name) => [name, failing])) as Record<WriteFaultName, Cells>),
   'process: killed': all(interrupted),
   'process: ended and started': all(interrupted),
   // Its clients wait with it.
   'process: stands still': cells({ waits: landsOrPutOff }),
-  'disk: a sync of the journal fails': all({ ...interrupted, told: ['well', 500, 503, 'cut'] }),
+  'disk: a sync of the journal fails': failing,
   'clock: set back': cells(),
   'clock: set forward': cells(),
   // It ends at once, and the first one goes on.
@@ -211,5 +234,7 @@ export function cellOf(fault: Fault, operation: MatrixOperation): Cell {
   }
   const cell = fault.cells[operation.group];
   if ('never' in cell) return cell;
-  return { ...cell, told: cell.told.map((one) => (one === 'well' ? wellAnswer(operation) : one)) };
+  const isRepeated = operation.name === 'docker push' && writeFaultOf(fault.name) !== undefined;
+  const { within } = isRepeated ? ({ within: 'repeats' } as const) : cell;
+  return { ...cell, within, told: cell.told.map((one) => (one === 'well' ? wellAnswer(operation) : one)) };
 }
