@@ -26,6 +26,8 @@ export interface BatchSource {
   doomedOf(batch: Batch): Promise<readonly Doomed[]>;
   /** Why chunks can't be sent, where that is for the committer to judge. */
   takeFailure(): FailedErrand | undefined;
+  /** What was taken did not land, for the sake of some of it that stands aside now: the rest need not wait for a look. */
+  again(): void;
   /** What failed may work again. */
   kick(): void;
   stop(): Promise<void>;
@@ -79,6 +81,10 @@ export class LogOrder implements BatchSource {
   }
 
   takeFailure(): undefined {}
+
+  again(): void {
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
+  }
 
   kick(): void {
     this.#lookedMs = Number.NEGATIVE_INFINITY;
@@ -169,6 +175,10 @@ export class ReadySets implements BatchSource {
 
   takeFailure(): FailedErrand | undefined {
     return this.#errands.takeFailure();
+  }
+
+  again(): void {
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
   }
 
   kick(): void {

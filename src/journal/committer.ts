@@ -289,6 +289,7 @@ export class Committer {
       observer.count('gateway_commits_total', { bucket, result: verdict.result });
       // Only kick() ends this wait: work that comes in while Gitee is down must not hammer it.
       if (verdict.waitMs > 0) await this.#retry.wait(verdict.waitMs, signal);
+      else this.#source.again();
     } finally {
       this.deps.onLanded();
     }

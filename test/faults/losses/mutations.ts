@@ -119,8 +119,8 @@ export const MUTATIONS: readonly Mutation[] = [
       },
       {
         file: LMDB_STORE,
-        from: 'if (!(await this.#isDiskFull(reason))) throw this.#fail(reason);',
-        to: 'if (!(await this.#isDiskFull(reason))) throw reason;',
+        from: 'if (!this.#isDiskFull(reason)) throw this.#fail(reason);',
+        to: 'if (!this.#isDiskFull(reason)) throw reason;',
       },
     ],
     finds: /is there, which does not fit to what was told|can't be read/,

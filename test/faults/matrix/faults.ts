@@ -135,12 +135,14 @@ const NO_LFS = { waits: putOff };
 const NO_DOWNLOAD = { 'reads from Gitee': notFetched };
 /** A new bucket lies in a repository whose id is known since the start. */
 const API_UNMET = 'no operation asks API v5';
+/** A new bucket begins with what its branch's repository has, and what is pushed from here is there already. */
+const FETCH_UNMET = 'no operation fetches what this gateway has pushed';
 const NO_FETCH = { waits: putOff, 'makes buckets': notDone, 'removes buckets': notDone };
 
 const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
   'git-refuse-push': { cells: cells({ waits: putOff }) },
   'git-stall': { cells: cells(NO_FETCH) },
-  'git-stall-info-refs': { cells: cells({ ...NO_FETCH, waits: landed }) },
+  'git-stall-info-refs': { unmet: FETCH_UNMET, cells: cells({ waits: landed }) },
   'git-stall-receive-pack': { cells: cells({ waits: putOff }) },
   'git-cut-mid-body': { cells: cells(NO_FETCH) },
   'git-lose-after-accept': { cells: cells() },

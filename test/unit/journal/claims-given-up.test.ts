@@ -134,6 +134,21 @@ test('a tag lands though the layer of another one, whose push is undecided, is f
   expect(await b.problems()).toEqual([]);
 });
 
+test('a tag lands though the layer of another one, in the same batch, is forgotten again and again', async () => {
+  await open({ rules: { ...REGISTRY, inlineLimitBytes: 80 } });
+  isUnwell(LAYER, 'chunk-unkept');
+  const bad = await pushImage(b, 'a', 'bad', [LAYER]);
+  const good = await pushImage(b, 'a', 'good', ['y'.repeat(90)]);
+  const landed = b.landed(bad.seq);
+  const other = b.landed(good.seq);
+  b.bucket.committer.flush();
+  await other;
+  expect(b.tree().has(tagPath('a', 'bad'))).toBe(false);
+  heal();
+  await landed;
+  expect(await b.problems()).toEqual([]);
+});
+
 test.each([false, true])(
   'what is cut anew goes under another id (the first push lands: %s)',
   async (landsFirst) => {
