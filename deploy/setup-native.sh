@@ -2,7 +2,7 @@
 # The part of setup.sh for hosts without Docker: Debian packages and systemd. Sourced by setup.sh, which says what
 # the variables mean.
 
-NATIVE_PACKAGES=(docker-registry nginx git git-lfs apache2-utils openssl ca-certificates)
+NATIVE_PACKAGES=(docker-registry nginx git git-lfs libjemalloc2 apache2-utils openssl ca-certificates)
 
 native_places() {
   [ -z "$PREFIX" ] || PREFIX=$(realpath -m -- "$PREFIX")

@@ -165,7 +165,7 @@ needed_packages() {
   local missing=() package more=()
   ! $LONG || more=(mmdebstrap debian-archive-keyring)
   for package in docker-registry skopeo nginx git git-lfs awscli s3cmd rclone restic python3-boto3 prometheus jq curl openssl \
-    busybox dash apache2-utils iproute2 util-linux mount procps ca-certificates gcc libc6-dev docker.io docker-compose podman buildah tini systemd \
+    busybox dash apache2-utils iproute2 util-linux mount procps ca-certificates libjemalloc2 gcc libc6-dev docker.io docker-compose podman buildah tini systemd \
     chromium pebble certbot prometheus-alertmanager prometheus-nginx-exporter prometheus-node-exporter \
     prometheus-blackbox-exporter "${more[@]}"; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

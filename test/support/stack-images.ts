@@ -86,6 +86,7 @@ async function packRootfs(directory: string, tarFile: string): Promise<void> {
   for (const name of GIT_PARTS) files.set(`/usr/lib/git-core/${name}`, `/usr/lib/git-core/${name}`);
   for (const library of await libraries([...files.values(), ...(await nativeModules())]))
     files.set(library, library);
+  for (const library of await preloaded()) files.set(library, library);
   files.set('/etc/ssl/certs/ca-certificates.crt', '/etc/ssl/certs/ca-certificates.crt');
   for (const [to, from] of files) await link(from, to);
 
@@ -130,6 +131,14 @@ async function packRootfs(directory: string, tarFile: string): Promise<void> {
 async function which(name: string): Promise<string> {
   const { stdout } = await mustRun('sh', ['-c', 'PATH=$PATH:/usr/sbin command -v "$0"', name]);
   return realpath(stdout.trim());
+}
+
+/** What the gateway's image has beside its programs: the allocator. */
+async function preloaded(): Promise<string[]> {
+  const { stdout } = await mustRun('sh', ['-c', 'PATH=$PATH:/usr/sbin ldconfig -p']);
+  const found = /libjemalloc\.so\.2 .*=> (\/\S+)/.exec(stdout)?.[1];
+  if (!found) throw new Error('libjemalloc2 is not installed');
+  return [found, ...(await libraries([found]))];
 }
 
 /** Shared libraries of programs, by the names under which the loader looks for them. */
