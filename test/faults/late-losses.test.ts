@@ -12,14 +12,8 @@ import type { PushRequest } from '../../src/gitee/remote.js';
 import type { ObjectService } from '../../src/objects/object-service.js';
 import { until } from '../support/child.js';
 import { ABSENT, History, valueOf } from '../support/history/history.js';
-import {
-  bytesOf,
-  JournalBucket,
-  key,
-  REGISTRY,
-  signal,
-  type HarnessOptions,
-} from '../support/journal-bucket.js';
+import type { JournalBucket } from '../support/journal-bucket.js';
+import { bytesOf, key, REGISTRY, signal, type HarnessOptions } from '../support/journal-bucket.js';
 import {
   blobPath,
   layerLinkPath,
@@ -48,19 +42,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function bucketOf(history: History, options: HarnessOptions = {}): Promise<Judged> {
-  const b = await JournalBucket.open(options);
-  ends.push(() => b.remove());
-  await b.start();
-  return new Judged(b, history);
-}
-
-/** Everything that waits is on Gitee, or was set aside. */
-const settled = ({ b }: Judged) =>
-  until('nothing waits', () => {
-    b.bucket.committer.flush();
-    return b.state.status().pendingChanges === 0;
-  });
+const bucketOf = (history: History, options?: HarnessOptions) => Judged.open(history, ends, options);
 
 const put = (service: ObjectService, name: string, text: string) =>
   service.putObject('files', key(name), bodyOf(text), { meta: {}, conditions: {} }, context);
@@ -131,7 +113,7 @@ test('B2: a deletion of what others wrote while a push of ours was on its way', 
   const gone = () => outcomeOf(service.deleteObject('files', key('k'), {}, context));
   await history.write('k', ABSENT, 'remote', gone);
   over();
-  await settled(judged);
+  await judged.settled();
   await b.bucket.follower.followOnce(signal);
   expect(await judged.problemsOnGitee('remote')).toEqual([]);
 });
@@ -227,7 +209,7 @@ test('B6: what is written beside an index that is newer than the log', async () 
   await b.restart();
   await until('the branch was read', () => b.state.status().ready);
   await judged.put('newer', '3');
-  await settled(judged);
+  await judged.settled();
   expect(await judged.problemsHere()).toEqual([]);
   expect(await judged.problemsOnGitee('local')).toEqual([]);
 });

@@ -19,14 +19,8 @@ import { FailingDisk } from '../support/failing-disk/failing-disk.js';
 import { TestGateway } from '../support/gateway.js';
 import { ABSENT, History, valueOf } from '../support/history/history.js';
 import { record, throughGateway } from '../support/history/s3-client.js';
-import {
-  bytesOf,
-  JournalBucket,
-  key,
-  REGISTRY,
-  signal,
-  type HarnessOptions,
-} from '../support/journal-bucket.js';
+import type { JournalBucket } from '../support/journal-bucket.js';
+import { bytesOf, key, REGISTRY, signal, type HarnessOptions } from '../support/journal-bucket.js';
 import { pushImage, tagPath } from '../support/journal-images.js';
 import { MemoryHeadRemote } from '../support/memory-head-remote.js';
 import { startStack } from '../support/stack.js';
@@ -45,23 +39,8 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function bucketOf(
-  history: History,
-  options: HarnessOptions = {},
-  repository?: JournalBucket['repository'],
-): Promise<Judged> {
-  const b = await JournalBucket.open(options, repository);
-  ends.push(() => b.remove());
-  await b.start();
-  return new Judged(b, history);
-}
-
-/** Everything that waits is on Gitee, or was set aside. */
-const settled = ({ b }: Judged) =>
-  until('nothing waits', () => {
-    b.bucket.committer.flush();
-    return b.state.status().pendingChanges === 0;
-  });
+const bucketOf = (history: History, options?: HarnessOptions, repository?: JournalBucket['repository']) =>
+  Judged.open(history, ends, options, repository);
 
 async function expectKept(...judged: readonly Judged[]): Promise<void> {
   for (const one of judged) {
@@ -85,7 +64,7 @@ test('A1: what another writer wrote after our push landed, whose answer was lost
   await a.put('k4', 'ours');
   a.b.remote.heal();
   a.b.bucket.kick();
-  await settled(a);
+  await a.settled();
   await other.b.bucket.follower.followOnce(signal);
   await expectKept(a, other);
 });
@@ -112,7 +91,7 @@ test('A2: a tag that was written after a snapshot which is restored', async () =
   await judged.put('other', '1');
   b.remote.heal();
   b.bucket.kick();
-  await settled(judged);
+  await judged.settled();
   await expectKept(judged);
 });
 
@@ -136,7 +115,7 @@ test('A3: an object that the LFS store confirmed and forgot for some seconds', a
     return times >= 6 || b.state.status().quarantinedChanges > 0;
   });
   isWell = true;
-  await settled(judged);
+  await judged.settled();
   await expectKept(judged);
 });
 

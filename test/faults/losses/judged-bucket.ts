@@ -3,8 +3,9 @@
  * acknowledged: here, and for somebody who has only Gitee.
  */
 import { parsePointer } from '../../../src/format/lfs-pointer.js';
+import { until } from '../../support/child.js';
 import { ABSENT, valueOf, type Concern, type History, type View } from '../../support/history/history.js';
-import { bytesOf, type JournalBucket } from '../../support/journal-bucket.js';
+import { bytesOf, JournalBucket, type HarnessOptions } from '../../support/journal-bucket.js';
 import { openImages, tagPath } from '../../support/journal-images.js';
 
 export class Judged {
@@ -15,6 +16,27 @@ export class Judged {
     readonly b: JournalBucket,
     private readonly history: History,
   ) {}
+
+  /** Started; `ends` removes it. */
+  static async open(
+    history: History,
+    ends: (() => Promise<unknown>)[],
+    options: HarnessOptions = {},
+    repository?: JournalBucket['repository'],
+  ): Promise<Judged> {
+    const b = await JournalBucket.open(options, repository);
+    ends.push(() => b.remove());
+    await b.start();
+    return new Judged(b, history);
+  }
+
+  /** Everything that waits is on Gitee, or was set aside. */
+  settled(): Promise<void> {
+    return until('nothing waits', () => {
+      this.b.bucket.committer.flush();
+      return this.b.state.status().pendingChanges === 0;
+    });
+  }
 
   /** Acknowledged once it is durable here; the number of the change. */
   async put(name: string, text: string): Promise<number> {
