@@ -23,8 +23,9 @@ export class PatientReads<T> {
 
   constructor(private readonly clock: Clock) {}
 
-  /** @param id of what is read. Rejects as the read does, where that fails while it is waited for */
+  /** @param id of what is read. Rejects as the read does, where that fails while it is waited for, and after stop() */
   async read(id: string, read: (signal: AbortSignal) => Promise<T>): Promise<T | 'late'> {
+    this.#stop.signal.throwIfAborted();
     const known = this.#found.get(id);
     this.#found.delete(id);
     if (known) return known.value;

@@ -2,7 +2,8 @@ import type { Clock } from '../async/clock.js';
 
 /**
  * The other promise's value, or undefined after the time, whichever is first; rejects with the signal's reason.
- * Leaves no timer and no listener behind: the signal is one that lives as long as the process.
+ * Leaves no timer and no listener behind: the signal is one that lives as long as the process. Nor does it leave a
+ * rejection of the other promise that nobody hears, which would end the process, however early it gives up.
  */
 export async function sleepOr<T>(
   clock: Clock,
@@ -10,6 +11,7 @@ export async function sleepOr<T>(
   signal: AbortSignal,
   other: Promise<T>,
 ): Promise<T | undefined> {
+  other.catch(() => {}); // whoever waits below hears of it besides
   signal.throwIfAborted();
   const over = new AbortController();
   const onAbort = () => over.abort(signal.reason);

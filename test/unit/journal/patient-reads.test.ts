@@ -76,3 +76,11 @@ test('four go on; one more is given up unless it is quick, and all end with the 
   reads.stop();
   expect(aborted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
 });
+
+test('after the end no read begins, and none is left that nobody looks at', async () => {
+  reads.stop();
+  await expect(ask('a')).rejects.toThrow('the committer stops');
+  expect(begun.size).toBe(0);
+  // A rejection that nobody hears ends the process, and this test.
+  await setImmediate();
+});
