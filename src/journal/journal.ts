@@ -116,8 +116,8 @@ export class Journal {
   }
 
   /**
-   * A pending change may rest on one that comes after it, up to this seq: what was set aside is tried again under a new
-   * number, and what rests on it may have been written anew before.
+   * A pending change may rest on one that comes after it, up to this seq: what was set aside is tried again, or written
+   * anew, under a new number, and what rests on it may have been written before.
    */
   get triedAgainUpToSeq(): number {
     return this.#triedAgainUpToSeq;
@@ -316,7 +316,7 @@ export class Journal {
       const shown = await this.#setAside.shown(change);
       if (!shown) return undefined;
       const newSeq = await this.#commitNumbered(1, sizeOf(shown.row), (seq, appendedMs) => {
-        this.#triedAgainUpToSeq = Math.max(this.#triedAgainUpToSeq, seq);
+        this.#noteAgain(seq);
         return this.#setAside.pendingAgain(shown, seq, appendedMs);
       });
       if (newSeq === undefined) continue;
@@ -380,10 +380,13 @@ export class Journal {
     const lastSeq = await this.#commitNumbered(
       changes.length,
       options.local ? undefined : bytesOf(changes),
-      (firstSeq, appendedMs) => ({
-        preconditions,
-        writes: this.#appendWrites(changes, bodies, before, { ...options, firstSeq, appendedMs, released }),
-      }),
+      (firstSeq, appendedMs) => {
+        const writes = this.#appendWrites(changes, bodies, before, {
+          ...{ ...options, firstSeq, appendedMs, released },
+        });
+        if (released.size > 0) this.#noteAgain(firstSeq + changes.length - 1);
+        return { preconditions, writes };
+      },
     );
     if (lastSeq === undefined) return undefined;
     for (const bytes of released.values()) this.#setAside.noteGone(1, bytes);
@@ -457,6 +460,10 @@ export class Journal {
     }
     if (pendingBytes !== undefined) this.#noteAppended(count, pendingBytes, firstSeq, appendedMs);
     return lastSeq;
+  }
+
+  #noteAgain(seq: number): void {
+    this.#triedAgainUpToSeq = Math.max(this.#triedAgainUpToSeq, seq);
   }
 
   #noteAppended(count: number, bytes: number, firstSeq: number, appendedMs: number): void {

@@ -34,7 +34,10 @@ export async function restingOn(
   const closure = new Closure(journal, chunks, base, registryRoot, clock);
   const found: ObjectKey[] = [];
   try {
+    const image = await closure.imageOnBranch(key);
     for await (const entry of others(journal, key)) {
+      // Without the change the tag has here what it has on the branch, and needs that.
+      if (!entry.record && (image === 'unknown' || image.has(entry.key))) found.push(entry.key);
       const restsOn = await closure.of(entry, true);
       if (restsOn === 'unknown' || (restsOn !== 'everything' && restsOn.includes(key))) found.push(entry.key);
     }

@@ -54,7 +54,7 @@ export class Closure {
     private readonly journal: Journal,
     private readonly chunks: Pick<ChunksApi, 'read'>,
     private readonly base: Base,
-    private readonly registryRoot: string,
+    readonly registryRoot: string,
     clock: Clock,
   ) {
     this.#reads = new PatientReads(clock);
@@ -128,6 +128,30 @@ export class Closure {
     return [...found];
   }
 
+  /** All keys of the image that a tag has on the branch; none where it is not there. */
+  async imageOnBranch(tag: ObjectKey): Promise<ReadonlySet<ObjectKey> | 'unknown'> {
+    const found = new Set<ObjectKey>();
+    const what = registryKey(this.registryRoot, tag);
+    const record = what?.kind === 'tag-link' ? await this.base.get(tag) : undefined;
+    if (what?.kind !== 'tag-link' || !record || record.sizeBytes > LINK_MAX_BYTES) return found;
+    const bytes = await this.#bytesOnBranch(`link ${record.etag}`, record);
+    if (bytes === 'unknown') return bytes;
+    const digest = bytes && digestOfLink(bytes);
+    const digests = new Set(digest === undefined ? [] : [digest]);
+    for (const each of digests) {
+      const blob = blobKey(this.registryRoot, each);
+      found.add(revisionLinkKey(what.repository, each)).add(blob);
+      const references = await this.#referencesOnBranch(blob, each);
+      if (references === 'unknown') return references;
+      for (const reference of references) {
+        if (reference.isManifest) digests.add(reference.digest);
+        else found.add(layerLinkKey(what.repository, reference.digest));
+        found.add(blobKey(this.registryRoot, reference.digest));
+      }
+    }
+    return found;
+  }
+
   async #isPending(key: ObjectKey): Promise<boolean> {
     return (await this.journal.newest(key))?.state === 'pending';
   }
@@ -143,8 +167,16 @@ export class Closure {
     try {
       return await this.#referencesIn(digest, record, (body) => this.base.openBody(body));
     } catch (error) {
-      if (error instanceof ChunkError || error instanceof RemoteError) return 'unknown';
-      throw error;
+      return unknownWhereAway(error);
+    }
+  }
+
+  async #bytesOnBranch(id: string, record: ObjectRecord): Promise<Uint8Array | 'unknown' | undefined> {
+    try {
+      const bytes = await this.#bytes(id, record, (body) => this.base.openBody(body));
+      return bytes === 'late' ? 'unknown' : bytes;
+    } catch (error) {
+      return unknownWhereAway(error);
     }
   }
 
@@ -191,4 +223,10 @@ export class Closure {
       throw error;
     }
   }
+}
+
+/** Bytes that can't be had now say nothing. @throws any other error */
+function unknownWhereAway(error: unknown): 'unknown' {
+  if (error instanceof ChunkError || error instanceof RemoteError) return 'unknown';
+  throw error;
 }

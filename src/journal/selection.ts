@@ -12,6 +12,7 @@ import type { Journal } from './journal.js';
 import { ChangeFailed } from './committed-form.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Base, Closure, RestsOn } from './rests-on.js';
+import { StillNamed } from './still-named.js';
 
 /** See SelectionSource. */
 const LOOKED_AT_MAX = 20_000;
@@ -20,8 +21,10 @@ const LOOKED_AT_MAX = 20_000;
 interface Held {
   readonly entry: JournalEntry;
   readonly isUnsent: boolean;
-  /** Changes that it waits for; `everything`: all before it. */
-  readonly behind: readonly number[] | 'everything';
+  /** Changes that it waits for. */
+  readonly behind: readonly number[];
+  /** It waits for all before it, too. */
+  readonly isBehindAll: boolean;
 }
 
 /** A change that rests on one that was set aside: it can never land before that does. */
@@ -75,6 +78,7 @@ export class Selection {
     let lookedAt = 0;
     let isFull = false;
     let hasCause = false;
+    const named = new StillNamed(source, laterUpToSeq, (tag) => batch.has(tag));
     for await (const entry of journal.entries(closable)) {
       lookedAt += 1;
       if (lookedAt > lookedAtMax) {
@@ -83,22 +87,23 @@ export class Selection {
       }
       const mayBeBehindLater = entry.seq < laterUpToSeq;
       const isDoubtful = held.size > 0 || journal.quarantinedCount > 0 || mayBeBehindLater;
-      const { restsOn, refused, isUnsent } = await lookAt(source, entry, isDoubtful);
+      const { restsOn, refused, isUnsent, namedUntil } = await lookAt(source, entry, isDoubtful, named);
       if (refused !== undefined) doomed.push({ entry, key: refused });
       const keys = typeof restsOn === 'string' ? [] : restsOn;
       const before = seqsOf(heldKeys, [entry.key, ...keys]);
       const later = mayBeBehindLater ? await laterOf(source, entry, keys, batch) : [];
-      const behind = restsOn === 'everything' ? restsOn : [...before, ...later];
+      const behind = [...before, ...later, ...namedUntil];
+      const isBehindAll = restsOn === 'everything';
       const isHeldForItself = refused !== undefined || isUnsent || restsOn === 'unknown';
       hasCause ||= isHeldForItself;
-      const mayLand = !isHeldForItself && (behind === 'everything' ? held.size === 0 : behind.length === 0);
+      const mayLand = !isHeldForItself && behind.length === 0 && !(isBehindAll && held.size > 0);
       isFull ||= mayLand && !batch.hasRoomFor(entry, maxEntries);
       if (mayLand && !isFull) {
         batch.add(entry);
         continue;
       }
       // What came too late for this batch is held too: what rests on it must not be in it either.
-      held.set(entry.seq, { entry, isUnsent, behind });
+      held.set(entry.seq, { entry, isUnsent, behind, isBehindAll });
       heldKeys.set(entry.key, entry.seq);
       floorSeq ??= entry.seq - 1;
       batch.leaveOut();
@@ -157,26 +162,44 @@ export class Selection {
     for (let seq = open.pop(); seq !== undefined; seq = open.pop()) {
       if (reached.has(seq)) continue;
       reached.add(seq);
-      const behind = this.held.get(seq)?.behind ?? [];
-      if (behind === 'everything') allBefore = Math.max(allBefore, seq);
-      else open.push(...behind);
+      const held = this.held.get(seq);
+      if (held?.isBehindAll) allBefore = Math.max(allBefore, seq);
+      open.push(...(held?.behind ?? []));
     }
     return { reached, allBefore };
   }
 }
+
+interface Looked {
+  readonly restsOn: RestsOn;
+  /** What it rests on, and was set aside. */
+  readonly refused: ObjectKey | undefined;
+  readonly isUnsent: boolean;
+  /** Of a deletion: changes by which the branch stops to name the key. */
+  readonly namedUntil: readonly number[];
+}
+const UNKNOWN: Looked = { restsOn: 'unknown', refused: undefined, isUnsent: false, namedUntil: [] };
 
 /** @throws ChangeFailed where it can't be looked at: that must hold up nobody else for ever. */
 async function lookAt(
   source: SelectionSource,
   entry: JournalEntry,
   isDoubtful: boolean,
-): Promise<{ restsOn: RestsOn; refused: ObjectKey | undefined; isUnsent: boolean }> {
+  named: StillNamed,
+): Promise<Looked> {
   // What failed at it a moment ago is not looked at again so soon.
-  if (source.isAside(entry.seq)) return { restsOn: 'unknown', refused: undefined, isUnsent: false };
+  if (source.isAside(entry.seq)) return UNKNOWN;
   try {
+    if (!entry.record && isDoubtful) {
+      const { by, until } = await named.find(entry);
+      return by === 'unknown'
+        ? UNKNOWN
+        : { ...UNKNOWN, restsOn: 'everything', refused: by, namedUntil: until };
+    }
     const restsOn = await source.closure.of(entry, isDoubtful);
     const refused = typeof restsOn === 'string' ? undefined : await firstRefused(source, restsOn);
-    return { restsOn, refused, isUnsent: refused === undefined && (await hasUnsent(source, entry)) };
+    const isUnsent = refused === undefined && (await hasUnsent(source, entry));
+    return { restsOn, refused, isUnsent, namedUntil: [] };
   } catch (error) {
     throw ChangeFailed.at(entry, error);
   }
@@ -210,8 +233,9 @@ async function laterOf(
 export async function doomedOf(source: SelectionSource, entries: Iterable<JournalEntry>): Promise<Doomed[]> {
   const doomed: Doomed[] = [];
   if (source.journal.quarantinedCount === 0) return doomed;
+  const named = new StillNamed(source, 0, () => false);
   for (const entry of entries) {
-    const { refused: key } = await lookAt(source, entry, true);
+    const { refused: key } = await lookAt(source, entry, true, named);
     if (key !== undefined) doomed.push({ entry, key });
   }
   return doomed;

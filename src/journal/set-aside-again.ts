@@ -103,7 +103,7 @@ export class SetAsideAgain {
     const { log } = this.deps;
     let tried = 0;
     // What others rest on first, however many rows there are and in whichever order they were written.
-    for (let step = 0; step < WRITING_STEPS; step += 1) tried += await this.#runStep(step, what);
+    for (let step = 0; step <= WRITING_STEPS; step += 1) tried += await this.#runStep(step, what);
     if (tried > 0) log.info('what was set aside is tried again', { changes: tried });
   }
 
@@ -111,8 +111,10 @@ export class SetAsideAgain {
     const { journal, registryRoot } = this.deps;
     let tried = 0;
     let group: { key: ObjectKey; seq: number }[] = [];
-    for await (const { code, key, seq, shown } of journal.quarantinedRows()) {
-      if (!shown || writingStep(registryRoot, key) !== step) continue;
+    for await (const { code, key, record, seq, shown } of journal.quarantinedRows()) {
+      // What is deleted may be named on Gitee until all else has landed.
+      const itsStep = record ? writingStep(registryRoot, key) : WRITING_STEPS;
+      if (!shown || itsStep !== step) continue;
       if (what === 'refused' && OURS.has(code)) continue;
       group.push({ key, seq });
       if (group.length < GROUP) continue;

@@ -20,6 +20,9 @@ export async function putBlob(b: JournalBucket, text: string): Promise<string> {
 export const layerLinkPath = (name: string, digest: string) =>
   `${ROOT}repositories/${name}/_layers/sha256/${digest}/link`;
 
+export const revisionPath = (name: string, digest: string) =>
+  `${ROOT}repositories/${name}/_manifests/revisions/sha256/${digest}/link`;
+
 export async function putLayer(b: JournalBucket, name: string, text: string): Promise<string> {
   const digest = await putBlob(b, text);
   await b.put(layerLinkPath(name, digest), link(digest));

@@ -10,17 +10,19 @@ import { until } from '../../support/child.js';
 import { key } from '../../support/journal-bucket.js';
 import { blobPath, layerLinkPath, tagPath } from '../../support/journal-images.js';
 
-test('what others rest on is tried first, in whichever order it was set aside', async () => {
+test('what others rest on is tried first, and deletions last, in whichever order it was set aside', async () => {
   const layer = 'ab'.repeat(32);
   const manifest = 'cd'.repeat(32);
   // The layer was written again, and refused again, after the first tag.
+  const record = {};
   const rows = [
-    { key: key(tagPath('a', 'v1')), seq: 5, shown: true },
-    { key: key(blobPath(manifest)), seq: 3, shown: true },
-    { key: key(layerLinkPath('a', layer)), seq: 2, shown: true },
-    { key: key(blobPath(layer)), seq: 9, shown: true },
-    { key: key('another file'), seq: 1, shown: true },
-    { key: key(tagPath('b', 'v1')), seq: 4, shown: false },
+    { key: key(blobPath('ef'.repeat(32))), seq: 1, shown: true, record: undefined },
+    { key: key(tagPath('a', 'v1')), seq: 5, shown: true, record },
+    { key: key(blobPath(manifest)), seq: 3, shown: true, record },
+    { key: key(layerLinkPath('a', layer)), seq: 2, shown: true, record },
+    { key: key(blobPath(layer)), seq: 9, shown: true, record },
+    { key: key('another file'), seq: 1, shown: true, record },
+    { key: key(tagPath('b', 'v1')), seq: 4, shown: false, record },
   ];
   const tried: string[] = [];
   const again = new SetAsideAgain({
@@ -42,7 +44,7 @@ test('what others rest on is tried first, in whichever order it was set aside', 
     registryRoot: '',
   });
   again.atStart();
-  await until('all were tried', () => tried.length === 5);
+  await until('all were tried', () => tried.length === 6);
   await again.stop();
   expect(tried).toEqual([
     'another file',
@@ -50,6 +52,7 @@ test('what others rest on is tried first, in whichever order it was set aside', 
     blobPath(layer),
     layerLinkPath('a', layer),
     tagPath('a', 'v1'),
+    blobPath('ef'.repeat(32)),
   ]);
 });
 
