@@ -391,13 +391,11 @@ export class Committer {
   }> {
     const { failpoints } = this.deps;
     await failpoints.hit('committer.batchClosed');
-    await failpoints.hit('committer.beforeNormalise');
     const entries = await this.#normalised(batch, signal);
     const isAsItWas = [...entries].every(([key, entry]) => batch.net.get(key) === entry);
     const net = await netChanges(this.deps.journal, { ...batch, net: entries });
     await failpoints.hit('committer.beforeUpload');
     const confirmed = await this.#confirmChunks(net, signal);
-    await failpoints.hit('committer.afterUpload');
     await failpoints.hit('committer.chunksRemote');
     return { net, confirmed, isAsItWas };
   }
@@ -519,7 +517,7 @@ export class Committer {
     // Deletions of what never was there are no reason to begin a branch.
     if (head !== null || isFence || edits.some((edit) => edit.kind === 'put'))
       edits.push(...(await bucketFileEdits(remote, head, rules, this.deps.repositoryId())));
-    await failpoints.hit('committer.beforePush');
+    await failpoints.hit('committer.beforeClaim');
     const claim = again ?? (await claims.make(head, batch.seqs, batch.floorSeq));
     await failpoints.hit('committer.claimed');
     // Whoever has taken over since knows the claim, and what he does about it is not to be crossed.
@@ -561,7 +559,7 @@ export class Committer {
     const others = claims.undecided;
     const again = await this.#sameAs(batch, base);
     const claim = again ?? (await claims.make(base, batch.seqs, batch.floorSeq));
-    await failpoints.hit('committer.claimed');
+    await failpoints.hit('committer.claimedElsewhere');
     this.deps.checkLease?.();
     const isFence = batch.entries === 0 || others.some((other) => other !== again);
     return { claim, isFence, wasSent: again !== undefined };

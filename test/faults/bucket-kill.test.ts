@@ -3,15 +3,7 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { until } from '../support/child.js';
 import { startS3Bucket, type S3Bucket } from '../support/s3-bucket.js';
-
-/** Every place between two steps of CreateBucket and DeleteBucket; see src/server/run-time-buckets.ts. */
-const STAGES = [
-  ['create', 'buckets.stateOpened', 'absent'],
-  ['create', 'buckets.rowWritten', 'there'],
-  ['delete', 'buckets.rowRemoved', 'absent'],
-  ['delete', 'buckets.stateClosed', 'absent'],
-  ['delete', 'buckets.stateRemoved', 'absent'],
-] as const;
+import { BUCKET_STAGES, SHARED_BRANCH_STAGE } from './kill-stages.js';
 
 describe('kill -9 while a bucket is made or deleted', () => {
   let bucket: S3Bucket;
@@ -24,14 +16,17 @@ describe('kill -9 while a bucket is made or deleted', () => {
   };
 
   beforeAll(async () => {
-    bucket = await startS3Bucket({ createBuckets: true, config: { poll_interval: '500ms' } });
+    bucket = await startS3Bucket({
+      createBuckets: true,
+      config: { poll_interval: '500ms', commit: { interval: '300ms' } },
+    });
     await send('PUT', '/bystander');
     await send('PUT', '/bystander/a', 'stays');
     await bucket.stack.gateway.stop();
   });
   afterAll(() => bucket.close());
 
-  test.each(STAGES)(
+  test.each(BUCKET_STAGES)(
     '%s, at %s: the bucket is %s after the restart, and the name can be used at once',
     async (action, stage, expected) => {
       const name = `kill-${stage.replace('buckets.', '').toLowerCase()}`;
@@ -63,4 +58,37 @@ describe('kill -9 while a bucket is made or deleted', () => {
       await gateway.stop();
     },
   );
+
+  test(`at ${SHARED_BRANCH_STAGE}: what either bucket of one branch acknowledged is there, and lands`, async () => {
+    const { gateway } = bucket.stack;
+    const names = ['kill-left', 'kill-right'];
+    await start('');
+    for (const name of names) expect((await send('PUT', `/${name}`)).status).toBe(200);
+    await gateway.stop();
+    // While one bucket's push takes its time, the other one's claim becomes one on a head that is no more.
+    await start(`git.afterPush=delay:1000,${SHARED_BRANCH_STAGE}=kill`);
+    const acknowledged: string[] = [];
+    const write = async (target: string) => {
+      const answer = await send('PUT', target, target).catch(() => undefined);
+      if (answer?.status === 200) acknowledged.push(target);
+    };
+    let n = 0;
+    await until(`the gateway is killed at ${SHARED_BRANCH_STAGE}`, async () => {
+      n += 1;
+      // In turn: those that are due at the same moment would go out together.
+      await write(`/${names[n % 2]}/${n}`);
+      return !gateway.child!.running;
+    });
+
+    await start('');
+    expect(acknowledged).not.toEqual([]);
+    for (const target of acknowledged) expect((await send('GET', target)).text).toBe(target);
+    for (const name of names) {
+      expect((await send('PUT', `/${name}/next`, 'next')).status).toBe(200);
+      await bucket.landed(name);
+    }
+    const fsck = await gateway.cli('fsck');
+    expect([fsck.code, fsck.stdout, fsck.stderr].join('\n')).toMatch(/^0\n/);
+    await gateway.stop();
+  });
 });

@@ -7,30 +7,12 @@ import { makeImage } from '../support/image.js';
 import { rounds } from '../support/rounds.js';
 import { startStack, type Stack } from '../support/stack.js';
 import { TEST_LIMIT_MS } from '../support/time-limits.js';
+import { PUSH_STAGES } from './kill-stages.js';
 
 /**
  * Invariant 1: an acknowledged write is never lost, not by kill -9 at any instruction; invariant 2: a commit
  * never names a chunk that is not on Gitee. One kill inside each named stage, then at random moments.
  */
-const STAGES = [
-  'chunks.beforeSync',
-  'chunks.afterSync',
-  'chunks.afterRename',
-  'journal.beforeSync',
-  'journal.afterSync',
-  'committer.batchClosed',
-  'committer.beforeNormalise',
-  'committer.beforeUpload',
-  'committer.afterUpload',
-  'committer.chunksRemote',
-  'git.afterObjects',
-  'committer.beforePush',
-  'committer.claimed',
-  'committer.afterPush',
-  'committer.afterLanded',
-  'committer.baseApplied',
-  'committer.overlayDropped',
-];
 const RANDOM_KILLS = Number(process.env.KILL_RUNS ?? rounds(9));
 const seed = Number(process.env.KILL_SEED ?? Date.now() % 1_000_000);
 
@@ -70,7 +52,7 @@ describe(`kill -9 of the gateway (seed ${seed})`, () => {
     return (await recordPush(history, registry.address, name, image)) === 'ok';
   }
 
-  test.each(STAGES)(
+  test.each(PUSH_STAGES)(
     'inside %s: what was acknowledged pulls whole, and the next push succeeds',
     async (stage) => {
       const name = `kill/${stage.toLowerCase().replace('.', '-')}`;

@@ -15,7 +15,7 @@ const KEYS = ['a', 'a/b', 'a/b/c', 'a/', 'b', 'b%', 'a!', 'é', '\u{1F600}', '\u
 const POINTS = [
   'committer.batchClosed',
   'committer.chunksRemote',
-  'committer.beforePush',
+  'committer.beforeClaim',
   'committer.claimed',
   'committer.afterLanded',
   'committer.baseApplied',

@@ -16,7 +16,7 @@ import { rounds } from '../support/rounds.js';
 const POINTS = [
   'committer.batchClosed',
   'committer.chunksRemote',
-  'committer.beforePush',
+  'committer.beforeClaim',
   'committer.claimed',
   'committer.afterLanded',
   'committer.baseApplied',

@@ -69,10 +69,10 @@ export class BranchPush {
     sent: { mayLand: boolean },
     signal: AbortSignal | undefined,
   ): Promise<PushResult> {
-    await this.failpoints.hit('committer.beforePush');
+    await this.failpoints.hit('git.beforePush');
     for (let tries = 1; ; tries += 1) {
       const attempt = await this.#push(old, commit, pack, signal);
-      await this.failpoints.hit('committer.afterPush');
+      await this.failpoints.hit('git.afterPush');
       if (attempt !== 'seen' && attempt.mayHaveLanded) sent.mayLand = true;
       if (attempt === 'seen') return this.#landed(commit);
       if (attempt.line?.accepted) return this.#afterAccepted(old, commit, signal);

@@ -258,8 +258,8 @@ export class BranchPushes {
     const { pack, last, replaced } = stored;
     let isKept = false;
     try {
+      await settings.failpoints.hit('git.packStored');
       await chain.check(signal);
-      await settings.failpoints.hit('git.afterObjects');
       signal.throwIfAborted();
       onSend();
       const result = await branchPush.send(base, last, pack, signal);

@@ -204,7 +204,7 @@ describe('a push that lands', () => {
     await restart({
       failpoints: {
         hit: async (name) => {
-          if (name !== 'committer.afterPush') return;
+          if (name !== 'git.afterPush') return;
           seen.push((await server.head())!);
           await server.commit({ theirs: '1' });
         },
@@ -376,7 +376,7 @@ describe('a push that does not land', () => {
     await restart({
       failpoints: {
         hit: async (name) => {
-          if (name === 'committer.afterPush') await fault('git-garbage');
+          if (name === 'git.afterPush') await fault('git-garbage');
         },
       },
     });
@@ -390,7 +390,7 @@ describe('a push that does not land', () => {
 
   test('because a failpoint stopped it before it was sent', async () => {
     const old = await base();
-    for (const name of ['git.afterObjects', 'committer.beforePush']) {
+    for (const name of ['git.packStored', 'git.beforePush']) {
       await restart({ failpoints: parseFailpoints(`${name}=throw`) });
       await remote.fetch();
       await expect(push(old, [put('b', '2')])).rejects.toThrow(name);

@@ -10,15 +10,19 @@ describe('failpoints', () => {
   });
 
   test('wait for their turn', async () => {
-    const points = parseFailpoints('a=throw@3,b=delay:0');
-    await points.hit('a');
-    await points.hit('a');
-    await points.hit('b');
-    await expect(points.hit('a')).rejects.toThrow('failpoint a');
+    const points = parseFailpoints('git.afterPush=throw@3,git.beforePush=delay:0');
+    await points.hit('git.afterPush');
+    await points.hit('git.afterPush');
+    await points.hit('git.beforePush');
+    await expect(points.hit('git.afterPush')).rejects.toThrow('failpoint git.afterPush');
   });
 
   test.each(['a', 'a=burn', 'a=delay:x', 'a b=throw'])('refuse %s and name it', (item) => {
     expect(() => parseFailpoints(item)).toThrow(item);
+  });
+
+  test('refuse a name that is nowhere hit: what it was to break would go well, and prove nothing', () => {
+    expect(() => parseFailpoints('committer.beforePush=kill')).toThrow('committer.beforePush');
   });
 });
 

@@ -205,7 +205,7 @@ test('in strict order what lands before the stuck change takes nothing else out 
 const POINTS = [
   'committer.batchClosed',
   'committer.chunksRemote',
-  'committer.beforePush',
+  'committer.beforeClaim',
   'committer.claimed',
   'committer.afterLanded',
   'committer.baseApplied',

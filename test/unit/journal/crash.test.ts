@@ -6,11 +6,9 @@ import { JournalBucket, key } from '../../support/journal-bucket.js';
 
 const POINTS = [
   'committer.batchClosed',
-  'committer.beforeNormalise',
   'committer.beforeUpload',
-  'committer.afterUpload',
   'committer.chunksRemote',
-  'committer.beforePush',
+  'committer.beforeClaim',
   'committer.claimed',
   'committer.afterLanded',
   'committer.baseApplied',
