@@ -59,6 +59,11 @@ const ownNames = [
     selector: "CallExpression[callee.name='fsyncSync']",
     message: 'What makes files and their names durable has its home in src/disk/durable.ts.',
   },
+  {
+    selector: "CallExpression[callee.property.name=/^(add|remove)EventListener$/][arguments.0.value='abort']",
+    message:
+      'Use onAbort or abortable (src/async/abort.ts): they leave no listener behind, and see a signal that has fired before.',
+  },
 ];
 
 /** How long something took, or is to last, is asked of the steady clock: a wall clock is set. */

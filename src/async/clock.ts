@@ -1,3 +1,5 @@
+import { abortable } from './abort.js';
+
 /**
  * The time, passed in so that tests own it. It has two readings, since a wall clock is set: by NTP after a boot with
  * a wrong time, by an operator, by days and to either side. Whoever decides something by how long ago something was
@@ -17,20 +19,9 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   steadyMs: () => performance.now(),
   sleep: (ms, signal) =>
-    new Promise<void>((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = () => {
-        clearTimeout(timer);
-        reject(signal?.reason as Error);
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      }, ms);
-      signal?.addEventListener('abort', onAbort, { once: true });
+    abortable<void>(signal, (resolve) => {
+      const timer = setTimeout(resolve, ms);
+      return () => clearTimeout(timer);
     }),
 };
 

@@ -2,6 +2,7 @@
  * Time limits. Every remote call ends (invariant 6): whoever starts one gives it a deadline from here, and the
  * deadline holds even where the callee does not listen to its signal.
  */
+import { onAbort } from './abort.js';
 
 /**
  * Runs with a signal that fires after `timeoutMs` or with the parent, and rejects at that moment, even if `run`
@@ -16,7 +17,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   parent?.throwIfAborted();
   const controller = new AbortController();
-  let onParentAbort: (() => void) | undefined;
+  let release = () => {};
   let timer: NodeJS.Timeout | undefined;
   const cut = new Promise<never>((_resolve, reject) => {
     const stop = (reason: Error) => {
@@ -24,14 +25,13 @@ export async function withDeadline<T>(
       reject(reason);
     };
     timer = setTimeout(() => stop(onTimeout()), timeoutMs);
-    onParentAbort = () => stop(parent?.reason as Error);
-    parent?.addEventListener('abort', onParentAbort, { once: true });
+    release = onAbort(parent, (reason) => stop(reason as Error));
   });
   try {
     return await Promise.race([run(controller.signal), cut]);
   } finally {
     clearTimeout(timer);
-    if (onParentAbort) parent?.removeEventListener('abort', onParentAbort);
+    release();
   }
 }
 
@@ -45,21 +45,19 @@ export function linkedDeadline(
   parent?: AbortSignal,
 ): { signal: AbortSignal; dispose(): void } {
   const controller = new AbortController();
-  const onParentAbort = () => {
-    clearTimeout(timer);
-    controller.abort(parent?.reason);
-  };
   const timer = setTimeout(() => {
-    parent?.removeEventListener('abort', onParentAbort);
+    release();
     controller.abort(new DOMException(`no end within ${timeoutMs} ms`, 'TimeoutError'));
   }, timeoutMs);
-  if (parent?.aborted) onParentAbort();
-  else parent?.addEventListener('abort', onParentAbort, { once: true });
+  const release = onAbort(parent, (reason) => {
+    clearTimeout(timer);
+    controller.abort(reason);
+  });
   return {
     signal: controller.signal,
     dispose: () => {
       clearTimeout(timer);
-      parent?.removeEventListener('abort', onParentAbort);
+      release();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { onAbort } from './abort.js';
 
 /**
  * Looks at something that changes, a branch, of many who want to know how it stands: those who ask while one is under
@@ -19,9 +20,9 @@ export class SharedLooks<T> {
     const { look, waiters, over } = (this.#next ??= this.#begin());
     waiters.count += 1;
     if (!signal) return look;
-    let onAbort = () => {};
+    let release = () => {};
     const left = new Promise<never>((_, reject) => {
-      onAbort = () => {
+      release = onAbort(signal, () => {
         waiters.count -= 1;
         if (waiters.count === 0) {
           over.abort(signal.reason);
@@ -29,14 +30,13 @@ export class SharedLooks<T> {
           if (this.#next?.over === over) this.#next = undefined;
         }
         reject(signal.reason as Error);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
+      });
     });
     try {
       // Where nobody else waits, the look is over, with all that it runs, when this returns.
       return await Promise.race([look, left.catch((e: unknown) => this.#ended(look, over, e))]);
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      release();
     }
   }
 

@@ -1,3 +1,5 @@
+import { abortable } from './abort.js';
+
 /** Those who wait, first come, first served. A waiter whose signal fires leaves the line. */
 export class WaitLine<Ticket> {
   readonly #waiters = new Set<{ readonly ticket: Ticket; readonly admit: () => void }>();
@@ -25,26 +27,19 @@ export class WaitLine<Ticket> {
    * behind may fit where the one who left did not.
    */
   wait(ticket: Ticket, signal: AbortSignal | undefined, onLeave: () => void): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = () => {
-        this.#waiters.delete(waiter);
-        reject(signal?.reason as Error);
-        onLeave();
-      };
+    return abortable<void>(signal, (resolve) => {
       const waiter = {
         ticket,
         admit: () => {
           this.#waiters.delete(waiter);
-          signal?.removeEventListener('abort', onAbort);
           resolve();
         },
       };
       this.#waiters.add(waiter);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      return () => {
+        this.#waiters.delete(waiter);
+        onLeave();
+      };
     });
   }
 }

@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6, connect as connectSocket, type Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+import { abortable } from '../async/abort.js';
 import type { SyslogMessage } from './syslog-message.js';
 
 export interface SyslogConnection {
@@ -98,11 +99,8 @@ function logger(path: string): SyslogConnection {
 }
 
 function written(stream: Writable, text: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
+  return abortable<void>(signal, (resolve, reject) => {
     stream.write(text, (error) => {
-      signal.removeEventListener('abort', onAbort);
       if (error) reject(error);
       else resolve();
     });

@@ -1,3 +1,4 @@
+import { onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Observer } from '../async/observer.js';
 import { ChunkError } from './api.js';
@@ -53,8 +54,7 @@ export class SpoolAdmission {
     const { changed, clock } = this.options;
     if (signal.aborted) throw abortedBy(signal);
     const over = new AbortController();
-    const onAbort = () => over.abort(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const release = onAbort(signal, (reason) => over.abort(reason));
     const timer = clock.sleep(LONGEST_WAIT_MS, over.signal).then(
       () => true,
       () => true,
@@ -68,7 +68,7 @@ export class SpoolAdmission {
     } catch (error) {
       throw signal.aborted ? abortedBy(signal) : error;
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      release();
       over.abort(new ChunkError('aborted', 'the wait is over'));
     }
   }

@@ -1,3 +1,4 @@
+import { abortable } from '../async/abort.js';
 import { ChunkError } from './api.js';
 
 /** The error for a call that its caller ended. */
@@ -19,21 +20,10 @@ export class Bell {
 
   /** Resolves at the next ring; rejects with ChunkError `aborted` when the signal fires. */
   next(signal?: AbortSignal): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(abortedBy(signal));
-        return;
-      }
-      const wake = () => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      const onAbort = () => {
-        this.#waiting.delete(wake);
-        reject(abortedBy(signal!));
-      };
+    const wait = (wake: () => void) => {
       this.#waiting.add(wake);
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+      return () => void this.#waiting.delete(wake);
+    };
+    return abortable<void>(signal, wait, abortedBy);
   }
 }

@@ -10,6 +10,7 @@
  * go on. The end of it is withheld by the reader until the whole hash is right.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { onAbort } from '../async/abort.js';
 import { readAt } from '../disk/durable.js';
 import { isNoSpace } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
@@ -195,13 +196,11 @@ export class Download implements DownloadClaim {
     const part = this.#part;
     if (part.receivedBytes < sizeBytes) {
       const body = await remote.get(this.chunk, { offsetBytes: part.receivedBytes }, signal);
-      const cut = () => body.destroy(abortedBy(signal));
-      signal.addEventListener('abort', cut, { once: true });
+      const release = onAbort(signal, () => body.destroy(abortedBy(signal)));
       try {
-        if (signal.aborted) cut();
         await this.#receive(body as AsyncIterable<Uint8Array>, part, turn);
       } finally {
-        signal.removeEventListener('abort', cut);
+        release();
         body.destroy();
       }
     }

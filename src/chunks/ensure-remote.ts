@@ -7,6 +7,7 @@
  * is sent whatever becomes of the call that found it out.
  */
 import { setMaxListeners } from 'node:events';
+import { onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import { retry } from '../async/retry.js';
 import type { Chunk } from '../format/extent.js';
@@ -172,13 +173,11 @@ async function withOwnSignal<T>(
 ): Promise<T> {
   const own = new AbortController();
   setMaxListeners(0, own.signal);
-  const onAbort = () => own.abort(signal?.reason);
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const release = onAbort(signal, (reason) => own.abort(reason));
   try {
     return await run(own.signal);
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    release();
   }
 }
 

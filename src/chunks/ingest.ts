@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { abortable } from '../async/abort.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import { wholeExtent } from '../format/extent.js';
 import { toOid } from '../format/ids.js';
@@ -144,26 +145,13 @@ async function* untilAborted(
   try {
     for (;;) {
       await turn();
-      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
-        const onAbort = () => reject(abortedBy(signal));
-        if (signal.aborted) {
-          onAbort();
-          return;
-        }
-        signal.addEventListener('abort', onAbort, { once: true });
-        const settled = () => signal.removeEventListener('abort', onAbort);
-        runs.next().then(
-          (result) => {
-            settled();
-            resolve(result);
-          },
-          (error: Error) => {
-            settled();
-            over = true;
-            reject(error);
-          },
-        );
-      });
+      const read = (resolve: (run: IteratorResult<Uint8Array>) => void, reject: (error: Error) => void) => {
+        runs.next().then(resolve, (error: Error) => {
+          over = true;
+          reject(error);
+        });
+      };
+      const next = await abortable(signal, read, abortedBy);
       if (next.done) {
         over = true;
         return;

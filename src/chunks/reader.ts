@@ -7,6 +7,7 @@
  * the protocol layer resets the connection.
  */
 import { Readable } from 'node:stream';
+import { onAbort } from '../async/abort.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { ExtentList } from '../index/object-record.js';
 import { ChunkError } from './api.js';
@@ -102,16 +103,13 @@ async function* blocksOf(
 class BlockStream extends Readable {
   readonly #stop = new AbortController();
   readonly #blocks: AsyncGenerator<Uint8Array>;
-  readonly #release: () => void;
+  #release = () => {};
 
   constructor(open: (signal: AbortSignal) => AsyncGenerator<Uint8Array>, signal?: AbortSignal) {
     // One block in the buffer is a full one, so that no second is read before the first is taken.
     super({ highWaterMark: 1 });
     this.#blocks = open(this.#stop.signal);
-    const onAbort = () => this.destroy(abortedBy(signal!));
-    this.#release = () => signal?.removeEventListener('abort', onAbort);
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+    this.#release = onAbort(signal, () => this.destroy(abortedBy(signal!)));
   }
 
   override _read(): void {

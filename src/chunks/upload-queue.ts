@@ -11,6 +11,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { createReadStream } from 'node:fs';
+import { abortable, onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Chunk } from '../format/extent.js';
@@ -151,10 +152,9 @@ export class UploadQueue {
    * where it is
    */
   ensure(chunk: Chunk, group: string, waitedCls: WaitedClass, signal?: AbortSignal): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      const stop = signal?.aborted ? signal : this.#closed.signal;
-      if (stop.aborted) {
-        reject(abortedBy(stop));
+    const begin = (resolve: () => void, reject: (error: Error) => void) => {
+      if (this.#closed.signal.aborted) {
+        reject(abortedBy(this.#closed.signal));
         return;
       }
       const cls = this.options.isBackground ? 'background' : 'early';
@@ -163,34 +163,30 @@ export class UploadQueue {
         reject(ownFault(task.fault, chunk, task.againMs - this.options.clock.steadyMs()));
         return;
       }
-      const done = () => {
-        signal?.removeEventListener('abort', onAbort);
-        task.waiters.delete(waiter);
-      };
       const waiter: Waiter = {
         cls: waitedCls,
         resolve: () => {
-          done();
+          task.waiters.delete(waiter);
           resolve();
         },
         reject: (error) => {
-          done();
+          task.waiters.delete(waiter);
           reject(error);
         },
       };
-      const onAbort = () => {
-        const before = task.waitedClass;
-        waiter.reject(abortedBy(signal!));
-        if (!task.running && task.waitedClass !== before) this.#queue(task);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
       const others = task.waitedClass;
       if (others === undefined || (others === 'push' && waitedCls === 'waited')) task.waitedBy = group;
       task.waiters.add(waiter);
       this.#pausedBy = undefined;
       this.#queue(task);
       this.options.line.scheduler.pump();
-    });
+      return () => {
+        const before = task.waitedClass;
+        task.waiters.delete(waiter);
+        if (!task.running && task.waitedClass !== before) this.#queue(task);
+      };
+    };
+    return abortable<void>(signal, begin, abortedBy);
   }
 
   /** Tries again now: a secret was read anew, an operator says that the cause is gone. */
@@ -466,12 +462,11 @@ export class UploadQueue {
     const { clock, random = Math.random } = this.options;
     const waitMs = restMs(this.#failedRounds, this.#isWaitedFor(), error, random());
     const resting = new AbortController();
-    const onClose = () => resting.abort(this.#closed.signal.reason);
-    this.#closed.signal.addEventListener('abort', onClose, { once: true });
+    const release = onAbort(this.#closed.signal, (reason) => resting.abort(reason));
     this.#resting = resting;
     this.#restBegunMs = clock.steadyMs();
     const over = () => {
-      this.#closed.signal.removeEventListener('abort', onClose);
+      release();
       this.#resting = undefined;
       this.options.line.scheduler.pump();
     };

@@ -1,3 +1,4 @@
+import { onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 
 /**
@@ -14,14 +15,13 @@ export async function sleepOr<T>(
   other.catch(() => {}); // whoever waits below hears of it besides
   signal.throwIfAborted();
   const over = new AbortController();
-  const onAbort = () => over.abort(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const release = onAbort(signal, (reason) => over.abort(reason));
   const slept = clock.sleep(timeoutMs, over.signal).then(() => undefined);
   slept.catch(() => {}); // when it loses the race, nobody else looks at it
   try {
     return await Promise.race([other, slept]);
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    release();
     over.abort(new Error('the other was first'));
   }
 }

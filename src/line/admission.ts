@@ -8,6 +8,7 @@
  * Invariant 6. A body that waits is read at a trickle, so that no connection is silent for long; where the line
  * makes no progress for minutes the wait ends with an error.
  */
+import { abortable } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Observer } from '../async/observer.js';
 import { FairShare, type Claim } from './fair-queue.js';
@@ -269,28 +270,22 @@ export class LineAdmission {
     this.#closed.signal.throwIfAborted();
     if (body.grantedBytes > 0) return;
     const nowMs = this.options.clock.steadyMs();
-    let onAbort = () => {};
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const done = (error?: Error) => {
-          body.wait = undefined;
-          body.pace.release();
-          if (error) reject(error);
-          else resolve();
-        };
-        onAbort = () => done(signal.reason as Error);
-        signal.addEventListener('abort', onAbort, { once: true });
-        // What came by trickle does not end the wait: the wait for one piece is one wait.
-        const sinceMs = (body.waitsSinceMs ??= nowMs);
-        body.restBytes = Math.max(1, needBytes);
-        body.pace.hold();
-        body.wait = { needBytes: body.restBytes, sinceMs, beginMs: nowMs, done };
-        this.look();
-        body.hasWaited ||= body.wait !== undefined;
-      });
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    await abortable<void>(signal, (resolve, reject) => {
+      const done = (error?: Error) => {
+        body.wait = undefined;
+        body.pace.release();
+        if (error) reject(error);
+        else resolve();
+      };
+      // What came by trickle does not end the wait: the wait for one piece is one wait.
+      const sinceMs = (body.waitsSinceMs ??= nowMs);
+      body.restBytes = Math.max(1, needBytes);
+      body.pace.hold();
+      body.wait = { needBytes: body.restBytes, sinceMs, beginMs: nowMs, done };
+      this.look();
+      body.hasWaited ||= body.wait !== undefined;
+      return () => done();
+    });
   }
 
   #end(body: Body): void {

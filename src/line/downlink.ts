@@ -8,6 +8,7 @@
  *
  * Invariant 5. Memory is bounded: so many transfers run at once, whatever the number of readers.
  */
+import { abortable } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { LineHealth } from './health.js';
 
@@ -146,25 +147,11 @@ export class Downlink {
   }
 
   #turn(claim: DownloadClaim, signal?: AbortSignal): Promise<Running> {
-    return new Promise<Running>((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = () => {
-        this.#waiting.delete(waiter);
-        reject(signal?.reason as Error);
-      };
-      const waiter: Waiter = {
-        claim,
-        go: (running) => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve(running);
-        },
-      };
+    return abortable<Running>(signal, (go) => {
+      const waiter: Waiter = { claim, go };
       this.#waiting.add(waiter);
-      signal?.addEventListener('abort', onAbort, { once: true });
       this.#pump();
+      return () => void this.#waiting.delete(waiter);
     });
   }
 

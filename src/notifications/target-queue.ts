@@ -3,6 +3,7 @@
  * An attempt that fails is repeated with growing waits for a day; what this very target does not take is given up
  * after a few tries, so that one message does not hold up all others.
  */
+import { abortable } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
@@ -145,13 +146,8 @@ export class TargetQueue {
       return;
     }
     if (!this.#isRung) {
-      await new Promise<void>((resolve, reject) => {
-        const onAbort = () => reject(signal.reason as Error);
-        signal.addEventListener('abort', onAbort, { once: true });
-        this.#ring = () => {
-          signal.removeEventListener('abort', onAbort);
-          resolve();
-        };
+      await abortable<void>(signal, (resolve) => {
+        this.#ring = resolve;
       });
       this.#ring = undefined;
     }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import { LRUCache } from 'lru-cache';
+import { onAbort } from '../async/abort.js';
 import type { Audit } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -74,7 +75,7 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
     response.once('close', () => over.abort(new Error('the delivery is over')));
     const whole = () =>
       new Promise<void>((resolve) => {
-        over.signal.addEventListener('abort', () => resolve(), { once: true });
+        onAbort(over.signal, () => resolve());
         response.removeHeader('Connection');
         next();
       });

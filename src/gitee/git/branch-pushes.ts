@@ -8,6 +8,7 @@
  * there once the bucket has claimed that (CommitTerms); where anything else does, the bucket has to look at it first.
  */
 import { setImmediate } from 'node:timers/promises';
+import { onAbort } from '../../async/abort.js';
 import type { CommitId } from '../../format/ids.js';
 import { NotSentError, RemoteError, undecided, type RemoteCause } from '../errors.js';
 import type { CommitTerms, PushRequest, PushResult } from '../remote.js';
@@ -68,15 +69,14 @@ export class BranchPushes {
 
   push(pathPrefix: string, request: PushRequest, signal: AbortSignal): Promise<PushResult> {
     signal.throwIfAborted();
-    let onAbort = () => {};
+    let release = () => {};
     const result = new Promise<PushResult>((resolve, reject) => {
       const one: Waiting = { pathPrefix, request, signal, sent: 0, resolve, reject };
       this.#waiting.push(one);
-      onAbort = () => this.#leave(one);
-      signal.addEventListener('abort', onAbort, { once: true });
+      release = onAbort(signal, () => this.#leave(one));
       if (!this.#isRunning) void this.#run();
     });
-    return result.finally(() => signal.removeEventListener('abort', onAbort));
+    return result.finally(() => release());
   }
 
   /** Of one that is under way the push itself tells when it has stopped. */
@@ -134,16 +134,16 @@ export class BranchPushes {
   /** Answers all but those that it gives back: they go one by one. */
   async #sendTogether(together: readonly Waiting[]): Promise<readonly Waiting[]> {
     const over = new AbortController();
-    const onAbort = () => {
-      if (together.every(({ signal }) => signal.aborted)) over.abort(together[0]!.signal.reason);
-    };
-    for (const { signal } of together) signal.addEventListener('abort', onAbort);
+    const releases = together.map((one) =>
+      onAbort(one.signal, () => {
+        if (together.every(({ signal }) => signal.aborted)) over.abort(together[0]!.signal.reason);
+      }),
+    );
     const signal = AbortSignal.any([over.signal, this.deps.closing]);
     const base = this.deps.local.known;
     const sent = { isSent: false };
     let planned: Planned[] = [];
     try {
-      onAbort();
       await this.deps.local.ready();
       if (this.deps.local.known !== base) return together;
       planned = await this.#plan(together, base);
@@ -158,7 +158,7 @@ export class BranchPushes {
       for (const one of asked) one.sent += 1;
       return asked;
     } finally {
-      for (const { signal: own } of together) own.removeEventListener('abort', onAbort);
+      for (const release of releases) release();
     }
   }
 

@@ -6,6 +6,7 @@
  */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { setPriority } from 'node:os';
+import { onAbort } from '../../async/abort.js';
 import { linkedDeadline } from '../../async/deadline.js';
 import { GitFailedError } from './failures.js';
 import { gitEnvironment, type ConfigEntry } from './git-environment.js';
@@ -174,12 +175,10 @@ export class GitProgram {
     });
     const git = new GitProcess(child, this.killGraceMs);
     this.#running.add(git);
-    const stop = () => git.stop();
-    signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted) git.stop();
+    const release = onAbort(signal, () => git.stop());
     void git.closed.then(() => {
       this.#running.delete(git);
-      signal?.removeEventListener('abort', stop);
+      release();
     });
     if (options.background && child.pid !== undefined) lowerPriority(child.pid);
     return git;

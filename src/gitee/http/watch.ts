@@ -2,6 +2,7 @@
  * Invariant 6 (this file's share). Every remote call ends: a watch ends its call when no byte moved for the idle
  * time, when the total time is over, or with the caller's signal, whichever comes first.
  */
+import { onAbort } from '../../async/abort.js';
 import { RemoteError } from '../errors.js';
 import { networkFailure } from './network-failure.js';
 
@@ -24,6 +25,7 @@ export class Watch {
   #isHeld = false;
   #idle: NodeJS.Timeout | undefined;
   #ended = false;
+  readonly #leaveParent: () => void;
   #deadline: RemoteError | undefined;
 
   constructor(
@@ -33,8 +35,7 @@ export class Watch {
   ) {
     this.#leftMs = timeouts.totalMs;
     this.#countTotal();
-    if (parent?.aborted) this.#onParentAbort();
-    else parent?.addEventListener('abort', this.#onParentAbort, { once: true });
+    this.#leaveParent = onAbort(parent, (reason) => this.#controller.abort(asError(reason)));
     this.touch();
   }
 
@@ -85,12 +86,8 @@ export class Watch {
     this.#ended = true;
     clearTimeout(this.#total);
     clearTimeout(this.#idle);
-    this.parent?.removeEventListener('abort', this.#onParentAbort);
+    this.#leaveParent();
   }
-
-  readonly #onParentAbort = () => {
-    this.#controller.abort(asError(this.parent?.reason));
-  };
 
   #quietFor(idleMs: number): void {
     clearTimeout(this.#idle);

@@ -2,6 +2,7 @@
  * Many uploads that begin at the same time ask together: one call of the batch API for all of them, instead of
  * a round trip each. Memory: one entry per upload that has not been answered.
  */
+import { abortable } from '../../async/abort.js';
 import type { Chunk } from '../../format/extent.js';
 import { RemoteError } from '../errors.js';
 import type { BatchObject } from './batch-schema.js';
@@ -35,31 +36,26 @@ export class JoinedQuestions {
 
   /** @throws RemoteError as the call does; the signal's reason */
   ask(chunk: Chunk, signal?: AbortSignal): Promise<BatchObject> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const over = (): boolean => {
-        signal?.removeEventListener('abort', onAbort);
-        const wasOver = question.isOver;
-        question.isOver = true;
-        return !wasOver;
-      };
+    return abortable(signal, (resolve, reject) => {
       const question: Question = {
         chunk,
         isOver: false,
         onLeft: () => {},
-        answer: (object) => over() && resolve(object),
-        fail: (error) => over() && reject(error),
+        answer: (object) => {
+          question.isOver = true;
+          resolve(object);
+        },
+        fail: (error) => {
+          question.isOver = true;
+          reject(error);
+        },
       };
-      const onAbort = () => {
-        question.fail(signal!.reason as Error);
-        question.onLeft();
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(question);
       this.#timer ??= setTimeout(() => this.#callAll(), JOIN_MS);
+      return () => {
+        question.isOver = true;
+        question.onLeft();
+      };
     });
   }
 

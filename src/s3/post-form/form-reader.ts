@@ -9,6 +9,7 @@
 import { Readable, type Writable } from 'node:stream';
 import type { Request, Response } from 'express';
 import multer from 'multer';
+import { onAbort } from '../../async/abort.js';
 import { S3Error } from '../errors.js';
 import { FIELDS_BYTES_MAX, fieldsTooLong, FormFields } from './fields.js';
 
@@ -110,7 +111,7 @@ class FormReading<T> {
   async #feed(parser: Writable): Promise<void> {
     const pieces = this.body[Symbol.asyncIterator]();
     const over = new Promise<undefined>((resolve) => {
-      this.#over.signal.addEventListener('abort', () => resolve(undefined), { once: true });
+      onAbort(this.#over.signal, () => resolve(undefined));
     });
     let fedBytes = 0;
     let restBytes = 0;
@@ -146,13 +147,11 @@ class FormReading<T> {
   /** Resolves when the parser wants more, or is not asked any more. */
   #write(parser: Writable, piece: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
-      const { signal } = this.#over;
-      const done = () => {
-        signal.removeEventListener('abort', done);
+      const release = onAbort(this.#over.signal, () => resolve());
+      parser.write(piece, () => {
+        release();
         resolve();
-      };
-      signal.addEventListener('abort', done, { once: true });
-      parser.write(piece, done);
+      });
     });
   }
 
