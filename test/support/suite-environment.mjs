@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import fs, { rm } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestEnvironment } from 'jest-environment-node';
@@ -17,6 +18,26 @@ AsyncLocalStorage.prototype.run = function (...args) {
   stores.add(this);
   return run.apply(this, args);
 };
+
+// A file that nobody closes is closed by the garbage collector, which says so in whichever test file runs at that time;
+// in a later release of Node it is an error.
+const openFiles = new Map();
+const { open } = fs;
+fs.open = async (...args) => {
+  const file = await open(...args);
+  openFiles.set(file, String(args[0]));
+  file.once('close', () => openFiles.delete(file));
+  return file;
+};
+syncBuiltinESMExports();
+
+/** Closes what the test file has left open. */
+async function closeFiles() {
+  const left = [...openFiles];
+  openFiles.clear();
+  for (const [file] of left) await file.close().catch(() => {});
+  return left.map(([, path]) => path);
+}
 
 /**
  * Jest's environment for Node, with a directory for temporary files of each test file's own. Whatever the outcome,
@@ -46,9 +67,11 @@ export default class SuiteEnvironment extends TestEnvironment {
     else process.env.TMPDIR = this.#outerTmpdir;
     // What cannot be removed (a mount that hangs) is no failure of the tests.
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+    const leftOpen = await closeFiles();
     await super.teardown();
     for (const store of stores) store.disable();
     stores.clear();
+    if (leftOpen.length > 0) throw new Error(`files that no test has closed: ${leftOpen.join(', ')}`);
   }
 
   async #run(when) {

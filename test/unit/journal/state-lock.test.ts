@@ -181,8 +181,15 @@ test('a container that stands still holds it also where somebody has removed its
   }));
 
 test.each([
-  ['is gone', async () => {}],
-  ['is that of another holder', async (directory: string) => lease(directory).acquire()],
+  ['is gone', async () => undefined],
+  [
+    'is that of another holder',
+    async (directory: string) => {
+      const other = lease(directory);
+      await other.acquire();
+      return other;
+    },
+  ],
 ])('who finds that the lock file %s is told once, and leaves it alone', (_, takeOver) =>
   inDirectory(async (directory) => {
     const told: unknown[] = [];
@@ -192,7 +199,7 @@ test.each([
     await first.acquire();
     first.check();
     for (const name of await readdir(directory)) await rm(join(directory, name));
-    await takeOver(directory);
+    const other = await takeOver(directory);
     const before = await stat(join(directory, 'lock')).catch(() => undefined);
     // Its next heartbeat finds out.
     beats[0]!();
@@ -202,6 +209,7 @@ test.each([
     expect((await stat(join(directory, 'lock')).catch(() => undefined))?.mtimeMs).toBe(before?.mtimeMs);
     await first.release();
     expect((await stat(join(directory, 'lock')).catch(() => undefined))?.ino).toBe(before?.ino);
+    await other?.release();
   }),
 );
 
