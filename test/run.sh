@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them all: build, lint, unit, integration with the real programs, quickstart. Where
 # the system's Node is older than 22 it fetches one of its own (deploy/node.sh); the unit tests run on 22 and on 24.
-# The last line is `N passed, M failed`; the exit status is 0 where nothing failed. Under 15 minutes on 2 cores.
+# The last line is `N passed, M failed`; the exit status is 0 where nothing failed. About 10 minutes on 2 cores.
 #
 #   bash test/run.sh           everything but what is long
 #   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, 500 rounds of random faults,
@@ -37,6 +37,7 @@ TMPDIR=$(mktemp -d -t g-XXXXXX)
 RESULTS=$TMPDIR/results
 QUICKSTART_STATE=$TMPDIR/quickstart
 mkdir "$RESULTS" "$QUICKSTART_STATE"
+MEMORY=''
 PASSED=0
 FAILED=0
 JOBS=()
@@ -45,7 +46,7 @@ LOOPS=()
 end() {
   [ ${#LOOPS[@]} -eq 0 ] || kill "${LOOPS[@]}" 2>/dev/null
   # Chromium and dockerd write for a moment after they were ended.
-  rm -rf "$TMPDIR" 2>/dev/null || { sleep 2; rm -rf "$TMPDIR"; }
+  rm -rf "$TMPDIR" ${MEMORY:+"$MEMORY"} 2>/dev/null || { sleep 2; rm -rf "$TMPDIR" ${MEMORY:+"$MEMORY"}; }
 }
 trap end EXIT
 
@@ -120,19 +121,20 @@ step_result() {
 
 # A jest project: its tests are counted one by one; a suite that cannot even start counts as one failure.
 jest_step() {
-  heading "$1"
   jest_begin "$@"
   jest_finish "$1" "$!"
 }
 
+# `env` may stand before the program. Both projects and both releases of Node share what was compiled of the sources.
 jest_begin() {
   local name=$1
   shift
-  begin "$@" --json --outputFile="$RESULTS/$name.json" >"$RESULTS/$name.out" 2>"$RESULTS/$name.log"
+  begin "$@" --cacheDirectory="$RESULTS/jest" --json --outputFile="$RESULTS/$name.json" >"$RESULTS/$name.out" 2>"$RESULTS/$name.log"
 }
 
 jest_finish() {
   local name=$1 report="$RESULTS/$1.json" status=0 passed failed
+  heading "$name"
   finish "$2" || status=$?
   # Standard output is the report again; the readable account is on standard error.
   cat "$RESULTS/$name.log"
@@ -200,6 +202,24 @@ begin_load() {
   printf 'Busy loops beside it: %s\n' "${#LOOPS[*]}"
 }
 
+# A directory in memory for what the unit tests write: thousands of small stores, each of which waits for its disk many
+# times, and the programs beside them for the same disk. Nothing if there is no room, or if no program may run there;
+# the long ones stay on the disk, so that each test has met one.
+memory() {
+  local free_kib directory
+  [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] || return 0
+  free_kib=$(df -k --output=avail /dev/shm | tail -n 1)
+  [ "$free_kib" -ge $((2 * 1024 * 1024)) ] || return 0
+  [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -ge $((6 * 1024 * 1024)) ] || return 0
+  directory=$(mktemp -d -p /dev/shm g-XXXXXX 2>/dev/null) || return 0
+  printf '#!/bin/sh\n' >"$directory/program"
+  chmod +x "$directory/program"
+  if "$directory/program" 2>/dev/null; then
+    rm "$directory/program"
+    printf '%s' "$directory"
+  else rm -r "$directory"; fi
+}
+
 # The first of eight ports that nobody listens on, above those that the tests take.
 free_ports() {
   local first
@@ -237,9 +257,16 @@ use_node
 require npm-ci npm_packages
 require build npm run --silent build
 [ "$LOAD" -eq 0 ] || begin_load
+MEMORY=$(memory)
+UNIT_ENV=(env TMPDIR="${MEMORY:-$TMPDIR}")
+INTEGRATION_ENV=(env)
+if $LONG; then INTEGRATION_ENV+=(LONG_TESTS=1); fi
+# The tests with the real programs mostly wait: what computes has the time that they leave.
+jest_begin integration "${INTEGRATION_ENV[@]}" npm run --silent test:integration --
+INTEGRATION=$!
 begin low lint >"$RESULTS/lint.log" 2>&1
 LINT=$!
-jest_step unit npm run --silent test --
+jest_step unit low "${UNIT_ENV[@]}" npm run --silent test --
 heading lint
 finish "$LINT"
 LINTED=$?
@@ -247,18 +274,17 @@ cat "$RESULTS/lint.log"
 step_result lint "$LINTED"
 OTHER_NODE="$(other_node)/bin/node"
 step other-node "$OTHER_NODE" --version
-jest_begin unit-other-node low "$OTHER_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
-  --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
+jest_begin unit-other-node low "${UNIT_ENV[@]}" "$OTHER_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
+  --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=3
 UNIT_OTHER_NODE=$!
-if $LONG; then export LONG_TESTS=1; fi
-jest_step integration npm run --silent test:integration --
-heading unit-other-node
-jest_finish unit-other-node "$UNIT_OTHER_NODE"
-if $LONG; then jest_step unit-long npm run --silent test --; fi
+jest_finish integration "$INTEGRATION"
 QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart
+jest_finish unit-other-node "$UNIT_OTHER_NODE"
 if $LONG; then
+  export LONG_TESTS=1
+  jest_step unit-long npm run --silent test --
   # No rows of the matrix: those ran above.
   FAULT_NAMES='' FAULT_ROUNDS=500 jest_step random-faults npm run --silent test:integration -- --testPathPatterns faults/matrix
   step clients npm run --silent clients -- stops --results "$RESULTS/clients" --size 5 --size 1.5GB \
