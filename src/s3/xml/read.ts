@@ -1,68 +1,75 @@
 /**
- * Reads the few XML documents that clients send. No DTD, no entities but the five of XML, a bounded depth:
- * nothing that a document says makes it grow.
+ * Reads the few XML documents that clients send: XML 1.0 without DTD and CDATA, no entities but the five of XML, no
+ * attributes' values, a bounded depth. One pass that ends at the first thing that S3's documents do not have: nothing
+ * that a document says makes it grow, and a thousand keys cost a millisecond or two.
  */
-import { XMLParser, XMLValidator } from 'fast-xml-parser';
 import { S3Error } from '../errors.js';
 
 const DEPTH_MAX = 16;
-/** 10,000 parts have 70,000 elements where each has all checksums; a parser makes an object of every one. */
+/** 10,000 parts have 70,000 elements where each has all checksums; the reader makes an object of every one. */
 const ELEMENTS_MAX = 100_000;
 /** No tag of S3's documents has more than some namespaces, and no text more than a key of 1,024 references. */
 const TAG_CHARS_MAX = 4 * 1024;
 const TEXT_CHARS_MAX = 16 * 1024;
 /** References that are well-formed; what is none of them is nobody's. */
-const REFERENCE = '(?:amp|lt|gt|quot|apos|#\\d{1,7}|#x[0-9a-fA-F]{1,6});';
-const GOOD_AMPERSAND = new RegExp(`&(?=${REFERENCE})`, 'g');
-const BAD_AMPERSAND = new RegExp(`&(?!${REFERENCE})`);
+const BAD_AMPERSAND = /&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)/;
 
-/** An element: text, or children by name in document order. */
+/** XML 1.0 §2.3, with what Unicode has beyond ASCII taken as letters. */
+const NAME = '[A-Za-z_\\u00c0-\\uffff][\\w.\\u00b7-\\uffff-]*';
+const QUALIFIED = `(?:${NAME}:)?${NAME}`;
+const ATTRIBUTE = `[ \\t\\n]+(${QUALIFIED})[ \\t\\n]*=[ \\t\\n]*(?:"[^"<]*"|'[^'<]*')`;
+const START_TAG = new RegExp(`<(${QUALIFIED})((?:${ATTRIBUTE.replace('(', '(?:')})*)[ \\t\\n]*(/?)>`, 'y');
+const ATTRIBUTES = new RegExp(ATTRIBUTE, 'g');
+const NOT_BLANK = /[^ \t\n]/;
+
+/** An element: text, or children in document order. */
 export class XmlNode {
-  constructor(private readonly value: unknown) {}
+  readonly #children: XmlNode[] = [];
+  #text = '';
+
+  /** @param name without its namespace's prefix */
+  constructor(private readonly name: string) {}
 
   /** Text with references resolved; '' for an empty element. @throws S3Error MalformedXML where it has children. */
   text(): string {
-    if (typeof this.value !== 'string') throw malformed();
-    return resolveReferences(this.value);
+    if (this.#children.length > 0) throw malformed();
+    return resolveReferences(this.#text);
   }
 
   /** Names of its children. */
   names(): string[] {
-    if (this.value === null || typeof this.value !== 'object' || Array.isArray(this.value)) return [];
-    return Object.keys(this.value);
+    return this.#children.map(({ name }) => name);
   }
 
   children(name: string): XmlNode[] {
-    if (this.value === null || typeof this.value !== 'object' || Array.isArray(this.value)) return [];
-    if (!Object.hasOwn(this.value, name)) return [];
-    const found = (this.value as Record<string, unknown>)[name];
-    return (Array.isArray(found) ? found : [found]).map((v) => new XmlNode(v));
+    return this.#children.filter((child) => child.name === name);
   }
 
   /** The only child of that name. @throws S3Error MalformedXML where there are several. */
   child(name: string): XmlNode | undefined {
-    const all = this.children(name);
-    if (all.length > 1) throw malformed();
-    return all[0];
+    let found: XmlNode | undefined;
+    for (const child of this.#children) {
+      if (child.name !== name) continue;
+      if (found) throw malformed();
+      found = child;
+    }
+    return found;
   }
 
   childText(name: string): string | undefined {
     return this.child(name)?.text();
   }
-}
 
-const parser = new XMLParser({
-  ignoreAttributes: true,
-  ignoreDeclaration: true,
-  ignorePiTags: true,
-  parseTagValue: false,
-  trimValues: false,
-  processEntities: false,
-  removeNSPrefix: true,
-  maxNestedTags: DEPTH_MAX,
-  // White space between elements is no text of theirs.
-  textNodeName: '#text',
-});
+  /** For the reader of documents. */
+  add(child: XmlNode): void {
+    this.#children.push(child);
+  }
+
+  /** For the reader of documents: a run of text, its references as they are written. Beside children it is nobody's. */
+  addText(written: string): void {
+    if (this.#children.length === 0) this.#text += written;
+  }
+}
 
 /**
  * The root element of a document.
@@ -76,49 +83,114 @@ export function parseDocument(bytes: Uint8Array, root: string, elementsMax = ELE
   } catch (error) {
     throw malformed(error);
   }
-  if (/<!(?!--)/.test(text) || !isModest(text, elementsMax)) throw malformed();
-  let parsed: unknown;
-  try {
-    // Without the references that are well-formed: it takes a second for a million of them.
-    if (XMLValidator.validate(text.replace(GOOD_AMPERSAND, '_')) !== true) throw malformed();
-    parsed = parser.parse(text);
-  } catch (error) {
-    throw error instanceof S3Error ? error : malformed(error);
-  }
-  const node = new XmlNode(parsed).child(root);
+  // XML 1.0 §2.11
+  const node = readElements(text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text, elementsMax).child(
+    root,
+  );
   if (!node) throw malformed();
   return node;
 }
 
-/** Counts elements, nesting and lengths before the parser is let loose: such a document costs one pass and no memory. */
-function isModest(text: string, elementsMax: number): boolean {
-  let depth = 0;
+interface Open {
+  readonly node: XmlNode;
+  /** As it is written, with its prefix: the end tag repeats it. */
+  readonly written: string;
+}
+
+/** The document as an element whose only child is the root. */
+function readElements(text: string, elementsMax: number): XmlNode {
+  const document = new XmlNode('');
+  const open: Open[] = [];
+  let parent = document;
   let elements = 0;
-  for (let at = text.indexOf('<'), after = at; at >= 0; at = after) {
-    after = text.indexOf('<', at + 1);
-    if ((after < 0 ? text.length : after) - at > TAG_CHARS_MAX + TEXT_CHARS_MAX) return false;
-    const next = text[at + 1];
-    if (next !== '/') elements += 1;
-    if (elements > elementsMax) return false;
-    if (next === '?' || next === '!') continue;
-    if (next === '/') depth -= 1;
+  let hasRoot = false;
+  let at = 0;
+  for (;;) {
+    const next = text.indexOf('<', at);
+    addText(parent, open.length === 0, text, at, next < 0 ? text.length : next);
+    if (next < 0) break;
+    const after = text[next + 1];
+    if (after === '/') {
+      const last = open.pop();
+      if (!last) throw malformed();
+      at = endOfEndTag(text, next, last.written);
+      parent = open.at(-1)?.node ?? document;
+      continue;
+    }
+    elements += 1;
+    if (elements > elementsMax) throw malformed();
+    if (after === '!') at = endOfComment(text, next);
+    else if (after === '?') at = endOfInstruction(text, next);
     else {
-      depth += 1;
-      if (depth > DEPTH_MAX) return false;
-      const close = text.indexOf('>', at);
-      // XML 1.0 §3.1: no `<` stands within a tag. Looking further for each would take the square of the time.
-      if (close < 0 || (after >= 0 && after < close) || close - at > TAG_CHARS_MAX) return false;
-      if (text[close - 1] === '/') depth -= 1;
+      const { written, isEmpty, end } = startTag(text, next);
+      if (open.length === 0 && hasRoot) throw malformed();
+      hasRoot = true;
+      const node = new XmlNode(written.slice(written.indexOf(':') + 1));
+      parent.add(node);
+      if (!isEmpty) {
+        open.push({ node, written });
+        if (open.length > DEPTH_MAX) throw malformed();
+        parent = node;
+      }
+      at = end;
     }
   }
-  return true;
+  if (open.length > 0) throw malformed();
+  return document;
+}
+
+/** Between two tags; around the root there is white space only. */
+function addText(parent: XmlNode, isOutside: boolean, text: string, from: number, to: number): void {
+  if (from === to) return;
+  if (to - from > TEXT_CHARS_MAX) throw malformed();
+  const written = text.slice(from, to);
+  if (isOutside ? NOT_BLANK.test(written) : written.includes('&') && BAD_AMPERSAND.test(written))
+    throw malformed();
+  if (!isOutside) parent.addText(written);
+}
+
+function startTag(text: string, at: number): { written: string; isEmpty: boolean; end: number } {
+  START_TAG.lastIndex = at;
+  const [whole = '', written = '', attributes = '', slash] = START_TAG.exec(text) ?? [];
+  if (whole === '' || whole.length > TAG_CHARS_MAX || (attributes !== '' && !areGood(attributes)))
+    throw malformed();
+  return { written, isEmpty: slash === '/', end: at + whole.length };
+}
+
+/** No name twice, no ampersand that begins nothing. */
+function areGood(attributes: string): boolean {
+  const names = [...attributes.matchAll(ATTRIBUTES)].map(([, name]) => name);
+  return new Set(names).size === names.length && !BAD_AMPERSAND.test(attributes);
+}
+
+function endOfEndTag(text: string, at: number, written: string): number {
+  const from = at + 2 + written.length;
+  const end = text.indexOf('>', from);
+  const isIts = text.startsWith(written, at + 2) && end >= 0 && end - at <= TAG_CHARS_MAX;
+  if (!isIts || (end > from && NOT_BLANK.test(text.slice(from, end)))) throw malformed();
+  return end + 1;
+}
+
+/** XML 1.0 §2.5: no `--` within it. */
+function endOfComment(text: string, at: number): number {
+  if (!text.startsWith('<!--', at)) throw malformed();
+  const end = text.indexOf('--', at + 4);
+  if (end < 0 || text[end + 2] !== '>' || end - at > TAG_CHARS_MAX + TEXT_CHARS_MAX) throw malformed();
+  return end + 3;
+}
+
+/** Passed over. The declaration of XML is the first thing, or nowhere. */
+function endOfInstruction(text: string, at: number): number {
+  const end = text.indexOf('?>', at + 2);
+  if (end < 0 || end - at > TAG_CHARS_MAX || (at > 0 && /^<\?xml\s/i.test(text.slice(at, at + 6))))
+    throw malformed();
+  return end + 2;
 }
 
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 function resolveReferences(text: string): string {
   if (!text.includes('&')) return text;
-  if (BAD_AMPERSAND.test(text)) throw malformed();
   if (!text.includes('&#')) {
     // `amp` last: what it makes is no reference.
     const others = text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"');

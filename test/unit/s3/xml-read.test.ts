@@ -51,6 +51,85 @@ test('a tag of 10 KiB is none of S3', () => {
   expect(() => parseDocument(doc(10_000), 'R')).toThrow(malformed);
 });
 
+describe('what is well-formed is read', () => {
+  test.each([
+    ['<R><K>k</K></R>', 'k'],
+    ['<?xml version="1.0" encoding="UTF-8"?>\n<R><K>k</K></R>\n', 'k'],
+    ['\ufeff<R>\n  <K>k</K>\r\n</R>', 'k'],
+    ['<R xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><K>k</K></R>', 'k'],
+    [`<s:R xmlns:s='u:r' a = "b"><s:K a="&amp;">k</s:K ></s:R>`, 'k'],
+    ['<!-- a --><?a b?><R><!-- b --><K>k<!-- c -->l<?d?>m</K></R><!-- d -->', 'klm'],
+    ['<R><K/></R>', ''],
+    ['<R><K></K></R>', ''],
+    ['<R><K> \n </K></R>', ' \n '],
+    // XML 1.0 §2.11
+    ['<R><K>a\r\nb\rc&#13;</K></R>', 'a\nb\nc\r'],
+    ['<R><K>"\'>\u{1f600}</K></R>', `"'>\u{1f600}`],
+    ['<R><É/><K>k</K></R>', 'k'],
+    ['<R><__proto__>p</__proto__><K>k</K></R>', 'k'],
+  ])('%s', (text, meant) => {
+    expect(parseDocument(Buffer.from(text), 'R').childText('K')).toBe(meant);
+  });
+
+  test('children stand in the order of the document, by name', () => {
+    const root = parseDocument(Buffer.from('<R><A>1</A><B>2</B>text<A>3</A></R>'), 'R');
+    expect(root.names()).toEqual(['A', 'B', 'A']);
+    expect(root.children('A').map((node) => node.text())).toEqual(['1', '3']);
+    expect(() => root.child('A')).toThrow(malformed);
+    expect(() => root.text()).toThrow(malformed);
+    expect(root.child('C')).toBeUndefined();
+  });
+});
+
+describe('what is not well-formed, or no document of S3, is refused', () => {
+  test.each([
+    '',
+    ' ',
+    'R',
+    '<R>',
+    '</R>',
+    '<R',
+    '<R></R',
+    '<R></S>',
+    '<R></R></R>',
+    '<R/><R/>',
+    '<R/>text',
+    'text<R/>',
+    '<S><R/></S>',
+    '<R><A></R></A>',
+    '<R><s:A></A></R>',
+    '<R>< A/></R>',
+    '<R><1/></R>',
+    '<R><a:b:c/></R>',
+    '<R><A b/></R>',
+    '<R><A b=c/></R>',
+    '<R><A b="c/></R>',
+    '<R><A b="<"/></R>',
+    '<R><A b="&"/></R>',
+    '<R><A b="1"c="2"/></R>',
+    '<R><A b="1" b="2"/></R>',
+    '<R></R a="b">',
+    '<R>a & b</R>',
+    '<R>&a;<A/></R>',
+    '<R><!-- a -- b --></R>',
+    '<R><!-- a</R>',
+    '<R><!-></R>',
+    '<R><?a</R>',
+    ' <?xml version="1.0"?><R/>',
+    '<R><?xml version="1.0"?></R>',
+    '<!DOCTYPE R><R/>',
+    '<!DOCTYPE R [<!ENTITY a "b">]><R>&a;</R>',
+    '<R><![CDATA[a]]></R>',
+    `${'<A>'.repeat(17)}${'</A>'.repeat(17)}`,
+  ])('%s', (text) => {
+    expect(() => parseDocument(Buffer.from(text), 'R')).toThrow(malformed);
+  });
+
+  test('bytes that are not UTF-8', () => {
+    expect(() => parseDocument(Buffer.from('<R>\xff</R>', 'latin1'), 'R')).toThrow(malformed);
+  });
+});
+
 describe('references', () => {
   test.each([
     ['&amp;&lt;&gt;&quot;&apos;', `&<>"'`],
