@@ -5,6 +5,28 @@ export function utf8(text: string): Uint8Array {
   return Buffer.from(text, 'utf8');
 }
 
+/** Negative, zero or positive as the UTF-8 bytes of a stand before, at or after those of b; makes none of them. */
+export function compareText(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i += 1) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return codePointOrder(x) - codePointOrder(y);
+  }
+  return a.length - b.length;
+}
+
+/** UTF-8 has the order of code points: surrogates, which stand for the highest ones, go behind all other units. */
+function codePointOrder(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
+}
+
+/** The same bytes, not a copy. lmdb-js takes any other Uint8Array for a value to be encoded. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** One key of several parts. */
 export function joinBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(parts);
@@ -19,7 +41,7 @@ export function u64(value: number): Uint8Array {
 
 /** Reads what u64 wrote at this place. */
 export function readU64(bytes: Uint8Array, at: number): number {
-  return Number(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readBigUInt64BE(at));
+  return Number(asBuffer(bytes).readBigUInt64BE(at));
 }
 
 /** The first key after this one: nothing stands between them. */

@@ -220,7 +220,7 @@ export class KeyIndex {
   }
 
   #recordOf(entry: Entry): { key: ObjectKey; record: ObjectRecord } {
-    const key = Buffer.from(this.keys.rest('record', entry.key)).toString('utf8') as ObjectKey;
+    const key = this.keys.restText('record', entry.key) as ObjectKey;
     return { key, record: decodeRecord(entry.value) };
   }
 }

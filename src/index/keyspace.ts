@@ -19,7 +19,7 @@
  *   condemned   'f'       time, sort, id            body or list to be deleted after the time (both)
  *   single      's'       name                      rows that exist once (both)
  */
-import { joinBytes, prefixEnd, utf8 } from './key-bytes.js';
+import { asBuffer, joinBytes, prefixEnd, utf8 } from './key-bytes.js';
 
 const TABLES = {
   newest: 'n',
@@ -81,6 +81,11 @@ export class Keyspace {
   /** What follows the table's letter. */
   rest(table: Table, key: Uint8Array): Uint8Array {
     return key.subarray(this.#prefixes[table].length);
+  }
+
+  /** The same as text in UTF-8, without a copy of its bytes. */
+  restText(table: Table, key: Uint8Array): string {
+    return asBuffer(key).toString('utf8', this.#prefixes[table].length);
   }
 
   owns(key: Uint8Array): boolean {

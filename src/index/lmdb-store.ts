@@ -16,6 +16,7 @@ import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
 import { syncDirectoryAtOnce } from '../disk/durable.js';
 import { GroupBuilder, type WaitingCommit } from './commit-group.js';
 import { StorageError } from './errors.js';
+import { asBuffer } from './key-bytes.js';
 import type { Entry, KeyValueStore, Precondition, Write } from './key-value-store.js';
 
 /** LMDB's limit for a key with pages of 4 KiB. */
@@ -296,11 +297,6 @@ function leaveUnsynced(directory: string): void {
   const options = { ...environment(directory), overlappingSync: true, safeRestore: true };
   // Nothing waits to be written, so that it closes at once.
   void open<Uint8Array, Uint8Array>(options).close();
-}
-
-/** lmdb-js takes any other Uint8Array for a value to be encoded. */
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function checkKey(key: Uint8Array): void {

@@ -137,7 +137,7 @@ async function applyMeta(index: KeyIndex): Promise<number> {
     used = [];
   };
   for await (const row of walk(store, keys.key('meta'), keys.end('meta'), 100)) {
-    const key = Buffer.from(keys.rest('meta', row.key)).toString('utf8') as ObjectKey;
+    const key = keys.restText('meta', row.key) as ObjectKey;
     const doc = decodeMeta(row.value);
     const record = await index.get(key);
     const found = doc && record && (await withMeta(record, await index.openBody(record), doc));

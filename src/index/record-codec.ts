@@ -71,17 +71,19 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
     // Not in rows of older versions.
     (string[] | null)?,
   ];
-  return {
+  // Step by step: a page of a list has a thousand of these, and each spread makes objects that live for a moment.
+  const record: { -readonly [K in keyof ObjectRecord]: ObjectRecord[K] } = {
     sizeBytes,
     etag,
     // Rows of versions that believed any time are still there until the next rebuild.
     lastModifiedMs: lastModifiedMs > TIME_MS_MAX ? boundedTimeMs(lastModifiedMs) : lastModifiedMs,
     meta: metaFromTuple(meta),
     body: bodyFromTuple(body),
-    ...(checksum ? { checksum: { algorithm: checksum[0], type: checksum[1], value: checksum[2] } } : {}),
-    ...(partSizesBytes ? { partSizesBytes } : {}),
-    ...(partChecksums ? { partChecksums } : {}),
   };
+  if (checksum) record.checksum = { algorithm: checksum[0], type: checksum[1], value: checksum[2] };
+  if (partSizesBytes) record.partSizesBytes = partSizesBytes;
+  if (partChecksums) record.partChecksums = partChecksums;
+  return record;
 }
 
 function bodyToTuple(body: BodyRef): RecordTuple {
@@ -97,9 +99,14 @@ function bodyFromTuple(tuple: RecordTuple): BodyRef {
   const [kind, first, second] = tuple;
   if (kind === 'e') return { kind: 'extents', extents: unpackExtents(first as Uint8Array) };
   if (kind === 'l') return { kind: 'extent-list', listId: first as string, count: second as number };
-  const hash = second instanceof Uint8Array ? { sha256: second } : {};
-  if (kind === 'a') return { kind: 'plain', at: first as Uint8Array, ...hash };
-  if (kind === 'p') return { kind: 'plain', bytes: first as Uint8Array, ...hash };
+  if (kind === 'a' || kind === 'p') {
+    const bytes = first as Uint8Array;
+    if (!(second instanceof Uint8Array))
+      return kind === 'a' ? { kind: 'plain', at: bytes } : { kind: 'plain', bytes };
+    return kind === 'a'
+      ? { kind: 'plain', at: bytes, sha256: second }
+      : { kind: 'plain', bytes, sha256: second };
+  }
   throw new StorageError('corrupt', `a record has a body of kind ${String(kind)}`);
 }
 

@@ -7,7 +7,7 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
-import { joinBytes, u64, utf8 } from '../index/key-bytes.js';
+import { compareText, nextKey, u64, utf8 } from '../index/key-bytes.js';
 import type { Rows } from '../index/key-value-store.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type { BaseHolder } from './base-holder.js';
@@ -24,6 +24,7 @@ import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
 import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
+import type { NewestRow } from './overlay-rows.js';
 import { SharedLooks } from '../async/shared-looks.js';
 import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
 import { sleepOr } from './sleep-or.js';
@@ -92,19 +93,15 @@ export class JournaledBucket implements BucketState {
       const size = limit - items.length;
       const overlay = await journal.newestPage(from, end, size);
       const base = await bases.current.page(from, end, size);
+      if (overlay.length === 0) return items.length === 0 ? base : [...items, ...base];
       // Both pages are complete up to the horizon: the last key of the shorter-reaching full page.
-      const horizon = lowest([lastKeyOfFull(overlay, size), lastKeyOfFull(base, size)]);
-      const isWithin = (key: string) => !horizon || Buffer.compare(utf8(key), horizon) <= 0;
-      const merged = new Map<ObjectKey, ObjectRecord | undefined>();
-      for (const { key, record } of base) if (isWithin(key)) merged.set(key, record);
-      for (const { key, row } of overlay) if (isWithin(key)) merged.set(key, row.record);
-      const keys = [...merged.keys()].sort((a, b) => Buffer.compare(utf8(a), utf8(b)));
-      for (const key of keys) {
-        const record = merged.get(key);
-        if (record && items.length < limit) items.push({ key, record });
+      const horizon = lowest(lastKeyOfFull(overlay, size), lastKeyOfFull(base, size));
+      for (const item of merged(base, overlay)) {
+        if (items.length === limit || (horizon !== undefined && compareText(item.key, horizon) > 0)) break;
+        items.push(item);
       }
-      if (!horizon) break;
-      from = joinBytes(horizon, Uint8Array.of(0));
+      if (horizon === undefined) break;
+      from = nextKey(utf8(horizon));
     }
     return items;
   }
@@ -257,13 +254,25 @@ export class JournaledBucket implements BucketState {
   }
 }
 
-function lastKeyOfFull(page: readonly { key: ObjectKey }[], size: number): Uint8Array | undefined {
-  const last = page.length >= size ? page.at(-1) : undefined;
-  return last && utf8(last.key);
+function lastKeyOfFull(page: readonly { key: ObjectKey }[], size: number): ObjectKey | undefined {
+  return page.length >= size ? page.at(-1)?.key : undefined;
 }
 
-function lowest(keys: readonly (Uint8Array | undefined)[]): Uint8Array | undefined {
-  let least: Uint8Array | undefined;
-  for (const key of keys) if (key && (!least || Buffer.compare(key, least) < 0)) least = key;
-  return least;
+function lowest(a: ObjectKey | undefined, b: ObjectKey | undefined): ObjectKey | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return compareText(a, b) < 0 ? a : b;
+}
+
+/** What a reader sees of two pages in key order: a row of the overlay stands for the base's, or says that it is gone. */
+function* merged(
+  base: readonly Item[],
+  overlay: readonly { readonly key: ObjectKey; readonly row: NewestRow }[],
+): Generator<Item> {
+  let at = 0;
+  for (const { key, row } of overlay) {
+    for (; at < base.length && compareText(base[at]!.key, key) < 0; at += 1) yield base[at]!;
+    if (base[at]?.key === key) at += 1;
+    if (row.record) yield { key, record: row.record };
+  }
+  for (; at < base.length; at += 1) yield base[at]!;
 }

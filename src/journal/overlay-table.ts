@@ -51,7 +51,7 @@ export class OverlayTable {
 
   /** A row of the walk over the newest ones. */
   newestOf(entry: Entry): { key: ObjectKey; row: NewestRow } {
-    const key = Buffer.from(this.keys.rest('newest', entry.key)).toString('utf8') as ObjectKey;
+    const key = this.keys.restText('newest', entry.key) as ObjectKey;
     return { key, row: decodeNewest(entry.value) };
   }
 

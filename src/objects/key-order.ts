@@ -2,6 +2,7 @@
  * S3 orders keys by their UTF-8 bytes, which is the order of code points and not that of JavaScript strings
  * (UTF-16 units): these helpers keep the difference in one place.
  */
+import { compareText } from '../index/key-bytes.js';
 
 const encoder = new TextEncoder();
 
@@ -11,9 +12,7 @@ export function keyBytes(text: string): Uint8Array {
 }
 
 /** Negative, zero or positive as a stands before, at or after b in UTF-8 byte order. */
-export function compareKeys(a: string, b: string): number {
-  return Buffer.compare(keyBytes(a), keyBytes(b));
-}
+export const compareKeys = compareText;
 
 /** The first string after a key: nothing stands between them. */
 export function afterKey(key: string): string {

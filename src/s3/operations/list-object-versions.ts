@@ -16,7 +16,7 @@ function versionElement(key: string, record: ObjectRecord): Xml {
     element('Key', key),
     element('VersionId', VERSION_ID),
     element('IsLatest', true),
-    ...objectElements(record, true),
+    objectElements(record, true),
   ]);
 }
 

@@ -2,13 +2,13 @@
 import { S3Error } from '../errors.js';
 import type { Query } from '../request-target.js';
 import { encodeRfc3986 } from '../sigv4/canonical-request.js';
-import { element, isoTime, optional, type Xml } from './write.js';
-import type { ObjectKey } from '../../format/ids.js';
+import { element, escapeText, isoTime, optional, type Xml } from './write.js';
 import type { ObjectRecord, ListResult } from '../../objects/api.js';
 
 /** All objects belong to one owner; clients want to see some id. */
 export const OWNER_ID = 'gateway';
 export const OWNER: readonly Xml[] = [element('ID', OWNER_ID), element('DisplayName', OWNER_ID)];
+const OWNER_ELEMENT = element('Owner', OWNER);
 
 /** How keys are written: with encoding-type=url they are percent-encoded, slashes kept. */
 export interface KeyEncoding {
@@ -29,10 +29,13 @@ export function readKeyEncoding(query: Query): KeyEncoding {
 
 /** Contents and CommonPrefixes in the order that the objects layer gave (byte order of keys). */
 export function listItems(result: ListResult, encoding: KeyEncoding, withOwner: boolean): Xml[] {
-  return [
-    ...result.objects.map((item) => contents(item, encoding, withOwner)),
-    ...prefixElements(result, encoding),
-  ];
+  const pieces: string[] = [];
+  for (const { key, record } of result.objects) {
+    pieces.push('<Contents><Key>', escapeText(encoding.write(key)), '</Key>');
+    pushObjectElements(pieces, record, withOwner);
+    pieces.push('</Contents>');
+  }
+  return [pieces.join('') as Xml, ...prefixElements(result, encoding)];
 }
 
 export function prefixElements(result: ListResult, encoding: KeyEncoding): Xml[] {
@@ -41,30 +44,25 @@ export function prefixElements(result: ListResult, encoding: KeyEncoding): Xml[]
   );
 }
 
-function contents(
-  item: { key: ObjectKey; record: ObjectRecord },
-  encoding: KeyEncoding,
-  withOwner: boolean,
-): Xml {
-  const { key, record } = item;
-  return element('Contents', [element('Key', encoding.write(key)), ...objectElements(record, withOwner)]);
+/** What every list tells of an object. */
+export function objectElements(record: ObjectRecord, withOwner: boolean): Xml {
+  const pieces: string[] = [];
+  pushObjectElements(pieces, record, withOwner);
+  return pieces.join('') as Xml;
 }
 
-/** What every list tells of an object. */
-export function objectElements(record: ObjectRecord, withOwner: boolean): Xml[] {
-  return [
-    element('LastModified', isoTime(record.lastModifiedMs)),
-    element('ETag', `"${record.etag}"`),
-    ...(record.checksum
-      ? [
-          element('ChecksumAlgorithm', record.checksum.algorithm),
-          element('ChecksumType', record.checksum.type),
-        ]
-      : []),
-    element('Size', record.sizeBytes),
-    ...(withOwner ? [element('Owner', OWNER)] : []),
-    element('StorageClass', record.meta.storageClass ?? 'STANDARD'),
-  ];
+/** As pieces of one text that is put together at its end: a page has a thousand of these, with six elements each. */
+function pushObjectElements(pieces: string[], record: ObjectRecord, withOwner: boolean): void {
+  const { checksum, etag, lastModifiedMs, meta, sizeBytes } = record;
+  pieces.push('<LastModified>', isoTime(lastModifiedMs), '</LastModified>');
+  pieces.push('<ETag>&quot;', escapeText(etag), '&quot;</ETag>');
+  if (checksum) {
+    pieces.push('<ChecksumAlgorithm>', checksum.algorithm, '</ChecksumAlgorithm>');
+    pieces.push('<ChecksumType>', checksum.type, '</ChecksumType>');
+  }
+  pieces.push('<Size>', String(sizeBytes), '</Size>');
+  if (withOwner) pieces.push(OWNER_ELEMENT);
+  pieces.push('<StorageClass>', escapeText(meta.storageClass ?? 'STANDARD'), '</StorageClass>');
 }
 
 /** An element with an encoded key, or nothing. */

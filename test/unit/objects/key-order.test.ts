@@ -9,6 +9,18 @@ describe('key order', () => {
     expect(compareKeys('\uff61', '\u{1f600}')).toBeLessThan(0);
   });
 
+  test('two keys stand as their UTF-8 bytes do', () => {
+    // Of few characters, so that many begin alike: below, within and above the surrogates, and two of one high surrogate.
+    const near = fc.string({
+      unit: fc.constantFrom('a', 'b', 'é', '\ud7ff', '\ue000', '\uffff', '😀', '😁'),
+    });
+    fc.assert(
+      fc.property(fc.oneof(text, near), fc.oneof(text, near), (a, b) => {
+        expect(Math.sign(compareKeys(a, b))).toBe(Buffer.compare(keyBytes(a), keyBytes(b)));
+      }),
+    );
+  });
+
   test('nothing stands between a key and what follows it', () => {
     fc.assert(
       fc.property(text, text, (key, other) => {
