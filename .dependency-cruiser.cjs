@@ -12,19 +12,25 @@ module.exports = {
     layer(
       'protocol-knows-no-storage',
       '^src/s3/',
-      '^src/(chunks|journal|index|line|gitee|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(buckets|chunks|journal|index|line|gitee|server|cli|auth|audit|notifications|local-gitee)/',
       'src/s3 speaks HTTP and XML only. What it needs of chunks, journal or Gitee belongs behind src/objects.',
     ),
     layer(
       'objects-know-no-protocol',
       '^src/objects/',
-      '^src/(s3|gitee|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(s3|buckets|gitee|server|cli|auth|audit|notifications|local-gitee)/',
       'src/objects knows keys and objects. HTTP belongs to src/s3, Gitee behind src/chunks and src/journal.',
+    ),
+    layer(
+      'buckets-know-no-configuration',
+      '^src/buckets/',
+      '^src/(s3|server|cli|auth|audit|notifications|local-gitee)/',
+      'src/buckets opens buckets where it is told, and lets them come and go. What the configuration says of them is made a place in src/server.',
     ),
     layer(
       'storage-knows-no-objects',
       '^src/(chunks|journal|index)/',
-      '^src/(s3|objects|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(s3|objects|buckets|server|cli|auth|audit|notifications|local-gitee)/',
       'The storage layer must not know S3: a rule about objects belongs to src/objects.',
     ),
     layer(
@@ -36,7 +42,7 @@ module.exports = {
     layer(
       'remote-knows-nothing-above',
       '^src/gitee/',
-      '^src/(s3|objects|chunks|journal|index|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(s3|objects|buckets|chunks|journal|index|server|cli|auth|audit|notifications|local-gitee)/',
       'src/gitee talks to Gitee and nothing else: what decides when to talk belongs to src/journal or src/chunks.',
     ),
     layer(
@@ -78,7 +84,7 @@ module.exports = {
     layer(
       'auth-uses-gitee-only',
       '^src/auth/',
-      '^src/(s3|objects|chunks|journal|audit|notifications|server|cli|local-gitee)/',
+      '^src/(s3|objects|buckets|chunks|journal|audit|notifications|server|cli|local-gitee)/',
       'The token service may ask Gitee and keep rows in a store; images are none of its business. It reports to src/async/audit.ts.',
     ),
     layer(
@@ -120,7 +126,7 @@ module.exports = {
     layer(
       'notifications-know-no-storage',
       '^src/notifications/',
-      '^src/(s3|objects|chunks|journal|audit|auth|server|cli|local-gitee)/',
+      '^src/(s3|objects|buckets|chunks|journal|audit|auth|server|cli|local-gitee)/',
       'Notifications and webhooks are hints: what follows from one is passed in by src/server.',
     ),
     layer('no-tests-in-src', '^src/', '^(test|bench)/', 'Test support belongs to test/support.'),

@@ -76,3 +76,22 @@ export interface Audit {
    */
   record(event: AuditEvent): Promise<void>;
 }
+
+/** Runs what an operator asked for on the control socket, by a signal or offline, and records how it went. */
+export async function byOperator<T>(
+  audit: Audit,
+  action: AuditAction,
+  subject: string,
+  run: () => Promise<T>,
+): Promise<T> {
+  const event = { who: 'operator', action, subject, from: 'local' };
+  try {
+    const result = await run();
+    await audit.record({ ...event, result: 'ok' });
+    return result;
+  } catch (error) {
+    const { name } = error instanceof Error ? error : { name: 'Error' };
+    await audit.record({ ...event, result: 'failed', detail: { error: name } });
+    throw error;
+  }
+}

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { appendFile, mkdir, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Operations } from '../server/operator-calls.js';
-import type { QuarantinedChange } from '../server/quarantine.js';
+import type { QuarantinedChange } from '../buckets/quarantine.js';
 
 export interface ExportedChange extends QuarantinedChange {
   /** Name of its file; undefined for a deletion, and where its bytes could not be had. */

@@ -28,7 +28,7 @@ export interface Bucket {
   readonly concern: WriteConcernRules;
 }
 
-/** Buckets that come and go by request. Implemented in src/server, which can open their state. */
+/** Buckets that come and go by request. Implemented in src/buckets, which can open their state. */
 export interface RunTimeBuckets {
   /** Those that are known of. */
   all(): readonly Bucket[];

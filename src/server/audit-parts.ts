@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { Audit, AuditAction } from '../async/audit.js';
+import type { Audit } from '../async/audit.js';
 import { AuditLog } from '../audit/audit-log.js';
 import { FloodGuard } from '../audit/flood-guard.js';
 import { SyslogSender } from '../audit/syslog.js';
@@ -54,24 +54,5 @@ export class AuditParts {
     await this.log.close();
     await this.syslog?.close(SYSLOG_GRACE_MS);
     await this.lease?.release();
-  }
-}
-
-/** Runs what an operator asked for on the control socket, by a signal or offline, and records how it went. */
-export async function byOperator<T>(
-  audit: Audit,
-  action: AuditAction,
-  subject: string,
-  run: () => Promise<T>,
-): Promise<T> {
-  const event = { who: 'operator', action, subject, from: 'local' };
-  try {
-    const result = await run();
-    await audit.record({ ...event, result: 'ok' });
-    return result;
-  } catch (error) {
-    const { name } = error instanceof Error ? error : { name: 'Error' };
-    await audit.record({ ...event, result: 'failed', detail: { error: name } });
-    throw error;
   }
 }

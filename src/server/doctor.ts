@@ -1,11 +1,11 @@
 import type { ProbeResult as GiteeProbe } from '../gitee/probes/probe.js';
 import { runReadOnlyProbes } from '../gitee/probes/run-probes.js';
-import type { SharedParts } from './bucket-parts.js';
+import type { GatewayComponents } from './components.js';
 import type { ProbeResult } from './gateway.js';
 import { probeSpace } from './lfs-parts.js';
 
 /** Asks Gitee the read-only questions for every bucket, each repository and branch once. */
-export async function doctor({ config, gitee, lfs, parts }: SharedParts): Promise<ProbeResult[]> {
+export async function doctor({ config, gitee, lfs, parts }: GatewayComponents): Promise<ProbeResult[]> {
   const results: ProbeResult[] = [];
   const seen = new Set<string>();
   const { createBuckets } = config;

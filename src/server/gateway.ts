@@ -14,7 +14,7 @@ import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { Config } from './config/config.js';
 import type { Redactor } from './logging/redact.js';
 import type { Metrics } from './metrics.js';
-import type { QuarantineAdmin } from './quarantine.js';
+import type { QuarantineAdmin } from '../buckets/quarantine.js';
 
 /** What composition gets from outside. */
 export interface GatewayParts {

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { RequestHandler } from 'express';
+import { byOperator } from '../async/audit.js';
 import { createDispatcher } from '../gitee/http/dispatcher.js';
 import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import { NotificationStore } from '../notifications/notification-store.js';
 import { Notifier, type NotificationAdmin } from '../notifications/notifier.js';
 import { notificationReceiver } from '../notifications/receiver.js';
 import type { AuditParts } from './audit-parts.js';
-import { byOperator } from './audit-parts.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
 import { VERSION } from './version.js';

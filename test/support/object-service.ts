@@ -5,7 +5,7 @@ import type { ChunksApi } from '../../src/chunks/api.js';
 import { wholeExtent } from '../../src/format/extent.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import type { BucketState } from '../../src/journal/bucket-state.js';
-import { BucketGate, GatedChunks, GatedState } from '../../src/objects/bucket-gate.js';
+import { BucketGate, GatedChunks, GatedState } from '../../src/buckets/gate.js';
 import { Buckets, type Bucket } from '../../src/objects/bucket.js';
 import { ObjectService } from '../../src/objects/object-service.js';
 import type { ObjectsApiFixture } from '../contract/objects-api.js';

@@ -1,4 +1,4 @@
-import type { QuarantinedChange } from '../../server/quarantine.js';
+import type { QuarantinedChange } from '../../buckets/quarantine.js';
 import {
   CONFIG_FLAG,
   textFlag,

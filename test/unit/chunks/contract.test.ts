@@ -1,5 +1,5 @@
 import { RemoteError } from '../../../src/gitee/errors.js';
-import { BucketGate, GatedChunks } from '../../../src/objects/bucket-gate.js';
+import { BucketGate, GatedChunks } from '../../../src/buckets/gate.js';
 import { chunksApiContract, type ChunksApiFixture } from '../../contract/chunks-api.js';
 import { ChunkBench, smallLimits } from '../../support/chunk-bench.js';
 import { MemoryChunks } from '../../support/memory-chunks.js';

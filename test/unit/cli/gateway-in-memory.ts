@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { CommitId } from '../../../src/format/ids.js';
 import type { AccountAdmin } from '../../../src/auth/accounts/account-admin.js';
 import type { NotificationAdmin } from '../../../src/notifications/notifier.js';
-import type { QuarantineAdmin, QuarantinedChange } from '../../../src/server/quarantine.js';
+import type { QuarantineAdmin, QuarantinedChange } from '../../../src/buckets/quarantine.js';
 import type { FsckOptions, FsckStep, Gateway, Problem, ProbeResult } from '../../../src/server/gateway.js';
 
 export class GatewayInMemory implements Gateway {

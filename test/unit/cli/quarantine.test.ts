@@ -8,7 +8,7 @@ import { EXIT } from '../../../src/cli/exit-codes.js';
 import { runCli } from '../../../src/cli/run.js';
 import { ControlServer } from '../../../src/server/control-server.js';
 import { controlSocketPath } from '../../../src/server/control-socket.js';
-import type { QuarantinedChange } from '../../../src/server/quarantine.js';
+import type { QuarantinedChange } from '../../../src/buckets/quarantine.js';
 import { GatewayInMemory } from './gateway-in-memory.js';
 
 let directory: string;

@@ -7,7 +7,7 @@ import { StorageError } from '../../../src/index/errors.js';
 import type { Rows } from '../../../src/index/key-value-store.js';
 import { LmdbStore, type LmdbStoreOptions } from '../../../src/index/lmdb-store.js';
 import { RoomCheckedStore } from '../../../src/journal/room.js';
-import { BucketGate, GatedStore } from '../../../src/objects/bucket-gate.js';
+import { BucketGate, GatedStore } from '../../../src/buckets/gate.js';
 import { keyValueStoreContract, rowsContract } from '../../contract/key-value-store.js';
 
 let directory: string;

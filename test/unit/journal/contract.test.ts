@@ -1,6 +1,6 @@
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { wholeExtent } from '../../../src/format/extent.js';
-import { BucketGate, GatedState } from '../../../src/objects/bucket-gate.js';
+import { BucketGate, GatedState } from '../../../src/buckets/gate.js';
 import { bucketStateContract, type BucketStateFixture } from '../../contract/bucket-state.js';
 import { JournalBucket } from '../../support/journal-bucket.js';
 

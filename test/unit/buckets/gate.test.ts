@@ -1,7 +1,7 @@
 import type { ChunksApi } from '../../../src/chunks/api.js';
 import type { Rows } from '../../../src/index/key-value-store.js';
 import type { BucketState } from '../../../src/journal/bucket-state.js';
-import { BucketGate, GatedChunks, GatedState } from '../../../src/objects/bucket-gate.js';
+import { BucketGate, GatedChunks, GatedState } from '../../../src/buckets/gate.js';
 import type { ObjectError } from '../../../src/objects/errors.js';
 
 /** A promise and its end. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { utf8 } from '../../../src/index/key-bytes.js';
 import { Keyspace } from '../../../src/index/keyspace.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
-import { RunTimeState } from '../../../src/server/run-time-state.js';
+import { RunTimeState } from '../../../src/buckets/run-time-state.js';
 
 describe('the state of buckets made at run time', () => {
   let directory: string;

@@ -11,7 +11,7 @@ import { unlessMissing } from '../disk/failures.js';
 import { prefixEnd } from '../index/key-bytes.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
 import { Keyspace } from '../index/keyspace.js';
-import { decodeRow, encodeRow, type CatalogueRow } from '../objects/bucket-catalogue.js';
+import { decodeRow, encodeRow, type CatalogueRow } from './catalogue.js';
 
 const STATE_NAME = /^([a-z0-9.-]{3,63})_[0-9a-f]{16}$/;
 const ROW_FILE = 'row.json';

@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
-import type { Audit } from '../async/audit.js';
+import { byOperator, type Audit } from '../async/audit.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { QuarantineRow } from '../journal/overlay-rows.js';
-import { byOperator } from './audit-parts.js';
-import type { BucketParts } from './bucket-parts.js';
+import type { BucketParts } from './parts.js';
 import type { QuarantineAdmin, QuarantinedChange, QuarantineRetry } from './quarantine.js';
 
 /** Told at most, of those that stay. */

@@ -1,4 +1,4 @@
-import { decodeRow, encodeRow } from '../../../src/objects/bucket-catalogue.js';
+import { decodeRow, encodeRow } from '../../../src/buckets/catalogue.js';
 
 const ROW = { name: 'photos', createdMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678), owner: 'AKMAKER' };
 /** Format 1 of a row, as it lies on Gitee: it must be readable for ever. */

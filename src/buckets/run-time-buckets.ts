@@ -1,26 +1,24 @@
 /**
- * Buckets made by request. Which there are stands in the catalogue (src/objects/bucket-catalogue.ts) and nowhere
+ * Buckets made by request. Which there are stands in the catalogue (src/buckets/catalogue.ts) and nowhere
  * else; what is open here is brought into line with it at the start, and whenever its head moved.
  *
  *   CreateBucket   state opened -> branch looked at -> row in the catalogue -> acknowledged
- *   DeleteBucket   empty here and on Gitee -> row out of the catalogue -> acknowledged -> state removed
+ *   DeleteBucket   empty here and on Gitee -> row out of the catalogue -> state removed -> acknowledged
  *
  * Only the row decides: a process killed between any two steps leaves a state without a row, which the next start
  * removes, or a row without a state, for which it opens one. One promise stands above the catalogue: what was
  * acknowledged is never lost. Where another gateway took the row of a bucket away in which this one has objects or
- * waiting changes, the row is put back.
+ * waiting changes, the row is put back. Step by step: docs/decisions/run-time-buckets.md.
  */
 import { KeyLock } from '../async/key-lock.js';
 import type { TreePath } from '../format/ids.js';
-import { BucketCatalogue, type CatalogueRow } from '../objects/bucket-catalogue.js';
 import type { Bucket, RunTimeBuckets } from '../objects/bucket.js';
 import { ObjectError } from '../objects/errors.js';
-import type { BucketOwners } from './access-keys.js';
-import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
-import { bucketByDefaults } from './config/load.js';
-import type { Problem } from './gateway.js';
-import { RunTimeBucket } from './run-time-bucket.js';
-import { RunTimeState } from './run-time-state.js';
+import { BucketCatalogue, type CatalogueRow } from './catalogue.js';
+import type { BucketParts } from './parts.js';
+import type { BucketPlace } from './place.js';
+import type { RunTimeBucket } from './run-time-bucket.js';
+import { RunTimeOpener, type RunTimeOpenerDeps } from './run-time-opener.js';
 
 /** Name of the internal bucket, which no request can name: S3 has no underscores. */
 const CATALOGUE = 'bucket_catalogue';
@@ -32,15 +30,17 @@ const FIRST_LOOK_INTERVAL_MS = 50;
 /** After what needs an operator, or Gitee, to be mended. */
 const RETRY_MS = 30_000;
 
-interface Place {
-  readonly repository: string;
-  readonly branch: string;
-  readonly pathPrefix: string;
+export interface RunTimeBucketsDeps extends RunTimeOpenerDeps {
+  /** Names in the configuration: one made by request is hidden by such a one. */
+  readonly configured: ReadonlySet<string>;
+  readonly max: number;
+  /** Drops what was measured of a bucket that is gone. */
+  readonly forgetMetrics: (bucket: string) => Promise<void>;
 }
 
-export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
+export class RunTimeBucketSet implements RunTimeBuckets {
   readonly #catalogue: BucketCatalogue;
-  readonly #files: RunTimeState;
+  readonly #states: RunTimeOpener;
   /** Open ones by name; those without a row are not shown. */
   readonly #open = new Map<string, RunTimeBucket>();
   /** Names in the catalogue that cannot be served, and why. */
@@ -48,10 +48,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   /** Names that a request is making or deleting now. */
   readonly #busy = new Set<string>();
   readonly #locks = new KeyLock();
-  readonly #configured: ReadonlySet<string>;
   readonly #stop = new AbortController();
-  /** States of earlier runs that nobody has looked at yet. */
-  #leftovers = new Map<string, string[]>();
   #isKnown = false;
   #isStarted = false;
   #seenHead: string | null = null;
@@ -60,31 +57,22 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   #running: Promise<void> | undefined;
 
   private constructor(
-    private readonly shared: SharedParts,
-    private readonly place: Place,
+    private readonly deps: RunTimeBucketsDeps,
     private readonly catalogueParts: BucketParts,
   ) {
     this.#catalogue = new BucketCatalogue(catalogueParts.open.state);
-    this.#files = new RunTimeState(shared.config.stateDir, shared.overlay);
-    this.#configured = new Set(shared.config.buckets.map(({ name }) => name));
+    this.#states = new RunTimeOpener(deps);
   }
 
-  /** Opens what is known on this disk; asks Gitee nothing. undefined: no buckets are made at run time. */
-  static async open(shared: SharedParts): Promise<RunTimeBucketSet | undefined> {
-    const { repository, branch, pathPrefix } = shared.config.createBuckets;
-    if (repository === undefined) return undefined;
-    const place = { repository, branch, pathPrefix: `${pathPrefix}/${CATALOGUE_DIRECTORY}` };
-    const catalogue = await openBucketParts(shared, bucketByDefaults({ name: CATALOGUE, ...place }), {
-      // Rows are files, whatever the operator wants of objects.
-      inlineLimitBytes: ROW_BYTES_MAX,
-    });
-    const set = new RunTimeBucketSet(shared, { repository, branch, pathPrefix }, catalogue);
+  /** Opens what is known on this disk; asks Gitee nothing. */
+  static async open(deps: RunTimeBucketsDeps): Promise<RunTimeBucketSet> {
+    const set = new RunTimeBucketSet(deps, await deps.opener.open(cataloguePlace(deps)));
     try {
-      set.#leftovers = await set.#files.list();
+      await set.#states.look();
       if (set.#catalogue.isKnown) await set.#reconcile();
     } catch (error) {
       // The buckets of the configuration have nothing to do with it; these answer 503 until it is mended.
-      shared.parts.log.error('the list of buckets made at run time cannot be read', { error });
+      deps.log.error('the list of buckets made at run time cannot be read', { error });
     }
     return set;
   }
@@ -96,14 +84,14 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
 
   /** For a hook that tells of a push: they all lie on one branch. */
   hooked(): { name: string; repository: string; branch: string; hint: () => void } {
-    const { repository, branch } = this.place;
+    const { repository, branch } = this.deps.group;
     const hint = () => {
       for (const { open } of this.parts()) open.hint();
     };
     return { name: CATALOGUE, repository, branch, hint };
   }
 
-  problems(): Problem[] {
+  problems(): { name: string; detail: string }[] {
     const problems = [...this.#broken].map(([name, detail]) => ({ name: `bucket:${name}`, detail }));
     if (!this.#isKnown)
       problems.push({
@@ -133,7 +121,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   ownerOf(bucket: string): string | undefined {
-    if (this.#configured.has(bucket)) return undefined;
+    if (this.deps.configured.has(bucket)) return undefined;
     const row = this.#open.get(bucket)?.row;
     if (!row) this.checkKnown();
     return row?.owner;
@@ -162,7 +150,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   async close(): Promise<void> {
-    for (const part of this.parts()) await closeBucketParts(part);
+    for (const part of this.parts()) await part.close();
   }
 
   async #create(name: string, owner: string, signal: AbortSignal): Promise<void> {
@@ -176,9 +164,9 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
     this.#refuseTooMany();
     // Before the branch is looked at: what was removed here and lands meanwhile is nobody else's.
     const path = await this.#catalogue.pathOnBranch(name);
-    const { clock, failpoints, log } = this.shared.parts;
+    const { clock, failpoints, log } = this.deps;
     const row: CatalogueRow = { name, createdMs: clock.nowMs(), owner };
-    const made = await this.#openState(name, await this.#files.newName(name, row.createdMs));
+    const made = await this.#states.openNew(name, row.createdMs);
     try {
       await failpoints.hit('buckets.stateOpened');
       await made.follow(signal);
@@ -205,7 +193,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
       this.get(name);
       throw new ObjectError('no-such-bucket', `there is no bucket ${name} on this gateway`);
     }
-    const { failpoints, log } = this.shared.parts;
+    const { failpoints, log } = this.deps;
     await one.closeEmpty(() => this.#catalogue.remove(name), signal);
     this.#open.delete(name);
     this.catalogueParts.open.committer.flush();
@@ -224,7 +212,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   #refuseTooMany(): void {
-    const { max } = this.shared.config.createBuckets;
+    const { max } = this.deps;
     // Those that are being made count, or many requests at once would pass together.
     const names = new Set([...this.#open.keys(), ...this.#broken.keys(), ...this.#busy]);
     if (names.size > max)
@@ -251,7 +239,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.shared.parts;
+    const { clock, log } = this.deps;
     while (!signal.aborted) {
       try {
         if (this.#catalogue.isKnown && this.#mustLook()) await this.#reconcile();
@@ -265,12 +253,12 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   #mustLook(): boolean {
-    const isDue = this.#lookAgainMs !== undefined && this.#lookAgainMs <= this.shared.parts.clock.steadyMs();
+    const isDue = this.#lookAgainMs !== undefined && this.#lookAgainMs <= this.deps.clock.steadyMs();
     return isDue || this.#catalogue.head !== this.#seenHead;
   }
 
   #lookAgain(afterMs: number): void {
-    this.#lookAgainMs = Math.min(this.#lookAgainMs ?? Infinity, this.shared.parts.clock.steadyMs() + afterMs);
+    this.#lookAgainMs = Math.min(this.#lookAgainMs ?? Infinity, this.deps.clock.steadyMs() + afterMs);
   }
 
   /** Opens what the catalogue has, and removes what it does not have any more. */
@@ -280,7 +268,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
     const names = new Set([
       ...(await this.#catalogue.entries()).keys(),
       ...this.#open.keys(),
-      ...this.#leftovers.keys(),
+      ...this.#states.leftNames(),
     ]);
     for (const name of names) {
       if (this.#busy.has(name)) {
@@ -294,10 +282,10 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   }
 
   async #reconcileOne(name: string): Promise<void> {
-    const { log } = this.shared.parts;
+    const { log } = this.deps;
     this.#broken.delete(name);
     // A bucket of the configuration hides one of that name; its state is kept.
-    if (this.#configured.has(name)) return;
+    if (this.deps.configured.has(name)) return;
     try {
       const entry = await this.#catalogue.get(name);
       if (entry === 'unreadable') {
@@ -319,7 +307,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
 
   /** The row is gone, by another gateway or before a kill: so the bucket goes, unless something would be lost. */
   async #retire(one: RunTimeBucket): Promise<void> {
-    const row = one.row ?? (await this.#files.readRow(one.stateName));
+    const row = await this.#states.rowOf(one);
     const seen = this.#catalogue.head;
     let lost = false;
     const isClosed = await one.closeIf(async () => {
@@ -338,7 +326,7 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
     // It is not known yet what others have deleted.
     if (!lost) one.parts.open.hint();
     if (!lost || !row) return;
-    this.shared.parts.log.warn('another gateway deleted a bucket that has objects: it is put back', {
+    this.deps.log.warn('another gateway deleted a bucket that has objects: it is put back', {
       bucket: one.name,
     });
     await this.#catalogue.put(row);
@@ -347,32 +335,17 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
 
   /** The newest state that earlier runs left for the name, opened; older ones are removed. */
   async #openLeftover(name: string): Promise<RunTimeBucket | undefined> {
-    const states = this.#leftovers.get(name);
-    const newest = states?.at(-1);
-    if (states === undefined || newest === undefined) return undefined;
-    const one = await this.#openState(name, newest);
-    this.#leftovers.delete(name);
-    this.#adopt(one);
-    for (const older of states.slice(0, -1)) {
-      const old = await this.#openState(name, older);
-      if (old.hasUnsettled) {
-        this.shared.parts.log.error('kept a state with changes that are not on Gitee', { state: older });
-        await old.close();
-      } else await this.#discard(old);
-    }
-    return one;
+    const found = await this.#states.openLeftover(name);
+    if (!found) return undefined;
+    this.#adopt(found.newest);
+    await this.#states.removeOlder(name, found.older);
+    return found.newest;
   }
 
   async #openNew(name: string): Promise<RunTimeBucket> {
-    const one = await this.#openState(name, await this.#files.newName(name, this.shared.parts.clock.nowMs()));
+    const one = await this.#states.openNew(name, this.deps.clock.nowMs());
     this.#adopt(one);
     return one;
-  }
-
-  #openState(name: string, stateName: string): Promise<RunTimeBucket> {
-    const { repository, branch, pathPrefix } = this.place;
-    const config = bucketByDefaults({ name, repository, branch, pathPrefix: `${pathPrefix}/${name}` });
-    return RunTimeBucket.open(this.shared, config, stateName);
   }
 
   #adopt(one: RunTimeBucket): void {
@@ -388,27 +361,23 @@ export class RunTimeBucketSet implements RunTimeBuckets, BucketOwners {
   /** Beside the state, for the day when the row is gone. */
   async #noteRow(one: RunTimeBucket, row: CatalogueRow): Promise<void> {
     try {
-      const noted = await this.#files.readRow(one.stateName);
-      if (noted?.createdMs === row.createdMs && noted.owner === row.owner) return;
-      await this.#files.writeRow(one.stateName, row);
+      await this.#states.noteRow(one, row);
     } catch (error) {
       // The catalogue has the row; the next look writes it.
       this.#lookAgain(RETRY_MS);
-      this.shared.parts.log.warn('could not note the row of a bucket', { bucket: one.name, error });
+      this.deps.log.warn('could not note the row of a bucket', { bucket: one.name, error });
     }
   }
 
-  /** Closes it and removes its state. What fails here is done again at the next start. */
   async #discard(one: RunTimeBucket): Promise<void> {
-    const { failpoints, log, metrics } = this.shared.parts;
-    try {
-      await one.close();
-      await failpoints.hit('buckets.stateClosed');
-      await this.#files.wipe(one.stateName);
-      await failpoints.hit('buckets.stateRemoved');
-      if (!this.#open.has(one.name)) await metrics.forgetBucket(one.name);
-    } catch (error) {
-      log.warn('the state of a deleted bucket is left to the next start', { state: one.stateName, error });
-    }
+    if ((await this.#states.discard(one)) && !this.#open.has(one.name))
+      await this.deps.forgetMetrics(one.name);
   }
+}
+
+/** Rows are files, whatever the operator wants of objects. */
+function cataloguePlace({ group, placeOf }: RunTimeBucketsDeps): BucketPlace {
+  const pathPrefix = `${group.pathPrefix}/${CATALOGUE_DIRECTORY}`;
+  const place = placeOf({ ...group, name: CATALOGUE, pathPrefix });
+  return { ...place, layout: { ...place.layout, inlineLimitBytes: ROW_BYTES_MAX } };
 }

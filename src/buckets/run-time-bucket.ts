@@ -4,11 +4,11 @@ import { retry } from '../async/retry.js';
 import type { CommitId } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { Bucket } from '../objects/bucket.js';
-import type { CatalogueRow } from '../objects/bucket-catalogue.js';
-import { BucketGate } from '../objects/bucket-gate.js';
 import { ObjectError } from '../objects/errors.js';
-import { closeBucketParts, openBucketParts, type BucketParts, type SharedParts } from './bucket-parts.js';
-import type { BucketConfig } from './config/config.js';
+import type { CatalogueRow } from './catalogue.js';
+import { BucketGate } from './gate.js';
+import type { BucketOpener, BucketParts } from './parts.js';
+import type { BucketPlace } from './place.js';
 
 /** CreateBucket and DeleteBucket wait no longer: tools that make buckets are less patient than those that push. */
 const HOLD_MAX_MS = 20_000;
@@ -20,34 +20,37 @@ const LOOK_AGAIN: ReadonlySet<string> = new Set(['head-moved', 'server-fault']);
 /** Whether anything would be lost with the bucket. */
 type Contents = 'none' | 'some' | 'unknown';
 
+export interface RunTimeBucketDeps {
+  readonly opener: BucketOpener;
+  readonly clock: Clock;
+}
+
 /** One bucket made at run time, with its state on this disk. */
 export class RunTimeBucket {
   #bucket: Bucket;
   #row: CatalogueRow | undefined;
+  /** How long a request waits for Gitee. */
+  readonly #holdMs: number;
 
   private constructor(
-    readonly name: string,
     readonly stateName: string,
     readonly parts: BucketParts,
     private readonly gate: BucketGate,
-    /** How long a request waits for Gitee. */
-    private readonly holdMs: number,
     private readonly clock: Clock,
   ) {
     this.#bucket = parts.bucket;
+    this.#holdMs = Math.min(parts.place.concern.holdMs, HOLD_MAX_MS);
   }
 
-  static async open(shared: SharedParts, config: BucketConfig, stateName: string): Promise<RunTimeBucket> {
-    const gate = new BucketGate(config.name);
-    const parts = await openBucketParts(shared, config, { stateName, gate });
-    return new RunTimeBucket(
-      config.name,
-      stateName,
-      parts,
-      gate,
-      Math.min(shared.config.barrier.holdMs, HOLD_MAX_MS),
-      shared.parts.clock,
-    );
+  /** Opens the state of that name; asks Gitee nothing. */
+  static async open(deps: RunTimeBucketDeps, place: BucketPlace, stateName: string): Promise<RunTimeBucket> {
+    const gate = new BucketGate(place.name);
+    const parts = await deps.opener.open(place, { stateName, gate });
+    return new RunTimeBucket(stateName, parts, gate, deps.clock);
+  }
+
+  get name(): string {
+    return this.parts.place.name;
   }
 
   /** As the objects layer works on it. */
@@ -90,7 +93,7 @@ export class RunTimeBucket {
    * @throws ObjectError remote-unavailable, read-only
    */
   async follow(signal: AbortSignal): Promise<void> {
-    const deadline = linkedDeadline(this.holdMs, signal);
+    const deadline = linkedDeadline(this.#holdMs, signal);
     try {
       await this.#look(deadline.signal);
     } catch (error) {
@@ -114,7 +117,7 @@ export class RunTimeBucket {
    * @throws ObjectError bucket-not-empty, not-yet-remote, read-only
    */
   async closeEmpty(remove: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    const deadline = linkedDeadline(this.holdMs, signal);
+    const deadline = linkedDeadline(this.#holdMs, signal);
     try {
       for (;;) {
         await this.#refuseContents();
@@ -151,7 +154,7 @@ export class RunTimeBucket {
   async close(): Promise<void> {
     await this.parts.open.stop(0);
     if (this.gate.isClosed) await this.gate.drained();
-    await closeBucketParts(this.parts);
+    await this.parts.close();
   }
 
   /** A branch that moves meanwhile, and a copy of the repository that lags, are seen as they are a moment later. */
@@ -180,7 +183,7 @@ export class RunTimeBucket {
   /** All deletions on Gitee, and all that others have landed there seen here. */
   async #settle(signal: AbortSignal): Promise<void> {
     const { open } = this.parts;
-    const isLanded = await open.settle({ timeoutMs: this.holdMs, signal });
+    const isLanded = await open.settle({ timeoutMs: this.#holdMs, signal });
     const { quarantinedChanges } = open.state.status();
     // A deletion that Gitee refuses would let the object come back with the next bucket of this name.
     if (!isLanded || quarantinedChanges > 0) throw notYetOnGitee(this.parts);

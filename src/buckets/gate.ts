@@ -17,7 +17,7 @@ import type {
   Look,
   SetAside,
 } from '../journal/bucket-state.js';
-import { ObjectError } from './errors.js';
+import { ObjectError } from '../objects/errors.js';
 
 export class BucketGate {
   #isClosed = false;
