@@ -45,11 +45,13 @@ describe('one LFS object that fails', () => {
     const prefix = `${fault}-${status}`;
     await stack.gitee.fault(fault, { status, match: { oid: oidOf(bad) } });
     for (const { Bucket } of buckets) {
-      const others = async (name: string) => {
-        for (let i = 0; i < 6; i += 1)
-          await put(Bucket, `${prefix}/${name}-${i}`, bytesOf(100, `${name}${i}`));
-        await put(Bucket, `${prefix}/${name}-large`, bytesOf(2 * MiB, `${prefix}${name}${Bucket}`));
-      };
+      const others = (name: string) =>
+        Promise.all([
+          ...Array.from({ length: 6 }, (_, i) =>
+            put(Bucket, `${prefix}/${name}-${i}`, bytesOf(100, `${name}${i}`)),
+          ),
+          put(Bucket, `${prefix}/${name}-large`, bytesOf(2 * MiB, `${prefix}${name}${Bucket}`)),
+        ]);
       await others('before');
       await put(Bucket, `${prefix}/bad`, bad);
       await others('between');
