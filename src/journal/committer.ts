@@ -263,10 +263,10 @@ export class Committer {
     let batch: Batch | undefined;
     try {
       if (!(await this.#decide(signal))) return;
-      const failed = this.#source.takeFailure();
-      if (failed) {
+      for (let failed = this.#source.takeFailure(); failed; failed = this.#source.takeFailure()) {
         batch = await batchOf(this.deps.journal, SeqSet.of(failed.seqs), 0);
-        throw failed.error;
+        // Of what waits no more nothing is to be said.
+        if (batch) throw failed.error;
       }
       const isDue = this.#isUrgent || this.#isOverdue();
       const next = await this.#nextBatch(isDue);

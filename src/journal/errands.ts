@@ -74,8 +74,13 @@ export class Errands {
     this.#runs.add(run);
   }
 
+  /**
+   * What is not Gitee's doing, like a disk that fails, is met by all that run at that time: it is told once, after what
+   * Gitee says of single objects. Whose it is begins anew, and fails anew where it stays.
+   */
   takeFailure(): FailedErrand | undefined {
-    return this.#failed.shift();
+    const at = this.#failed.findIndex(({ error }) => error instanceof RemoteError);
+    return at >= 0 ? this.#failed.splice(at, 1)[0] : this.#failed.splice(0)[0];
   }
 
   /** Those that are not wanted any more. */

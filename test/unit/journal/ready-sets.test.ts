@@ -361,6 +361,29 @@ describe('a bucket of preset registry', () => {
     await until('nothing waits', () => b.state.status().pendingChanges === 0);
   });
 
+  test('what all uploads met once, on this machine, holds nothing up for longer than one of them would', async () => {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, retryMaxMs: 120_000 } });
+    await b.start();
+    const pushes = Array.from({ length: 16 }, (_, i) => `layer ${i}`);
+    const tags: number[] = [];
+    let failed = 0;
+    let goOn: () => void = () => {};
+    const allAreThere = new Promise<void>((resolve) => (goOn = resolve));
+    b.chunks.beforeUpload = async () => {
+      await allAreThere;
+      failed += 1;
+      throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE', syscall: 'open' });
+    };
+    for (const layer of pushes) tags.push((await pushImage(b, layer.replace(' ', '-'), 'v1', [layer])).seq);
+    const landed = tags.map((seq) => b.landed(seq));
+    await until('all are sent', () => b.chunks.askedIn.size >= pushes.length);
+    goOn();
+    await until('all have failed', () => failed >= pushes.length);
+    b.chunks.beforeUpload = async () => {};
+    await Promise.all(landed);
+  });
+
   test('a batch has no more changes than it may, and the rest follows at once', async () => {
     await b.remove();
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, maxChanges: 4 } });
