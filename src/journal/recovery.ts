@@ -41,7 +41,10 @@ export interface RecoveryTimings {
   readonly retryMaxMs: number;
   /** How often a paused bucket tries again by itself. */
   readonly pausedRetryMs: number;
-  /** So long bytes must have been missing that are not here either, before their change is set aside. */
+  /**
+   * So long bytes must have been missing that are not here either, or have been refused alone for a reason that nobody
+   * knows, before their change is set aside.
+   */
   readonly missingForMs: number;
   /** So long Gitee must have refused an object, before its change is set aside. */
   readonly refusedForMs: number;
@@ -123,9 +126,10 @@ export class Recovery {
       return this.#standAside([error.entry], error, Infinity);
     if (!(error instanceof RemoteError)) return this.#notOfGitee(error, batch);
     const named = await this.#naming(batch, error.oids);
-    // The bytes are here: sooner or later Gitee takes them, or an operator mends what stands in their way.
+    // The bytes are here: sooner or later Gitee takes them, or an operator mends what stands in their way. Where nobody
+    // knows what that is, nobody would look for it, and what waits for all before it would wait for ever.
     if (named.length > 0 && (error.isTransient || error.pauses))
-      return this.#standAside(named, error, Infinity);
+      return this.#standAside(named, error, error.code === 'refused' ? missingForMs : Infinity);
     // Where it names an object, no change of this batch does any more.
     if (error.pauses && error.oids.length === 0) {
       this.deps.condition.pause('commit', error);

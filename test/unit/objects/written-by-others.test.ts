@@ -110,6 +110,21 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
       expect(onBranch()).toBe(linkTo('3'));
     });
 
+    // docs/durability.md, "When is a write safe?": acknowledged as durable here, it is not taken back.
+    test('and not again at its commit: what others write in between is overwritten, and is in the history', async () => {
+      let theirs: string | undefined;
+      b.remote.beforePush = async () => {
+        theirs ??= byOthers(linkTo('2'));
+      };
+      await conditional(TAG, { ifMatch: [etag(linkTo('1'))] });
+      expect(onBranch()).toBe(linkTo('3'));
+      // What was overwritten is in the history.
+      expect(b.repository.commit(b.repository.head!).parent).toBe(theirs);
+      byOthers(linkTo('4'));
+      await expect(conditional(TAG, { ifMatch: [etag(linkTo('3'))] })).rejects.toMatchObject(failed);
+      expect(onBranch()).toBe(linkTo('4'));
+    });
+
     test('and so for a deletion', async () => {
       byOthers(linkTo('2'));
       const remove = (text: string) =>
