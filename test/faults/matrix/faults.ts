@@ -84,6 +84,12 @@ interface GiteeFault {
 export const WRITTEN_PLACES = {
   'the chunks': '/chunks/',
   'the audit log': '/audit/',
+  'the journal': '/overlay/',
+  'the index': '/base-',
+  'the ledger of LFS': '/lfs-ledger/',
+  // What git itself writes there does not pass the library: its environment is its own.
+  'the local repository': '/git/',
+  'the small state files': '.json',
 } as const;
 type WrittenPlace = keyof typeof WRITTEN_PLACES;
 type WriteFaultName = `disk: ${'full' | 'fails'} for ${WrittenPlace}`;
