@@ -12,7 +12,7 @@ module.exports = {
     layer(
       'protocol-knows-no-storage',
       '^src/s3/',
-      '^src/(buckets|chunks|journal|index|line|gitee|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(buckets|chunks|journal|index|space|line|gitee|server|cli|auth|audit|notifications|local-gitee)/',
       'src/s3 speaks HTTP and XML only. What it needs of chunks, journal or Gitee belongs behind src/objects.',
     ),
     layer(
@@ -34,15 +34,27 @@ module.exports = {
       'The storage layer must not know S3: a rule about objects belongs to src/objects.',
     ),
     layer(
+      'space-knows-no-askers',
+      '^src/space/',
+      '^src/(?!space/|index/|format/|async/|disk/|gitee/errors)',
+      'src/space counts what Gitee keeps, and says whether there is room; what asks for it belongs to src/chunks.',
+    ),
+    layer(
+      'only-admission-grants',
+      '^src/(?!space/|chunks/(admission|api|bucket-chunks|ingest)\\.ts)',
+      '^src/space/reservation\\.ts',
+      'A reservation is asked for (ChunksApi.reserve), never made: else a body is taken for which there is no room.',
+    ),
+    layer(
       'index-stands-below-journal-and-chunks',
-      '^src/(index|chunks)/',
+      '^src/(index|chunks|space)/',
       '^src/journal/',
       'The index and the chunks know nothing of when a change is durable or committed: that belongs to src/journal.',
     ),
     layer(
       'remote-knows-nothing-above',
       '^src/gitee/',
-      '^src/(s3|objects|buckets|chunks|journal|index|server|cli|auth|audit|notifications|local-gitee)/',
+      '^src/(s3|objects|buckets|chunks|journal|index|space|server|cli|auth|audit|notifications|local-gitee)/',
       'src/gitee talks to Gitee and nothing else: what decides when to talk belongs to src/journal or src/chunks.',
     ),
     layer(

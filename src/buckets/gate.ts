@@ -3,7 +3,7 @@
  * before the bucket is looked at for the last time, or refused with no-such-bucket; never acknowledged and lost.
  */
 import type { Readable } from 'node:stream';
-import type { ChunkHold, ChunksApi, Ingested, IngestOptions } from '../chunks/api.js';
+import type { ChunkHold, ChunksApi, Ingested, Reservation } from '../chunks/api.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
 import type { Entry, Precondition, Rows, Write } from '../index/key-value-store.js';
@@ -211,12 +211,12 @@ export class GatedChunks implements ChunksApi {
     this.chunks.demandSpace(bytes);
   }
 
-  admit(signal: AbortSignal): Promise<void> {
-    return this.#explained(() => this.chunks.admit(signal));
+  reserve(...args: Parameters<ChunksApi['reserve']>): Promise<Reservation> {
+    return this.#explained(() => this.chunks.reserve(...args));
   }
 
-  ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested> {
-    return this.#explained(() => this.chunks.ingest(body, options));
+  ingest(...args: Parameters<ChunksApi['ingest']>): Promise<Ingested> {
+    return this.#explained(() => this.chunks.ingest(...args));
   }
 
   store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk> {

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BucketChunks, type BucketChunksOptions } from '../chunks/bucket-chunks.js';
-import type { LfsLedger, RepositoryLedger } from '../chunks/lfs-ledger.js';
-import type { LfsSpace } from '../chunks/lfs-space.js';
+import type { LfsLedger, RepositoryLedger } from '../space/lfs-ledger.js';
+import type { LfsSpace } from '../space/lfs-space.js';
 import { GitHeadRemote } from '../gitee/git/git-head-remote.js';
 import { lfsEndpointUrl, LfsChunkRemote, type LfsChunkRemoteOptions } from '../gitee/lfs/lfs-chunk-remote.js';
 import type { ChunkCensus } from '../index/chunk-census.js';

@@ -1,6 +1,9 @@
 import { onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Observer } from '../async/observer.js';
+import { QuotaFullError } from '../space/errors.js';
+import type { LfsSpace } from '../space/lfs-space.js';
+import { Reservation, type AskedBody } from '../space/reservation.js';
 import { ChunkError } from './api.js';
 import { abortedBy, type Bell } from './bell.js';
 import type { DiskReserve } from './disk-reserve.js';
@@ -14,6 +17,8 @@ export interface AdmissionOptions {
   readonly spoolSoftBytes: number;
   readonly spoolHardBytes: number;
   readonly disk: DiskReserve;
+  /** Gitee's; undefined: it always has room. */
+  readonly space: Pick<LfsSpace, 'demand'> | undefined;
   /** Rung when any of the figures changed. */
   readonly changed: Bell;
   readonly figures: () => { readonly unsentBytes: number; readonly uplinkBytesPerSecond: number };
@@ -21,15 +26,31 @@ export interface AdmissionOptions {
   readonly observer: Observer;
 }
 
-/** What one bucket may have on this disk. The pace of the line is src/line/admission.ts. */
+/** What one bucket may have at Gitee and on this disk. The pace of the line is src/line/admission.ts. */
 export class SpoolAdmission {
   constructor(private readonly options: AdmissionOptions) {}
 
-  /**
-   * Resolves at once while less than spool_soft is unsent; else waits up to 5 s for that.
-   * @throws ChunkError `spool-full`, `disk-full`, `aborted`
-   */
-  async admit(signal: AbortSignal): Promise<void> {
+  /** As ChunksApi.reserve. @throws ChunkError `quota-full`, `spool-full`, `disk-full`, `aborted` */
+  async reserve(body: AskedBody, signal: AbortSignal): Promise<Reservation> {
+    const { keepUpToBytes, lengthBytes } = body;
+    // Of unknown length it needs one byte at least.
+    if (lengthBytes === undefined || lengthBytes > keepUpToBytes) this.demandSpace(lengthBytes ?? 1);
+    await this.#admit(signal);
+    return Reservation.granted(body);
+  }
+
+  /** @throws ChunkError `quota-full` */
+  demandSpace(bytes: number): void {
+    try {
+      this.options.space?.demand(bytes);
+    } catch (error) {
+      if (!(error instanceof QuotaFullError)) throw error;
+      throw new ChunkError('quota-full', error.message, { cause: error });
+    }
+  }
+
+  /** Resolves at once while less than spool_soft is unsent; else waits up to 5 s for that. */
+  async #admit(signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw abortedBy(signal);
     const { chunkSizeBytes, disk, observer } = this.options;
     await disk.demand(chunkSizeBytes);
@@ -40,7 +61,7 @@ export class SpoolAdmission {
     if (!admitted) throw this.#full();
   }
 
-  /** For bytes of a part that was admitted already. @throws ChunkError `spool-full`, `disk-full` */
+  /** For bytes of a body that has its reservation already. @throws ChunkError `spool-full`, `disk-full` */
   async demandChunk(): Promise<void> {
     if (this.options.figures().unsentBytes >= this.options.spoolHardBytes) throw this.#full();
     await this.options.disk.demand(this.options.chunkSizeBytes);

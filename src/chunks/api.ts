@@ -3,17 +3,16 @@ import type { Readable } from 'node:stream';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import type { ExtentList } from '../index/object-record.js';
+import type { AskedBody, Reservation } from '../space/reservation.js';
 import type { XxhashName } from './xxhash.js';
+
+export type { Reservation };
 
 export type DigestName = 'md5' | 'sha256' | 'sha1' | 'sha512' | 'crc32' | 'crc32c' | 'crc64nvme' | XxhashName;
 
 export interface IngestOptions {
   readonly digests: readonly DigestName[];
-  /** Bodies up to this size come back as bytes and write no chunk. */
-  readonly keepUpToBytes: number;
   readonly signal: AbortSignal;
-  /** Of the whole body, where it is known. */
-  readonly lengthBytes?: number;
   /** Who shares the line alike with others of this bucket: a repository of the registry, an upload. */
   readonly push?: string;
   /** The object has more than one chunk for sure: it may be cut smaller, so that its bytes leave early. */
@@ -35,7 +34,7 @@ export interface ChunkHold {
 
 export interface Ingested {
   readonly sizeBytes: number;
-  /** Set instead of extents where the body is at most keepUpToBytes. */
+  /** Set instead of extents where the body is at most as large as its reservation keeps. */
   readonly bytes: Uint8Array | undefined;
   /** Whole chunks, durable on disk (file and directory fsync). */
   readonly extents: readonly Extent[];
@@ -68,20 +67,22 @@ export type WaitedClass = 'waited' | 'push';
 
 export interface ChunksApi {
   /**
-   * Asked before a body is read: waits at most 5 s until less than spool_soft is unsent, then rejects with
-   * ChunkError `spool-full`; at the disk reserve with `disk-full`.
+   * Asks for room for a body before it is read: at Gitee, on this disk and in the spool. Waits at most 5 s until less
+   * than spool_soft is unsent.
+   * @throws ChunkError `quota-full` where it needs LFS, Gitee's quota has no room for it and gitee.lfs_quota_action
+   *   is refuse; `disk-full` at the disk reserve; `spool-full` after the wait
    */
-  admit(signal: AbortSignal): Promise<void>;
+  reserve(body: AskedBody, signal: AbortSignal): Promise<Reservation>;
   /**
-   * Asked before bytes are taken that will need LFS.
-   * @throws ChunkError `quota-full` where Gitee's quota has no room for them and gitee.lfs_quota_action is refuse
+   * Of an upload that begins, and brings bytes later: refused now rather than when they come.
+   * @throws ChunkError `quota-full` as reserve
    */
   demandSpace(bytes: number): void;
   /**
    * Cuts, hashes and stores a body, read at the pace of the line where somebody will wait for Gitee; its chunks
    * go to Gitee meanwhile. ChunkError `spool-full` also where the line makes no progress for minutes.
    */
-  ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested>;
+  ingest(body: AsyncIterable<Uint8Array>, room: Reservation, options: IngestOptions): Promise<Ingested>;
   /** Stores bytes that are already in memory (at most chunk_size) as one chunk. */
   store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk>;
   /** Begins to hold what one request stores. */

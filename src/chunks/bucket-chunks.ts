@@ -28,6 +28,7 @@ import {
   type Ingested,
   type IngestOptions,
   type KeptState,
+  type Reservation,
   type WaitedClass,
 } from './api.js';
 import { Bell } from './bell.js';
@@ -47,8 +48,9 @@ import { ChunkFetcher } from './fetch.js';
 import { GraceTime, type NamedChunks } from './grace.js';
 import { ChunkHolds } from './holds.js';
 import { ChunkSink, ingestBody, type ChunkSinkOptions } from './ingest.js';
-import type { RepositoryLedger } from './lfs-ledger.js';
-import type { LfsSpace } from './lfs-space.js';
+import type { RepositoryLedger } from '../space/lfs-ledger.js';
+import type { LfsSpace } from '../space/lfs-space.js';
+import type { AskedBody } from '../space/reservation.js';
 import { LocalChunks } from './local-chunks.js';
 import { normalise } from './cut-anew.js';
 import { PinnedPaths } from './paths.js';
@@ -229,6 +231,7 @@ export class BucketChunks implements ChunksApi {
     this.#admission = new SpoolAdmission({
       ...limits,
       disk: this.#disk,
+      space: this.options.space,
       changed: this.#changed,
       figures: () => ({
         unsentBytes: this.#pinned.unsentBytes,
@@ -266,14 +269,18 @@ export class BucketChunks implements ChunksApi {
   }
 
   demandSpace(bytes: number): void {
-    this.options.space?.demand(bytes);
+    this.#admission.demandSpace(bytes);
   }
 
-  admit(signal: AbortSignal): Promise<void> {
-    return this.#admission.admit(signal);
+  reserve(body: AskedBody, signal: AbortSignal): Promise<Reservation> {
+    return this.#admission.reserve(body, signal);
   }
 
-  async ingest(body: AsyncIterable<Uint8Array>, options: IngestOptions): Promise<Ingested> {
+  async ingest(
+    body: AsyncIterable<Uint8Array>,
+    room: Reservation,
+    options: IngestOptions,
+  ): Promise<Ingested> {
     const { push = '', signal } = options;
     const { admission } = this.options.line;
     const paced = this.options.isBackground
@@ -288,7 +295,7 @@ export class BucketChunks implements ChunksApi {
       onWhole: (bytes) => paced?.whole(bytes),
     });
     try {
-      return await ingestBody(body, options, sink, paced);
+      return await ingestBody(body, room, options, sink, paced);
     } catch (error) {
       if (!(error instanceof StandstillError)) throw error;
       throw new ChunkError('spool-full', error.message, { cause: error, retryAfterMs: error.retryAfterMs });
@@ -305,7 +312,8 @@ export class BucketChunks implements ChunksApi {
     // What is in memory already is not held up: a commit may need it.
     const { extents } = await ingestBody(
       one(bytes),
-      { digests: [], keepUpToBytes: 0, signal: this.#closed.signal },
+      { keepUpToBytes: 0 },
+      { digests: [], signal: this.#closed.signal },
       this.#sink({ beforeChunk: () => this.#admission.demandChunk(), hold }),
     );
     const { oid, chunkLengthBytes, volume } = extents[0]!;

@@ -3,6 +3,7 @@ import { abortable } from '../async/abort.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import { wholeExtent } from '../format/extent.js';
 import { toOid } from '../format/ids.js';
+import type { AskedBody } from '../space/reservation.js';
 import type { Ingested, IngestOptions } from './api.js';
 import { abortedBy } from './bell.js';
 import { Chunker } from './chunker.js';
@@ -87,6 +88,7 @@ export class ChunkSink {
  */
 export async function ingestBody(
   body: AsyncIterable<Uint8Array>,
+  { keepUpToBytes, lengthBytes }: AskedBody,
   options: IngestOptions,
   sinkOptions: ChunkSinkOptions,
   paced?: PacedBody,
@@ -102,15 +104,15 @@ export async function ingestBody(
   let sizeBytes = 0;
   const turn = async () => {
     // Small bodies come at once.
-    if (!paced || kept || sizeBytes === 0 || sizeBytes === options.lengthBytes) return;
-    const leftBytes = (options.lengthBytes ?? Number.POSITIVE_INFINITY) - sizeBytes;
+    if (!paced || kept || sizeBytes === 0 || sizeBytes === lengthBytes) return;
+    const leftBytes = (lengthBytes ?? Number.POSITIVE_INFINITY) - sizeBytes;
     await paced.turn(Math.max(1, Math.min(sink.restBytes, leftBytes)));
   };
   try {
     for await (const bytes of untilAborted(body, options.signal, turn)) {
       sizeBytes += bytes.length;
       paced?.took(bytes.length);
-      if (kept && sizeBytes <= options.keepUpToBytes) {
+      if (kept && sizeBytes <= keepUpToBytes) {
         kept.push(bytes);
         continue;
       }
@@ -118,7 +120,7 @@ export async function ingestBody(
       kept = undefined;
       await store(bytes);
     }
-    if (kept && sizeBytes <= options.keepUpToBytes) {
+    if (kept && sizeBytes <= keepUpToBytes) {
       const bytes = Buffer.concat(kept);
       digests.update(bytes);
       return { sizeBytes, bytes, extents: [], digests: digests.finish() };

@@ -5,7 +5,6 @@ import type { ObjectKey } from '../format/ids.js';
 import { plainBytes, plainUpToBytes } from '../format/object-form.js';
 import { isLocalKey, type LayoutRules } from '../format/tree-layout.js';
 import type { NewBody, ObjectBody } from '../index/object-record.js';
-import type { Bucket } from './bucket.js';
 
 /** Local keys up to this size are kept in the index itself: startedat and hash states are 20 and 108 bytes. */
 const LOCAL_INLINE_MAX_BYTES = 4096;
@@ -13,14 +12,6 @@ const LOCAL_INLINE_MAX_BYTES = 4096;
 /** Up to which size a body for this key is to come back from ingest as bytes rather than as a chunk. */
 export function keepUpToBytes(rules: LayoutRules, key: ObjectKey): number {
   return isLocalKey(rules, key) ? LOCAL_INLINE_MAX_BYTES : plainUpToBytes(rules, key);
-}
-
-/** Refuses a body that needs LFS where there is no room for it, before it is read. @throws ChunkError `quota-full` */
-export function demandSpace(bucket: Bucket, key: ObjectKey, lengthBytes: number | undefined): void {
-  // Of unknown length it needs one byte at least.
-  const sizeBytes = lengthBytes ?? 1;
-  if (lengthBytes !== undefined && sizeBytes <= keepUpToBytes(bucket.rules, key)) return;
-  bucket.chunks.demandSpace(sizeBytes);
 }
 
 /**

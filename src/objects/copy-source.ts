@@ -41,13 +41,11 @@ export class CopySource {
         return held(this.body.list.range(this.startBytes, this.endBytes), target.chunks, hold);
       return [wholeExtent(await target.chunks.store(this.plainBytes!, hold))];
     }
-    await target.chunks.admit(signal);
-    const ingested = await target.chunks.ingest(this.read(this.bucket.chunks, signal), {
+    const room = await target.chunks.reserve({ lengthBytes: this.sizeBytes, keepUpToBytes: -1 }, signal);
+    const ingested = await target.chunks.ingest(this.read(this.bucket.chunks, signal), room, {
       digests: [],
-      keepUpToBytes: -1,
       signal,
       hold,
-      lengthBytes: this.sizeBytes,
       isLarge: this.sizeBytes > target.rules.chunkSizeBytes,
     });
     return ingested.extents;

@@ -105,12 +105,11 @@ export class Multipart {
       body.promise.checksumAlgorithm || !upload.checksumAlgorithm
         ? body.promise
         : { ...body.promise, checksumAlgorithm: upload.checksumAlgorithm };
-    bucket.chunks.demandSpace(body.promise.lengthBytes ?? 1);
-    await bucket.chunks.admit(context.signal);
+    const asked = { lengthBytes: body.promise.lengthBytes, keepUpToBytes: -1 };
+    const room = await bucket.chunks.reserve(asked, context.signal);
     return holding(bucket.chunks, async (hold) => {
-      const ingested = await bucket.chunks.ingest(body.bytes, {
+      const ingested = await bucket.chunks.ingest(body.bytes, room, {
         digests: digestsFor(promise, true),
-        keepUpToBytes: -1,
         signal: context.signal,
         push: pushOf(bucket.rules, key),
         hold,
@@ -420,10 +419,9 @@ function partHints(
   partNumber: number,
   lengthBytes: number | undefined,
   chunkSizeBytes: number,
-): Pick<IngestOptions, 'lengthBytes' | 'isLarge' | 'isTail'> {
+): Pick<IngestOptions, 'isLarge' | 'isTail'> {
   if (lengthBytes === undefined) return { isLarge: partNumber > 1 };
   return {
-    lengthBytes,
     isLarge: partNumber > 1 || lengthBytes >= chunkSizeBytes,
     isTail: lengthBytes % MIB !== 0,
   };

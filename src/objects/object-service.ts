@@ -22,7 +22,7 @@ import type {
   RequestContext,
 } from './api.js';
 import { checkBody, digestsFor } from './body-check.js';
-import { demandSpace, holding, keepUpToBytes, meltExtents, pushOf } from './body.js';
+import { holding, keepUpToBytes, meltExtents, pushOf } from './body.js';
 import type { Bucket, Buckets } from './bucket.js';
 import { checkSourceConditions, checkWriteConditions, isUnconditional } from './conditions.js';
 import { CopySource } from './copy-source.js';
@@ -89,16 +89,15 @@ export class ObjectService implements ObjectsApi {
         );
       }
       await this.#checkEarly(bucket, key, options.conditions, context.signal);
-      demandSpace(bucket, key, body.promise.lengthBytes);
-      await bucket.chunks.admit(context.signal);
-      const ingested = await bucket.chunks.ingest(body.bytes, {
+      const { lengthBytes } = body.promise;
+      const asked = { lengthBytes, keepUpToBytes: keepUpToBytes(bucket.rules, key) };
+      const room = await bucket.chunks.reserve(asked, context.signal);
+      const ingested = await bucket.chunks.ingest(body.bytes, room, {
         digests: digestsFor(body.promise, true),
-        keepUpToBytes: keepUpToBytes(bucket.rules, key),
         signal: context.signal,
         push: pushOf(bucket.rules, key),
         hold,
-        isLarge: (body.promise.lengthBytes ?? 0) > bucket.rules.chunkSizeBytes,
-        ...(body.promise.lengthBytes === undefined ? {} : { lengthBytes: body.promise.lengthBytes }),
+        isLarge: (lengthBytes ?? 0) > bucket.rules.chunkSizeBytes,
       });
       const checksum = checkBody(ingested, body.promise);
       const written = await this.#writer.write(

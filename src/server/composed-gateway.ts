@@ -5,7 +5,7 @@ import { BucketQuarantine } from '../buckets/bucket-quarantine.js';
 import type { BucketParts } from '../buckets/parts.js';
 import type { QuarantineAdmin } from '../buckets/quarantine.js';
 import type { RunTimeBucketSet } from '../buckets/run-time-buckets.js';
-import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
+import type { LfsSpaceStatus } from '../space/lfs-space.js';
 import type { AcceptPreview } from '../journal/accept-preview.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import type { UploadLineStatus } from '../line/upload-line.js';

@@ -1,6 +1,6 @@
 import { byOperator, type Audit } from '../async/audit.js';
 import type { BucketParts } from '../buckets/parts.js';
-import type { LfsLedger } from '../chunks/lfs-ledger.js';
+import type { LfsLedger } from '../space/lfs-ledger.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { FsckOptions, FsckStep } from './gateway.js';
 

@@ -7,7 +7,7 @@ import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
 import type { AccountAdmin } from '../auth/accounts/account-admin.js';
-import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
+import type { LfsSpaceStatus } from '../space/lfs-space.js';
 import type { AcceptPreview } from '../journal/accept-preview.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { describeSpace, LfsSpace, type LfsSpaceStatus } from '../chunks/lfs-space.js';
-import { LfsLedger } from '../chunks/lfs-ledger.js';
-import { LfsTrend } from '../chunks/lfs-trend.js';
+import { describeSpace, LfsSpace, type LfsSpaceStatus } from '../space/lfs-space.js';
+import { LfsLedger } from '../space/lfs-ledger.js';
+import { LfsTrend } from '../space/lfs-trend.js';
 import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts, ProbeResult } from './gateway.js';

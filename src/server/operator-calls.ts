@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { requireAccounts } from '../auth/accounts/account-admin.js';
 import { newRobotSchema } from '../auth/accounts/robots.js';
-import type { LfsSpaceStatus } from '../chunks/lfs-space.js';
+import type { LfsSpaceStatus } from '../space/lfs-space.js';
 import type { BucketStatus } from '../journal/bucket-state.js';
 import type { UploadLineStatus } from '../line/upload-line.js';
 import { isReady, type Gateway, type LocalSpace, type Problem } from './gateway.js';

@@ -10,6 +10,7 @@ import {
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';
 import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
+import type { AskedBody } from '../../src/space/reservation.js';
 import { seededBytes } from '../support/bytes.js';
 import { listOf, listOfChunks, pieces } from '../support/chunk-bench.js';
 import { chunkOf } from './chunk-remote.js';
@@ -65,14 +66,15 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
 
     const bytesOf = (chunkShare: number, seed = 1) =>
       seededBytes(seed, Math.round(f.chunkSizeBytes * chunkShare));
-    const ingest = (body: AsyncIterable<Uint8Array>, options: Partial<IngestOptions> = {}) =>
+    const { signal } = new AbortController();
+    const ingest = (
+      body: AsyncIterable<Uint8Array>,
+      { keepUpToBytes = -1, ...options }: Partial<IngestOptions & AskedBody> = {},
+    ) =>
       f.settle(
-        chunks.ingest(body, {
-          digests: [],
-          keepUpToBytes: -1,
-          signal: new AbortController().signal,
-          ...options,
-        }),
+        chunks
+          .reserve({ keepUpToBytes }, signal)
+          .then((room) => chunks.ingest(body, room, { digests: [], signal, ...options })),
       );
     const put = async (bytes: Uint8Array) => (await ingest(pieces(bytes))).extents;
     const read = (extents: readonly Extent[], startBytes = 0, endBytes = listOf(extents).sizeBytes) =>
@@ -149,8 +151,9 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
       });
     });
 
-    test('admit lets bodies in where there is room', async () => {
-      await f.settle(chunks.admit(new AbortController().signal));
+    test('what is known of a body stands in its reservation', async () => {
+      const room = await f.settle(chunks.reserve({ lengthBytes: 7, keepUpToBytes: 3 }, signal));
+      expect([room.lengthBytes, room.keepUpToBytes]).toEqual([7, 3]);
       chunks.demandSpace(1);
     });
 

@@ -12,6 +12,7 @@ const CONFIG = path.join(ROOT, '.dependency-cruiser.cjs');
 /** Rule, and who must not import whom: one line for each layer that a rule speaks of. */
 const PLANTS: readonly (readonly [rule: string, from: string, to: string])[] = [
   ['protocol-knows-no-storage', 'src/s3', 'src/journal'],
+  ['protocol-knows-no-storage', 'src/s3', 'src/space'],
   ['protocol-knows-no-storage', 'src/s3/operations', 'src/gitee/git'],
   ['protocol-knows-no-storage', 'src/s3', 'src/buckets'],
   ['objects-know-no-protocol', 'src/objects', 'src/s3'],
@@ -23,9 +24,12 @@ const PLANTS: readonly (readonly [rule: string, from: string, to: string])[] = [
   ['storage-knows-no-objects', 'src/journal', 'src/s3'],
   ['storage-knows-no-objects', 'src/index', 'src/server'],
   ['storage-knows-no-objects', 'src/journal', 'src/buckets'],
+  ['space-knows-no-askers', 'src/space', 'src/chunks'],
+  ['space-knows-no-askers', 'src/space', 'src/server'],
   ['index-stands-below-journal-and-chunks', 'src/index', 'src/journal'],
   ['index-stands-below-journal-and-chunks', 'src/chunks', 'src/journal'],
   ['remote-knows-nothing-above', 'src/gitee', 'src/chunks'],
+  ['remote-knows-nothing-above', 'src/gitee', 'src/space'],
   ['remote-knows-nothing-above', 'src/gitee/git', 'src/journal'],
   ['remote-knows-nothing-above', 'src/gitee', 'src/buckets'],
   ['git-wire-imports-nothing', 'src/git-wire', 'src/async'],
@@ -97,6 +101,10 @@ test('a violation of each rule is seen, and called by its name', async () => {
   }
   files.set('src/cli/one.ts', "export * from './two.js';\n");
   files.set('src/cli/two.ts', "export * from './one.js';\n");
+  // Of a file, not of a folder.
+  files.set('src/space/reservation.ts', 'export class Reservation {}\n');
+  files.set('src/objects/forged.ts', "export { Reservation } from '../space/reservation.js';\n");
+  expected.push('only-admission-grants: src/objects/forged.ts -> src/space/reservation.ts');
   const seen = await violationsOf(files);
   expect(seen).toEqual(expect.arrayContaining(expected));
   expect(seen.filter((violation) => violation.startsWith('no-cycles: '))).not.toEqual([]);
@@ -104,6 +112,6 @@ test('a violation of each rule is seen, and called by its name', async () => {
 
 test('no rule is without a plant', () => {
   const { forbidden } = createRequire(import.meta.url)(CONFIG) as { forbidden: { name: string }[] };
-  const planted = new Set<string>([...PLANTS.map(([rule]) => rule), 'no-cycles']);
+  const planted = new Set<string>([...PLANTS.map(([rule]) => rule), 'no-cycles', 'only-admission-grants']);
   expect(forbidden.map(({ name }) => name).filter((name) => !planted.has(name))).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { BodyDigests } from '../../src/chunks/digests.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
 import { bytesOf, ChunkBench, listOf, listOfChunks } from '../support/chunk-bench.js';
 import { rounds } from '../support/rounds.js';
+import { Reservation } from '../../src/space/reservation.js';
 
 describe('properties of the chunk store', () => {
   let bench: ChunkBench;
@@ -30,7 +31,6 @@ describe('properties of the chunk store', () => {
           const body = bytesOf(lengthBytes, lengthBytes);
           const options = {
             digests: ['sha256', 'crc64nvme', 'crc32c'] as const,
-            keepUpToBytes,
             signal: new AbortController().signal,
           };
           const ingest = (runs: Buffer[]) =>
@@ -38,6 +38,7 @@ describe('properties of the chunk store', () => {
               (async function* () {
                 yield* runs;
               })(),
+              Reservation.granted({ keepUpToBytes }),
               options,
             );
           const whole = await ingest([body]);

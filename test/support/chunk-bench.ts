@@ -14,6 +14,7 @@ import type { Chunk, Extent } from '../../src/format/extent.js';
 import { wholeExtent } from '../../src/format/extent.js';
 import { UploadLine } from '../../src/line/upload-line.js';
 import type { ExtentList } from '../../src/index/object-record.js';
+import { Reservation, type AskedBody } from '../../src/space/reservation.js';
 import { Downlink } from '../../src/line/downlink.js';
 import { LineHealth } from '../../src/line/health.js';
 import { seededBytes } from './bytes.js';
@@ -297,11 +298,11 @@ export class ChunkBench {
 
   async ingest(
     body: AsyncIterable<Uint8Array>,
-    options: Partial<IngestOptions> = {},
+    options: Partial<IngestOptions & AskedBody> = {},
   ): Promise<readonly Extent[]> {
-    const { extents } = await this.chunks.ingest(body, {
+    const { lengthBytes, keepUpToBytes = 0 } = options;
+    const { extents } = await this.chunks.ingest(body, Reservation.granted({ lengthBytes, keepUpToBytes }), {
       digests: [],
-      keepUpToBytes: 0,
       signal: new AbortController().signal,
       ...options,
     });

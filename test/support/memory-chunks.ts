@@ -18,6 +18,7 @@ import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/fo
 import { toOid, type Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import type { ExtentList } from '../../src/index/object-record.js';
+import { Reservation, type AskedBody } from '../../src/space/reservation.js';
 
 export class MemoryChunks implements ChunksApi {
   readonly local = new Map<Oid, Uint8Array>();
@@ -36,15 +37,21 @@ export class MemoryChunks implements ChunksApi {
   /** Throws what a full quota would. */
   demandSpace: (bytes: number) => void = () => {};
 
-  async admit(): Promise<void> {}
+  async reserve({ lengthBytes, keepUpToBytes }: AskedBody): Promise<Reservation> {
+    if (lengthBytes === undefined || lengthBytes > keepUpToBytes) this.demandSpace(lengthBytes ?? 1);
+    return Reservation.granted({ lengthBytes, keepUpToBytes });
+  }
 
-  async ingest(body: AsyncIterable<Uint8Array>, options?: Partial<IngestOptions>): Promise<Ingested> {
+  async ingest(
+    body: AsyncIterable<Uint8Array>,
+    room: Reservation,
+    options?: Partial<IngestOptions>,
+  ): Promise<Ingested> {
     const bytes = await readBody(body, options?.signal);
     const digests = new BodyDigests(options?.digests ?? []);
     digests.update(bytes);
     const sizeBytes = bytes.length;
-    if (sizeBytes <= (options?.keepUpToBytes ?? -1))
-      return { sizeBytes, bytes, extents: [], digests: digests.finish() };
+    if (sizeBytes <= room.keepUpToBytes) return { sizeBytes, bytes, extents: [], digests: digests.finish() };
     const extents = this.cut(bytes).map(wholeExtent);
     for (const { oid } of extents) options?.hold?.add(oid);
     return { sizeBytes, bytes: undefined, extents, digests: digests.finish() };

@@ -1,4 +1,4 @@
-import { describeSpace } from '../../chunks/lfs-space.js';
+import { describeSpace } from '../../space/lfs-space.js';
 import type { BucketStatus } from '../../journal/bucket-state.js';
 import type { LocalSpace } from '../../server/gateway.js';
 import type { GatewayStatus } from '../../server/operator-calls.js';

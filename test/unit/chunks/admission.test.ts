@@ -1,6 +1,8 @@
 // Attacks invariant 5's share of the spool, and the bound on how long a request may wait (invariant 6).
 import { bytesOf, ChunkBench, listOfChunks, until } from '../../support/chunk-bench.js';
 
+const BODY = { keepUpToBytes: 0 };
+
 describe('admitting parts', () => {
   let bench: ChunkBench;
   const signal = new AbortController().signal;
@@ -15,7 +17,7 @@ describe('admitting parts', () => {
     await bench.put(bytesOf(chunks, chunks * 1024));
   };
 
-  const settledOf = (promise: Promise<void>) => {
+  const settledOf = (promise: Promise<unknown>) => {
     const state = { settled: false };
     promise.then(
       () => (state.settled = true),
@@ -26,13 +28,13 @@ describe('admitting parts', () => {
 
   test('below spool_soft a body is admitted at once, whatever the line does', async () => {
     await fill(12);
-    await bench.chunks.admit(signal);
+    await bench.chunks.reserve(BODY, signal);
     expect(bench.observer.counters.size).toBe(0);
   });
 
   test('beyond that it waits until there is room', async () => {
     await fill(21);
-    const admitted = bench.chunks.admit(signal);
+    const admitted = bench.chunks.reserve(BODY, signal);
     const state = settledOf(admitted);
     await until(() => bench.remote.gates.put.waiting > 0);
     expect(state.settled).toBe(false);
@@ -43,7 +45,7 @@ describe('admitting parts', () => {
 
   test('it waits 5 s at most', async () => {
     await fill(21);
-    const admitted = bench.chunks.admit(signal);
+    const admitted = bench.chunks.reserve(BODY, signal);
     const state = settledOf(admitted);
     for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
     bench.clock.advance(4_999);
@@ -55,7 +57,7 @@ describe('admitting parts', () => {
 
   test('beyond spool_soft it is refused after the wait, with the time to come back', async () => {
     await fill(21);
-    const failure = await bench.stepped(bench.chunks.admit(signal)).catch((e: unknown) => e);
+    const failure = await bench.stepped(bench.chunks.reserve(BODY, signal)).catch((e: unknown) => e);
     expect(failure).toMatchObject({ name: 'ChunkError', code: 'spool-full' });
     expect((failure as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(1_000);
     expect(bench.observer.counters.get('gateway_admission_waits_total refused')).toBe(1);
@@ -69,7 +71,7 @@ describe('admitting parts', () => {
   test('a caller that goes away does not wait', async () => {
     await fill(21);
     const controller = new AbortController();
-    const admitted = bench.chunks.admit(controller.signal);
+    const admitted = bench.chunks.reserve(BODY, controller.signal);
     controller.abort(new Error('gone'));
     await expect(admitted).rejects.toMatchObject({ code: 'aborted' });
   });
@@ -79,10 +81,10 @@ describe('admitting parts', () => {
     await bench.read(listOfChunks(cached));
     bench.clock.advance(2_000);
     bench.freeBytes = 1_500;
-    await expect(bench.chunks.admit(signal)).rejects.toMatchObject({ code: 'disk-full' });
+    await expect(bench.chunks.reserve(BODY, signal)).rejects.toMatchObject({ code: 'disk-full' });
     expect(bench.cache.entries).toBe(0);
     bench.freeBytes = 5_000;
-    await bench.chunks.admit(signal);
+    await bench.chunks.reserve(BODY, signal);
   });
 
   test('at the disk reserve grace time ends early, unsent chunks stay', async () => {
@@ -92,7 +94,7 @@ describe('admitting parts', () => {
     const [unsent] = await bench.put(bytesOf(2, 100));
     bench.clock.advance(2_000);
     bench.freeBytes = 0;
-    await expect(bench.chunks.admit(signal)).rejects.toMatchObject({ code: 'disk-full' });
+    await expect(bench.chunks.reserve(BODY, signal)).rejects.toMatchObject({ code: 'disk-full' });
     expect(bench.chunks.stats()).toMatchObject({ unsentBytes: 100, graceBytes: 0, cacheBytes: 0 });
     expect(bench.cache.has(sent!.oid)).toBe(false);
     bench.freeBytes = 1_000_000;

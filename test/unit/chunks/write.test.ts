@@ -5,6 +5,7 @@ import type { Failpoints } from '../../../src/async/failpoint.js';
 import { ChunkError } from '../../../src/chunks/api.js';
 import { bytesOf, ChunkBench, listOf, listOfChunks, pieces, until } from '../../support/chunk-bench.js';
 import { oidOf } from '../../support/memory-chunk-remote.js';
+import { Reservation } from '../../../src/space/reservation.js';
 
 const unnamed = async () => new Set<string>();
 const exists = (path: string) =>
@@ -92,8 +93,7 @@ describe('writing chunks', () => {
       yield bytesOf(4, 100);
       throw new Error('signature does not match');
     }
-    const options = { digests: [], keepUpToBytes: 0, signal: new AbortController().signal };
-    await expect(bench.chunks.ingest(broken(), options)).rejects.toThrow('signature does not match');
+    await expect(bench.ingest(broken())).rejects.toThrow('signature does not match');
     expect(await temporaryFiles()).toEqual([]);
   });
 
@@ -103,9 +103,8 @@ describe('writing chunks', () => {
       yield bytesOf(4, 100);
       await new Promise(() => {});
     }
-    const ingest = bench.chunks.ingest(stalling(), {
+    const ingest = bench.chunks.ingest(stalling(), Reservation.granted({ keepUpToBytes: 0 }), {
       digests: ['md5'],
-      keepUpToBytes: 0,
       signal: controller.signal,
     });
     controller.abort(new Error('socket closed'));
@@ -115,9 +114,9 @@ describe('writing chunks', () => {
 
   test('a body up to the limit comes back as bytes, with digests, and writes nothing', async () => {
     const body = bytesOf(5, 64);
-    const got = await bench.chunks.ingest(pieces(body.subarray(0, 10), body.subarray(10)), {
+    const room = Reservation.granted({ keepUpToBytes: 64 });
+    const got = await bench.chunks.ingest(pieces(body.subarray(0, 10), body.subarray(10)), room, {
       digests: ['sha256'],
-      keepUpToBytes: 64,
       signal: new AbortController().signal,
     });
     expect(got).toMatchObject({ sizeBytes: 64, extents: [] });
@@ -133,9 +132,9 @@ describe('writing chunks', () => {
 
   test('one byte over the limit makes chunks, with the same digests', async () => {
     const body = bytesOf(5, 2_049);
-    const got = await bench.chunks.ingest(pieces(body.subarray(0, 1_000), body.subarray(1_000)), {
+    const room = Reservation.granted({ keepUpToBytes: 2_048 });
+    const got = await bench.chunks.ingest(pieces(body.subarray(0, 1_000), body.subarray(1_000)), room, {
       digests: ['sha256', 'crc32c'],
-      keepUpToBytes: 2_048,
       signal: new AbortController().signal,
     });
     expect(got.bytes).toBeUndefined();

@@ -41,5 +41,5 @@ test.each([
     promise: lengthBytes === undefined ? {} : { lengthBytes },
   };
   await service.uploadPart('files', key('layer'), uploadId, partNumber, body, { signal, requestId: 'test' });
-  expect(ingest.mock.calls.map(([, options]) => options?.isLarge)).toEqual([isLarge]);
+  expect(ingest.mock.calls.map(([, , options]) => options?.isLarge)).toEqual([isLarge]);
 });

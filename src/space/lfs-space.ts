@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import { ChunkError } from './api.js';
+import { QuotaFullError } from './errors.js';
 import type { LfsLedger } from './lfs-ledger.js';
 import type { LfsTrend } from './lfs-trend.js';
 
@@ -55,7 +55,7 @@ export class LfsSpace {
   /**
    * Asked before bytes are taken that will need LFS. Bytes that Gitee has already count as new here: that is not
    * known before they are hashed.
-   * @throws ChunkError `quota-full` where there is no room for them and writes are to be refused
+   * @throws QuotaFullError where there is no room for them and writes are to be refused
    */
   demand(bytes: number): void {
     const { action, clock, log, quotaBytes } = this.options;
@@ -72,8 +72,7 @@ export class LfsSpace {
       });
     }
     if (action === 'warn') return;
-    throw new ChunkError(
-      'quota-full',
+    throw new QuotaFullError(
       `The Git LFS space at Gitee is used up: ${describeSpace(this.status())}. Ask the operator of this gateway for more space.`,
     );
   }

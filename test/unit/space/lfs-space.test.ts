@@ -3,17 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../../src/async/log.js';
-import { LfsLedger } from '../../../src/chunks/lfs-ledger.js';
-import { describeSpace, LfsSpace } from '../../../src/chunks/lfs-space.js';
-import { LfsTrend } from '../../../src/chunks/lfs-trend.js';
+import { LfsLedger } from '../../../src/space/lfs-ledger.js';
+import { describeSpace, LfsSpace } from '../../../src/space/lfs-space.js';
+import { LfsTrend } from '../../../src/space/lfs-trend.js';
 import type { KeyValueStore } from '../../../src/index/key-value-store.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
-import { demandSpace } from '../../../src/objects/body.js';
 import { Buckets, type Bucket } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
 import { silentObserver } from '../../../src/async/observer.js';
 import { probeSpace } from '../../../src/server/lfs-parts.js';
-import { bytesOf, ManualClock, until } from '../../support/chunk-bench.js';
+import { bytesOf, ManualClock, pieces, until } from '../../support/chunk-bench.js';
 import { JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
 import { oidOf } from '../../support/memory-chunk-remote.js';
 
@@ -189,15 +188,56 @@ describe('writes to a full quota', () => {
 
   test('are taken where they need no LFS, or bring nothing new', async () => {
     const { inlineLimitBytes } = bucket.rules;
-    demandSpace(bucket, key('small'), inlineLimitBytes);
-    demandSpace(bucket, key('empty'), 0);
+    const put = (name: string, lengthBytes: number | undefined) =>
+      service.putObject(
+        'files',
+        key(name),
+        {
+          bytes: pieces(bytesOf(1, lengthBytes ?? inlineLimitBytes)),
+          promise: lengthBytes === undefined ? {} : { lengthBytes },
+        },
+        PUT,
+        context,
+      );
+    await put('small', inlineLimitBytes);
+    await put('empty', 0);
     // A layer that is there is copied to its place by an upload of parts.
     await service.createMultipartUpload('files', key('docker/registry/v2/blobs/x/data'), { meta: {} });
     expect(asked).toEqual([]);
-    expect(() => demandSpace(bucket, key('of unknown length'), undefined)).toThrow();
-    expect(() => demandSpace(bucket, key('large'), inlineLimitBytes + 1)).toThrow();
+    await expect(put('of unknown length', undefined)).rejects.toMatchObject({ code: 'quota-full' });
+    await expect(put('large', inlineLimitBytes + 1)).rejects.toMatchObject({ code: 'quota-full' });
+  });
+
+  test('a copy from another bucket is refused: its bytes are stored once more', async () => {
+    const source = await JournalBucket.open({ rules: REGISTRY });
+    await source.start();
+    try {
+      const { rules, state, chunks } = source;
+      const other = { ...bucket, name: 'other', rules, state, chunks };
+      const both = new ObjectService(new Buckets([bucket, other]), {
+        clock,
+        log: silentLog,
+        observer: silentObserver,
+      });
+      const lengthBytes = rules.inlineLimitBytes + 1;
+      const body = { bytes: pieces(bytesOf(1, lengthBytes)), promise: { lengthBytes } };
+      await both.putObject('other', key('large'), body, PUT, context);
+      const from = { sourceBucket: 'other', sourceKey: key('large') };
+      const refused = { code: 'quota-full' };
+      await expect(
+        both.copyObject('files', key('copy'), { ...from, ...COPY }, context),
+      ).rejects.toMatchObject(refused);
+      const { uploadId } = await both.createMultipartUpload('files', key('parts'), { meta: {} });
+      await expect(
+        both.uploadPartCopy('files', key('parts'), uploadId, 1, { ...from, ...COPY }, context),
+      ).rejects.toMatchObject(refused);
+      expect(asked).toEqual([lengthBytes, lengthBytes]);
+    } finally {
+      await source.remove();
+    }
   });
 });
 
 const LAYER = key('docker/registry/v2/repositories/app/_uploads/u/data');
 const PUT = { meta: {}, conditions: {} };
+const COPY = { conditions: {}, sourceConditions: {} };
