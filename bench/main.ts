@@ -9,6 +9,7 @@ import { lines } from './lines/lines.bench.js';
 import { soak } from './lines/soak.bench.js';
 import { keys } from './keys.bench.js';
 import { memory } from './memory.bench.js';
+import { shape } from './shape.bench.js';
 import { pulls } from './pulls.bench.js';
 import { s3Beside } from './s3-beside.bench.js';
 import { shippedBounds } from '../test/support/shipped-bounds.js';
@@ -31,6 +32,7 @@ const WITH_OPTIONS: Record<string, (args: readonly string[]) => Promise<void>> =
   soak,
   beside,
   's3-beside': s3Beside,
+  shape,
 };
 
 const [first = '', ...rest] = process.argv.slice(2);

@@ -25,7 +25,12 @@ export interface Stack {
 }
 
 export async function startStack(
-  options: { config?: Record<string, unknown>; env?: NodeJS.ProcessEnv; start?: boolean } = {},
+  options: {
+    config?: Record<string, unknown>;
+    env?: NodeJS.ProcessEnv;
+    start?: boolean;
+    checkout?: string;
+  } = {},
 ): Promise<Stack> {
   const directory = await mkdtemp(path.join(tmpdir(), 'stack-'));
   const gitee = await startLocalGitee();
@@ -35,6 +40,7 @@ export async function startStack(
     gitee: { url: gitee.url, token: gitee.token },
     ...(options.config ? { config: options.config } : {}),
     ...(options.env ? { env: options.env } : {}),
+    ...(options.checkout ? { checkout: options.checkout } : {}),
   });
   if (options.start !== false) await gateway.start();
   return {
