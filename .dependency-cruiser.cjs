@@ -28,6 +28,12 @@ module.exports = {
       'src/buckets opens buckets where it is told, and lets them come and go. What the configuration says of them is made a place in src/server.',
     ),
     layer(
+      'objects-know-no-rows',
+      '^src/(s3|objects)/',
+      '^src/index/(?!(object-record|extent-list|errors|oid-etag|key-bytes)\\.)',
+      'How a bucket keeps what it knows belongs behind BucketState and UploadStore (src/journal).',
+    ),
+    layer(
       'storage-knows-no-objects',
       '^src/(chunks|journal|index)/',
       '^src/(s3|objects|buckets|server|cli|auth|audit|notifications|local-gitee)/',

@@ -6,7 +6,6 @@ import type { Readable } from 'node:stream';
 import type { ChunkHold, ChunksApi, Ingested, Reservation } from '../chunks/api.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
-import type { Entry, Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { ExtentList, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type {
   AppendOptions,
@@ -17,6 +16,14 @@ import type {
   Look,
   SetAside,
 } from '../journal/bucket-state.js';
+import type {
+  CompletedUpload,
+  OpenUpload,
+  Upload,
+  UploadCompletion,
+  UploadedPart,
+  UploadStore,
+} from '../journal/upload-store.js';
 import { ObjectError } from '../objects/errors.js';
 
 export class BucketGate {
@@ -103,13 +110,13 @@ export class BucketGate {
 
 /** The state of a bucket behind its gate. */
 export class GatedState implements BucketState {
-  readonly overlay: Rows;
+  readonly uploads: UploadStore;
 
   constructor(
     private readonly state: BucketState,
     private readonly gate: BucketGate,
   ) {
-    this.overlay = new GatedStore(state.overlay, gate);
+    this.uploads = new GatedUploads(state.uploads, gate);
   }
 
   get(key: ObjectKey): Promise<ObjectRecord | undefined> {
@@ -172,31 +179,65 @@ export class GatedState implements BucketState {
     return this.gate.write(() => this.state.retrySetAside(key));
   }
 
-  overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array {
-    return this.state.overlayKey(table, ...components);
-  }
-
   status(): BucketStatus {
     return this.state.status();
   }
 }
 
-export class GatedStore implements Rows {
+export class GatedUploads implements UploadStore {
   constructor(
-    private readonly store: Rows,
+    private readonly uploads: UploadStore,
     private readonly gate: BucketGate,
   ) {}
 
-  get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    return this.gate.read(() => this.store.get(key));
+  create(upload: Upload): Promise<void> {
+    return this.gate.write(() => this.uploads.create(upload));
   }
 
-  page(start: Uint8Array, end: Uint8Array, limit: number, options?: { reverse?: boolean }): Promise<Entry[]> {
-    return this.gate.read(() => this.store.page(start, end, limit, options));
+  find(key: ObjectKey, uploadId: string): Promise<OpenUpload | undefined> {
+    return this.gate.read(() => this.uploads.find(key, uploadId));
   }
 
-  commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean> {
-    return this.gate.write(() => this.store.commit(preconditions, writes));
+  page(start: string, end: Uint8Array | undefined, limit: number): Promise<OpenUpload[]> {
+    return this.gate.read(() => this.uploads.page(start, end, limit));
+  }
+
+  all(): AsyncIterable<OpenUpload> {
+    this.gate.check();
+    return this.uploads.all();
+  }
+
+  putPart(upload: Upload, part: UploadedPart, nowMs: number): Promise<boolean> {
+    return this.gate.write(() => this.uploads.putPart(upload, part, nowMs));
+  }
+
+  part(uploadId: string, partNumber: number): Promise<UploadedPart | undefined> {
+    return this.gate.read(() => this.uploads.part(uploadId, partNumber));
+  }
+
+  parts(uploadId: string, afterPartNumber: number, limit: number): Promise<UploadedPart[]> {
+    return this.gate.read(() => this.uploads.parts(uploadId, afterPartNumber, limit));
+  }
+
+  allParts(): AsyncIterable<UploadedPart> {
+    this.gate.check();
+    return this.uploads.allParts();
+  }
+
+  complete(completion: UploadCompletion): Promise<boolean> {
+    return this.gate.write(() => this.uploads.complete(completion));
+  }
+
+  completed(uploadId: string): Promise<CompletedUpload | undefined> {
+    return this.gate.read(() => this.uploads.completed(uploadId));
+  }
+
+  expireCompleted(beforeMs: number): Promise<void> {
+    return this.gate.write(() => this.uploads.expireCompleted(beforeMs));
+  }
+
+  remove(upload: Upload): Promise<void> {
+    return this.gate.write(() => this.uploads.remove(upload));
   }
 }
 

@@ -9,7 +9,6 @@ import type { ChunkCensus } from '../index/chunk-census.js';
 import type { BucketState } from '../journal/bucket-state.js';
 import { openBucket, type OpenBucket, type OpenBucketDeps } from '../journal/open-bucket.js';
 import type { Bucket } from '../objects/bucket.js';
-import { UploadTable } from '../objects/upload-table.js';
 import type { Branches } from './branches.js';
 import { GatedChunks, GatedState, type BucketGate } from './gate.js';
 import type { BucketPlace } from './place.js';
@@ -166,8 +165,7 @@ export class BucketOpener {
 /** Chunks of what Gitee's branch does not name yet: pending changes, local keys, open uploads. */
 async function namedIn(state: BucketState): Promise<ReadonlySet<string>> {
   const named = new Set<string>();
-  for await (const { extents } of new UploadTable(state).allParts())
-    for (const { oid } of extents) named.add(oid);
+  for await (const { extents } of state.uploads.allParts()) for (const { oid } of extents) named.add(oid);
   for await (const { oid } of state.overlayExtents()) named.add(oid);
   return named;
 }

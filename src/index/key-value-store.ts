@@ -1,9 +1,9 @@
 /**
- * An ordered store of bytes, as those use it who neither opened it nor may close it. All calls are asynchronous, none
+ * An ordered store of bytes, durable. All calls are asynchronous, none
  * takes a callback inside a transaction and none holds a read transaction over more than one page, so that a
  * distributed engine can stand behind it later. Every implementation passes test/contract/key-value-store.ts.
  */
-export interface Rows {
+export interface KeyValueStore {
   /** The value, or undefined. */
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** Entries with `start <= key < end` in byte order, at most `limit`; with `reverse` from the end. */
@@ -13,10 +13,6 @@ export interface Rows {
    * @returns false, with nothing written, where a precondition does not hold.
    */
   commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean>;
-}
-
-/** The store itself, of whoever opened it. */
-export interface KeyValueStore extends Rows {
   /** Bytes used on disk, for metrics. */
   sizeBytes(): Promise<number>;
   close(): Promise<void>;

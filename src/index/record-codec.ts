@@ -15,20 +15,26 @@ const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 /** What stands for a record inside a row; plain data for msgpack. */
 export type RecordTuple = readonly unknown[];
 
+export type ChecksumTuple = readonly [StoredChecksum['algorithm'], StoredChecksum['type'], string];
+
 export function packRow(row: readonly unknown[]): Uint8Array {
   return packr.pack(row);
 }
 
 /** @throws StorageError corrupt. */
 export function unpackRow(bytes: Uint8Array): unknown[] {
-  let row: unknown;
+  const row = unpackAny(bytes);
+  if (!Array.isArray(row)) throw new StorageError('corrupt', 'a row of the index is no list');
+  return row;
+}
+
+/** Also what is no list: rows of versions before theirs had one. @throws StorageError corrupt. */
+export function unpackAny(bytes: Uint8Array): unknown {
   try {
-    row = packr.unpack(bytes);
+    return packr.unpack(bytes);
   } catch (cause) {
     throw new StorageError('corrupt', 'a row of the index is damaged', { cause });
   }
-  if (!Array.isArray(row)) throw new StorageError('corrupt', 'a row of the index is no list');
-  return row;
 }
 
 export function encodeRecord(record: ObjectRecord): Uint8Array {
@@ -40,7 +46,6 @@ export function decodeRecord(bytes: Uint8Array): ObjectRecord {
 }
 
 export function recordToTuple(record: ObjectRecord): RecordTuple {
-  const { checksum } = record;
   const tuple: unknown[] = [
     RECORD_VERSION,
     record.sizeBytes,
@@ -48,7 +53,7 @@ export function recordToTuple(record: ObjectRecord): RecordTuple {
     record.lastModifiedMs,
     bodyToTuple(record.body),
     metaToTuple(record.meta),
-    checksum && [checksum.algorithm, checksum.type, checksum.value],
+    checksumToTuple(record.checksum),
     record.partSizesBytes,
   ];
   // Only where there are some: other rows are as older versions write them, which look no further.
@@ -66,7 +71,7 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
     number,
     RecordTuple,
     RecordTuple | null,
-    [StoredChecksum['algorithm'], StoredChecksum['type'], string] | null,
+    ChecksumTuple | null,
     number[] | null,
     // Not in rows of older versions.
     (string[] | null)?,
@@ -80,10 +85,18 @@ export function recordFromTuple(tuple: RecordTuple): ObjectRecord {
     meta: metaFromTuple(meta),
     body: bodyFromTuple(body),
   };
-  if (checksum) record.checksum = { algorithm: checksum[0], type: checksum[1], value: checksum[2] };
+  if (checksum) record.checksum = checksumFromTuple(checksum);
   if (partSizesBytes) record.partSizesBytes = partSizesBytes;
   if (partChecksums) record.partChecksums = partChecksums;
   return record;
+}
+
+export function checksumToTuple(checksum: StoredChecksum | undefined): ChecksumTuple | undefined {
+  return checksum && [checksum.algorithm, checksum.type, checksum.value];
+}
+
+export function checksumFromTuple([algorithm, type, value]: ChecksumTuple): StoredChecksum {
+  return { algorithm, type, value };
 }
 
 function bodyToTuple(body: BodyRef): RecordTuple {
@@ -110,7 +123,7 @@ function bodyFromTuple(tuple: RecordTuple): BodyRef {
   throw new StorageError('corrupt', `a record has a body of kind ${String(kind)}`);
 }
 
-function metaToTuple(meta: ObjectMeta): RecordTuple | undefined {
+export function metaToTuple(meta: ObjectMeta): RecordTuple | undefined {
   // Most objects of a registry have none.
   if (Object.keys(meta).length === 0) return undefined;
   const fields: Record<string, string> = {};
@@ -124,7 +137,7 @@ function metaToTuple(meta: ObjectMeta): RecordTuple | undefined {
   return [fields, user, tags];
 }
 
-function metaFromTuple(tuple: RecordTuple | null): ObjectMeta {
+export function metaFromTuple(tuple: RecordTuple | null): ObjectMeta {
   if (!tuple) return {};
   const [fields, user, tags] = tuple as [
     Record<string, string>,

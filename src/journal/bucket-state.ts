@@ -4,8 +4,8 @@
  */
 import type { Extent } from '../format/extent.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
-import type { Precondition, Rows, Write } from '../index/key-value-store.js';
 import type { NewObject, ObjectBody, ObjectRecord } from '../index/object-record.js';
+import type { UploadCompletion, UploadStore } from './upload-store.js';
 
 /** One acknowledged change of one key. */
 export type Change =
@@ -15,9 +15,8 @@ export type Change =
 export interface AppendOptions {
   /** Local keys live in the overlay only and never in a commit. All changes of one call are of one sort. */
   readonly local?: boolean;
-  /** Rows of the overlay's tables (multipart uploads) that must change in the same durable commit. */
-  readonly writes?: readonly Write[];
-  readonly preconditions?: readonly Precondition[];
+  /** The upload that ends with these changes, in the same durable commit; where it can't, nothing is written. */
+  readonly completes?: UploadCompletion;
 }
 
 /** How far a key's newest change has come. */
@@ -85,7 +84,7 @@ export interface BucketState {
   ): Promise<{ key: ObjectKey; record: ObjectRecord }[]>;
   /**
    * Makes changes durable (fsync) and visible, all or none; resolves with the last change's seq, or undefined
-   * where a precondition did not hold. Rejects with StorageError (read-only, disk-full).
+   * where the upload that was to end is not as it was read. Rejects with StorageError (read-only, disk-full).
    */
   append(changes: readonly Change[], options?: AppendOptions): Promise<number | undefined>;
   changeState(key: ObjectKey): Promise<ChangeState | undefined>;
@@ -114,9 +113,6 @@ export interface BucketState {
    * resolves with its new seq, undefined where there is nothing to try again.
    */
   retrySetAside(key: ObjectKey): Promise<number | undefined>;
-  /** The overlay store, for the multipart tables of src/objects (keys under their own prefix bytes). */
-  readonly overlay: Rows;
-  /** Prefix of this bucket's rows in the overlay for the multipart tables. */
-  overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array;
+  readonly uploads: UploadStore;
   status(): BucketStatus;
 }

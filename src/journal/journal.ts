@@ -7,7 +7,7 @@
  * Who owns a body: its journal entry while it has one, then the newest row (local and quarantined changes).
  */
 import { AppendTimes } from './append-times.js';
-import type { AppendOptions, Change, SetAside } from './bucket-state.js';
+import type { Change, SetAside } from './bucket-state.js';
 import { StorageError } from '../index/errors.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
@@ -35,6 +35,16 @@ import { SeqSet } from './seq-set.js';
 import { SetAsideRows, type PendingRow, type SetAsideReason } from './set-aside-rows.js';
 
 const DROP_PAGE = 300;
+
+export interface JournalAppendOptions {
+  readonly local?: boolean;
+  /** For a local key, whether the base has it, so that its deletion must leave a row behind. */
+  readonly hidesBase?: (key: ObjectKey) => boolean;
+  /** Rows that must change in the same durable commit. */
+  readonly writes?: readonly Write[];
+  readonly preconditions?: readonly Precondition[];
+}
+
 export class Journal {
   readonly keys: Keyspace;
   readonly bodies: BodyStore;
@@ -151,14 +161,8 @@ export class Journal {
     return this.#times.steadyMsOf(row);
   }
 
-  /**
-   * See BucketState.append. `hidesBase` says for a local key whether the base has it, so that its deletion must
-   * leave a row behind.
-   */
-  async append(
-    changes: readonly Change[],
-    options: AppendOptions & { hidesBase?: (key: ObjectKey) => boolean } = {},
-  ): Promise<number | undefined> {
+  /** See BucketState.append. Resolves with undefined where a precondition of the caller's does not hold. */
+  async append(changes: readonly Change[], options: JournalAppendOptions = {}): Promise<number | undefined> {
     const bodies: (PreparedBody | undefined)[] = [];
     for (const change of changes) bodies.push(await this.#prepare(change));
     await this.deps.failpoints.hit('journal.beforeSync');
@@ -369,7 +373,7 @@ export class Journal {
     changes: readonly Change[],
     bodies: readonly (PreparedBody | undefined)[],
     before: readonly NewestBefore[],
-    options: AppendOptions & { hidesBase?: (key: ObjectKey) => boolean },
+    options: JournalAppendOptions,
   ): Promise<number | undefined> {
     /** Sizes of what was set aside and is written anew. */
     const released = new Map<string, number>();
@@ -397,8 +401,7 @@ export class Journal {
     changes: readonly Change[],
     bodies: readonly (PreparedBody | undefined)[],
     before: readonly NewestBefore[],
-    options: AppendOptions & {
-      readonly hidesBase?: (key: ObjectKey) => boolean;
+    options: JournalAppendOptions & {
       readonly firstSeq: number;
       readonly appendedMs: number;
       /** Gets the keys of which a change that was set aside is replaced, and its size. */

@@ -7,8 +7,7 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
-import { compareText, nextKey, u64, utf8 } from '../index/key-bytes.js';
-import type { Rows } from '../index/key-value-store.js';
+import { compareText, nextKey, utf8 } from '../index/key-bytes.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import type { BaseHolder } from './base-holder.js';
 import type {
@@ -26,7 +25,8 @@ import type { Journal } from './journal.js';
 import type { Landings } from './landings.js';
 import type { NewestRow } from './overlay-rows.js';
 import { SharedLooks } from '../async/shared-looks.js';
-import { checkRoom, RoomCheckedStore, type Admits } from './room.js';
+import { JournaledUploads } from './journaled-uploads.js';
+import { checkRoom, type Admits } from './room.js';
 import { sleepOr } from './sleep-or.js';
 import type { UnseenStatus } from './unseen-push.js';
 
@@ -60,7 +60,7 @@ interface Item {
 }
 
 export class JournaledBucket implements BucketState {
-  readonly overlay: Rows;
+  readonly uploads: JournaledUploads;
   readonly #looks: SharedLooks<void>;
   /** A head is asked for much more cheaply than it is followed. */
   readonly #places: SharedLooks<'here' | 'behind' | 'elsewhere'>;
@@ -69,7 +69,7 @@ export class JournaledBucket implements BucketState {
     this.#looks = new SharedLooks(deps.look);
     this.#places = new SharedLooks(deps.whereIsIt);
     const { admits, journal } = deps;
-    this.overlay = admits ? new RoomCheckedStore(journal.store, admits) : journal.store;
+    this.uploads = new JournaledUploads(journal.store, journal.keys, admits);
   }
 
   async get(key: ObjectKey): Promise<ObjectRecord | undefined> {
@@ -109,13 +109,20 @@ export class JournaledBucket implements BucketState {
   async append(changes: readonly Change[], options: AppendOptions = {}): Promise<number | undefined> {
     const { bucket, bases, condition, journal, observer } = this.deps;
     condition.checkWritable();
-    await checkRoom(this.deps.admits, changes, options.writes);
+    const { completes, local } = options;
+    const completing = completes && (await this.uploads.completing(completes));
+    if (completes && !completing) return undefined;
+    await checkRoom(this.deps.admits, changes, completing?.writes);
     const base = bases.current; // refuses while nothing is known of what is on Gitee
     const inBase = new Set<ObjectKey>();
-    if (options.local) for (const { key } of changes) if (await base.get(key)) inBase.add(key);
-    const seq = await journal.append(changes, { ...options, hidesBase: (key) => inBase.has(key) });
+    if (local) for (const { key } of changes) if (await base.get(key)) inBase.add(key);
+    const seq = await journal.append(changes, {
+      ...completing,
+      ...(local ? { local } : {}),
+      hidesBase: (key) => inBase.has(key),
+    });
     if (seq === undefined) return undefined;
-    if (!options.local) {
+    if (!local) {
       observer.count('gateway_journal_appends_total', { bucket }, changes.length);
       this.deps.onWork();
     }
@@ -196,13 +203,6 @@ export class JournaledBucket implements BucketState {
     for await (const { row } of journal.newestRows()) yield* this.#extentsOf(row.record);
     for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) yield* this.#extentsOf(entry.record);
     for await (const row of journal.quarantinedRows()) if (!row.shown) yield* this.#extentsOf(row.record);
-  }
-
-  overlayKey(table: 'upload' | 'part', ...components: readonly (string | number)[]): Uint8Array {
-    const parts = components.flatMap((component) =>
-      typeof component === 'number' ? [u64(component)] : [utf8(component), Uint8Array.of(0)],
-    );
-    return this.deps.journal.keys.key(table, ...parts);
   }
 
   status(): BucketStatus {

@@ -1,6 +1,6 @@
 /** Keeps the last bytes of the disk for what frees some: deletions and commits are never asked whether there is room. */
 import { StorageError } from '../index/errors.js';
-import type { Entry, Precondition, Rows, Write } from '../index/key-value-store.js';
+import type { Write } from '../index/key-value-store.js';
 import type { Change } from './bucket-state.js';
 
 /** Whether the disk has room for a client's write of so many bytes. */
@@ -19,25 +19,4 @@ export async function checkRoom(
       bytes = (bytes ?? 0) + (change.object.body.kind === 'plain' ? change.object.sizeBytes : 0);
   if (bytes === undefined || !admits || (await admits(bytes))) return;
   throw new StorageError('disk-full', 'the disk of the state directory is full: free space on it');
-}
-
-/** The overlay as the layers above write to it. */
-export class RoomCheckedStore implements Rows {
-  constructor(
-    private readonly store: Rows,
-    private readonly admits: Admits,
-  ) {}
-
-  get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    return this.store.get(key);
-  }
-
-  page(start: Uint8Array, end: Uint8Array, limit: number, options?: { reverse?: boolean }): Promise<Entry[]> {
-    return this.store.page(start, end, limit, options);
-  }
-
-  async commit(preconditions: readonly Precondition[], writes: readonly Write[]): Promise<boolean> {
-    await checkRoom(this.admits, [], writes);
-    return this.store.commit(preconditions, writes);
-  }
 }

@@ -94,7 +94,7 @@ export class Housekeeping {
     const look = ({ oid }: Extent) => {
       if (oids.has(oid)) named.add(oid);
     };
-    for await (const { extents } of this.multipart.table(bucket).allParts()) extents.forEach(look);
+    for await (const { extents } of bucket.state.uploads.allParts()) extents.forEach(look);
     for await (const extent of bucket.state.overlayExtents()) look(extent);
     return named;
   }

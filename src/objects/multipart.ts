@@ -6,6 +6,13 @@ import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
 import type { ObjectMeta } from '../index/object-record.js';
+import {
+  newUploadId,
+  type OpenUpload,
+  type Upload,
+  type UploadedPart,
+  type UploadStore,
+} from '../journal/upload-store.js';
 import type {
   ChecksumAlgorithm,
   CompletePart,
@@ -32,7 +39,6 @@ import {
   chosenPart,
   type ListedPart,
 } from './upload-promises.js';
-import { newUploadId, UploadTable, type PartRow, type UploadRow } from './upload-table.js';
 
 /** AWS "Amazon S3 multipart upload limits". */
 const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
@@ -48,16 +54,7 @@ export interface Completed extends PutResult {
 
 /** Multipart uploads of all buckets. Parts are data in the chunk store plus a row; Complete moves no bytes. */
 export class Multipart {
-  /** By the bucket itself: a name may be given to another one after its deletion. */
-  readonly #tables = new WeakMap<Bucket, UploadTable>();
-
   constructor(private readonly deps: { clock: Clock; locks: KeyLock; writer: ObjectWriter }) {}
-
-  table(bucket: Bucket): UploadTable {
-    let table = this.#tables.get(bucket);
-    if (!table) this.#tables.set(bucket, (table = new UploadTable(bucket.state)));
-    return table;
-  }
 
   async create(
     bucket: Bucket,
@@ -72,10 +69,9 @@ export class Multipart {
     // be copies of what is there, as that of a whole layer to its place: only their new parts need room.
     if (isLocalKey(bucket.rules, key)) bucket.chunks.demandSpace(1);
     const nowMs = this.deps.clock.nowMs();
-    const table = this.table(bucket);
     const uploadId = newUploadId(nowMs);
     const { checksumAlgorithm } = options;
-    const row: UploadRow = {
+    await bucket.state.uploads.create({
       key,
       uploadId,
       initiatedMs: nowMs,
@@ -84,8 +80,7 @@ export class Multipart {
       ...(checksumAlgorithm
         ? { checksumAlgorithm, checksumType: options.checksumType ?? defaultChecksumType(checksumAlgorithm) }
         : {}),
-    };
-    await table.store.commit([], [table.putUpload(row)]);
+    });
     return { uploadId };
   }
 
@@ -185,9 +180,9 @@ export class Multipart {
     request: CompleteRequest,
     context: RequestContext,
   ): Promise<Completed> {
-    const table = this.table(bucket);
-    const upload = await table.find(key, uploadId);
-    if (!upload) return this.#repeatedComplete(table, key, uploadId, request);
+    const { uploads } = bucket.state;
+    const upload = await uploads.find(key, uploadId);
+    if (!upload) return this.#repeatedComplete(uploads, key, uploadId, request);
 
     const chosen = await this.#chooseParts(bucket, upload, request.parts);
     const sizeBytes = chosen.reduce((sum, part) => sum + part.sizeBytes, 0);
@@ -195,7 +190,7 @@ export class Multipart {
     checkPromises(upload, sizeBytes, request);
     const checksum = multipartChecksum(upload, chosen, request.checksum);
     const etag = multipartEtag(chosen.map((part) => part.etag));
-    const extentsAgain = () => this.#extentsOf(table, uploadId, chosen);
+    const extentsAgain = () => this.#extentsOf(uploads, uploadId, chosen);
     const draft: Draft = {
       sizeBytes,
       etag,
@@ -210,29 +205,19 @@ export class Multipart {
         ? { partSizesBytes: chosen.map((part) => part.sizeBytes), ...partChecksumsOf(checksum, chosen) }
         : {}),
     };
-    const numbers: number[] = [];
-    for (let after = 0; ;) {
-      const page = await table.parts(uploadId, after, 500);
-      for (const part of page) numbers.push(part.partNumber);
-      const last = page.at(-1);
-      if (!last) break;
-      after = last.partNumber;
-    }
     const written = await this.deps.writer.write(bucket, key, draft, {
       conditions: request.conditions,
       signal: context.signal,
-      preconditions: [table.unchanged(upload)],
-      writesOf: (etagOfObject) => [
-        table.deleteUpload(upload),
-        ...numbers.map((n) => table.deletePart(uploadId, n)),
-        table.putCompleted(uploadId, {
+      completes: (etagOfObject) => ({
+        upload,
+        completed: {
           key,
           etag: etagOfObject,
           ...(checksum ? { checksum } : {}),
           partsDigest: digestOf(request.parts),
           completedMs: this.deps.clock.nowMs(),
-        }),
-      ],
+        },
+      }),
     });
     const { appended } = written;
     return { etag: written.etag, appended, isRepeated: false, ...(checksum ? { checksum } : {}) };
@@ -240,7 +225,7 @@ export class Multipart {
 
   async abort(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<void> {
     await this.deps.locks.run(`upload/${uploadId}`, async () => {
-      await this.#remove(bucket, await this.#find(bucket, key, uploadId));
+      await bucket.state.uploads.remove(await this.#find(bucket, key, uploadId));
     });
   }
 
@@ -251,12 +236,12 @@ export class Multipart {
     options: { afterPartNumber: number; limit: number },
   ): Promise<{ upload: UploadInfo; parts: PartInfo[]; truncated: boolean }> {
     const upload = await this.#find(bucket, key, uploadId);
-    const table = this.table(bucket);
+    const { uploads } = bucket.state;
     const parts: PartInfo[] = [];
     let after = options.afterPartNumber;
     // In steps, since a row holds its extents and the page may have 10,000 rows.
     while (parts.length <= options.limit) {
-      const page = await table.parts(uploadId, after, Math.min(500, options.limit + 1 - parts.length));
+      const page = await uploads.parts(uploadId, after, Math.min(500, options.limit + 1 - parts.length));
       for (const { extents: _, ...info } of page) parts.push(info);
       const last = page.at(-1);
       if (!last) break;
@@ -269,70 +254,49 @@ export class Multipart {
 
   /** Keys of uploads that somebody touched since the time. */
   async *keysTouchedSince(bucket: Bucket, sinceMs: number): AsyncGenerator<ObjectKey> {
-    for await (const { key, touchedMs } of this.table(bucket).allUploads())
-      if (touchedMs >= sinceMs) yield key;
+    for await (const { key, touchedMs } of bucket.state.uploads.all()) if (touchedMs >= sinceMs) yield key;
   }
 
   /** Aborts uploads that nobody touched since the time and that are not kept. */
   async expire(bucket: Bucket, beforeMs: number, isKept: (key: ObjectKey) => boolean): Promise<number> {
-    const table = this.table(bucket);
+    const { uploads } = bucket.state;
     let expired = 0;
-    for await (const upload of table.allUploads()) {
+    for await (const upload of uploads.all()) {
       if (upload.touchedMs >= beforeMs || isKept(upload.key)) continue;
       await this.deps.locks.run(`upload/${upload.uploadId}`, async () => {
-        const again = await table.find(upload.key, upload.uploadId);
+        const again = await uploads.find(upload.key, upload.uploadId);
         if (!again || again.touchedMs >= beforeMs) return;
-        await this.#remove(bucket, again);
+        await uploads.remove(again);
         expired += 1;
       });
     }
-    await table.expireCompleted(beforeMs);
+    await uploads.expireCompleted(beforeMs);
     return expired;
   }
 
-  async #remove(bucket: Bucket, upload: UploadRow): Promise<void> {
-    const table = this.table(bucket);
-    // The upload first: without it no part can be seen, whatever stops us after that.
-    await table.store.commit([], [table.deleteUpload(upload)]);
-    for (;;) {
-      const page = await table.parts(upload.uploadId, 0, 500);
-      if (page.length === 0) return;
-      await table.store.commit(
-        [],
-        page.map((part) => table.deletePart(upload.uploadId, part.partNumber)),
-      );
-    }
+  /** An end of the upload that is under way chooses among the parts that are there: it is not disturbed. */
+  async #putPart(bucket: Bucket, upload: Upload, part: UploadedPart): Promise<void> {
+    const { uploadId } = upload;
+    const isPut = await this.deps.locks.run(`upload/${uploadId}`, () =>
+      bucket.state.uploads.putPart(upload, part, this.deps.clock.nowMs()),
+    );
+    if (!isPut) throw noSuchUpload(uploadId);
   }
 
-  async #putPart(bucket: Bucket, upload: UploadRow, part: PartRow): Promise<void> {
-    const table = this.table(bucket);
-    await this.deps.locks.run(`upload/${upload.uploadId}`, async () => {
-      const current = await this.#find(bucket, upload.key, upload.uploadId);
-      const touched: UploadRow = { ...current, touchedMs: this.deps.clock.nowMs() };
-      await table.store.commit([], [table.putPart(upload.uploadId, part), table.putUpload(touched)]);
-    });
-  }
-
-  async #find(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<UploadRow> {
-    const upload = await this.table(bucket).find(key, uploadId);
-    if (!upload) {
-      throw noSuchUpload(uploadId);
-    }
+  async #find(bucket: Bucket, key: ObjectKey, uploadId: string): Promise<OpenUpload> {
+    const upload = await bucket.state.uploads.find(key, uploadId);
+    if (!upload) throw noSuchUpload(uploadId);
     return upload;
   }
 
-  async #chooseParts(
-    bucket: Bucket,
-    upload: UploadRow,
-    wanted: readonly CompletePart[],
-  ): Promise<ListedPart[]> {
+  async #chooseParts(bucket: Bucket, upload: Upload, wanted: readonly CompletePart[]): Promise<ListedPart[]> {
     if (wanted.length === 0 && !isLocalKey(bucket.rules, upload.key)) {
       throw new ObjectError('invalid-argument', 'CompleteMultipartUpload needs at least one part');
     }
-    const table = this.table(bucket);
+    const { uploads } = bucket.state;
     const chosen: ListedPart[] = [];
     for (const [i, part] of wanted.entries()) {
-      const row = await table.part(upload.uploadId, part.partNumber);
+      const row = await uploads.part(upload.uploadId, part.partNumber);
       const { extents: _, ...rest } = chosenPart(upload, wanted, i, row);
       chosen.push(rest);
     }
@@ -341,13 +305,13 @@ export class Multipart {
   }
 
   async *#extentsOf(
-    table: UploadTable,
+    uploads: UploadStore,
     uploadId: string,
     chosen: readonly ListedPart[],
   ): AsyncGenerator<Extent> {
     const all = async function* () {
       for (const part of chosen) {
-        const row = await table.part(uploadId, part.partNumber);
+        const row = await uploads.part(uploadId, part.partNumber);
         if (!row || row.etag !== part.etag) {
           throw new ObjectError(
             'conflict',
@@ -361,12 +325,12 @@ export class Multipart {
   }
 
   async #repeatedComplete(
-    table: UploadTable,
+    uploads: UploadStore,
     key: ObjectKey,
     uploadId: string,
     request: CompleteRequest,
   ): Promise<Completed> {
-    const done = await table.completed(uploadId);
+    const done = await uploads.completed(uploadId);
     // AWS CompleteMultipartUpload is idempotent for the same parts.
     if (done && done.key === key && done.partsDigest === digestOf(request.parts)) {
       const { checksum, etag } = done;
@@ -385,7 +349,7 @@ export function noSuchUpload(uploadId: string): ObjectError {
 }
 
 /** An upload as a listing shows it. */
-export function uploadInfo(row: UploadRow): UploadInfo {
+export function uploadInfo(row: Upload): UploadInfo {
   return {
     key: row.key,
     uploadId: row.uploadId,

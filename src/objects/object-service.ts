@@ -347,7 +347,7 @@ export class ObjectService implements ObjectsApi {
     bucket: string,
     options: UploadListRequest,
   ): ReturnType<ObjectsApi['listMultipartUploads']> {
-    return translated(() => listUploads(this.multipart.table(this.buckets.get(bucket)), options));
+    return translated(() => listUploads(this.buckets.get(bucket).state.uploads, options));
   }
 
   /**

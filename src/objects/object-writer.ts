@@ -6,8 +6,8 @@ import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { CHUNKS_MAX, isLocalKey, isRegistryOwnKey } from '../format/tree-layout.js';
 import { InlineExtentList } from '../index/extent-list.js';
-import type { Precondition, Write } from '../index/key-value-store.js';
 import type { NewBody, NewObject, ObjectMeta, ObjectRecord, StoredChecksum } from '../index/object-record.js';
+import type { UploadCompletion } from '../journal/upload-store.js';
 import type { Conditions } from './api.js';
 import { fitBody, holding, readSmall } from './body.js';
 import type { Bucket } from './bucket.js';
@@ -32,9 +32,8 @@ export interface Draft {
 
 export interface WriteOptions {
   readonly conditions: Conditions;
-  /** Rows that become durable with the object, which has this ETag. */
-  readonly writesOf?: (etag: string) => readonly Write[];
-  readonly preconditions?: readonly Precondition[];
+  /** The upload that ends with the object, which has this ETag. */
+  readonly completes?: (etag: string) => UploadCompletion;
   readonly signal: AbortSignal;
 }
 
@@ -102,30 +101,21 @@ export class ObjectWriter {
     const isSame = current?.etag === etag && current.sizeBytes === draft.sizeBytes;
     if (!local && isRegistryOwnKey(rules, key) && isSame && !(await isSetAside(bucket, key))) {
       if (!options.isLooked) return undefined;
-      const writes = options.writesOf?.(etag) ?? [];
-      if (writes.length > 0) await this.#writeOnly(bucket, writes, options);
+      const completes = options.completes?.(etag);
+      if (completes && !(await state.uploads.complete(completes)))
+        throw new ObjectError('conflict', 'another request changed this upload at the same time');
       return { etag, lastModifiedMs: current.lastModifiedMs, appended: false };
     }
 
     const object = newObject(draft, body, etag, this.#nextTimeMs(current));
     const seq = await state.append([{ kind: 'put', key, object }], {
       local,
-      ...(options.writesOf ? { writes: options.writesOf(etag) } : {}),
-      ...(options.preconditions ? { preconditions: options.preconditions } : {}),
+      ...(options.completes ? { completes: options.completes(etag) } : {}),
     });
     if (seq === undefined) {
       throw new ObjectError('conflict', 'another request changed this upload or object at the same time');
     }
     return { etag, lastModifiedMs: object.lastModifiedMs, appended: true };
-  }
-
-  async #writeOnly(
-    bucket: Bucket,
-    writes: readonly Write[],
-    { preconditions = [] }: WriteOptions,
-  ): Promise<void> {
-    const done = await bucket.state.overlay.commit(preconditions, writes);
-    if (!done) throw new ObjectError('conflict', 'another request changed this upload at the same time');
   }
 
   async #etag(bucket: Bucket, key: ObjectKey, draft: Draft, body: NewBody, local: boolean): Promise<string> {

@@ -1,8 +1,8 @@
+import { nameOfUpload, type OpenUpload, type UploadStore } from '../journal/upload-store.js';
 import type { UploadInfo } from './api.js';
-import { keyBytes, prefixEnd } from './key-order.js';
+import { afterKey, keyBytes, prefixEnd } from './key-order.js';
 import { rollUp } from './listing.js';
 import { uploadInfo } from './multipart.js';
-import { UploadTable, type UploadRow } from './upload-table.js';
 
 export interface UploadListRequest {
   readonly prefix: string;
@@ -21,21 +21,18 @@ export interface UploadListResult {
 }
 
 /**
- * ListMultipartUploads. A row's name in the roll-up is `key NUL uploadId`, so that several uploads of one key
+ * ListMultipartUploads. An upload's name in the roll-up is `key NUL uploadId`, so that several uploads of one key
  * stand side by side in the order of their start. The registry's 3.x driver pages with an upload-id-marker
  * alone: then the key of that upload is looked up first.
  */
 export async function listUploads(
-  table: Pick<UploadTable, 'uploads'>,
+  uploads: Pick<UploadStore, 'page'>,
   request: UploadListRequest,
 ): Promise<UploadListResult> {
-  const after = await markerName(table, request);
-  const page = await rollUp<UploadRow>(
+  const after = await markerName(uploads, request);
+  const page = await rollUp<OpenUpload>(
     async (start, end, limit) =>
-      (await table.uploads(start, end, limit)).map((row) => ({
-        key: `${row.key}\0${row.uploadId}`,
-        item: row,
-      })),
+      (await uploads.page(start, end, limit)).map((upload) => ({ key: nameOfUpload(upload), item: upload })),
     {
       prefix: request.prefix,
       ...(request.delimiter ? { delimiter: request.delimiter } : {}),
@@ -63,7 +60,7 @@ function splitName(name: string): { key: string; uploadId: string } {
 }
 
 async function markerName(
-  table: Pick<UploadTable, 'uploads'>,
+  uploads: Pick<UploadStore, 'page'>,
   request: UploadListRequest,
 ): Promise<string | undefined> {
   const { keyMarker, uploadIdMarker } = request;
@@ -80,11 +77,11 @@ async function markerName(
   let start = request.prefix;
   const endText = prefixEnd(request.prefix);
   for (;;) {
-    const rows = await table.uploads(start, endText === undefined ? undefined : keyBytes(endText), 500);
+    const rows = await uploads.page(start, endText === undefined ? undefined : keyBytes(endText), 500);
     const found = rows.find((row) => row.uploadId === uploadIdMarker);
-    if (found) return `${found.key}\0${found.uploadId}`;
+    if (found) return nameOfUpload(found);
     const last = rows.at(-1);
     if (!last) return undefined;
-    start = UploadTable.afterUpload(last.key, last.uploadId);
+    start = afterKey(nameOfUpload(last));
   }
 }

@@ -1,23 +1,23 @@
 /** What a client says of an upload beside its bytes, against what the upload was created for. */
+import type { Upload, UploadedPart } from '../journal/upload-store.js';
 import type { ChecksumAlgorithm, CompletePart, CompleteRequest } from './api.js';
 import { ObjectError } from './errors.js';
-import type { PartRow, UploadRow } from './upload-table.js';
 
 /** AWS "Amazon S3 multipart upload limits": all parts but the last. */
 export const PART_MIN_BYTES = 5 * 1024 * 1024;
 
-export type ListedPart = Omit<PartRow, 'extents'>;
+export type ListedPart = Omit<UploadedPart, 'extents'>;
 
 /**
  * AWS UploadPart: a part has the algorithm that its upload was created with. Without one, any is checked.
  * A part of a composite upload comes with its checksum (seen on AWS: versity/versitygw#1342, floci-io/floci#3093).
  * @throws ObjectError invalid-request
  */
-export function checkPartAlgorithm(upload: UploadRow, algorithm: ChecksumAlgorithm | undefined): void {
+export function checkPartAlgorithm(upload: Upload, algorithm: ChecksumAlgorithm | undefined): void {
   if (algorithm || upload.checksumType === 'COMPOSITE') checkAlgorithm(upload, algorithm);
 }
 
-function checkAlgorithm(upload: UploadRow, algorithm: ChecksumAlgorithm | undefined): void {
+function checkAlgorithm(upload: Upload, algorithm: ChecksumAlgorithm | undefined): void {
   if (!upload.checksumAlgorithm || algorithm === upload.checksumAlgorithm) return;
   throw new ObjectError(
     'invalid-request',
@@ -31,7 +31,7 @@ function checkAlgorithm(upload: UploadRow, algorithm: ChecksumAlgorithm | undefi
  * @param index of the part in the list.
  * @throws ObjectError invalid-request, invalid-part-order
  */
-function checkListedPart(upload: UploadRow, part: CompletePart, index: number): void {
+function checkListedPart(upload: Upload, part: CompletePart, index: number): void {
   if (upload.checksumType !== 'COMPOSITE' || !upload.checksumAlgorithm) return;
   if (!part.checksum) {
     throw new ObjectError(
@@ -53,7 +53,7 @@ function checkListedPart(upload: UploadRow, part: CompletePart, index: number): 
  * @throws ObjectError invalid-part-order, invalid-part, invalid-request
  */
 export function chosenPart<P extends ListedPart>(
-  upload: UploadRow,
+  upload: Upload,
   wanted: readonly CompletePart[],
   index: number,
   row: P | undefined,
@@ -94,7 +94,7 @@ export function checkPartSizes(chosen: readonly ListedPart[], minimumBytes = PAR
  * AWS CompleteMultipartUpload: what the client says of the whole is right, or nothing is completed.
  * @throws ObjectError invalid-request; checksum-mismatch for another type than at Create: "it'll result in a BadDigest"
  */
-export function checkPromises(upload: UploadRow, sizeBytes: number, request: CompleteRequest): void {
+export function checkPromises(upload: Upload, sizeBytes: number, request: CompleteRequest): void {
   const { objectSizeBytes, checksum, checksumType } = request;
   if (objectSizeBytes !== undefined && objectSizeBytes !== sizeBytes) {
     throw new ObjectError(

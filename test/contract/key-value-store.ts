@@ -1,29 +1,30 @@
-/** What every Rows and every KeyValueStore must do (src/index/key-value-store.ts). */
-import type { KeyValueStore, Rows } from '../../src/index/key-value-store.js';
+/** What every KeyValueStore must do (src/index/key-value-store.ts). */
+import type { KeyValueStore } from '../../src/index/key-value-store.js';
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 const text = (value: Uint8Array | undefined) => value && Buffer.from(value).toString();
 const value = (s: string) => new TextEncoder().encode(s);
 
-interface RowsFixture<S extends Rows> {
-  open(): Promise<S>;
-  close(store: S): Promise<void>;
+interface Fixture {
+  open(): Promise<KeyValueStore>;
+  /** The same store after a stop. */
+  reopen(store: KeyValueStore): Promise<KeyValueStore>;
   remove(): Promise<void>;
 }
 
 /** @param name of the class first, as in each suite here. */
-export function rowsContract<S extends Rows>(name: string, fixture: RowsFixture<S>): void {
-  describe(`${name} as Rows`, () => {
-    let store: S;
+export function keyValueStoreContract(name: string, fixture: Fixture): void {
+  describe(`${name} as a KeyValueStore`, () => {
+    let store: KeyValueStore;
     beforeEach(async () => {
       store = await fixture.open();
     });
     afterEach(async () => {
-      await fixture.close(store);
+      await store.close();
       await fixture.remove();
     });
     const put = (key: Uint8Array, v: string) => store.commit([], [{ key, value: value(v) }]);
-    const keys = async (...args: Parameters<Rows['page']>) =>
+    const keys = async (...args: Parameters<KeyValueStore['page']>) =>
       (await store.page(...args)).map((entry) => [...entry.key]);
 
     test('a missing key is undefined, a written one is what was written', async () => {
@@ -125,47 +126,23 @@ export function rowsContract<S extends Rows>(name: string, fixture: RowsFixture<
       expect((await store.get(bytes(7, 0, 0)))?.length).toBe(1_000_000);
       expect(await store.page(bytes(7), bytes(8), 10_000)).toHaveLength(5000);
     });
-  });
-}
-
-export function keyValueStoreContract(
-  name: string,
-  fixture: Omit<RowsFixture<KeyValueStore>, 'close'> & {
-    /** The same store after a stop; undefined where nothing is kept. */
-    reopen?(store: KeyValueStore): Promise<KeyValueStore>;
-  },
-): void {
-  rowsContract<KeyValueStore>(name, { ...fixture, close: (store) => store.close() });
-  describe(`${name} as a KeyValueStore`, () => {
-    let store: KeyValueStore;
-    beforeEach(async () => {
-      store = await fixture.open();
-    });
-    afterEach(async () => {
-      await store.close();
-      await fixture.remove();
-    });
-    const put = (v: Uint8Array) => store.commit([], [{ key: bytes(1), value: v }]);
 
     test('says how many bytes it uses', async () => {
-      await put(new Uint8Array(1_000_000));
+      await store.commit([], [{ key: bytes(1), value: new Uint8Array(1_000_000) }]);
       expect(await store.sizeBytes()).toBeGreaterThan(1_000_000);
     });
 
     test('a closed store refuses', async () => {
       await store.close();
       await expect(store.get(bytes(1))).rejects.toThrow('closed');
-      await expect(put(value('x'))).rejects.toThrow('closed');
+      await expect(put(bytes(1), 'x')).rejects.toThrow('closed');
       await store.close();
     });
 
-    if (fixture.reopen) {
-      const { reopen } = fixture;
-      test('what was committed is there after a restart', async () => {
-        await put(value('kept'));
-        store = await reopen(store);
-        expect(text(await store.get(bytes(1)))).toBe('kept');
-      });
-    }
+    test('what was committed is there after a restart', async () => {
+      await put(bytes(1), 'kept');
+      store = await fixture.reopen(store);
+      expect(text(await store.get(bytes(1)))).toBe('kept');
+    });
   });
 }

@@ -20,6 +20,7 @@ const PLANTS: readonly (readonly [rule: string, from: string, to: string])[] = [
   ['objects-know-no-protocol', 'src/objects', 'src/buckets'],
   ['buckets-know-no-configuration', 'src/buckets', 'src/server'],
   ['buckets-know-no-configuration', 'src/buckets', 'src/s3'],
+  ['objects-know-no-rows', 'src/objects', 'src/index'],
   ['storage-knows-no-objects', 'src/chunks', 'src/objects'],
   ['storage-knows-no-objects', 'src/journal', 'src/s3'],
   ['storage-knows-no-objects', 'src/index', 'src/server'],

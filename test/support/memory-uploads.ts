@@ -2,6 +2,12 @@
 import { createHash } from 'node:crypto';
 import type { ObjectKey } from '../../src/format/ids.js';
 import { isLocalKey, type LayoutRules } from '../../src/format/tree-layout.js';
+import {
+  nameOfUpload,
+  newUploadId,
+  type OpenUpload,
+  type UploadedPart,
+} from '../../src/journal/upload-store.js';
 import type {
   CompleteRequest,
   ObjectRecord,
@@ -19,7 +25,6 @@ import {
 } from '../../src/objects/multipart-checksum.js';
 import { noSuchUpload, uploadInfo } from '../../src/objects/multipart.js';
 import { checkPartSizes, checkPromises, chosenPart } from '../../src/objects/upload-promises.js';
-import { newUploadId, type PartRow, type UploadRow } from '../../src/objects/upload-table.js';
 
 interface NewPart {
   readonly partNumber: number;
@@ -29,7 +34,7 @@ interface NewPart {
   readonly isFar?: boolean | undefined;
 }
 
-type Part = Omit<PartRow, 'extents'> & NewPart;
+type Part = Omit<UploadedPart, 'extents'> & NewPart;
 type Joined = Pick<ObjectRecord, 'etag' | 'meta' | 'checksum' | 'partSizesBytes' | 'partChecksums'> & {
   readonly bytes: Buffer;
   readonly isFar: boolean;
@@ -50,7 +55,7 @@ export function rowsWithin<K extends string>(
 class MemoryUpload {
   readonly #parts = new Map<number, Part>();
 
-  constructor(readonly row: UploadRow) {}
+  constructor(readonly row: OpenUpload) {}
 
   put(part: NewPart, nowMs: number): PutResult {
     const etag = createHash('md5').update(part.bytes).digest('hex');
@@ -101,7 +106,7 @@ export class MemoryUploads {
   create(key: ObjectKey, options: Parameters<ObjectsApi['createMultipartUpload']>[2], nowMs: number): string {
     const uploadId = newUploadId((this.#created += 1));
     const { checksumAlgorithm, checksumType, meta } = options;
-    const row = { key, uploadId, initiatedMs: nowMs, touchedMs: nowMs, meta };
+    const row = { key, uploadId, initiatedMs: nowMs, touchedMs: nowMs, revision: 0, meta };
     const checksum = checksumAlgorithm && {
       checksumAlgorithm,
       checksumType: checksumType ?? defaultChecksumType(checksumAlgorithm),
@@ -135,9 +140,9 @@ export class MemoryUploads {
     return done?.key === key && done.parts === JSON.stringify(parts) ? done.result : undefined;
   }
 
-  /** As UploadTable.uploads. */
-  async uploads(start: string, end: Uint8Array | undefined, limit: number): Promise<UploadRow[]> {
-    const rows = new Map([...this.#open.values()].map(({ row }) => [`${row.key}\0${row.uploadId}`, row]));
+  /** As UploadStore.page. */
+  async page(start: string, end: Uint8Array | undefined, limit: number): Promise<OpenUpload[]> {
+    const rows = new Map([...this.#open.values()].map(({ row }) => [nameOfUpload(row), row]));
     return rowsWithin([...rows.keys()].sort(compareKeys), start, end, limit).map((name) => rows.get(name)!);
   }
 }

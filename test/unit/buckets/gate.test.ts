@@ -1,7 +1,7 @@
 import type { ChunksApi } from '../../../src/chunks/api.js';
-import type { Rows } from '../../../src/index/key-value-store.js';
 import type { BucketState } from '../../../src/journal/bucket-state.js';
 import { BucketGate, GatedChunks, GatedState } from '../../../src/buckets/gate.js';
+import type { UploadStore } from '../../../src/journal/upload-store.js';
 import type { ObjectError } from '../../../src/objects/errors.js';
 
 /** A promise and its end. */
@@ -106,7 +106,7 @@ describe('the gate of a bucket', () => {
 describe('behind a closed gate', () => {
   /** Whatever reaches it was let through. */
   const inner = <T>(): T =>
-    new Proxy({}, { get: (_on, name) => (name === 'overlay' ? inner() : () => 'answered') }) as T;
+    new Proxy({}, { get: (_on, name) => (name === 'uploads' ? inner() : () => 'answered') }) as T;
   const outcome = async (run: () => unknown): Promise<unknown> => {
     try {
       return await run();
@@ -132,17 +132,20 @@ describe('behind a closed gate', () => {
 
   // A method without a row does not compile.
   test('no row is read or written', async () => {
-    const state: Omit<Record<keyof BucketState, string>, 'overlay'> = {
+    const state: Omit<Record<keyof BucketState, string>, 'uploads'> = {
       ...{ get: gone, openBody: gone, page: gone, append: gone, changeState: gone, waitLanded: gone },
       ...{ localKeysSince: gone, expireLocalKeys: gone, overlayExtents: gone, namedOnBranch: gone },
       ...{ retrySetAside: gone },
       // These touch no store.
-      ...{ lookAtBranch: free, setAsideAs: free, overlayKey: free, status: free },
+      ...{ lookAtBranch: free, setAsideAs: free, status: free },
     };
     const gated = new GatedState(inner<BucketState>(), await closed());
-    expect(await answers<Omit<BucketState, 'overlay'>>(gated, state)).toEqual(state);
-    const rows: Record<keyof Rows, string> = { get: gone, page: gone, commit: gone };
-    expect(await answers<Rows>(gated.overlay, rows)).toEqual(rows);
+    expect(await answers<Omit<BucketState, 'uploads'>>(gated, state)).toEqual(state);
+    const uploads: Record<keyof UploadStore, string> = {
+      ...{ create: gone, find: gone, page: gone, all: gone, putPart: gone, part: gone, parts: gone },
+      ...{ allParts: gone, complete: gone, completed: gone, expireCompleted: gone, remove: gone },
+    };
+    expect(await answers<UploadStore>(gated.uploads, uploads)).toEqual(uploads);
   });
 
   test('no chunk is taken; what reads or sends may end what it has begun', async () => {

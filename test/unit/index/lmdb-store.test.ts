@@ -4,11 +4,8 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { StorageError } from '../../../src/index/errors.js';
-import type { Rows } from '../../../src/index/key-value-store.js';
 import { LmdbStore, type LmdbStoreOptions } from '../../../src/index/lmdb-store.js';
-import { RoomCheckedStore } from '../../../src/journal/room.js';
-import { BucketGate, GatedStore } from '../../../src/buckets/gate.js';
-import { keyValueStoreContract, rowsContract } from '../../contract/key-value-store.js';
+import { keyValueStoreContract } from '../../contract/key-value-store.js';
 
 let directory: string;
 keyValueStoreContract('LmdbStore', {
@@ -22,28 +19,6 @@ keyValueStoreContract('LmdbStore', {
   },
   remove: () => rm(directory, { recursive: true, force: true }),
 });
-
-/** A wrapper of an LmdbStore. */
-function over<S extends Rows>(wrap: (store: Rows) => S) {
-  let store: LmdbStore;
-  return {
-    open: async () => {
-      directory = await mkdtemp(join(tmpdir(), 'lmdb-store-'));
-      store = LmdbStore.open(directory);
-      return wrap(store);
-    },
-    close: () => store.close(),
-    remove: () => rm(directory, { recursive: true, force: true }),
-  };
-}
-rowsContract(
-  'RoomCheckedStore',
-  over((store) => new RoomCheckedStore(store, async () => true)),
-);
-rowsContract(
-  'GatedStore',
-  over((store) => new GatedStore(store, new BucketGate('images'))),
-);
 
 test('who has lost the lease writes nothing more, and tells nobody that the last of it holds', async () => {
   const path = await mkdtemp(join(tmpdir(), 'lmdb-store-'));

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RemoteError, type RemoteCause } from '../../../src/gitee/errors.js';
 import type { PushRequest } from '../../../src/gitee/remote.js';
+import { Keyspace } from '../../../src/index/keyspace.js';
 import { packRow, unpackRow } from '../../../src/index/record-codec.js';
 import { seqEndOf } from '../../../src/journal/own-work.js';
 import { until } from '../../support/child.js';
@@ -379,7 +380,7 @@ describe('a state directory that is older than the branch', () => {
 
 describe('commits of versions that knew numbers only', () => {
   async function oldCommit(b: JournalBucket, seqs: string, files: Record<string, string>): Promise<void> {
-    const [id] = unpackRow((await b.overlay.get(await identityKey(b)))!) as [string];
+    const [id] = unpackRow((await b.overlay.get(identityKey))!) as [string];
     const tree = new Map(b.repository.commit(b.repository.head!).tree);
     for (const [path, text] of Object.entries(files)) tree.set(path, bytesOf(text));
     b.repository.add(b.repository.head, tree, 'old', [
@@ -388,14 +389,12 @@ describe('commits of versions that knew numbers only', () => {
       ['Journal-Seq', seqs],
     ]);
   }
-  const identityKey = async (b: JournalBucket) =>
-    Buffer.concat([b.state.overlayKey('upload').subarray(0, -1), Buffer.from('sgateway')]);
+  const identityKey = Keyspace.overlay('bucket').key('single', Buffer.from('gateway'));
 
   /** As an older version leaves it behind: pending, and sent up to this number. */
   async function setAttempted(b: JournalBucket, seq: number): Promise<void> {
-    const at = await identityKey(b);
-    const [id, epoch] = unpackRow((await b.overlay.get(at))!) as [string, number];
-    await b.overlay.commit([], [{ key: at, value: packRow([id, epoch, seq]) }]);
+    const [id, epoch] = unpackRow((await b.overlay.get(identityKey))!) as [string, number];
+    await b.overlay.commit([], [{ key: identityKey, value: packRow([id, epoch, seq]) }]);
   }
 
   test('are known by their numbers', async () => {

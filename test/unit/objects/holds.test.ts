@@ -39,9 +39,9 @@ function watched(b: JournalBucket): BucketState {
     missed.push(...[...b.chunks.local.keys()].filter((oid) => !b.chunks.holds.has(oid)));
   };
   const { state } = b;
-  const overlay = new Proxy(state.overlay, {
+  const uploads = new Proxy(state.uploads, {
     get: (store, name) => {
-      if (name === 'commit') look();
+      if (name === 'create' || name === 'putPart' || name === 'complete') look();
       const value: unknown = Reflect.get(store, name);
       return typeof value === 'function' ? (value.bind(store) as unknown) : value;
     },
@@ -54,7 +54,7 @@ function watched(b: JournalBucket): BucketState {
   };
   return new Proxy(state, {
     get: (on, name) => {
-      if (name === 'overlay') return overlay;
+      if (name === 'uploads') return uploads;
       const value: unknown = Reflect.get(on, name);
       return typeof value === 'function' ? (value.bind(on) as unknown) : value;
     },
