@@ -34,6 +34,18 @@ module.exports = {
       'How a bucket keeps what it knows belongs behind BucketState and UploadStore (src/journal).',
     ),
     layer(
+      'lmdb-is-behind-the-index',
+      '^src/(?!index/)',
+      '^src/index/(lmdb-store|commit-group)\\.|^(node_modules/)?lmdb(/|$)',
+      'Which engine keeps rows is said once, in src/index/open-store.ts.',
+    ),
+    layer(
+      'rows-are-of-the-log',
+      '^src/(?!index/|journal/)',
+      '^src/index/(keyspace|key-index|body-store|record-codec|extent-codec|unnamed-bodies)\\.',
+      'Rows of the overlay and the base belong behind ChangeLog and BucketState (src/journal).',
+    ),
+    layer(
       'storage-knows-no-objects',
       '^src/(chunks|journal|index)/',
       '^src/(s3|objects|buckets|server|cli|auth|audit|notifications|local-gitee)/',

@@ -8,19 +8,16 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurably } from '../disk/durable.js';
 import { unlessMissing } from '../disk/failures.js';
-import { prefixEnd } from '../index/key-bytes.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import { Keyspace } from '../index/keyspace.js';
+import type { ChangeLogs } from '../journal/change-log.js';
 import { decodeRow, encodeRow, type CatalogueRow } from './catalogue.js';
 
 const STATE_NAME = /^([a-z0-9.-]{3,63})_[0-9a-f]{16}$/;
 const ROW_FILE = 'row.json';
-const DELETED_AT_ONCE = 500;
 
 export class RunTimeState {
   constructor(
     private readonly stateDirectory: string,
-    private readonly overlay: KeyValueStore,
+    private readonly logs: Pick<ChangeLogs, 'wipe'>,
   ) {}
 
   /** Name for a new state; it sorts after those that are there, also where the clock was set back since. */
@@ -58,15 +55,7 @@ export class RunTimeState {
   /** Removes all of it. The directory that tells of it goes last, so that a wipe which was cut short is repeated. */
   async wipe(stateName: string): Promise<void> {
     await rm(join(this.#directory(stateName), ROW_FILE), { force: true });
-    const { prefix } = Keyspace.overlay(stateName);
-    for (;;) {
-      const page = await this.overlay.page(prefix, prefixEnd(prefix), DELETED_AT_ONCE);
-      if (page.length === 0) break;
-      await this.overlay.commit(
-        [],
-        page.map(({ key }) => ({ key, value: undefined })),
-      );
-    }
+    await this.logs.wipe(stateName);
     for (const parent of this.#parents().reverse())
       await rm(join(parent, stateName), { recursive: true, force: true, maxRetries: 3 });
   }

@@ -3,7 +3,7 @@ import type { CommitId, ObjectKey } from '../format/ids.js';
 import { classifyPath, isLocalKey, type LayoutRules } from '../format/tree-layout.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import type { BaseHolder } from './base-holder.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 
 /** Keys that are told apart; a difference that touches more is counted up to here. */
 const KEYS_MAX = 100_000;
@@ -33,7 +33,7 @@ export interface AcceptPreview {
 
 export interface PreviewSource {
   readonly bases: BaseHolder;
-  readonly journal: Pick<Journal, 'pendingCount'>;
+  readonly journal: Pick<ChangeLog, 'pendingCount'>;
   readonly remote: HeadRemote;
   readonly rules: LayoutRules;
 }

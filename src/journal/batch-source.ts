@@ -3,7 +3,7 @@ import type { Clock } from '../async/clock.js';
 import { closeBatch, type Batch } from './batch.js';
 import type { Doubts } from './doubts.js';
 import { Errands, type ErrandId, type ErrandsDeps, type FailedErrand } from './errands.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { Landings } from './landings.js';
 import { doomedOf, Selection, type Doomed, type SelectionSource } from './selection.js';
 
@@ -45,7 +45,7 @@ export class LogOrder implements BatchSource {
 
   constructor(
     private readonly deps: {
-      readonly journal: Journal;
+      readonly journal: ChangeLog;
       readonly doubts: Doubts;
       readonly clock: Clock;
       readonly isStrict: boolean;

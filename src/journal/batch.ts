@@ -1,7 +1,7 @@
 /** A batch of changes on its way to one commit. */
 import type { ObjectKey } from '../format/ids.js';
 import type { BaseChange } from '../index/key-index.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { SeqSetBuilder, type SeqSet } from './seq-set.js';
 import type { NetChange } from './tree-edit.js';
@@ -34,7 +34,7 @@ export interface ClosedBatch {
  * the order is strict, with everything after it.
  */
 export async function closeBatch(
-  journal: Journal,
+  journal: ChangeLog,
   maxEntries: number,
   order: { readonly isAside: (seq: number) => boolean; readonly isStrict: boolean },
 ): Promise<ClosedBatch> {
@@ -61,7 +61,11 @@ export async function closeBatch(
 }
 
 /** Of these changes those that are pending, as a batch; undefined where none is. */
-export async function batchOf(journal: Journal, seqs: SeqSet, floorSeq: number): Promise<Batch | undefined> {
+export async function batchOf(
+  journal: ChangeLog,
+  seqs: SeqSet,
+  floorSeq: number,
+): Promise<Batch | undefined> {
   const batch = new BatchBuilder();
   for (const { first, last } of seqs.ranges()) {
     for await (const entry of journal.entries(last, first)) batch.add(entry);
@@ -112,10 +116,10 @@ export class BatchBuilder {
 }
 
 /** The batch as the tree sees it; opens every body once. */
-export async function netChanges(journal: Journal, batch: Batch): Promise<Map<ObjectKey, NetChange>> {
+export async function netChanges(journal: ChangeLog, batch: Batch): Promise<Map<ObjectKey, NetChange>> {
   const net = new Map<ObjectKey, NetChange>();
   for (const { key, record } of batch.net.values()) {
-    const object = record && { record, body: await journal.bodies.open(record.body, record.sizeBytes) };
+    const object = record && { record, body: await journal.openBody(record) };
     net.set(key, { key, object });
   }
   return net;

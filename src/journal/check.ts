@@ -14,18 +14,15 @@ import type { LayoutRules } from '../format/tree-layout.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote, HeadRemote } from '../gitee/remote.js';
 import { changesBetween } from '../index/apply-diff.js';
-import { rowIdOf, type BodyStore } from '../index/body-store.js';
 import { utf8 } from '../index/key-bytes.js';
 import { KeyIndex } from '../index/key-index.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import type { Keyspace, Table } from '../index/keyspace.js';
 import { StorageError } from '../index/errors.js';
-import { LmdbStore } from '../index/lmdb-store.js';
+import { openStore } from '../index/open-store.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { fillBase } from '../index/rebuild.js';
-import { walk } from '../index/walk.js';
 import type { BaseHolder } from './base-holder.js';
-import type { Journal } from './journal.js';
+import { unnamedBodies, type UnnamedBodies } from '../index/unnamed-bodies.js';
+import type { ChangeLog } from './change-log.js';
 
 export interface CheckStep {
   readonly name: string;
@@ -45,7 +42,7 @@ export interface CheckOptions {
 }
 
 export interface CheckDeps {
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
   readonly chunks: Pick<ChunksApi, 'hasCopy' | 'ensureRemote'>;
   readonly bases: BaseHolder;
   readonly remote: HeadRemote;
@@ -61,9 +58,9 @@ const CHUNKS_ASKED_AT_ONCE = 1000;
 /** Runs all steps that the options ask for. Safe on a running bucket. */
 export async function checkBucket(deps: CheckDeps, options: CheckOptions = {}): Promise<CheckStep[]> {
   const steps = [await checkJournal(deps.journal), await checkBase(deps.bases.current)];
-  steps.push(await checkRows('overlay-rows', deps.journal, overlayRecords(deps.journal)));
+  steps.push(rowsStep('overlay-rows', await deps.journal.unnamedBodies()));
   const base = deps.bases.current;
-  steps.push(await checkRows('base-rows', base, records(base)));
+  steps.push(rowsStep('base-rows', await unnamedBodies(base, records(base))));
   if (options.chunkRemote) steps.push(await checkChunks(deps, base, options.chunkRemote, options));
   if (options.deep) steps.push(await checkTree(deps));
   return steps;
@@ -88,18 +85,18 @@ class Findings {
 }
 
 /** Journal and newest rows must tell the same story. */
-async function checkJournal(journal: Journal): Promise<CheckStep> {
+async function checkJournal(journal: ChangeLog): Promise<CheckStep> {
   const found = new Findings();
   for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) {
     found.count('pending');
     const newest = await journal.newest(entry.key);
     if ((!newest || newest.seq < entry.seq) && (await journal.entry(entry.seq)))
       found.problem(`change ${entry.seq} of ${entry.key} is pending, but readers do not see it`);
-    if (entry.record) await checkBody(found, journal.bodies, entry.key, entry.record);
+    if (entry.record) await checkBody(found, journal, entry.key, entry.record);
   }
   for await (const { key, row } of journal.newestRows()) {
     found.count(row.state);
-    if (row.record) await checkBody(found, journal.bodies, key, row.record);
+    if (row.record) await checkBody(found, journal, key, row.record);
     if (row.state !== 'pending' || (await journal.entry(row.seq))) continue;
     // It may have landed between the two reads.
     if ((await journal.newest(key))?.seq === row.seq)
@@ -119,7 +116,7 @@ async function checkBase(base: KeyIndex): Promise<CheckStep> {
   const found = new Findings();
   for await (const { key, record } of base.all()) {
     found.count('objects');
-    await checkBody(found, base.bodies, key, record, true);
+    await checkBody(found, base, key, record, true);
   }
   const objects = found.figures['objects'] ?? 0;
   if (objects !== base.count) found.count('counted-otherwise');
@@ -128,13 +125,13 @@ async function checkBase(base: KeyIndex): Promise<CheckStep> {
 
 async function checkBody(
   found: Findings,
-  bodies: BodyStore,
+  owner: Pick<ChangeLog, 'openBody'>,
   key: string,
   record: ObjectRecord,
   onlyWhole = false,
 ): Promise<void> {
   try {
-    const body = await bodies.open(record.body, record.sizeBytes);
+    const body = await owner.openBody(record);
     let sizeBytes = body.kind === 'plain' ? body.bytes.length : 0;
     if (body.kind === 'extents')
       for await (const extent of body.list.range(0, record.sizeBytes)) {
@@ -148,36 +145,11 @@ async function checkBody(
   }
 }
 
-/** Rows of bodies and lists that no record names and nobody will delete. */
-async function checkRows(
-  name: string,
-  owner: { store: KeyValueStore; keys: Keyspace; bodies: BodyStore },
-  named: AsyncIterable<ObjectRecord>,
-): Promise<CheckStep> {
+function rowsStep(name: string, { figures, problems }: UnnamedBodies): CheckStep {
   const found = new Findings();
-  const rows = new Map<string, Table>();
-  for (const table of ['body', 'extents'] as const)
-    for await (const { key } of walk(owner.store, owner.keys.key(table), owner.keys.end(table))) {
-      const id = owner.keys.rest(table, key).subarray(0, 16);
-      rows.set(Buffer.from(id).toString('hex'), table);
-      found.count(table === 'body' ? 'bodies' : 'pages');
-    }
-  for await (const record of named) {
-    const id = rowIdOf(record.body);
-    if (id !== undefined) rows.delete(id);
-  }
-  for await (const id of owner.bodies.condemned()) {
-    rows.delete(id);
-    found.count('condemned');
-  }
-  for (const [id, table] of rows) found.problem(`${table} ${id} belongs to no object`);
+  for (const [figure, n] of Object.entries(figures)) found.count(figure, n);
+  for (const problem of problems) found.problem(problem);
   return found.step(name);
-}
-
-async function* overlayRecords(journal: Journal): AsyncGenerator<ObjectRecord> {
-  for await (const { row } of journal.newestRows()) if (row.record) yield row.record;
-  for await (const entry of journal.entries(Number.MAX_SAFE_INTEGER)) if (entry.record) yield entry.record;
-  for await (const row of journal.quarantinedRows()) if (row.record) yield row.record;
 }
 
 async function* records(base: KeyIndex): AsyncGenerator<ObjectRecord> {
@@ -252,7 +224,7 @@ async function checkTree(deps: CheckDeps): Promise<CheckStep> {
   const { bases, clock, headLock, log, remote, rules } = deps;
   const found = new Findings();
   const directory = await mkdtemp(join(tmpdir(), 'gateway-check-'));
-  const second = await KeyIndex.open(LmdbStore.open(directory), clock);
+  const second = await KeyIndex.open(openStore(directory), clock);
   try {
     const head = bases.current.marker?.head ?? null;
     const source = { remote, rules, log };

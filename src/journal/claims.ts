@@ -16,33 +16,17 @@ import { u64 } from '../index/key-bytes.js';
 import type { Write } from '../index/key-value-store.js';
 import { packRow, unpackRow } from '../index/record-codec.js';
 import { walk } from '../index/walk.js';
+import type { Claim, ClaimLog } from './change-log.js';
 import type { GatewayIdentity } from './gateway-identity.js';
 import type { Journal } from './journal.js';
 import { SeqSet } from './seq-set.js';
 
-const STATES = ['undecided', 'landed', 'dead'] as const;
+const STATES = ['undecided', 'landed', 'dead'] as const satisfies readonly Claim['state'][];
 /** Decided claims that are remembered. */
 const DECIDED_MAX = 20;
 const BATCH_ID = /^(\d{1,15})-[0-9a-f]{24}$/;
 
-export interface Claim {
-  /** Grows by one per claim of a log. */
-  readonly number: number;
-  /** `<number>-<random>`: the trailer Batch-Id. */
-  readonly id: string;
-  /**
-   * The head that the server is told to move the branch from; null: none. The commit is made on it, or on those of other
-   * buckets that go in the same push.
-   */
-  readonly base: CommitId | null;
-  readonly seqs: SeqSet;
-  /** Once it landed, every change up to here has landed or was set aside; 0: not known. */
-  readonly floorSeq: number;
-  /** `dead`: no commit of it can land any more, or the only one was refused. Should one be found, it has landed. */
-  readonly state: (typeof STATES)[number];
-}
-
-export class Claims {
+export class Claims implements ClaimLog {
   #lastNumber = 0;
   /** In order of numbers. */
   readonly #claims = new Map<number, Claim>();
@@ -113,9 +97,9 @@ export class Claims {
 
   /**
    * Their commits are on the branch and in the base: exactly their changes leave the journal.
-   * @param writes become durable with that
    */
-  async land(claims: readonly Claim[], writes: readonly Write[] = []): Promise<void> {
+  async land(claims: readonly Claim[], { carriesRuns = false } = {}): Promise<void> {
+    const writes = carriesRuns ? this.identity.landed() : [];
     for (const claim of claims) {
       const isKnown = this.#claims.get(claim.number)?.id === claim.id;
       await this.journal.drop(claim.seqs, [

@@ -7,7 +7,7 @@ import { InlineExtentList } from '../index/extent-list.js';
 import type { NewBody, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { RemoteError } from '../gitee/errors.js';
 import { StorageError } from '../index/errors.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { JournalEntry } from './overlay-rows.js';
 
 /** Something failed at one change: it cannot be brought into a form that can be committed, or even looked at. */
@@ -48,7 +48,7 @@ export class ChangeFailed extends Error {
 
 export class Normaliser {
   constructor(
-    private readonly journal: Journal,
+    private readonly journal: ChangeLog,
     private readonly chunks: ChunksApi,
     private readonly rules: LayoutRules,
   ) {}
@@ -63,7 +63,7 @@ export class Normaliser {
     if (!record) return entry;
     const hold = this.chunks.hold();
     try {
-      const body = await this.journal.bodies.open(record.body, record.sizeBytes);
+      const body = await this.journal.openBody(record);
       const better = await this.#betterBody(entry, record, body, { hold, signal });
       if (!better) return entry;
       return await this.journal.replaceBody(entry, { ...record, body: better });

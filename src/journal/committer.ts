@@ -26,12 +26,10 @@ import type { BaseHolder } from './base-holder.js';
 import { LogOrder, ReadySets, type BatchSource } from './batch-source.js';
 import { baseChanges, batchOf, netChanges, type Batch } from './batch.js';
 import { bucketFileEdits } from './bucket-files.js';
-import type { Claim, Claims } from './claims.js';
 import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
-import type { GatewayIdentity } from './gateway-identity.js';
 import type { HeadSync } from './head-sync.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog, Claim, ClaimLog, LogIdentity } from './change-log.js';
 import type { Landings } from './landings.js';
 import { Normaliser } from './committed-form.js';
 import { Normalisings } from './normalisings.js';
@@ -59,9 +57,9 @@ export interface CommitterDeps {
   readonly rules: LayoutRules;
   /** Somebody may wait for a change and all that was written before it: preset generic with a barrier. */
   readonly isStrictOrder?: boolean | undefined;
-  readonly journal: Journal;
-  readonly identity: GatewayIdentity;
-  readonly claims: Claims;
+  readonly journal: ChangeLog;
+  readonly identity: LogIdentity;
+  readonly claims: ClaimLog;
   readonly bases: BaseHolder;
   readonly landings: Landings;
   readonly doubts: Doubts;
@@ -601,7 +599,7 @@ export class Committer {
     { claim, gaveWay, carriesRuns }: Pushed,
     result: Exclude<PushResult, { kind: 'moved' }>,
   ): Promise<void> {
-    const { bases, bucket, claims, condition, failpoints, identity, log, observer, sync } = this.deps;
+    const { bases, bucket, claims, condition, failpoints, log, observer, sync } = this.deps;
     const { head } = result;
     condition.resume('commit');
     await failpoints.hit('committer.afterLanded');
@@ -611,7 +609,7 @@ export class Committer {
       const landedSeq = Math.max(claim.floorSeq, bases.current.marker?.landedSeq ?? 0);
       await bases.current.apply(baseChanges(net), { head, landedSeq, batches: [claim.id] });
       await failpoints.hit('committer.baseApplied');
-      await claims.land([claim], carriesRuns ? identity.landed() : []);
+      await claims.land([claim], { carriesRuns });
       await claims.bury(claims.undecided.filter(({ base }) => base !== head));
     }
     await failpoints.hit('committer.overlayDropped');

@@ -5,7 +5,7 @@ import type { Observer } from '../async/observer.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { CommitId } from '../format/ids.js';
 import { StorageError } from '../index/errors.js';
-import type { Freeze, FreezeCode, GatewayIdentity } from './gateway-identity.js';
+import type { Freeze, FreezeCode, LogIdentity } from './change-log.js';
 
 /** Who met the error: a fetch that works again says nothing of pushes. */
 export type PauseSource = 'fetch' | 'commit';
@@ -21,7 +21,7 @@ export class Condition {
 
   constructor(
     private readonly bucket: string,
-    private readonly identity: GatewayIdentity,
+    private readonly identity: LogIdentity,
     private readonly deps: { clock: Clock; log: Log; observer: Observer },
   ) {
     deps.observer.set('gateway_bucket_frozen', identity.frozen ? 1 : 0, { bucket });

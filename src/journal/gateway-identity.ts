@@ -13,37 +13,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { CommitId } from '../format/ids.js';
 import type { KeyValueStore, Write } from '../index/key-value-store.js';
 import { packRow, unpackRow } from '../index/record-codec.js';
+import type { Freeze, FreezeCode, LogIdentity, Run } from './change-log.js';
 import type { Journal } from './journal.js';
-
-export type FreezeCode =
-  /** The branch is not a descendant of the head that we know. */
-  | 'diverged'
-  /** Somebody removed more objects at once than a slip of the hand should be able to. */
-  | 'mass-delete'
-  | 'branch-gone'
-  /** A newer storage format or an unknown feature: looked at again with every fetch. */
-  | 'format'
-  /** format.json names another repository. */
-  | 'foreign-bucket';
-
-export interface Freeze {
-  readonly code: FreezeCode;
-  readonly reason: string;
-  readonly sinceMs: number;
-  readonly head: CommitId | null;
-}
 
 /** Openings that are told apart. Those between which nothing was written are one. */
 const RUNS_MAX = 20;
 
-/** One opening of the state. */
-export interface Run {
-  readonly id: string;
-  /** The last change that it found. */
-  readonly startSeq: number;
-}
-
-export class GatewayIdentity {
+export class GatewayIdentity implements LogIdentity {
   private constructor(
     private readonly store: KeyValueStore,
     private readonly key: (name: string) => Uint8Array,

@@ -19,14 +19,12 @@ import type { BaseDirectory } from '../index/base-directory.js';
 import { tellBase, told, type ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
 import { StorageError } from '../index/errors.js';
-import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import { openStore, type StoreOptions } from '../index/open-store.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { fillBase } from '../index/rebuild.js';
 import type { BaseHolder } from './base-holder.js';
-import type { Claims } from './claims.js';
 import type { Condition } from './condition.js';
-import type { GatewayIdentity } from './gateway-identity.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog, ClaimLog, LogIdentity } from './change-log.js';
 import { findOwnWork, landedSeqs, snapshotSeq, type OwnWork } from './own-work.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { removedByOthers } from './removals.js';
@@ -41,13 +39,13 @@ export interface HeadSyncDeps {
   readonly repositoryId: () => number;
   readonly rules: LayoutRules;
   readonly remote: HeadRemote;
-  readonly journal: Journal;
-  readonly identity: GatewayIdentity;
-  readonly claims: Claims;
+  readonly journal: ChangeLog;
+  readonly identity: LogIdentity;
+  readonly claims: ClaimLog;
   readonly bases: BaseHolder;
   readonly directory: BaseDirectory;
   /** Of every base that is built. */
-  readonly stores: LmdbStoreOptions;
+  readonly stores: StoreOptions;
   readonly condition: Condition;
   /**
    * So long a branch that seems to have gone back, or to be gone, may be a copy of the repository that lags: hosts spread
@@ -325,7 +323,7 @@ export class HeadSync {
   async #build(head: CommitId | null, work: OwnWork): Promise<void> {
     const { bases, bucket, census, clock, directory, log, observer, remote, rules, stores } = this.deps;
     const path = await directory.fresh();
-    const index = await KeyIndex.open(LmdbStore.open(path, stores), clock);
+    const index = await KeyIndex.open(openStore(path, stores), clock);
     let counted = 0;
     const onProgress = (keys: number) => {
       observer.count('gateway_rebuild_keys_total', { bucket }, keys - counted);
@@ -369,13 +367,13 @@ export class HeadSync {
 }
 
 async function* knownObjects(
-  journal: Journal,
+  journal: ChangeLog,
   index: KeyIndex,
   own: ReadonlyMap<ObjectKey, JournalEntry>,
   key: ObjectKey,
 ): AsyncGenerator<KnownObject> {
   const record = own.get(key)?.record;
-  if (record) yield* readable(record, () => journal.bodies.open(record.body, record.sizeBytes));
+  if (record) yield* readable(record, () => journal.openBody(record));
   const base = await index.get(key);
   if (base) yield* readable(base, () => index.openBody(base));
 }

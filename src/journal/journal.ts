@@ -8,16 +8,19 @@
  */
 import { AppendTimes } from './append-times.js';
 import type { Change, SetAside } from './bucket-state.js';
+import type { ChangeLog, LogAppendOptions, LogDeps } from './change-log.js';
+import { JournaledUploads, type UploadEdit } from './journaled-uploads.js';
+import { checkRoom } from './room.js';
+import { unnamedBodies, type UnnamedBodies } from '../index/unnamed-bodies.js';
 import { StorageError } from '../index/errors.js';
-import type { Clock } from '../async/clock.js';
-import type { Failpoints } from '../async/failpoint.js';
+import { InOrder } from '../async/in-order.js';
 import { Semaphore } from '../async/semaphore.js';
 import type { ObjectKey, Oid } from '../format/ids.js';
 import { BodyStore, type PreparedBody } from '../index/body-store.js';
 import { prefixEnd, sameBytes, u64 } from '../index/key-bytes.js';
 import type { KeyValueStore, Precondition, Write } from '../index/key-value-store.js';
 import type { Keyspace } from '../index/keyspace.js';
-import type { NewObject, ObjectRecord } from '../index/object-record.js';
+import type { NewObject, ObjectBody, ObjectRecord } from '../index/object-record.js';
 import { packRow } from '../index/record-codec.js';
 import { walk } from '../index/walk.js';
 import {
@@ -36,18 +39,13 @@ import { SetAsideRows, type PendingRow, type SetAsideReason } from './set-aside-
 
 const DROP_PAGE = 300;
 
-export interface JournalAppendOptions {
-  readonly local?: boolean;
-  /** For a local key, whether the base has it, so that its deletion must leave a row behind. */
-  readonly hidesBase?: (key: ObjectKey) => boolean;
-  /** Rows that must change in the same durable commit. */
-  readonly writes?: readonly Write[];
-  readonly preconditions?: readonly Precondition[];
-}
+/** Rows of the end of an upload, which change in the same durable commit. */
+type AppendOptions = LogAppendOptions & Partial<UploadEdit>;
 
-export class Journal {
+export class Journal implements ChangeLog {
   readonly keys: Keyspace;
-  readonly bodies: BodyStore;
+  readonly uploads: JournaledUploads;
+  readonly #bodies: BodyStore;
   #lastSeq = 0;
   #floorSeq = 0;
   #pending = 0;
@@ -66,6 +64,7 @@ export class Journal {
    * in it by then, or is dropped afterwards.
    */
   readonly #leaving = new Semaphore(1);
+  readonly #order = new InOrder();
   /** Seqs that are being written, in order. */
   readonly #inFlight = new Set<number>();
   readonly #times: AppendTimes;
@@ -73,21 +72,18 @@ export class Journal {
   private constructor(
     readonly store: KeyValueStore,
     bucket: string,
-    private readonly deps: { clock: Clock; failpoints: Failpoints },
+    private readonly deps: LogDeps,
   ) {
     this.#table = new OverlayTable(store, bucket);
     this.keys = this.#table.keys;
-    this.bodies = new BodyStore(store, this.keys, deps.clock, 'o');
-    this.#setAside = new SetAsideRows(this.#table, this.bodies, deps.clock);
+    this.#bodies = new BodyStore(store, this.keys, deps.clock, 'o');
+    this.uploads = new JournaledUploads(store, this.keys, deps.admits);
+    this.#setAside = new SetAsideRows(this.#table, this.#bodies, deps.clock);
     this.#times = new AppendTimes(deps.clock);
   }
 
   /** Opens the journal of a bucket in the overlay store. */
-  static async open(
-    store: KeyValueStore,
-    bucket: string,
-    deps: { clock: Clock; failpoints: Failpoints },
-  ): Promise<Journal> {
+  static async open(store: KeyValueStore, bucket: string, deps: LogDeps): Promise<Journal> {
     const journal = new Journal(store, bucket, deps);
     const landedSeq = await journal.#table.number('landed');
     journal.#lastSeq = Math.max(await journal.#table.number('seq'), landedSeq);
@@ -161,21 +157,30 @@ export class Journal {
     return this.#times.steadyMsOf(row);
   }
 
-  /** See BucketState.append. Resolves with undefined where a precondition of the caller's does not hold. */
-  async append(changes: readonly Change[], options: JournalAppendOptions = {}): Promise<number | undefined> {
+  /** See ChangeLog.append. */
+  append(changes: readonly Change[], options: LogAppendOptions = {}): Promise<number | undefined> {
+    const keys = changes.map(({ key }) => key);
+    return this.#order.run(keys, () => this.#append(changes, options));
+  }
+
+  async #append(changes: readonly Change[], options: LogAppendOptions): Promise<number | undefined> {
+    const { completes } = options;
+    const edit = completes && (await this.uploads.completing(completes));
+    if (completes && !edit) return undefined;
+    await checkRoom(this.deps.admits, changes, edit?.writes);
     const bodies: (PreparedBody | undefined)[] = [];
     for (const change of changes) bodies.push(await this.#prepare(change));
     await this.deps.failpoints.hit('journal.beforeSync');
     for (let race = 0; race < RACES_MAX; race += 1) {
       const before = await Promise.all(changes.map((change) => this.#table.newestRow(change.key)));
-      const lastSeq = await this.#write(changes, bodies, before, options);
+      const lastSeq = await this.#write(changes, bodies, before, { ...options, ...edit });
       if (lastSeq !== undefined) {
         await this.deps.failpoints.hit('journal.afterSync');
         return lastSeq;
       }
-      for (const { key, value } of options.preconditions ?? [])
+      for (const { key, value } of edit?.preconditions ?? [])
         if (!sameBytes(await this.store.get(key), value)) return undefined;
-      // Not the caller's conditions: one of the keys was dropped, quarantined or written meanwhile.
+      // Not the upload: one of the keys was dropped, quarantined or written meanwhile.
     }
     throw new StorageError(
       'broken-invariant',
@@ -210,6 +215,28 @@ export class Journal {
     for await (const entry of walk(this.store, start, end)) yield decodeEntry(entry.value);
   }
 
+  openBody({ body, sizeBytes }: ObjectRecord): Promise<ObjectBody> {
+    return this.#bodies.open(body, sizeBytes);
+  }
+
+  ownsBody({ body }: ObjectRecord): boolean {
+    return this.#bodies.owns(body);
+  }
+
+  sweepBodies(): Promise<number> {
+    return this.#bodies.sweep();
+  }
+
+  unnamedBodies(): Promise<UnnamedBodies> {
+    return unnamedBodies({ store: this.store, keys: this.keys, bodies: this.#bodies }, this.#records());
+  }
+
+  async *#records(): AsyncGenerator<ObjectRecord> {
+    for await (const { row } of this.newestRows()) if (row.record) yield row.record;
+    for await (const { record } of this.entries(Number.MAX_SAFE_INTEGER)) if (record) yield record;
+    for await (const { record } of this.quarantinedRows()) if (record) yield record;
+  }
+
   /** The pending change with this seq, as it is now. */
   async entry(seq: number): Promise<JournalEntry | undefined> {
     const value = await this.store.get(this.#table.entryKey(seq));
@@ -235,7 +262,7 @@ export class Journal {
    * same change. Resolves with the entry as it is now, undefined where it is not pending any more.
    */
   async replaceBody(entry: JournalEntry, object: NewObject): Promise<JournalEntry | undefined> {
-    const body = await this.bodies.prepare(object.body);
+    const body = await this.#bodies.prepare(object.body);
     const record: ObjectRecord = { ...object, body: body.ref };
     const at = this.#table.entryKey(entry.seq);
     for (let race = 0; race < RACES_MAX; race += 1) {
@@ -246,7 +273,7 @@ export class Journal {
       const writes: Write[] = [
         ...body.writes,
         { key: at, value: encodeEntry(replaced) },
-        ...this.bodies.condemn(decodeEntry(stored).record?.body),
+        ...this.#bodies.condemn(decodeEntry(stored).record?.body),
       ];
       if (newest.row?.seq === entry.seq)
         writes.push({ key: newest.key, value: encodeNewest({ ...newest.row, record }) });
@@ -357,7 +384,7 @@ export class Journal {
       const { key, value } = entry;
       const { key: name, row } = this.#table.newestOf(entry);
       if (row.state !== 'local' || row.appendedMs >= beforeMs || isKept(name)) continue;
-      const writes = [{ key, value: undefined }, ...this.bodies.condemn(row.record?.body)];
+      const writes = [{ key, value: undefined }, ...this.#bodies.condemn(row.record?.body)];
       // Written meanwhile: then it is not old any more.
       if (await this.store.commit([{ key, value }], writes)) expired += 1;
     }
@@ -373,7 +400,7 @@ export class Journal {
     changes: readonly Change[],
     bodies: readonly (PreparedBody | undefined)[],
     before: readonly NewestBefore[],
-    options: JournalAppendOptions,
+    options: AppendOptions,
   ): Promise<number | undefined> {
     /** Sizes of what was set aside and is written anew. */
     const released = new Map<string, number>();
@@ -401,7 +428,7 @@ export class Journal {
     changes: readonly Change[],
     bodies: readonly (PreparedBody | undefined)[],
     before: readonly NewestBefore[],
-    options: JournalAppendOptions & {
+    options: AppendOptions & {
       readonly firstSeq: number;
       readonly appendedMs: number;
       /** Gets the keys of which a change that was set aside is replaced, and its size. */
@@ -416,7 +443,7 @@ export class Journal {
       const record = change.kind === 'put' && body ? { ...change.object, body: body.ref } : undefined;
       writes.push(...(body?.writes ?? []));
       const { key, row: old } = before[i]!;
-      if (old && old.state !== 'pending') writes.push(...this.bodies.condemn(old.record?.body));
+      if (old && old.state !== 'pending') writes.push(...this.#bodies.condemn(old.record?.body));
       if (old?.state === 'quarantined') {
         writes.push({ key: this.#table.quarantineKey(change.key), value: undefined });
         released.set(change.key, sizeOf(old));
@@ -485,7 +512,7 @@ export class Journal {
 
   async #prepare(change: Change): Promise<PreparedBody | undefined> {
     if (change.kind === 'delete') return undefined;
-    const body = await this.bodies.prepare(change.object.body);
+    const body = await this.#bodies.prepare(change.object.body);
     // Asserted before the write: a record that promises more bytes than its body has can never be read.
     if (body.sizeBytes !== change.object.sizeBytes)
       throw new StorageError(
@@ -509,7 +536,7 @@ export class Journal {
       const landed = new Map<ObjectKey, JournalEntry>();
       entries.forEach((entry, i) => {
         const { key, value, row } = newest[i]!;
-        writes.push(...this.bodies.condemn(entry.record?.body));
+        writes.push(...this.#bodies.condemn(entry.record?.body));
         if (row?.state === 'quarantined') landed.set(entry.key, entry);
         if (row?.seq !== entry.seq) return;
         preconditions.push({ key, value });
@@ -531,7 +558,7 @@ export class Journal {
   async #tellLanding({ record }: JournalEntry): Promise<void> {
     if (!record || record.body.kind === 'plain') return;
     try {
-      const body = await this.bodies.open(record.body, record.sizeBytes);
+      const body = await this.#bodies.open(record.body, record.sizeBytes);
       if (body.kind !== 'extents') return;
       for await (const { oid } of body.list.range(0, record.sizeBytes)) await this.onLanding(oid);
     } catch (error) {

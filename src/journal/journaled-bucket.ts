@@ -21,12 +21,11 @@ import type {
 } from './bucket-state.js';
 import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { Landings } from './landings.js';
 import type { NewestRow } from './overlay-rows.js';
 import { SharedLooks } from '../async/shared-looks.js';
-import { JournaledUploads } from './journaled-uploads.js';
-import { checkRoom, type Admits } from './room.js';
+import type { UploadStore } from './upload-store.js';
 import { sleepOr } from './sleep-or.js';
 import type { UnseenStatus } from './unseen-push.js';
 
@@ -34,7 +33,8 @@ export interface JournaledBucketDeps {
   readonly bucket: string;
   readonly repository: string;
   readonly branch: string;
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
+  readonly uploads: UploadStore;
   readonly bases: BaseHolder;
   readonly landings: Landings;
   readonly doubts: Pick<Doubts, 'count' | 'summary'>;
@@ -51,7 +51,6 @@ export interface JournaledBucketDeps {
   /** See HeadFollower.whereIsIt. */
   readonly whereIsIt: () => Promise<'here' | 'behind' | 'elsewhere'>;
   readonly log: Log;
-  readonly admits?: Admits;
 }
 
 interface Item {
@@ -60,7 +59,7 @@ interface Item {
 }
 
 export class JournaledBucket implements BucketState {
-  readonly uploads: JournaledUploads;
+  readonly uploads: UploadStore;
   readonly #looks: SharedLooks<void>;
   /** A head is asked for much more cheaply than it is followed. */
   readonly #places: SharedLooks<'here' | 'behind' | 'elsewhere'>;
@@ -68,8 +67,7 @@ export class JournaledBucket implements BucketState {
   constructor(private readonly deps: JournaledBucketDeps) {
     this.#looks = new SharedLooks(deps.look);
     this.#places = new SharedLooks(deps.whereIsIt);
-    const { admits, journal } = deps;
-    this.uploads = new JournaledUploads(journal.store, journal.keys, admits);
+    this.uploads = deps.uploads;
   }
 
   async get(key: ObjectKey): Promise<ObjectRecord | undefined> {
@@ -80,9 +78,7 @@ export class JournaledBucket implements BucketState {
 
   openBody(record: ObjectRecord): Promise<ObjectBody> {
     const { bases, journal } = this.deps;
-    return journal.bodies.owns(record.body)
-      ? journal.bodies.open(record.body, record.sizeBytes)
-      : bases.openBody(record);
+    return journal.ownsBody(record) ? journal.openBody(record) : bases.openBody(record);
   }
 
   async page(start: string, end: Uint8Array | undefined, limit: number): Promise<Item[]> {
@@ -109,18 +105,11 @@ export class JournaledBucket implements BucketState {
   async append(changes: readonly Change[], options: AppendOptions = {}): Promise<number | undefined> {
     const { bucket, bases, condition, journal, observer } = this.deps;
     condition.checkWritable();
-    const { completes, local } = options;
-    const completing = completes && (await this.uploads.completing(completes));
-    if (completes && !completing) return undefined;
-    await checkRoom(this.deps.admits, changes, completing?.writes);
+    const { local } = options;
     const base = bases.current; // refuses while nothing is known of what is on Gitee
     const inBase = new Set<ObjectKey>();
     if (local) for (const { key } of changes) if (await base.get(key)) inBase.add(key);
-    const seq = await journal.append(changes, {
-      ...completing,
-      ...(local ? { local } : {}),
-      hidesBase: (key) => inBase.has(key),
-    });
+    const seq = await journal.append(changes, { ...options, hidesBase: (key) => inBase.has(key) });
     if (seq === undefined) return undefined;
     if (!local) {
       observer.count('gateway_journal_appends_total', { bucket }, changes.length);

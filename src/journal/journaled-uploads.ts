@@ -35,7 +35,8 @@ const PART_KEY_MAX = 0xffff;
 const UPLOAD_ID = /^[0-9a-f]{12}[0-9a-f]{32}$/;
 const PAGE = 500;
 
-interface Edit {
+/** What is to be written, and where it holds. */
+export interface UploadEdit {
   readonly preconditions: readonly Precondition[];
   readonly writes: readonly Write[];
 }
@@ -108,7 +109,7 @@ export class JournaledUploads implements UploadStore {
   }
 
   /** What ends the upload, to be written with the object; undefined where the upload is not as it was read. */
-  async completing({ completed, upload }: UploadCompletion): Promise<Edit | undefined> {
+  async completing({ completed, upload }: UploadCompletion): Promise<UploadEdit | undefined> {
     const at = this.#uploadKey(upload);
     const stored = await this.store.get(at);
     if (!stored || decodeUpload(stored).revision !== upload.revision) return undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from '../async/clock.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { SeqSet } from './seq-set.js';
 import { sleepOr } from './sleep-or.js';
 
@@ -23,7 +23,7 @@ export class Landings {
   onSettled: (isSettled: (seq: number) => boolean) => void = () => {};
 
   constructor(
-    private readonly journal: Journal,
+    private readonly journal: ChangeLog,
     private readonly clock: Clock,
   ) {
     journal.onSettled = (seqs, floorSeq) => this.#settled(seqs, floorSeq);

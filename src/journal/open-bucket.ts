@@ -13,21 +13,18 @@ import type { HeadRemote } from '../gitee/remote.js';
 import { BaseDirectory } from '../index/base-directory.js';
 import type { ChunkCensus } from '../index/chunk-census.js';
 import { KeyIndex, type BaseMarker } from '../index/key-index.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import { openStore, type StoreOptions } from '../index/open-store.js';
 import { previewAccept, type AcceptPreview } from './accept-preview.js';
 import { BaseHolder } from './base-holder.js';
 import { StorageError } from '../index/errors.js';
-import { Claims } from './claims.js';
+import type { ChangeLog, ChangeLogs, ClaimLog } from './change-log.js';
 import { checkBucket, type CheckOptions, type CheckStep } from './check.js';
 import { Committer, type CommitterTimings } from './committer.js';
 import { Condition } from './condition.js';
 import { Doubts } from './doubts.js';
-import { GatewayIdentity } from './gateway-identity.js';
 import { HeadFollower } from './head-follower.js';
 import { HeadSync } from './head-sync.js';
 import { InStep } from './in-step.js';
-import { Journal } from './journal.js';
 import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
 import type { QuarantineRow } from './overlay-rows.js';
@@ -83,8 +80,8 @@ export interface OpenBucketDeps {
   readonly bucket: BucketPlace;
   /** The gateway's; the bucket's own is `buckets/<name>` in it. Somebody holds its lease. */
   readonly stateDirectory: string;
-  /** The one overlay of all buckets; closed by whoever opened it, after the buckets. */
-  readonly overlay: KeyValueStore;
+  /** Of all buckets; closed by whoever opened it, after the buckets. */
+  readonly logs: ChangeLogs;
   readonly chunks: ChunksApi;
   readonly head: HeadRemote;
   /** Of all buckets on the branch; by default the bucket has it for itself. */
@@ -98,9 +95,9 @@ export interface OpenBucketDeps {
   readonly timings?: Partial<BucketTimings>;
   /** Called with a broken invariant: the process must stop; a restart recovers. */
   readonly onFatal: (error: unknown) => void;
-  /** See LmdbStoreOptions. */
+  /** See StoreOptions. */
   readonly makeRoom?: () => Promise<boolean>;
-  /** See LmdbStoreOptions; also asked before each push. */
+  /** See StoreOptions; also asked before each push. */
   readonly checkLease?: () => void;
   readonly admits?: Admits;
 }
@@ -160,16 +157,21 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   const repository = new Repository(bucket, own);
   await repository.open();
 
-  const journal = await Journal.open(deps.overlay, stateName, { clock, failpoints });
+  const {
+    changes: journal,
+    claims,
+    identity,
+    uploads,
+  } = await deps.logs.open(stateName, {
+    ...{ clock, failpoints, admits: deps.admits },
+  });
   journal.onLanding = (oid) => chunks.landed(oid);
   const directory = new BaseDirectory(own);
-  const stores: LmdbStoreOptions = {
+  const stores: StoreOptions = {
     onFailed: deps.onFatal,
     ...(deps.makeRoom ? { makeRoom: deps.makeRoom } : {}),
     ...(deps.checkLease ? { checkLease: deps.checkLease } : {}),
   };
-  const identity = await GatewayIdentity.open(journal);
-  const claims = await Claims.open(journal, identity);
   const bases = new BaseHolder(await fitting(await openBase(directory, clock, stores), journal, claims, log));
   await finishLanding(journal, claims, bases.peek?.marker);
   const condition = new Condition(bucket.name, identity, { clock, log, observer });
@@ -197,16 +199,15 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   });
   const state: JournaledBucket = new JournaledBucket({
     ...{ bucket: bucket.name, repository: bucket.repository, branch: bucket.branch },
-    ...{ journal, bases, landings, doubts, condition, clock, log, observer },
+    ...{ journal, uploads, bases, landings, doubts, condition, clock, log, observer },
     onWork: () => committer.wake(),
     look: () => follower.look(),
     whereIsIt: () => follower.whereIsIt(),
     lastLandedMs: () => committer.lastLandedMs,
     unseen: () => committer.unseen,
-    ...(deps.admits ? { admits: deps.admits } : {}),
   });
   const sweep = every(clock, timings.sweepMs, async () => {
-    await journal.bodies.sweep();
+    await journal.sweepBodies();
     await bases.peek?.bodies.sweep();
   });
   const follower = new HeadFollower({
@@ -298,12 +299,12 @@ function refuseResting(key: ObjectKey, resting: readonly ObjectKey[]): void {
 async function openBase(
   directory: BaseDirectory,
   clock: Clock,
-  stores: LmdbStoreOptions,
+  stores: StoreOptions,
 ): Promise<KeyIndex | undefined> {
   await directory.removeOthers();
   const path = await directory.current();
   if (path === undefined) return undefined;
-  const index = await KeyIndex.open(LmdbStore.open(path, stores), clock);
+  const index = await KeyIndex.open(openStore(path, stores), clock);
   if (index.marker) return index;
   await index.close(); // an empty environment where a base was: it is built anew
   return undefined;
@@ -316,8 +317,8 @@ async function openBase(
  */
 async function fitting(
   base: KeyIndex | undefined,
-  journal: Journal,
-  claims: Claims,
+  journal: ChangeLog,
+  claims: ClaimLog,
   log: Log,
 ): Promise<KeyIndex | undefined> {
   const marker = base?.marker;
@@ -337,8 +338,8 @@ async function fitting(
 
 /** Killed after the base took a batch and before the overlay let go of it. */
 async function finishLanding(
-  journal: Journal,
-  claims: Claims,
+  journal: ChangeLog,
+  claims: ClaimLog,
   marker: BaseMarker | undefined,
 ): Promise<void> {
   if (!marker) return;

@@ -1,8 +1,7 @@
 /** What the commits of this log that stand on the branch say: which of our changes have landed. */
 import type { CommitId } from '../format/ids.js';
 import type { HeadRemote, OwnCommit } from '../gitee/remote.js';
-import type { Claim, Claims } from './claims.js';
-import type { GatewayIdentity } from './gateway-identity.js';
+import type { Claim, ClaimLog, LogIdentity } from './change-log.js';
 import { SeqSet } from './seq-set.js';
 
 export interface OwnWork {
@@ -20,7 +19,7 @@ export interface OwnWork {
  * @param parent the claim's base, or a commit of another bucket that goes with it in one push
  */
 export function ownTrailers(
-  identity: GatewayIdentity,
+  identity: LogIdentity,
   claim: Claim,
   parent: CommitId | null,
 ): (readonly [string, string])[] {
@@ -40,7 +39,7 @@ export function ownTrailers(
 
 /** Looks through the commits between two heads (`since` null: all). */
 export async function findOwnWork(
-  source: { remote: HeadRemote; claims: Claims; identity: GatewayIdentity },
+  source: { remote: HeadRemote; claims: ClaimLog; identity: LogIdentity },
   head: CommitId | null,
   since: CommitId | null,
 ): Promise<OwnWork> {
@@ -85,7 +84,7 @@ export async function findOwnWork(
  * it was restored. See GatewayIdentity for why.
  */
 export async function snapshotSeq(
-  { remote, identity }: { remote: HeadRemote; identity: GatewayIdentity },
+  { remote, identity }: { remote: HeadRemote; identity: LogIdentity },
   head: CommitId,
 ): Promise<number> {
   const { runs } = identity;

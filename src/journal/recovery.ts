@@ -14,7 +14,7 @@ import type { BaseHolder } from './base-holder.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { Condition } from './condition.js';
 import type { Doubts } from './doubts.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import { ChangeFailed } from './committed-form.js';
 import { BeingCutAnew } from './normalisings.js';
 import type { JournalEntry } from './overlay-rows.js';
@@ -22,7 +22,7 @@ import type { Doomed } from './selection.js';
 
 export interface RecoveryDeps {
   readonly bucket: string;
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
   readonly bases: BaseHolder;
   readonly condition: Condition;
   readonly doubts: Doubts;
@@ -270,7 +270,7 @@ export class Recovery {
     const { journal } = this.deps;
     for await (const entry of journal.entriesOf(batch.seqs)) {
       if (entry.record?.body.kind === 'plain') continue;
-      const body = entry.record && (await journal.bodies.open(entry.record.body, entry.record.sizeBytes));
+      const body = entry.record && (await journal.openBody(entry.record));
       if (body?.kind !== 'extents') continue;
       for await (const extent of body.list.range(0, body.list.sizeBytes)) {
         if (!wanted.has(extent.oid)) continue;

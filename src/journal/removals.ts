@@ -7,14 +7,14 @@ import type { CommitId, ObjectKey } from '../format/ids.js';
 import type { HeadRemote } from '../gitee/remote.js';
 import { countRemoved } from '../index/apply-diff.js';
 import type { KeyIndex } from '../index/key-index.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import { isOfGateway } from './own-work.js';
 
 /** Commits whose removals are told apart; each that no gateway made costs a comparison. */
 const COMMITS_LOOKED_AT_MAX = 1_000;
 
 export interface RemovalSource {
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
   readonly remote: HeadRemote;
   /** The base at the older head. */
   readonly index: KeyIndex;

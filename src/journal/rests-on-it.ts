@@ -7,7 +7,7 @@ import type { Clock } from '../async/clock.js';
 import type { ChunksApi } from '../chunks/api.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { BaseHolder } from './base-holder.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { Closure, type Base } from './rests-on.js';
 
@@ -18,7 +18,7 @@ export interface RestingSource {
   readonly bases: BaseHolder;
   readonly chunks: Pick<ChunksApi, 'read'>;
   readonly clock: Clock;
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
   readonly registryRoot: string;
 }
 
@@ -47,7 +47,7 @@ export async function restingOn(
   return found;
 }
 
-async function* others(journal: Journal, key: ObjectKey): AsyncGenerator<JournalEntry> {
+async function* others(journal: ChangeLog, key: ObjectKey): AsyncGenerator<JournalEntry> {
   for await (const { key: other, record, seq, shown, sinceMs } of journal.quarantinedRows())
     if (shown && other !== key) yield { key: other, record, seq, appendedMs: sinceMs };
   let lookedAt = 0;

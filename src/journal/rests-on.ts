@@ -26,7 +26,7 @@ import {
 import { RemoteError } from '../gitee/errors.js';
 import { StorageError } from '../index/errors.js';
 import type { ObjectBody, ObjectRecord } from '../index/object-record.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { PatientReads } from './patient-reads.js';
 
@@ -51,7 +51,7 @@ export class Closure {
   readonly #reads: PatientReads<Uint8Array>;
 
   constructor(
-    private readonly journal: Journal,
+    private readonly journal: ChangeLog,
     private readonly chunks: Pick<ChunksApi, 'read'>,
     private readonly base: Base,
     readonly registryRoot: string,
@@ -204,7 +204,7 @@ export class Closure {
   async #bytes(
     id: string,
     record: ObjectRecord,
-    openBody = (of: ObjectRecord) => this.journal.bodies.open(of.body, of.sizeBytes),
+    openBody = (of: ObjectRecord) => this.journal.openBody(of),
   ): Promise<Uint8Array | 'late' | undefined> {
     try {
       const body = await openBody(record);

@@ -8,7 +8,7 @@ import type { ChunksApi } from '../chunks/api.js';
 import type { Chunk } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { BatchBuilder, type Batch } from './batch.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import { ChangeFailed } from './committed-form.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Base, Closure, RestsOn } from './rests-on.js';
@@ -34,7 +34,7 @@ export interface Doomed {
 }
 
 export interface SelectionSource {
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
   readonly chunks: Pick<ChunksApi, 'isUnsent'>;
   readonly closure: Closure;
   /** The branch as we know it. */
@@ -264,7 +264,7 @@ async function* unsentOf(
   { record }: JournalEntry,
 ): AsyncGenerator<Chunk> {
   if (!record || record.body.kind === 'plain') return;
-  const body = await journal.bodies.open(record.body, record.sizeBytes);
+  const body = await journal.openBody(record);
   if (body.kind === 'plain') return;
   for await (const { oid, chunkLengthBytes, volume } of body.list.range(0, record.sizeBytes))
     if (chunks.isUnsent(oid)) yield { oid, sizeBytes: chunkLengthBytes, volume };

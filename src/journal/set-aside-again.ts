@@ -8,7 +8,7 @@ import type { Log } from '../async/log.js';
 import type { ObjectKey } from '../format/ids.js';
 import { WRITING_STEPS, writingStep } from '../format/registry-keys.js';
 import type { Condition } from './condition.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { JournaledBucket } from './journaled-bucket.js';
 
 /** From the end of one try of all to the next, with jitter: 45 to 75 minutes. */
@@ -20,7 +20,7 @@ const OURS: ReadonlySet<string> = new Set(['chunk-missing', 'chunk-corrupt', 'no
 const GROUP = 10_000;
 
 interface SetAsideAgainDeps {
-  readonly journal: Pick<Journal, 'quarantinedCount' | 'quarantinedRows'>;
+  readonly journal: Pick<ChangeLog, 'quarantinedCount' | 'quarantinedRows'>;
   readonly state: Pick<JournaledBucket, 'retrySetAside'>;
   readonly condition: Pick<Condition, 'frozen'>;
   readonly clock: Clock;

@@ -7,7 +7,7 @@
  */
 import type { ObjectKey } from '../format/ids.js';
 import { registryKey } from '../format/registry-keys.js';
-import type { Journal } from './journal.js';
+import type { ChangeLog } from './change-log.js';
 import type { JournalEntry } from './overlay-rows.js';
 import type { Base, Closure } from './rests-on.js';
 
@@ -21,7 +21,7 @@ export interface Named {
 }
 
 interface NamingSource {
-  readonly journal: Journal;
+  readonly journal: ChangeLog;
   readonly base: Base;
   readonly closure: Closure;
 }

@@ -22,7 +22,7 @@ import { SigningKey } from '../auth/token/signing-key.js';
 import { tokenRouter } from '../auth/token/token-router.js';
 import { TokenService } from '../auth/token/token-service.js';
 import type { KeyValueStore } from '../index/key-value-store.js';
-import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import { openStore, type StoreOptions } from '../index/open-store.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts } from './gateway.js';
 import type { GiteeClient } from './gitee-client.js';
@@ -47,7 +47,7 @@ export interface AuthSurroundings {
   readonly parts: GatewayParts;
   readonly gitee: GiteeClient;
   readonly audit: Audit;
-  readonly stores: LmdbStoreOptions;
+  readonly stores: StoreOptions;
   /** Those who signed in on the login page; given the store and the sealer that it shares. */
   readonly grants: (store: KeyValueStore, sealer: Sealer) => OAuthGrants;
 }
@@ -65,7 +65,7 @@ export async function openAuth(around: AuthSurroundings): Promise<AuthParts | un
   observer.set('gateway_token_certificate_expiry_timestamp_seconds', Math.floor(key.expiresMs / 1000));
   const encryptionKey = parseEncryptionKey(required(auth.encryptionKey, 'encryption_key').reveal());
   const sealer = new Sealer(required(encryptionKey, 'encryption_key'));
-  const store = LmdbStore.open(join(config.stateDir, 'auth'), around.stores);
+  const store = openStore(join(config.stateDir, 'auth'), around.stores);
   const limits = { sessionsMax: auth.sessionsMax, ttlMs: auth.sessionTtlMs };
   const sessions = new Sessions(store, sealer, limits, clock);
   await sessions.sweep();

@@ -10,8 +10,9 @@ import { ChunkCache } from '../chunks/cache.js';
 import { DiskBallast } from '../chunks/disk-ballast.js';
 import { freeBytesOfDisk } from '../chunks/disk-reserve.js';
 import { StorageError } from '../index/errors.js';
-import type { KeyValueStore } from '../index/key-value-store.js';
-import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import type { StoreOptions } from '../index/open-store.js';
+import type { ChangeLogs } from '../journal/change-log.js';
+import { LmdbChangeLogs } from '../journal/lmdb-change-logs.js';
 import type { Lease } from '../journal/lease.js';
 import { FileLease } from '../journal/state-lock.js';
 import { Downlink } from '../line/downlink.js';
@@ -41,11 +42,11 @@ export const compose: Compose = async (config, parts) => {
   const opened = new Opened();
   opened.onClose(() => lease.release());
   try {
-    const { components, overlay, stores } = await openFoundation(config, parts, lease, opened);
-    const opener = bucketOpener(components, overlay, stores);
+    const { components, logs, stores } = await openFoundation(config, parts, lease, opened);
+    const opener = bucketOpener(components, logs, stores);
     const buckets: BucketParts[] = [];
     for (const bucket of config.buckets) buckets.push(opened.add(await opener.open(placeOf(config, bucket))));
-    const runTime = await openRunTime(components, overlay, opener);
+    const runTime = await openRunTime(components, logs, opener);
     if (runTime) opened.add(runTime);
     return new ComposedGateway({ ...components, configured: buckets, runTime, opened });
   } catch (error) {
@@ -55,14 +56,14 @@ export const compose: Compose = async (config, parts) => {
 };
 
 /** For every store of the gateway. */
-type StoreOptions = Required<Pick<LmdbStoreOptions, 'onFailed' | 'checkLease' | 'makeRoom'>>;
+type StoreGuards = Required<Pick<StoreOptions, 'onFailed' | 'checkLease' | 'makeRoom'>>;
 
 /** What stands below the buckets. */
 interface Foundation {
   readonly components: GatewayComponents;
   /** Of all buckets. */
-  readonly overlay: KeyValueStore;
-  readonly stores: StoreOptions;
+  readonly logs: ChangeLogs;
+  readonly stores: StoreGuards;
 }
 
 async function openFoundation(
@@ -81,14 +82,14 @@ async function openFoundation(
   });
   await ballast.open();
   opened.add(ballast);
-  const stores: StoreOptions = {
+  const stores: StoreGuards = {
     onFailed: parts.onFatal,
     checkLease: () => checkLease(lease),
     makeRoom: () => ballast.giveUp(),
   };
   const hooks = opened.add(await HookParts.open(config, parts, audit, stores));
   await mkdir(chunkDirectory(config), { recursive: true });
-  const overlay = opened.add(LmdbStore.open(join(config.stateDir, 'overlay'), stores));
+  const logs = opened.add(LmdbChangeLogs.openAt(join(config.stateDir, 'overlay'), stores));
   const lfs = opened.add(await LfsParts.open(config, parts, stores));
   const gitee = opened.add(await GiteeClient.open(config, parts, VERSION));
   const cache = new ChunkCache({
@@ -124,7 +125,7 @@ async function openFoundation(
       auth,
       login,
     },
-    ...{ overlay, stores },
+    ...{ logs, stores },
   };
 }
 
@@ -149,11 +150,7 @@ function openUploads(config: Config, parts: GatewayParts, gitee: GiteeClient): P
 }
 
 /** All buckets have the same host, account, disk and line. */
-function bucketOpener(
-  components: GatewayComponents,
-  overlay: KeyValueStore,
-  stores: StoreOptions,
-): BucketOpener {
+function bucketOpener(components: GatewayComponents, logs: ChangeLogs, stores: StoreGuards): BucketOpener {
   const { ballast, cache, config, downlink, gitee, lfs, line, parts, uploads } = components;
   const { clock, failpoints, log, metrics: observer } = parts;
   return new BucketOpener({
@@ -183,7 +180,7 @@ function bucketOpener(
       onFatal: parts.onFatal,
       ...{ makeRoom: stores.makeRoom, checkLease: stores.checkLease },
       admits: (bytes) => ballast.admits(bytes),
-      ...{ overlay, clock, log, observer, failpoints },
+      ...{ logs, clock, log, observer, failpoints },
     },
     lineHeardMs: () => line.heardMs('upload', 'commit'),
   });
@@ -217,7 +214,7 @@ const chunkDirectory = ({ stateDir }: Config): string => join(stateDir, 'chunks'
 /** undefined: no buckets are made at run time. */
 async function openRunTime(
   { config, parts }: GatewayComponents,
-  overlay: KeyValueStore,
+  logs: ChangeLogs,
   opener: BucketOpener,
 ): Promise<RunTimeBucketSet | undefined> {
   const group = groupOfMade(config);
@@ -225,7 +222,7 @@ async function openRunTime(
   const { clock, failpoints, log, metrics } = parts;
   return RunTimeBucketSet.open({
     ...{ opener, group, clock, log, failpoints },
-    files: new RunTimeState(config.stateDir, overlay),
+    files: new RunTimeState(config.stateDir, logs),
     placeOf: (where) => placeByDefaults(config, where),
     configured: new Set(config.buckets.map(({ name }) => name)),
     max: config.createBuckets.max,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { RequestHandler } from 'express';
 import { byOperator } from '../async/audit.js';
 import { createDispatcher } from '../gitee/http/dispatcher.js';
-import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import { openStore, type StoreOptions } from '../index/open-store.js';
 import { NotificationStore } from '../notifications/notification-store.js';
 import { Notifier, type NotificationAdmin } from '../notifications/notifier.js';
 import { notificationReceiver } from '../notifications/receiver.js';
@@ -30,12 +30,12 @@ export class HookParts {
     config: Config,
     parts: GatewayParts,
     audit: AuditParts,
-    stores: LmdbStoreOptions,
+    stores: StoreOptions,
   ): Promise<HookParts> {
     const { token, targets, blobs } = config.notifications;
     if (token === undefined) return new HookParts(config, parts, audit, undefined, []);
     const { clock, log, metrics: observer } = parts;
-    const store = LmdbStore.open(join(config.stateDir, 'notifications'), stores);
+    const store = openStore(join(config.stateDir, 'notifications'), stores);
     const dispatcher = createDispatcher({ connectTimeoutMs: CONNECT_MS, env: process.env });
     const opened = [() => store.close(), () => dispatcher.close()];
     const notifier = new Notifier({

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describeSpace, LfsSpace, type LfsSpaceStatus } from '../space/lfs-space.js';
 import { LfsLedger } from '../space/lfs-ledger.js';
 import { LfsTrend } from '../space/lfs-trend.js';
-import { LmdbStore, type LmdbStoreOptions } from '../index/lmdb-store.js';
+import { openStore, type StoreOptions } from '../index/open-store.js';
 import type { Config } from './config/config.js';
 import type { GatewayParts, ProbeResult } from './gateway.js';
 
@@ -17,12 +17,8 @@ export class LfsParts {
     readonly space: LfsSpace,
   ) {}
 
-  static async open(
-    config: Config,
-    { clock, log }: GatewayParts,
-    stores: LmdbStoreOptions,
-  ): Promise<LfsParts> {
-    const store = LmdbStore.open(join(config.stateDir, 'lfs-ledger'), stores);
+  static async open(config: Config, { clock, log }: GatewayParts, stores: StoreOptions): Promise<LfsParts> {
+    const store = openStore(join(config.stateDir, 'lfs-ledger'), stores);
     const ledger = new LfsLedger({ store, clock, log });
     const space = new LfsSpace({
       ...{ ledger, clock, log },

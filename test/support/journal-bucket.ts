@@ -13,6 +13,7 @@ import { mustBePlain } from '../../src/format/object-form.js';
 import { isLocalKey, type LayoutRules } from '../../src/format/tree-layout.js';
 import { LmdbStore } from '../../src/index/lmdb-store.js';
 import type { NewBody, ObjectRecord } from '../../src/index/object-record.js';
+import { LmdbChangeLogs } from '../../src/journal/lmdb-change-logs.js';
 import { openBucket, type BucketTimings, type OpenBucket } from '../../src/journal/open-bucket.js';
 import { MemoryChunks } from './memory-chunks.js';
 import { MemoryHeadRemote, MemoryRepository } from './memory-head-remote.js';
@@ -98,7 +99,7 @@ export class JournalBucket {
         isStrictOrder: this.options.isStrictOrder ?? false,
       },
       stateDirectory: this.directory,
-      overlay: this.overlay,
+      logs: new LmdbChangeLogs(this.overlay),
       chunks: this.chunks,
       head: this.remote,
       clock: this.options.clock ?? systemClock,

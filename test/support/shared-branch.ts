@@ -13,6 +13,7 @@ import { GitBranch } from '../../src/gitee/git/git-branch.js';
 import { GitHeadRemote } from '../../src/gitee/git/git-head-remote.js';
 import { createDispatcher } from '../../src/gitee/http/dispatcher.js';
 import { LmdbStore } from '../../src/index/lmdb-store.js';
+import { LmdbChangeLogs } from '../../src/journal/lmdb-change-logs.js';
 import { InStep } from '../../src/journal/in-step.js';
 import { openBucket, type OpenBucket } from '../../src/journal/open-bucket.js';
 import { git, GitServerRepository } from './git-server-repository.js';
@@ -111,7 +112,7 @@ export class SharedBranch {
           layout: GENERIC,
         },
         stateDirectory: this.directory,
-        overlay: this.#overlay,
+        logs: new LmdbChangeLogs(this.#overlay),
         chunks: new MemoryChunks(GENERIC.chunkSizeBytes),
         head: remoteOf(name),
         step,

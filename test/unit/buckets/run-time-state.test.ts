@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { utf8 } from '../../../src/index/key-bytes.js';
 import { Keyspace } from '../../../src/index/keyspace.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
+import { LmdbChangeLogs } from '../../../src/journal/lmdb-change-logs.js';
 import { RunTimeState } from '../../../src/buckets/run-time-state.js';
 
 describe('the state of buckets made at run time', () => {
@@ -13,7 +14,7 @@ describe('the state of buckets made at run time', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'run-time-state-'));
     store = LmdbStore.open(join(directory, 'overlay'));
-    state = new RunTimeState(directory, store);
+    state = new RunTimeState(directory, new LmdbChangeLogs(store));
   });
   afterEach(async () => {
     await store.close();
