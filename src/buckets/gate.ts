@@ -276,6 +276,10 @@ export class GatedChunks implements ChunksApi {
     return this.chunks.read(list, startBytes, endBytes, signal);
   }
 
+  giveBack(bytes: Uint8Array): void {
+    this.chunks.giveBack(bytes);
+  }
+
   normalise(list: ExtentList, hold?: ChunkHold, signal?: AbortSignal): AsyncIterable<Chunk> {
     return this.chunks.normalise(list, hold, signal);
   }

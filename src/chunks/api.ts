@@ -92,6 +92,11 @@ export interface ChunksApi {
   /** Bytes [startBytes, endBytes) of an object; the stream errors rather than end with wrong bytes. */
   read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable;
   /**
+   * Takes back a run of bytes that a stream of read() gave, to be used again: nobody may look at it any more, and no
+   * write of it be under way. Nobody has to: what is kept is collected as any other buffer.
+   */
+  giveBack(bytes: Uint8Array): void;
+  /**
    * Whole chunks that a commit may name for these extents: good ones stay, adjoining short or partial ones are
    * cut anew; exactly one chunk where the size allows it. Streamed, in order.
    */

@@ -337,6 +337,10 @@ export class BucketChunks implements ChunksApi {
     return this.#reader.read(list, startBytes, endBytes, signal);
   }
 
+  giveBack(bytes: Uint8Array): void {
+    this.options.cache.blocks.giveBack(bytes);
+  }
+
   normalise(list: ExtentList, hold?: ChunkHold, signal?: AbortSignal): AsyncIterable<Chunk> {
     const { chunkSizeBytes } = this.options.limits;
     return normalise(list, {

@@ -15,6 +15,7 @@ import type { Log } from '../async/log.js';
 import type { Observer } from '../async/observer.js';
 import type { Oid } from '../format/ids.js';
 import { AsideShelf } from './aside.js';
+import { BlockPool } from './block-pool.js';
 import { resetDirectory, scanChunkFiles, Shards, type FoundFile } from './durable-files.js';
 import { ChunkGauges } from './gauges.js';
 import { CachePaths } from './paths.js';
@@ -55,6 +56,7 @@ export class ChunkCache {
   readonly files: VerifiedFiles;
   readonly gauges: ChunkGauges;
   readonly aside: AsideShelf;
+  readonly blocks = new BlockPool();
   readonly #lru: LRUCache<Oid, CachedFile>;
   readonly #locks = new KeyLock();
   readonly #shards: Shards;

@@ -11,7 +11,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { onAbort } from '../async/abort.js';
-import { readAt } from '../disk/durable.js';
+import { readInto } from '../disk/durable.js';
 import { isNoSpace } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -305,7 +305,7 @@ export class Download implements DownloadClaim {
   async #readView(handle: FileHandle, positionBytes: number, lengthBytes: number): Promise<Uint8Array> {
     this.#reads += 1;
     try {
-      const bytes = await readAt(handle, positionBytes, lengthBytes);
+      const bytes = await readInto(this.options.cache.blocks.borrow(lengthBytes), handle, positionBytes);
       if (bytes.length < lengthBytes)
         throw new ChunkError('corrupt', `the file of chunk ${this.chunk.oid} was cut while it was written`);
       return bytes;

@@ -5,10 +5,11 @@
  * a miss, since Gitee has the chunk; a wrong file in unsent is the loss of the only copy, and said so.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { readAt } from '../disk/durable.js';
+import { readInto } from '../disk/durable.js';
 import type { Observer } from '../async/observer.js';
 import type { Chunk } from '../format/extent.js';
 import { ChunkError } from './api.js';
+import type { BlockPool } from './block-pool.js';
 import type { ChunkCache } from './cache.js';
 import type { ChunkSource } from './chunk-source.js';
 import type { ChunkHome } from './paths.js';
@@ -21,10 +22,11 @@ class CheckedFile implements ChunkSource {
   constructor(
     private readonly handle: FileHandle,
     private readonly chunk: Chunk,
+    private readonly blocks: BlockPool,
   ) {}
 
   async read(positionBytes: number, maxBytes: number): Promise<Uint8Array> {
-    const bytes = await readAt(this.handle, positionBytes, maxBytes);
+    const bytes = await readInto(this.blocks.borrow(maxBytes), this.handle, positionBytes);
     if (bytes.length < maxBytes)
       throw new ChunkError('corrupt', `the file of chunk ${this.chunk.oid} was cut while it was read`);
     return bytes;
@@ -95,7 +97,7 @@ export class LocalChunks {
           'corrupt',
           `chunk ${chunk.oid} has ${check.sizeBytes} bytes where the index says ${chunk.sizeBytes}`,
         );
-      return new CheckedFile(handle, chunk);
+      return new CheckedFile(handle, chunk, this.cache.blocks);
     } catch (error) {
       await handle.close();
       throw error;

@@ -11,6 +11,7 @@ import { onAbort } from '../async/abort.js';
 import type { Chunk, Extent } from '../format/extent.js';
 import type { ExtentList } from '../index/object-record.js';
 import { ChunkError } from './api.js';
+import { BLOCK_BYTES } from './block-pool.js';
 import { abortedBy } from './bell.js';
 import type { ChunkSource } from './chunk-source.js';
 import type { ChunkFetcher } from './fetch.js';
@@ -18,8 +19,6 @@ import type { LocalChunks } from './local-chunks.js';
 import { openAhead } from './read-ahead.js';
 import type { ReadRequest } from './read-request.js';
 
-/** Bytes per read and per push into the stream. */
-export const BLOCK_BYTES = 512 * 1024;
 /** The end of each extent that waits for the chunk's hash. */
 const WITHHELD_BYTES = 64 * 1024;
 const LOCAL_TRIES = 3;

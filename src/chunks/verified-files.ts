@@ -12,7 +12,7 @@ import { createHash, hash as digestOf } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
-import { readAt } from '../disk/durable.js';
+import { readInto } from '../disk/durable.js';
 import type { Clock } from '../async/clock.js';
 import { Semaphore } from '../async/semaphore.js';
 import { SingleFlight } from '../async/single-flight.js';
@@ -32,8 +32,10 @@ export async function hashOfFile(
   lengthBytes = Number.POSITIVE_INFINITY,
 ): Promise<string> {
   const hash = createHash('sha256');
+  // One for the whole file: the hash is done with a block when it is asked to take the next.
+  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, lengthBytes));
   for (let at = 0; at < lengthBytes;) {
-    const block = await readAt(handle, at, Math.min(READ_BYTES, lengthBytes - at));
+    const block = await readInto(buffer.subarray(0, Math.min(READ_BYTES, lengthBytes - at)), handle, at);
     hash.update(block);
     at += block.length;
     if (block.length < READ_BYTES) break;

@@ -101,14 +101,9 @@ export async function writePieces(handle: FileHandle, pieces: readonly Uint8Arra
   }
 }
 
-/** Reads up to `lengthBytes` at a position; fewer only at the end of the file. */
-export async function readAt(
-  handle: FileHandle,
-  positionBytes: number,
-  lengthBytes: number,
-): Promise<Buffer> {
-  // Not from the pool: a slow reader would keep the whole slab alive for a few bytes.
-  const buffer = Buffer.allocUnsafeSlow(lengthBytes);
+/** Fills the buffer with what stands at a position, and returns the part that is filled: less only at the end of the file. */
+export async function readInto(buffer: Buffer, handle: FileHandle, positionBytes: number): Promise<Buffer> {
+  const lengthBytes = buffer.length;
   let filledBytes = 0;
   while (filledBytes < lengthBytes) {
     const { bytesRead } = await handle.read(

@@ -74,6 +74,8 @@ export interface GetResult extends HeadResult {
   open(): Readable;
   /** The same, where they are in memory already and checked. */
   readonly bytes?: Uint8Array;
+  /** Takes back a piece of the stream of which nobody needs the bytes any more, nor writes them; see ChunksApi. */
+  readonly giveBack?: (piece: Uint8Array) => void;
 }
 
 export interface PutResult {

@@ -46,5 +46,6 @@ export async function getObject(
   return {
     ...head,
     open: () => new TranslatedStream(bucket.chunks.read(body.list, startBytes, endBytes, context.signal)),
+    giveBack: (piece) => bucket.chunks.giveBack(piece),
   };
 }

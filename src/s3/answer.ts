@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { cutStalledReader, endWhileSending, mustClose, type DrainLimits } from './connection.js';
 import { errorDocument, type ErrorSubject, type RequestId } from './error-document.js';
 import type { S3Error } from './errors.js';
-import type { OperationAnswer } from './operation.js';
+import type { AnswerBytes, OperationAnswer } from './operation.js';
 
 export interface AnswerContext {
   readonly req: IncomingMessage;
@@ -50,11 +50,7 @@ export async function writeAnswer(answer: OperationAnswer, context: AnswerContex
   cutStalledReader(res, context.answerIdleTimeoutMs);
   res.writeHead(answer.status, answer.headers as Record<string, string>);
   // A failure from here on destroys the response and so its socket; pipeline sees to that.
-  await pipeline(
-    source,
-    (bytes: AsyncIterable<Uint8Array>) => exactly(bytes, body.lengthBytes, context),
-    res,
-  );
+  await pipeline(source, (bytes: AsyncIterable<Uint8Array>) => exactly(bytes, body, context), res);
 }
 
 /** What is at hand needs no stream, which costs more than a small body. @throws where it has another length */
@@ -75,17 +71,31 @@ function wrongLength(bytes: number, lengthBytes: number): Error {
 
 async function* exactly(
   bytes: AsyncIterable<Uint8Array>,
-  lengthBytes: number,
+  { lengthBytes, giveBack }: AnswerBytes,
   context: AnswerContext,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { res } = context;
   let sentBytes = 0;
+  let onTheirWay: Uint8Array[] = [];
   for await (const piece of bytes) {
     sentBytes += piece.length;
     if (sentBytes > lengthBytes) throw new Error(`the body has more than the ${lengthBytes} bytes announced`);
     context.onBytes(piece.length);
     yield piece;
+    // pipeline() has written it, and waited for the drain where that is asked for. Of an answer that was broken off
+    // nothing is given back: the system may still have it.
+    if (!giveBack) continue;
+    onTheirWay.push(piece);
+    if (!hasAll(res)) continue;
+    for (const sent of onTheirWay) giveBack(sent);
+    onTheirWay = [];
   }
   if (sentBytes !== lengthBytes) throw wrongLength(sentBytes, lengthBytes);
+}
+
+/** Whether the system has taken every byte that was written so far, and is done with our buffers. */
+function hasAll(res: ServerResponse): boolean {
+  return !res.destroyed && res.socket?.destroyed === false && res.writableLength === 0;
 }
 
 /** The error as a document, or, where bytes are under way already, as a broken connection. */

@@ -41,11 +41,13 @@ export interface OperationRequest {
 }
 
 /** The bytes of an answer, and how many of them Content-Length announces. */
-interface AnswerBytes {
+export interface AnswerBytes {
   readonly open: () => Readable;
   /** All of them, where they are at hand: nothing is opened then. */
   readonly bytes?: Uint8Array;
   readonly lengthBytes: number;
+  /** Takes back a piece of the stream once the system has all its bytes. */
+  readonly giveBack?: (piece: Uint8Array) => void;
 }
 
 export interface OperationAnswer {

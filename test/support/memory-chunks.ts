@@ -106,6 +106,8 @@ export class MemoryChunks implements ChunksApi {
     this.landedOids.push(oid);
   }
 
+  giveBack(): void {}
+
   read(list: ExtentList, startBytes: number, endBytes: number, signal?: AbortSignal): Readable {
     if (!(startBytes >= 0 && startBytes <= endBytes && endBytes <= list.sizeBytes))
       throw new RangeError(`bytes ${startBytes} to ${endBytes} of an object of ${list.sizeBytes}`);

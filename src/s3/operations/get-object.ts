@@ -17,7 +17,15 @@ export const getObject: Operation = {
       objects.getObject(bucket, key, options, context),
     );
     const lengthBytes = result.endBytes - result.startBytes;
-    const { bytes } = result;
-    return { ...answer, body: { open: () => result.open(), ...(bytes ? { bytes } : {}), lengthBytes } };
+    const { bytes, giveBack } = result;
+    return {
+      ...answer,
+      body: {
+        open: () => result.open(),
+        lengthBytes,
+        ...(bytes ? { bytes } : {}),
+        ...(giveBack ? { giveBack } : {}),
+      },
+    };
   },
 };

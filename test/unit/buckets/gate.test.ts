@@ -150,13 +150,14 @@ describe('behind a closed gate', () => {
 
   test('no chunk is taken; what reads or sends may end what it has begun', async () => {
     const chunks: Record<keyof ChunksApi, string> = {
-      ...{ reserve: gone, ingest: gone, store: gone, collect: gone },
-      ...{ demandSpace: free, hold: free, landed: free, read: free, normalise: free, isUnsent: free },
+...{ reserve: gone, ingest: gone, store: gone, collect: gone },
+      ...{ demandSpace: free, hold: free, landed: free, read: free, giveBack: free, normalise: free },
+      ...{ isUnsent: free },
       ...{ upload: free, ensureRemote: free, hasCopy: free, ensureKept: free, verifyLocal: free },
       ...{ stats: free, close: free },
     };
     const found = await answers<ChunksApi>(new GatedChunks(inner<ChunksApi>(), await closed()), chunks);
-    // It returns nothing.
-    expect({ ...found, demandSpace: free }).toEqual(chunks);
+    // These return nothing.
+    expect({ ...found, demandSpace: free, giveBack: free }).toEqual(chunks);
   });
 });

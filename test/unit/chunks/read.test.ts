@@ -2,7 +2,7 @@
 // the reader's share of invariant 5 ("Memory is bounded").
 import { open, stat, utimes, writeFile } from 'node:fs/promises';
 import { ChunkError } from '../../../src/chunks/api.js';
-import { BLOCK_BYTES } from '../../../src/chunks/reader.js';
+import { BLOCK_BYTES } from '../../../src/chunks/block-pool.js';
 import { wholeExtent } from '../../../src/format/extent.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { bytesOf, ChunkBench, collectBytes, listOf, listOfChunks, until } from '../../support/chunk-bench.js';
