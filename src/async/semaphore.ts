@@ -1,9 +1,9 @@
-import { WaitLine } from './wait-line.js';
+import { WaitQueue } from './wait-queue.js';
 
 /** At most `permits` runs at a time, first come, first served. */
 export class Semaphore {
   #free: number;
-  readonly #line = new WaitLine<true>();
+  readonly #line = new WaitQueue<true>();
 
   constructor(readonly permits: number) {
     if (!Number.isInteger(permits) || permits < 1)

@@ -9,7 +9,7 @@ import { syncDirectory } from '../disk/durable.js';
 import type { Audit, AuditAction, AuditEvent } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { Semaphore } from '../async/semaphore.js';
 import { readAnchor, writeAnchor } from './anchor.js';
 import { ChainFile } from './chain-file.js';
@@ -17,7 +17,7 @@ import { chain, cleanEvent, encodeLine, type AuditRecord, type UnchainedRecord }
 import { recoverEnd, type ChainEnd } from './recovery.js';
 import { planRetirement } from './retirement.js';
 
-export interface AuditLogOptions {
+export interface AuditLogDeps {
   readonly directory: string;
   readonly keepDays: number;
   readonly fileMaxBytes: number;
@@ -25,7 +25,7 @@ export interface AuditLogOptions {
   readonly queueMax?: number;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** Told of every line that is in the file, in order. */
   readonly onRecord?: (record: AuditRecord, line: string) => void;
   /** Throws where another process has taken over the directory: two writers would break the chain. */
@@ -64,24 +64,24 @@ export class AuditLog implements Audit {
   #isFailing = false;
 
   private constructor(
-    private readonly options: AuditLogOptions,
+    private readonly deps: AuditLogDeps,
     end: ChainEnd,
     file: ChainFile | undefined,
   ) {
-    this.#queueMax = options.queueMax ?? 50_000;
+    this.#queueMax = deps.queueMax ?? 50_000;
     this.#head = { seq: end.seq, hash: end.hash };
     this.#file = file;
-    options.observer.set('gateway_audit_events', end.seq);
+    deps.metrics.set('gateway_audit_events', end.seq);
   }
 
   /** Goes on with the chain that is there. Rejects with the system's error. */
-  static async open(options: AuditLogOptions): Promise<AuditLog> {
-    await mkdir(options.directory, { recursive: true, mode: 0o700 });
-    const end = await recoverEnd(options.directory);
-    const file = end.segment && (await ChainFile.takeOver(options.directory, end.segment, end.sizeBytes));
-    const log = new AuditLog(options, end, file);
+  static async open(deps: AuditLogDeps): Promise<AuditLog> {
+    await mkdir(deps.directory, { recursive: true, mode: 0o700 });
+    const end = await recoverEnd(deps.directory);
+    const file = end.segment && (await ChainFile.takeOver(deps.directory, end.segment, end.sizeBytes));
+    const log = new AuditLog(deps, end, file);
     for (const piece of end.aside) {
-      options.log.error('the audit log did not end with a whole line: what was there is put aside', {
+      deps.log.error('the audit log did not end with a whole line: what was there is put aside', {
         ...piece,
       });
       const { from, to, sizeBytes } = piece;
@@ -108,10 +108,10 @@ export class AuditLog implements Audit {
   }
 
   record(event: AuditEvent): Promise<void> {
-    const { clock, observer } = this.options;
+    const { clock, metrics } = this.deps;
     if (this.#queue.length >= this.#queueMax || this.#stop.signal.aborted) {
       this.#dropped += 1;
-      observer.count('gateway_audit_dropped_total', { where: 'file' });
+      metrics.count('gateway_audit_dropped_total', { where: 'file' });
       return Promise.resolve();
     }
     const record = cleanEvent(event, clock.nowMs());
@@ -126,7 +126,7 @@ export class AuditLog implements Audit {
    * that files that are missing for another reason are noticed. Never rejects.
    */
   async retire(): Promise<void> {
-    const { directory, keepDays, clock, log } = this.options;
+    const { directory, keepDays, clock, log } = this.deps;
     try {
       const plan = await planRetirement(directory, clock.nowMs() - keepDays * DAY_MS);
       if (!plan || this.#isFailing) return;
@@ -182,7 +182,7 @@ export class AuditLog implements Audit {
         // Nobody waits for a disk that is full; the events stay here.
         for (const { resolve } of this.#queue) resolve();
         if (signal.aborted) return this.#giveUp();
-        await this.options.clock.sleep(RETRY_MS, signal).catch(() => {}); // the stop: one more try
+        await this.deps.clock.sleep(RETRY_MS, signal).catch(() => {}); // the stop: one more try
       }
     } finally {
       // In the same step that found the queue empty: an event of the next step begins a new round.
@@ -191,15 +191,15 @@ export class AuditLog implements Audit {
   }
 
   #giveUp(): void {
-    const { log, observer } = this.options;
+    const { log, metrics } = this.deps;
     log.error('audit events are lost: the log cannot be written', { events: this.#queue.length });
-    observer.count('gateway_audit_dropped_total', { where: 'file' }, this.#queue.length);
+    metrics.count('gateway_audit_dropped_total', { where: 'file' }, this.#queue.length);
     this.#queue.length = 0;
   }
 
   /** False where nothing could be written; the batch then still waits. */
   async #writeBatch(): Promise<boolean> {
-    const { clock, observer, onRecord } = this.options;
+    const { clock, metrics, onRecord } = this.deps;
     const dropped = this.#dropped;
     const batch = this.#queue.slice(0, BATCH_MAX);
     const events = batch.map(({ record }) => record);
@@ -214,12 +214,12 @@ export class AuditLog implements Audit {
     }
     const lines = records.map(encodeLine);
     try {
-      this.options.checkLease?.();
+      this.deps.checkLease?.();
       let file = this.#fileOfToday();
       if (!file) {
         file = await this.#nextFile(records[0]!);
         // That took a while.
-        this.options.checkLease?.();
+        this.deps.checkLease?.();
       }
       await file.append(Buffer.from(lines.join(''), 'utf8'));
     } catch (error) {
@@ -230,7 +230,7 @@ export class AuditLog implements Audit {
     this.#head = { seq: head.seq, hash: head.hash };
     this.#dropped -= dropped;
     this.#queue.splice(0, batch.length);
-    observer.set('gateway_audit_events', head.seq);
+    metrics.set('gateway_audit_events', head.seq);
     this.#syncTimer ??= setTimeout(() => void this.sync(), SYNC_MS);
     for (const { resolve } of batch) resolve();
     records.forEach((record, i) => onRecord?.(record, lines[i]!.trimEnd()));
@@ -240,9 +240,7 @@ export class AuditLog implements Audit {
   /** undefined where it is not there yet, or full. */
   #fileOfToday(): ChainFile | undefined {
     const file = this.#file;
-    return file && file.day === this.#today() && file.sizeBytes < this.options.fileMaxBytes
-      ? file
-      : undefined;
+    return file && file.day === this.#today() && file.sizeBytes < this.deps.fileMaxBytes ? file : undefined;
   }
 
   async #nextFile(first: AuditRecord): Promise<ChainFile> {
@@ -252,24 +250,24 @@ export class AuditLog implements Audit {
       this.#file = undefined;
       await old.close();
     }
-    this.#file = await ChainFile.create(this.options.directory, this.#today(), first.seq);
+    this.#file = await ChainFile.create(this.deps.directory, this.#today(), first.seq);
     return this.#file;
   }
 
   #today(): string {
-    return new Date(this.options.clock.nowMs()).toISOString().slice(0, 10);
+    return new Date(this.deps.clock.nowMs()).toISOString().slice(0, 10);
   }
 
   #failed(message: string, error: unknown): void {
-    const { log, observer } = this.options;
-    observer.count('gateway_audit_write_failures_total');
+    const { log, metrics } = this.deps;
+    metrics.count('gateway_audit_write_failures_total');
     // Once per outage, not once per second of it.
     if (!this.#isFailing) log.error(message, { error });
     this.#isFailing = true;
   }
 
   #logHead(): void {
-    this.options.log.info('audit head', { ...this.#head });
+    this.deps.log.info('audit head', { ...this.#head });
   }
 }
 

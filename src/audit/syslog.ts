@@ -6,19 +6,19 @@
 import { hostname } from 'node:os';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { AuditRecord } from './record.js';
 import { syslogMessage, type SyslogMessage } from './syslog-message.js';
 import { connectSyslog, type SyslogConnection } from './syslog-transport.js';
 
-export interface SyslogOptions {
+export interface SyslogDeps {
   /** `udp://host:port`, `tcp://host:port` or `unix:///path`. */
   readonly url: string;
   /** Messages that wait while the server is away. Default 10,000. */
   readonly queueMax?: number;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 const RETRY_MAX_MS = 30_000;
@@ -32,8 +32,8 @@ export class SyslogSender {
   #running: Promise<void> | undefined;
   #failures = 0;
 
-  constructor(private readonly options: SyslogOptions) {
-    this.#queueMax = options.queueMax ?? 10_000;
+  constructor(private readonly deps: SyslogDeps) {
+    this.#queueMax = deps.queueMax ?? 10_000;
   }
 
   send(record: AuditRecord, line: string): void {
@@ -63,24 +63,24 @@ export class SyslogSender {
     const { signal } = this.#stop;
     while (this.#queue.length > 0 && !signal.aborted) {
       try {
-        this.#connection ??= await connectSyslog(this.options.url, signal);
+        this.#connection ??= await connectSyslog(this.deps.url, signal);
         await this.#connection.send(this.#queue[0]!, signal);
         this.#queue.shift();
-        if (this.#failures > 0) this.options.log.info('syslog takes messages again');
+        if (this.#failures > 0) this.deps.log.info('syslog takes messages again');
         this.#failures = 0;
       } catch (error) {
         if (signal.aborted) return;
         await this.#connection?.close();
         this.#connection = undefined;
-        if (this.#failures === 0) this.options.log.warn('syslog cannot be reached; messages wait', { error });
+        if (this.#failures === 0) this.deps.log.warn('syslog cannot be reached; messages wait', { error });
         this.#failures += 1;
         const waitMs = Math.min(RETRY_MAX_MS, 500 * 2 ** Math.min(this.#failures, 10));
-        await this.options.clock.sleep(waitMs, signal).catch(() => {}); // the stop: seen by the loop
+        await this.deps.clock.sleep(waitMs, signal).catch(() => {}); // the stop: seen by the loop
       }
     }
   }
 
   #drop(messages: number): void {
-    this.options.observer.count('gateway_audit_dropped_total', { where: 'syslog' }, messages);
+    this.deps.metrics.count('gateway_audit_dropped_total', { where: 'syslog' }, messages);
   }
 }

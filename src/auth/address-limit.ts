@@ -5,7 +5,7 @@ import { networkOf } from './lockout.js';
 
 const ADDRESSES_MAX = 20_000;
 
-export interface AddressLimitOptions {
+export interface AddressLimitDeps {
   readonly max: number;
   readonly windowMs: number;
   readonly clock: Clock;
@@ -15,14 +15,14 @@ export interface AddressLimitOptions {
 export class AddressLimit {
   readonly #seen: ExpiringMap<{ count: number; readonly endsAtMs: number }>;
 
-  constructor(private readonly options: AddressLimitOptions) {
-    const { windowMs, clock } = options;
+  constructor(private readonly deps: AddressLimitDeps) {
+    const { windowMs, clock } = deps;
     this.#seen = new ExpiringMap({ lifeMs: windowMs, max: ADDRESSES_MAX, clock });
   }
 
   /** Counts one. @returns milliseconds to wait where it is one too many, else undefined. */
   take(address: string): number | undefined {
-    const { max, windowMs, clock } = this.options;
+    const { max, windowMs, clock } = this.deps;
     const key = networkOf(address);
     const nowMs = clock.steadyMs();
     const seen = this.#seen.get(key);

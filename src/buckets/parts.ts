@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BucketChunks, type BucketChunksOptions } from '../chunks/bucket-chunks.js';
+import { BucketChunks, type BucketChunksDeps } from '../chunks/bucket-chunks.js';
 import type { LfsLedger, RepositoryLedger } from '../space/lfs-ledger.js';
 import type { LfsSpace } from '../space/lfs-space.js';
 import { GitHeadRemote } from '../gitee/git/git-head-remote.js';
-import { lfsEndpointUrl, LfsChunkRemote, type LfsChunkRemoteOptions } from '../gitee/lfs/lfs-chunk-remote.js';
+import { lfsEndpointUrl, LfsChunkRemote, type LfsChunkRemoteDeps } from '../gitee/lfs/lfs-chunk-remote.js';
 import type { ChunkCensus } from '../index/chunk-census.js';
 import type { BucketState } from '../journal/bucket-state.js';
 import { openBucket, type OpenBucket, type OpenBucketDeps } from '../journal/open-bucket.js';
@@ -20,12 +20,12 @@ export interface BucketOpenerDeps {
     readonly url: string;
     /** Numeric id. @throws RemoteError */
     readonly repositoryId: (repository: string) => Promise<number>;
-    readonly lfs: Omit<LfsChunkRemoteOptions, 'endpointUrl'>;
+    readonly lfs: Omit<LfsChunkRemoteDeps, 'endpointUrl'>;
   };
   readonly branches: Branches;
   readonly ledger: Pick<LfsLedger, 'repository'>;
   readonly space: Pick<LfsSpace, 'demand' | 'addBucket' | 'recounted'>;
-  readonly chunks: Omit<BucketChunksOptions, 'bucket' | 'remote' | 'isBackground' | 'ledger' | 'space'>;
+  readonly chunks: Omit<BucketChunksDeps, 'bucket' | 'remote' | 'isBackground' | 'ledger' | 'space'>;
   readonly journal: Omit<OpenBucketDeps, 'bucket' | 'chunks' | 'head' | 'step' | 'census'>;
   /** When an upload or a commit last got through to Gitee; undefined: never. */
   readonly lineHeardMs: () => number | undefined;

@@ -1,18 +1,19 @@
 import { onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { QuotaFullError } from '../space/errors.js';
 import type { LfsSpace } from '../space/lfs-space.js';
 import { Reservation, type AskedBody } from '../space/reservation.js';
 import { ChunkError } from './api.js';
-import { abortedBy, type Bell } from './bell.js';
+import { abortedBy } from './aborted.js';
+import type { ConditionVariable } from './condition-variable.js';
 import type { DiskReserve } from './disk-reserve.js';
 
 const LONGEST_WAIT_MS = 5_000;
 const RETRY_AFTER_MIN_MS = 1_000;
 const RETRY_AFTER_MAX_MS = 60_000;
 
-export interface AdmissionOptions {
+export interface AdmissionDeps {
   readonly chunkSizeBytes: number;
   readonly spoolSoftBytes: number;
   readonly spoolHardBytes: number;
@@ -20,15 +21,15 @@ export interface AdmissionOptions {
   /** Gitee's; undefined: it always has room. */
   readonly space: Pick<LfsSpace, 'demand'> | undefined;
   /** Rung when any of the figures changed. */
-  readonly changed: Bell;
+  readonly changed: ConditionVariable;
   readonly figures: () => { readonly unsentBytes: number; readonly uplinkBytesPerSecond: number };
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 /** What one bucket may have at Gitee and on this disk. The pace of the line is src/line/admission.ts. */
 export class SpoolAdmission {
-  constructor(private readonly options: AdmissionOptions) {}
+  constructor(private readonly deps: AdmissionDeps) {}
 
   /** As ChunksApi.reserve. @throws ChunkError `quota-full`, `spool-full`, `disk-full`, `aborted` */
   async reserve(body: AskedBody, signal: AbortSignal): Promise<Reservation> {
@@ -42,7 +43,7 @@ export class SpoolAdmission {
   /** @throws ChunkError `quota-full` */
   demandSpace(bytes: number): void {
     try {
-      this.options.space?.demand(bytes);
+      this.deps.space?.demand(bytes);
     } catch (error) {
       if (!(error instanceof QuotaFullError)) throw error;
       throw new ChunkError('quota-full', error.message, { cause: error });
@@ -52,27 +53,27 @@ export class SpoolAdmission {
   /** Resolves at once while less than spool_soft is unsent; else waits up to 5 s for that. */
   async #admit(signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw abortedBy(signal);
-    const { chunkSizeBytes, disk, observer } = this.options;
+    const { chunkSizeBytes, disk, metrics } = this.deps;
     await disk.demand(chunkSizeBytes);
     if (this.#isBelowSoft()) return;
     await this.#waitForRoom(signal);
     const admitted = this.#isBelowSoft();
-    observer.count('gateway_admission_waits_total', { result: admitted ? 'admitted' : 'refused' });
+    metrics.count('gateway_admission_waits_total', { result: admitted ? 'admitted' : 'refused' });
     if (!admitted) throw this.#full();
   }
 
   /** For bytes of a body that has its reservation already. @throws ChunkError `spool-full`, `disk-full` */
   async demandChunk(): Promise<void> {
-    if (this.options.figures().unsentBytes >= this.options.spoolHardBytes) throw this.#full();
-    await this.options.disk.demand(this.options.chunkSizeBytes);
+    if (this.deps.figures().unsentBytes >= this.deps.spoolHardBytes) throw this.#full();
+    await this.deps.disk.demand(this.deps.chunkSizeBytes);
   }
 
   #isBelowSoft(): boolean {
-    return this.options.figures().unsentBytes < this.options.spoolSoftBytes;
+    return this.deps.figures().unsentBytes < this.deps.spoolSoftBytes;
   }
 
   async #waitForRoom(signal: AbortSignal): Promise<void> {
-    const { changed, clock } = this.options;
+    const { changed, clock } = this.deps;
     if (signal.aborted) throw abortedBy(signal);
     const over = new AbortController();
     const release = onAbort(signal, (reason) => over.abort(reason));
@@ -83,7 +84,7 @@ export class SpoolAdmission {
     try {
       let timedOut = false;
       while (!timedOut && !this.#isBelowSoft()) {
-        timedOut = await Promise.race([timer, changed.next(over.signal).then(() => false)]);
+        timedOut = await Promise.race([timer, changed.wait(over.signal).then(() => false)]);
         if (signal.aborted) throw abortedBy(signal);
       }
     } catch (error) {
@@ -95,12 +96,12 @@ export class SpoolAdmission {
   }
 
   #full(): ChunkError {
-    const { unsentBytes, uplinkBytesPerSecond } = this.options.figures();
-    const surplusBytes = Math.max(0, unsentBytes - this.options.spoolSoftBytes) + this.options.chunkSizeBytes;
+    const { unsentBytes, uplinkBytesPerSecond } = this.deps.figures();
+    const surplusBytes = Math.max(0, unsentBytes - this.deps.spoolSoftBytes) + this.deps.chunkSizeBytes;
     const waitMs = (surplusBytes * 1_000) / Math.max(1, uplinkBytesPerSecond);
     return new ChunkError(
       'spool-full',
-      `${unsentBytes} bytes wait for Gitee, spool_soft is ${this.options.spoolSoftBytes}`,
+      `${unsentBytes} bytes wait for Gitee, spool_soft is ${this.deps.spoolSoftBytes}`,
       { retryAfterMs: Math.ceil(Math.min(RETRY_AFTER_MAX_MS, Math.max(RETRY_AFTER_MIN_MS, waitMs))) },
     );
   }

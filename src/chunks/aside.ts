@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { makeDurableDirectory } from '../disk/durable.js';
 import { isNotFound, systemCode } from '../disk/failures.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Oid } from '../format/ids.js';
 import type { ChunkHome } from './paths.js';
 
@@ -17,7 +17,7 @@ export class AsideShelf {
   constructor(
     private readonly directory: string,
     private readonly log: Log,
-    private readonly observer: Observer,
+    private readonly metrics: Metrics,
   ) {}
 
   /**
@@ -36,7 +36,7 @@ export class AsideShelf {
       if (isNotFound(error)) return false;
       throw error;
     }
-    this.observer.count('gateway_chunk_hash_failures_total', { where: home });
+    this.metrics.count('gateway_chunk_hash_failures_total', { where: home });
     this.log.error('a chunk file does not hash to its name and was moved aside', { oid, home });
     return true;
   }

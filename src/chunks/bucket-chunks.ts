@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import type { RemoteError } from '../gitee/errors.js';
@@ -31,16 +31,10 @@ import {
   type Reservation,
   type WaitedClass,
 } from './api.js';
-import { Bell } from './bell.js';
+import { ConditionVariable } from './condition-variable.js';
 import type { ChunkCache } from './cache.js';
 import { DiskReserve, freeBytesOfDisk, type FreeBytes } from './disk-reserve.js';
-import {
-  askAgain,
-  ensureKept,
-  ensureRemote,
-  uploadUnsent,
-  type EnsureRemoteOptions,
-} from './ensure-remote.js';
+import { askAgain, ensureKept, ensureRemote, uploadUnsent, type EnsureRemoteDeps } from './ensure-remote.js';
 import { collectUnsent } from './evict.js';
 import { ConfirmedChunks } from './confirmed.js';
 import { DoubtedChunks } from './doubted.js';
@@ -81,7 +75,7 @@ export interface ChunkLimits {
   readonly graceMs: number;
 }
 
-export interface BucketChunksOptions {
+export interface BucketChunksDeps {
   readonly bucket: string;
   /** The chunk root, `<stateDir>/chunks`; the same as the cache's. */
   readonly directory: string;
@@ -96,7 +90,7 @@ export interface BucketChunksOptions {
   readonly limits: ChunkLimits;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly failpoints: Failpoints;
   /** Told every chunk that Gitee has; where its space is counted. */
   readonly ledger?: Pick<RepositoryLedger, 'add'>;
@@ -117,7 +111,7 @@ export class BucketChunks implements ChunksApi {
   readonly #queue: UploadQueue;
   readonly #unkept: UnkeptChunks;
   readonly #confirmed: ConfirmedChunks;
-  readonly #towardsRemote: EnsureRemoteOptions;
+  readonly #towardsRemote: EnsureRemoteDeps;
   readonly #doubted: DoubtedChunks;
   readonly #disk: DiskReserve;
   readonly #admission: SpoolAdmission;
@@ -129,7 +123,7 @@ export class BucketChunks implements ChunksApi {
   });
   /** Of each collect(), what requests have let go of since: rows may name it that were looked at before. */
   readonly #letGo = new Set<Set<string>>();
-  readonly #changed = new Bell();
+  readonly #changed = new ConditionVariable();
   readonly #closed = new AbortController();
   readonly #eagerFromBytes: number;
   #housekeeping: Promise<void> = Promise.resolve();
@@ -138,24 +132,24 @@ export class BucketChunks implements ChunksApi {
   #leaveLine: () => void = () => {};
   #leaveGrace: () => void = () => {};
 
-  constructor(private readonly options: BucketChunksOptions) {
-    const { cache, clock, limits, line, observer, remote } = options;
+  constructor(private readonly deps: BucketChunksDeps) {
+    const { cache, clock, limits, line, metrics, remote } = deps;
     // Every store() under way listens to it.
     setMaxListeners(0, this.#closed.signal);
-    const log = options.log.child({ bucket: options.bucket });
+    const log = deps.log.child({ bucket: deps.bucket });
     const onChange = () => {
       this.#grace.changed();
-      this.#changed.ring();
+      this.#changed.notifyAll();
       line.admission.look();
       cache.gauges.changed();
     };
-    const random = options.random ? { random: options.random } : {};
+    const random = deps.random ? { random: deps.random } : {};
     this.#eagerFromBytes = Math.min(limits.eagerFromBytes, limits.chunkSizeBytes);
     this.#pinned = new PinnedChunks({
-      paths: new PinnedPaths(options.directory, options.bucket),
+      paths: new PinnedPaths(deps.directory, deps.bucket),
       cache,
       clock,
-      failpoints: options.failpoints,
+      failpoints: deps.failpoints,
       onChange,
     });
     this.#grace = new GraceTime({
@@ -167,22 +161,22 @@ export class BucketChunks implements ChunksApi {
       clock,
       log,
     });
-    this.#local = new LocalChunks(this.#pinned, cache, observer);
+    this.#local = new LocalChunks(this.#pinned, cache, metrics);
     this.#disk = new DiskReserve({
-      directory: options.directory,
+      directory: deps.directory,
       reserveBytes: limits.diskReserveBytes,
-      freeBytes: options.freeBytes ?? freeBytesOfDisk,
+      freeBytes: deps.freeBytes ?? freeBytesOfDisk,
       relieve: (bytes) => cache.relieve(bytes),
       clock,
     });
     this.#fetcher = new ChunkFetcher({
       remote,
       cache,
-      downlink: options.downlink,
+      downlink: deps.downlink,
       makeRoom: (bytes) => this.#disk.makeRoom(bytes),
       clock,
       log,
-      observer,
+      metrics,
       ...random,
       onMissing: (oid) => this.#confirmed.forget(oid),
     });
@@ -191,12 +185,12 @@ export class BucketChunks implements ChunksApi {
       remote,
       pinned: this.#pinned,
       files: cache.files,
-      bucket: options.bucket,
+      bucket: deps.bucket,
       line,
       clock,
       log,
       ...random,
-      isBackground: options.isBackground ?? false,
+      isBackground: deps.isBackground ?? false,
       onChange,
       onStored: (chunk, isSeen) => {
         // What Gitee has forgotten before is asked for once more, and later again.
@@ -212,7 +206,7 @@ export class BucketChunks implements ChunksApi {
       ...{ unkept: this.#unkept, refusals: new UnknownRefusals() },
       isConfirmed: (oid) => this.#confirmed.isJustUploaded(oid),
       lostPlace: {
-        cls: options.isBackground ? 'background' : 'push',
+        cls: deps.isBackground ? 'background' : 'push',
         group: LOST_BY_GITEE,
         isDoubted: true,
       },
@@ -231,17 +225,17 @@ export class BucketChunks implements ChunksApi {
     this.#admission = new SpoolAdmission({
       ...limits,
       disk: this.#disk,
-      space: this.options.space,
+      space: this.deps.space,
       changed: this.#changed,
       figures: () => ({
         unsentBytes: this.#pinned.unsentBytes,
         uplinkBytesPerSecond: line.uplink.bytesPerSecond,
       }),
       clock,
-      observer,
+      metrics,
     });
     this.#source = {
-      name: options.bucket,
+      name: deps.bucket,
       unsentBytes: () =>
         Math.max(0, this.#pinned.unsentBytes - this.#queue.idleBytes - this.#queue.crossedBytes),
       isStalled: () => this.#queue.isStalled,
@@ -253,18 +247,18 @@ export class BucketChunks implements ChunksApi {
   /** Finds what earlier runs left, and goes on uploading it. Once. */
   async open(): Promise<void> {
     await this.#pinned.open();
-    this.#leaveGauges = this.options.cache.gauges.addBucket(this.options.bucket, () => this.stats());
-    this.#leaveGrace = this.options.cache.addGrace({
+    this.#leaveGauges = this.deps.cache.gauges.addBucket(this.deps.bucket, () => this.stats());
+    this.#leaveGrace = this.deps.cache.addGrace({
       bytes: () => this.#pinned.graceBytes,
       giveBack: (bytes) => this.#grace.giveBack(bytes),
     });
-    this.#leaveSpace = this.options.space?.addBucket(() => this.#pinned.unsentBytes) ?? (() => {});
+    this.#leaveSpace = this.deps.space?.addBucket(() => this.#pinned.unsentBytes) ?? (() => {});
     // Whatever a kill took from the ledger: it was written after these had been sent.
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('grace'))
       await this.#noteStored({ oid, sizeBytes, volume: 0 });
     for (const [oid, { sizeBytes }] of this.#pinned.entriesOf('unsent'))
       this.#sendEagerly({ oid, sizeBytes, volume: 0 }, { isCut: false, push: EARLIER_RUN });
-    if (!this.options.isBackground) this.#leaveLine = this.options.line.admission.addSource(this.#source);
+    if (!this.deps.isBackground) this.#leaveLine = this.deps.line.admission.addSource(this.#source);
     this.#housekeeping = this.#keepHouse();
   }
 
@@ -282,11 +276,11 @@ export class BucketChunks implements ChunksApi {
     options: IngestOptions,
   ): Promise<Ingested> {
     const { push = '', signal } = options;
-    const { admission } = this.options.line;
-    const paced = this.options.isBackground
+    const { admission } = this.deps.line;
+    const paced = this.deps.isBackground
       ? undefined
       : admission.body(this.#source, { push, isTail: options.isTail ?? false, signal });
-    const { chunkSizeBytes } = this.options.limits;
+    const { chunkSizeBytes } = this.deps.limits;
     const sink = this.#sink({
       beforeChunk: () => this.#admission.demandChunk(),
       push,
@@ -306,7 +300,7 @@ export class BucketChunks implements ChunksApi {
 
   /** @throws RangeError where the bytes are none or more than a chunk; ChunkError as ingest */
   async store(bytes: Uint8Array, hold?: ChunkHold): Promise<Chunk> {
-    const { chunkSizeBytes } = this.options.limits;
+    const { chunkSizeBytes } = this.deps.limits;
     if (bytes.length === 0 || bytes.length > chunkSizeBytes)
       throw new RangeError(`a chunk has 1 to ${chunkSizeBytes} bytes, not ${bytes.length}`);
     // What is in memory already is not held up: a commit may need it.
@@ -329,7 +323,7 @@ export class BucketChunks implements ChunksApi {
       await this.#pinned.markLanded(oid);
     } catch (error) {
       // A restart counts from the upload then.
-      this.options.log.debug('the time of a commit was not kept with a chunk', { oid, error });
+      this.deps.log.debug('the time of a commit was not kept with a chunk', { oid, error });
     }
   }
 
@@ -338,11 +332,11 @@ export class BucketChunks implements ChunksApi {
   }
 
   giveBack(bytes: Uint8Array): void {
-    this.options.cache.blocks.giveBack(bytes);
+    this.deps.cache.blocks.giveBack(bytes);
   }
 
   normalise(list: ExtentList, hold?: ChunkHold, signal?: AbortSignal): AsyncIterable<Chunk> {
-    const { chunkSizeBytes } = this.options.limits;
+    const { chunkSizeBytes } = this.deps.limits;
     return normalise(list, {
       reader: this.#reader,
       // Not refused by a full spool: the commit that needs these chunks is what empties it.
@@ -381,15 +375,15 @@ export class BucketChunks implements ChunksApi {
     const letGo = new Set<string>();
     this.#letGo.add(letGo);
     return collectUnsent(this.#pinned, {
-      steadyMs: this.options.clock.steadyMs(),
-      graceMs: this.options.limits.graceMs,
+      steadyMs: this.deps.clock.steadyMs(),
+      graceMs: this.deps.limits.graceMs,
       isBusy: (oid) => this.#queue.isBusy(oid) || this.#holds.has(oid) || letGo.has(oid),
       ...{ namedHere, namedOnBranch },
     }).finally(() => this.#letGo.delete(letGo));
   }
 
   verifyLocal(signal?: AbortSignal): AsyncIterable<{ oid: string; problem: string }> {
-    return verifyLocal(this.#pinned, this.options.cache, signal);
+    return verifyLocal(this.#pinned, this.deps.cache, signal);
   }
 
   stats(): ChunkStats {
@@ -397,8 +391,8 @@ export class BucketChunks implements ChunksApi {
       unsentBytes: this.#pinned.unsentBytes,
       unsentChunks: this.#pinned.unsentChunks,
       graceBytes: this.#pinned.graceBytes,
-      cacheBytes: this.options.cache.sizeBytes,
-      uplinkBytesPerSecond: this.options.line.uplink.bytesPerSecond,
+      cacheBytes: this.deps.cache.sizeBytes,
+      uplinkBytesPerSecond: this.deps.line.uplink.bytesPerSecond,
     };
   }
 
@@ -438,10 +432,10 @@ export class BucketChunks implements ChunksApi {
 
   async #noteStored(chunk: Chunk): Promise<void> {
     try {
-      await this.options.ledger?.add(chunk);
+      await this.deps.ledger?.add(chunk);
     } catch (error) {
       // The figure is too small by this chunk until the next start; the upload is none the worse for it.
-      this.options.log.warn('could not note that Gitee has a chunk', { oid: chunk.oid, error });
+      this.deps.log.warn('could not note that Gitee has a chunk', { oid: chunk.oid, error });
     }
   }
 
@@ -455,7 +449,7 @@ export class BucketChunks implements ChunksApi {
     const { beforeChunk, hold, push = '', onWhole } = how;
     return {
       pinned: this.#pinned,
-      nextChunkBytes: how.nextChunkBytes ?? (() => this.options.limits.chunkSizeBytes),
+      nextChunkBytes: how.nextChunkBytes ?? (() => this.deps.limits.chunkSizeBytes),
       beforeChunk,
       onChunk: (chunk, isCut) => {
         hold?.add(chunk.oid);
@@ -472,12 +466,12 @@ export class BucketChunks implements ChunksApi {
     // Gitee has what is within its grace time.
     if (!this.#pinned.isUnsent(chunk.oid)) return;
     const isSure = isCut || chunk.sizeBytes >= this.#eagerFromBytes;
-    const cls = this.options.isBackground ? 'background' : isSure ? 'push' : 'early';
+    const cls = this.deps.isBackground ? 'background' : isSure ? 'push' : 'early';
     this.#queue.enqueue(chunk, { cls, group: push });
   }
 
   async #keepHouse(): Promise<void> {
-    const { clock, log } = this.options;
+    const { clock, log } = this.deps;
     const { signal } = this.#closed;
     while (!signal.aborted) {
       try {
@@ -486,7 +480,7 @@ export class BucketChunks implements ChunksApi {
       } catch (error) {
         if (signal.aborted) return;
         // The files stay pinned: too much on disk, nothing lost. The next round tries again.
-        log.warn('grace time could not be ended', { bucket: this.options.bucket, error });
+        log.warn('grace time could not be ended', { bucket: this.deps.bucket, error });
         await clock.sleep(HOUSEKEEPING_INTERVAL_MS, signal).catch(() => {});
       }
     }

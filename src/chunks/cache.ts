@@ -12,7 +12,7 @@ import { isNotFound } from '../disk/failures.js';
 import { steadyTime, type Clock } from '../async/clock.js';
 import { KeyLock } from '../async/key-lock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Oid } from '../format/ids.js';
 import { AsideShelf } from './aside.js';
 import { BlockPool } from './block-pool.js';
@@ -30,7 +30,7 @@ interface CachedFile {
   touchedMs: number;
 }
 
-export interface ChunkCacheOptions {
+export interface ChunkCacheDeps {
   /** The chunk root, `<stateDir>/chunks`. */
   readonly directory: string;
   /** `cache.max_bytes` */
@@ -40,7 +40,7 @@ export interface ChunkCacheOptions {
   readonly maxEntries?: number;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 /** What one bucket keeps pinned after its upload. */
@@ -64,21 +64,21 @@ export class ChunkCache {
   readonly #maxEntries: number;
   readonly #grace = new Set<GraceShare>();
 
-  constructor(private readonly options: ChunkCacheOptions) {
-    this.paths = new CachePaths(options.directory);
-    this.files = new VerifiedFiles(options.clock);
-    this.gauges = new ChunkGauges(options.clock, options.observer);
-    this.aside = new AsideShelf(this.paths.aside, options.log, options.observer);
+  constructor(private readonly deps: ChunkCacheDeps) {
+    this.paths = new CachePaths(deps.directory);
+    this.files = new VerifiedFiles(deps.clock);
+    this.gauges = new ChunkGauges(deps.clock, deps.metrics);
+    this.aside = new AsideShelf(this.paths.aside, deps.log, deps.metrics);
     this.#shards = new Shards(this.paths.cache);
-    this.#maxEntries = options.maxEntries ?? MAX_ENTRIES;
+    this.#maxEntries = deps.maxEntries ?? MAX_ENTRIES;
     this.#lru = new LRUCache<Oid, CachedFile>({
-      maxSize: Math.max(1, options.maxBytes),
+      maxSize: Math.max(1, deps.maxBytes),
       // eslint-disable-next-line no-restricted-syntax -- files on disk, no memory
       sizeCalculation: (file) => Math.max(1, file.sizeBytes),
       // After, not while: the deletion asks whether the entry is still there.
       disposeAfter: (_file, oid, reason) => {
         if (reason !== 'evict') return;
-        options.observer.count('gateway_cache_evictions_total');
+        deps.metrics.count('gateway_cache_evictions_total');
         this.#deleteLater(oid);
       },
     });
@@ -90,11 +90,11 @@ export class ChunkCache {
   }
 
   get maxBytes(): number {
-    return this.options.maxBytes;
+    return this.deps.maxBytes;
   }
 
   get graceMaxBytes(): number {
-    return this.options.graceMaxBytes ?? Number.POSITIVE_INFINITY;
+    return this.deps.graceMaxBytes ?? Number.POSITIVE_INFINITY;
   }
 
   /** Bytes of all buckets that are pinned after their upload. */
@@ -141,7 +141,7 @@ export class ChunkCache {
     }
     found.sort((a, b) => a.accessedMs - b.accessedMs);
     for (const file of found)
-      this.#enter(file.oid, file.sizeBytes, steadyTime(this.options.clock, file.accessedMs));
+      this.#enter(file.oid, file.sizeBytes, steadyTime(this.deps.clock, file.accessedMs));
     this.gauges.changed();
   }
 
@@ -174,7 +174,7 @@ export class ChunkCache {
     await this.#shards.of(oid);
     await this.#locks.run(oid, async () => {
       await rename(path, this.paths.file(oid));
-      this.#enter(oid, sizeBytes, this.options.clock.steadyMs());
+      this.#enter(oid, sizeBytes, this.deps.clock.steadyMs());
     });
     this.gauges.changed();
   }
@@ -246,14 +246,14 @@ export class ChunkCache {
         if (!this.#lru.has(oid)) await unlink(this.paths.file(oid));
       })
       .catch((error: unknown) => {
-        if (!isNotFound(error)) this.options.log.warn('a cached chunk could not be deleted', { oid, error });
+        if (!isNotFound(error)) this.deps.log.warn('a cached chunk could not be deleted', { oid, error });
       })
       .finally(() => this.#deletions.delete(deletion));
     this.#deletions.add(deletion);
   }
 
   async #touch(handle: FileHandle, entry: CachedFile): Promise<void> {
-    const { clock } = this.options;
+    const { clock } = this.deps;
     if (clock.steadyMs() - entry.touchedMs < TOUCH_INTERVAL_MS) return;
     entry.touchedMs = clock.steadyMs();
     try {
@@ -261,7 +261,7 @@ export class ChunkCache {
       await handle.utimes(clock.nowMs() / 1000, (await handle.stat()).mtime);
     } catch (error) {
       // Only the order of eviction after a restart hangs on it.
-      this.options.log.debug('the access time of a cached chunk was not kept', { error });
+      this.deps.log.debug('the access time of a cached chunk was not kept', { error });
     }
   }
 }

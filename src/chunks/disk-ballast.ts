@@ -11,7 +11,7 @@ import { writeAll } from '../disk/durable.js';
 import { isNoSpace, isNotFound } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { FreeBytes } from './disk-reserve.js';
 
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ const LOOK_MS = 1_000;
 /** What a change takes beside its bytes: pages of the journal that are written anew. */
 const CHANGE_BYTES = 16 * 1024;
 
-export interface DiskBallastOptions {
+export interface DiskBallastDeps {
   /** In the directory whose disk it is for. */
   readonly path: string;
   readonly directory: string;
@@ -30,7 +30,7 @@ export interface DiskBallastOptions {
   readonly freeBytes: FreeBytes;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 export class DiskBallast {
@@ -42,8 +42,8 @@ export class DiskBallast {
   #giving: Promise<boolean> | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(private readonly options: DiskBallastOptions) {
-    this.sizeBytes = Math.min(MAX_BYTES, Math.floor(options.reserveBytes / SHARE_OF_RESERVE));
+  constructor(private readonly deps: DiskBallastDeps) {
+    this.sizeBytes = Math.min(MAX_BYTES, Math.floor(deps.reserveBytes / SHARE_OF_RESERVE));
   }
 
   /** True from when it was given up until it is there again. */
@@ -54,7 +54,7 @@ export class DiskBallast {
   /** Finds what an earlier process has left. */
   async open(): Promise<void> {
     try {
-      const { size } = await stat(this.options.path);
+      const { size } = await stat(this.deps.path);
       this.#isHeld = size === this.sizeBytes;
     } catch (error) {
       if (!isNotFound(error)) throw error;
@@ -77,7 +77,7 @@ export class DiskBallast {
    * the ballast is given up there must be room to make it again as well.
    */
   async admits(bytes: number): Promise<boolean> {
-    const { clock } = this.options;
+    const { clock } = this.deps;
     if (clock.steadyMs() - this.#free.askedMs >= LOOK_MS) await this.#ask();
     const wanted = bytes + CHANGE_BYTES;
     const floor = this.#isGivenUp ? 2 * this.sizeBytes : this.sizeBytes;
@@ -101,7 +101,7 @@ export class DiskBallast {
     this.#isGivenUp = true;
     if (wasHeld) {
       await this.#remove();
-      this.options.log.error(
+      this.deps.log.error(
         'the disk of the state directory is full: its ballast was given up; deletions and commits go on, other writes are refused',
         { bytes: this.sizeBytes },
       );
@@ -115,9 +115,9 @@ export class DiskBallast {
       try {
         await this.#look();
       } catch (error) {
-        this.options.log.warn('the ballast of the disk could not be looked after', { error });
+        this.deps.log.warn('the ballast of the disk could not be looked after', { error });
       }
-      await this.options.clock.sleep(LOOK_MS, signal).catch(() => {});
+      await this.deps.clock.sleep(LOOK_MS, signal).catch(() => {});
     }
   }
 
@@ -136,7 +136,7 @@ export class DiskBallast {
       if (isNoSpace(error)) return; // somebody was faster
       throw error;
     }
-    if (this.#isGivenUp) this.options.log.info('the disk has room again: writes are taken');
+    if (this.#isGivenUp) this.deps.log.info('the disk has room again: writes are taken');
     this.#isHeld = true;
     this.#isGivenUp = false;
     this.#report();
@@ -144,7 +144,7 @@ export class DiskBallast {
 
   /** Random bytes: a file system may keep no room for zeros. */
   async #write(): Promise<void> {
-    const file = await open(this.options.path, 'w', 0o600);
+    const file = await open(this.deps.path, 'w', 0o600);
     try {
       for (let left = this.sizeBytes; left > 0; left -= WRITE_BYTES)
         await writeAll(file, randomBytes(Math.min(left, WRITE_BYTES)));
@@ -155,17 +155,17 @@ export class DiskBallast {
   }
 
   async #remove(): Promise<void> {
-    await unlink(this.options.path).catch((error: unknown) => {
+    await unlink(this.deps.path).catch((error: unknown) => {
       if (!isNotFound(error)) throw error;
     });
   }
 
   async #ask(): Promise<void> {
-    const { clock, directory, freeBytes } = this.options;
+    const { clock, directory, freeBytes } = this.deps;
     this.#free = { bytes: await freeBytes(directory), askedMs: clock.steadyMs() };
   }
 
   #report(): void {
-    this.options.observer.set('gateway_disk_ballast_bytes', this.#isHeld ? this.sizeBytes : 0);
+    this.deps.metrics.set('gateway_disk_ballast_bytes', this.#isHeld ? this.sizeBytes : 0);
   }
 }

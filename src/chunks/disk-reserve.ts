@@ -12,7 +12,7 @@ export const freeBytesOfDisk: FreeBytes = async (directory) => {
   return s.bavail * s.bsize;
 };
 
-export interface DiskReserveOptions {
+export interface DiskReserveDeps {
   readonly directory: string;
   /** Never used by chunks: journal and index must still be able to write. */
   readonly reserveBytes: number;
@@ -27,7 +27,7 @@ export class DiskReserve {
   #freeBytes = 0;
   #askedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly options: DiskReserveOptions) {}
+  constructor(private readonly deps: DiskReserveDeps) {}
 
   /** @throws ChunkError `disk-full` where so many more bytes would touch the reserve */
   async demand(bytes: number): Promise<void> {
@@ -37,24 +37,24 @@ export class DiskReserve {
     if (await this.#fits(bytes)) return;
     throw new ChunkError(
       'disk-full',
-      `less than ${this.options.reserveBytes} bytes would stay free on the disk of the chunk store`,
+      `less than ${this.deps.reserveBytes} bytes would stay free on the disk of the chunk store`,
     );
   }
 
   /** Lets the cache give way where so many more bytes would touch the reserve. For reads: they go on anyway. */
   async makeRoom(bytes: number): Promise<void> {
     if (await this.#fits(bytes)) return;
-    await this.options.relieve(this.options.reserveBytes + bytes - this.#freeBytes);
+    await this.deps.relieve(this.deps.reserveBytes + bytes - this.#freeBytes);
     this.#askedMs = Number.NEGATIVE_INFINITY;
   }
 
   async #fits(bytes: number): Promise<boolean> {
-    const nowMs = this.options.clock.steadyMs();
+    const nowMs = this.deps.clock.steadyMs();
     if (nowMs - this.#askedMs >= FIGURE_KEPT_MS) {
-      this.#freeBytes = await this.options.freeBytes(this.options.directory);
+      this.#freeBytes = await this.deps.freeBytes(this.deps.directory);
       this.#askedMs = nowMs;
     }
-    if (this.#freeBytes - bytes < this.options.reserveBytes) return false;
+    if (this.#freeBytes - bytes < this.deps.reserveBytes) return false;
     // Counted as used until the disk is asked again.
     this.#freeBytes -= bytes;
     return true;

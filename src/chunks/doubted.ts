@@ -17,7 +17,7 @@ const GATHER_MS = 2_000;
 /** Where it gives no answer. */
 const NO_ANSWER_MS = 60_000;
 
-export interface DoubtedChunksOptions {
+export interface DoubtedChunksDeps {
   /** Makes those that Gitee lacks unsent again, and queues them. */
   readonly ask: (chunks: readonly Chunk[], signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
@@ -29,7 +29,7 @@ export class DoubtedChunks {
   readonly #closed = new AbortController();
   #running: Promise<void> | undefined;
 
-  constructor(private readonly options: DoubtedChunksOptions) {}
+  constructor(private readonly deps: DoubtedChunksDeps) {}
 
   /** It was sent again. */
   add(chunk: Chunk): void {
@@ -49,7 +49,7 @@ export class DoubtedChunks {
   }
 
   async #run(): Promise<void> {
-    const { ask, clock, log } = this.options;
+    const { ask, clock, log } = this.deps;
     const { signal } = this.#closed;
     let waitMs = GATHER_MS;
     while (this.#chunks.size > 0 && !signal.aborted) {

@@ -15,14 +15,15 @@ import { readInto } from '../disk/durable.js';
 import { isNoSpace } from '../disk/failures.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { Downlink, DownloadClaim, DownloadTurn, Urgency } from '../line/downlink.js';
 import { ChunkError } from './api.js';
-import { abortedBy, Bell } from './bell.js';
+import { abortedBy } from './aborted.js';
+import { ConditionVariable } from './condition-variable.js';
 import type { ChunkCache } from './cache.js';
 import type { ChunkSource } from './chunk-source.js';
 import { explainDownload, refusalWhileDown } from './download-errors.js';
@@ -37,7 +38,7 @@ const BATCH_MS = 500;
 /** How often one who waits for a first byte looks whether the line is down. */
 const LOOK_MS = 1_000;
 
-export interface DownloadOptions {
+export interface DownloadDeps {
   readonly remote: ChunkRemote;
   readonly cache: ChunkCache;
   /** Whose turn it is, over all buckets of the line. */
@@ -46,7 +47,7 @@ export interface DownloadOptions {
   readonly makeRoom: (bytes: number) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** In [0, 1), for jitter. */
   readonly random?: () => number;
   /** Gitee says that it does not have the chunk. */
@@ -55,7 +56,7 @@ export interface DownloadOptions {
 
 export class Download implements DownloadClaim {
   readonly #stopped = new AbortController();
-  readonly #changed = new Bell();
+  readonly #changed = new ConditionVariable();
   readonly #handles: FileHandle[] = [];
   readonly #readers = new Set<DownloadReader>();
   #part: PartialFile | undefined;
@@ -68,7 +69,7 @@ export class Download implements DownloadClaim {
 
   constructor(
     private readonly chunk: Chunk,
-    private readonly options: DownloadOptions,
+    private readonly deps: DownloadDeps,
     private readonly leaveMap: () => void,
   ) {}
 
@@ -107,7 +108,7 @@ export class Download implements DownloadClaim {
     if (this.#readers.size > 0) return;
     if (this.#ended) await this.#closeFiles();
     // Refused, since the line is down: somebody must find out when it is up again.
-    else if (!this.options.downlink.keepAsProbe(this))
+    else if (!this.deps.downlink.keepAsProbe(this))
       this.stop(new ChunkError('aborted', `nobody waits for chunk ${this.chunk.oid} any more`));
   }
 
@@ -148,19 +149,19 @@ export class Download implements DownloadClaim {
       this.#error = this.#stopped.signal.aborted
         ? abortedBy(this.#stopped.signal)
         : explainDownload(error, this.chunk.oid);
-      if (this.#error.code === 'missing') this.options.onMissing(this.chunk.oid);
+      if (this.#error.code === 'missing') this.deps.onMissing(this.chunk.oid);
       await this.#part?.unlink();
     } finally {
       this.#ended = true;
-      this.options.downlink.leave(this);
+      this.deps.downlink.leave(this);
       this.leaveMap();
-      this.#changed.ring();
+      this.#changed.notifyAll();
       if (this.#readers.size === 0) await this.#closeFiles();
     }
   }
 
   async #fetch(): Promise<void> {
-    const { clock, downlink, random } = this.options;
+    const { clock, downlink, random } = this.deps;
     const { signal } = this.#stopped;
     const patience = new Patience(random);
     for (;;) {
@@ -174,12 +175,12 @@ export class Download implements DownloadClaim {
         const waitMs = patience.after(error, reachedBytes, this.#waiting, clock.steadyMs());
         // Once per outage: ten minutes of it would fill the log.
         if (patience.failuresInARow === 1 || waitMs === undefined)
-          this.options.log.warn('a chunk download failed', {
+          this.deps.log.warn('a chunk download failed', {
             ...{ oid: this.chunk.oid, reachedBytes, willBeTriedAgain: waitMs !== undefined, error },
           });
         await this.#afterFailure(error);
         if (waitMs === undefined) throw error;
-        this.#changed.ring();
+        this.#changed.notifyAll();
         await downlink.rest(waitMs, signal);
       }
     }
@@ -187,7 +188,7 @@ export class Download implements DownloadClaim {
 
   /** One try, from the byte that was reached on; on success the cache has the file. */
   async #attempt(turn: DownloadTurn): Promise<void> {
-    const { cache, makeRoom, remote } = this.options;
+    const { cache, makeRoom, remote } = this.deps;
     const { signal } = this.#stopped;
     const { oid, sizeBytes } = this.chunk;
     signal.throwIfAborted();
@@ -210,14 +211,14 @@ export class Download implements DownloadClaim {
   }
 
   async #begin(): Promise<PartialFile> {
-    const part = await PartialFile.create(this.chunk, this.options.cache.paths.temporary, this.#prefix);
+    const part = await PartialFile.create(this.chunk, this.deps.cache.paths.temporary, this.#prefix);
     this.#handles.push(part.handle);
     return part;
   }
 
   /** Keeps what came, also where the body breaks: the next try goes on from there. */
   async #receive(body: AsyncIterable<Uint8Array>, part: PartialFile, turn: DownloadTurn): Promise<void> {
-    const { clock } = this.options;
+    const { clock } = this.deps;
     let batch: Uint8Array[] = [];
     let batchBytes = 0;
     let flushedMs = Number.NEGATIVE_INFINITY;
@@ -228,7 +229,7 @@ export class Download implements DownloadClaim {
       flushedMs = clock.steadyMs();
       if (part.visibleBytes === 0) return;
       this.#view = { handle: part.handle, visibleBytes: part.visibleBytes };
-      this.#changed.ring();
+      this.#changed.notifyAll();
     };
     try {
       for await (const piece of body) {
@@ -247,9 +248,9 @@ export class Download implements DownloadClaim {
   /** A file that is in doubt is dropped: readers get no further than they are until the next has caught up. */
   async #afterFailure(error: unknown): Promise<void> {
     if (error instanceof RemoteError && error.code !== 'chunk-corrupt') return;
-    const { cache, observer } = this.options;
+    const { cache, metrics } = this.deps;
     if (error instanceof WrongBytes)
-      observer.count('gateway_chunk_hash_failures_total', { where: 'download' });
+      metrics.count('gateway_chunk_hash_failures_total', { where: 'download' });
     if (isNoSpace(error)) await cache.shrink(2 * this.chunk.sizeBytes);
     await this.#part?.unlink();
     this.#part = undefined;
@@ -280,13 +281,13 @@ export class Download implements DownloadClaim {
 
   /** Until something has changed. @throws ChunkError for a new answer while the line is known to be down */
   async #wait(reader: DownloadReader, signal: AbortSignal | undefined): Promise<void> {
-    const { clock, downlink } = this.options;
+    const { clock, downlink } = this.deps;
     if (!reader.isWaiting) {
       reader.isWaiting = true;
       downlink.changed();
     }
     if (reader.request.hasBegun) {
-      await this.#changed.next(signal);
+      await this.#changed.wait(signal);
       return;
     }
     const refusal = refusalWhileDown(downlink, reader.request, clock.steadyMs());
@@ -294,7 +295,7 @@ export class Download implements DownloadClaim {
     const over = new AbortController();
     const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
     try {
-      await Promise.race([this.#changed.next(either), clock.sleep(LOOK_MS, either)]);
+      await Promise.race([this.#changed.wait(either), clock.sleep(LOOK_MS, either)]);
     } catch (error) {
       throw signal?.aborted ? abortedBy(signal) : error;
     } finally {
@@ -305,7 +306,7 @@ export class Download implements DownloadClaim {
   async #readView(handle: FileHandle, positionBytes: number, lengthBytes: number): Promise<Uint8Array> {
     this.#reads += 1;
     try {
-      const bytes = await readInto(this.options.cache.blocks.borrow(lengthBytes), handle, positionBytes);
+      const bytes = await readInto(this.deps.cache.blocks.borrow(lengthBytes), handle, positionBytes);
       if (bytes.length < lengthBytes)
         throw new ChunkError('corrupt', `the file of chunk ${this.chunk.oid} was cut while it was written`);
       return bytes;

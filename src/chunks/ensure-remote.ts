@@ -16,7 +16,7 @@ import { joinedFailures, ofFirstCode, RemoteError } from '../gitee/errors.js';
 import type { ChunkRemote } from '../gitee/remote.js';
 import type { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import { ChunkError, type KeptState, type WaitedClass } from './api.js';
-import { abortedBy } from './bell.js';
+import { abortedBy } from './aborted.js';
 import type { LocalChunks } from './local-chunks.js';
 import type { PinnedChunks } from './pinned.js';
 import type { UnkeptChunks } from './unkept.js';
@@ -27,7 +27,7 @@ const ASK_ATTEMPTS = 3;
 /** Numbers the calls: each is a group of its own in line. */
 let calls = 0;
 
-export interface EnsureRemoteOptions {
+export interface EnsureRemoteDeps {
   readonly remote: ChunkRemote;
   /** Of the question which chunks it has. */
   readonly refusals: UnknownRefusals;
@@ -49,24 +49,24 @@ export interface EnsureRemoteOptions {
 /** See ChunksApi.ensureRemote. @throws RemoteError, or ChunkError `aborted` */
 export async function ensureRemote(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   signal?: AbortSignal,
 ): Promise<void> {
   const all = unique(chunks);
   if (all.length === 0) return;
 
-  await uploadUnsent(all, options, 'waited', signal);
-  const unsure = all.filter(({ oid }) => !options.isConfirmed(oid));
+  await uploadUnsent(all, deps, 'waited', signal);
+  const unsure = all.filter(({ oid }) => !deps.isConfirmed(oid));
   if (unsure.length === 0) return;
-  const lacking = await lackingOf(unsure, options, signal);
+  const lacking = await lackingOf(unsure, deps, signal);
   if (lacking.length === 0) return;
 
   // What was sent and forgotten before has its time to wait: it is not sent twice in a row.
-  const back = await bringBack(lacking, options, (oid) => options.unkept.has(oid));
-  await upload(back, options, 'waited', signal);
-  const still = await lackingOf(back, options, signal);
+  const back = await bringBack(lacking, deps, (oid) => deps.unkept.has(oid));
+  await upload(back, deps, 'waited', signal);
+  const still = await lackingOf(back, deps, signal);
   if (still.length === 0) return;
-  throw unkeptError(await bringBack(still, options, () => true), options);
+  throw unkeptError(await bringBack(still, deps, () => true), deps);
 }
 
 /**
@@ -75,11 +75,11 @@ export async function ensureRemote(
  */
 export async function askAgain(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const lacking = await lackingOf(chunks, options, signal);
-  if (lacking.length > 0) throw unkeptError(await bringBack(lacking, options, () => true), options);
+  const lacking = await lackingOf(chunks, deps, signal);
+  if (lacking.length > 0) throw unkeptError(await bringBack(lacking, deps, () => true), deps);
 }
 
 /** What Gitee has not, and another try at once would not bring it. */
@@ -88,11 +88,11 @@ const NOT_SENT: readonly string[] = ['chunk-missing', 'chunk-refused', 'chunk-co
 /** See ChunksApi.ensureKept. @throws ChunkError `aborted` */
 export async function ensureKept(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   signal?: AbortSignal,
 ): Promise<KeptState> {
   try {
-    await ensureRemote(chunks, options, signal);
+    await ensureRemote(chunks, deps, signal);
     return { kind: 'kept' };
   } catch (error) {
     if (!(error instanceof RemoteError)) throw error;
@@ -106,27 +106,27 @@ export async function ensureKept(
 /** Those that Gitee does not have; the others are known to be there. */
 async function lackingOf(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   signal?: AbortSignal,
 ): Promise<Chunk[]> {
-  const lacking = await askMissing(chunks, options, signal);
+  const lacking = await askMissing(chunks, deps, signal);
   const oids = new Set(lacking.map(({ oid }) => oid));
   const there = chunks.filter(({ oid }) => !oids.has(oid));
-  for (const { oid } of there) options.unkept.kept(oid);
-  options.onConfirmed(there);
-  options.onLacking(lacking);
+  for (const { oid } of there) deps.unkept.kept(oid);
+  deps.onConfirmed(there);
+  deps.onLacking(lacking);
   return lacking;
 }
 
 /** See ChunksApi.upload. @throws RemoteError, or ChunkError `aborted` */
 export async function uploadUnsent(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   cls: WaitedClass,
   signal?: AbortSignal,
 ): Promise<void> {
-  const unsent = unique(chunks).filter((chunk) => options.pinned.isUnsent(chunk.oid));
-  if (unsent.length > 0) await upload(unsent, options, cls, signal);
+  const unsent = unique(chunks).filter((chunk) => deps.pinned.isUnsent(chunk.oid));
+  if (unsent.length > 0) await upload(unsent, deps, cls, signal);
 }
 
 function unique(chunks: readonly Chunk[]): Chunk[] {
@@ -136,16 +136,16 @@ function unique(chunks: readonly Chunk[]): Chunk[] {
 /** Uploads side by side; after all have ended, throws the most telling failure. */
 async function upload(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   cls: WaitedClass,
   signal?: AbortSignal,
 ): Promise<void> {
   calls += 1;
   const group = `call ${calls}`;
   const send = (chunk: Chunk, own: AbortSignal) =>
-    options.unkept.waitMs(chunk.oid) > 0
-      ? Promise.reject(unkeptError([chunk], options))
-      : options.queue.ensure(chunk, group, cls, own);
+    deps.unkept.waitMs(chunk.oid) > 0
+      ? Promise.reject(unkeptError([chunk], deps))
+      : deps.queue.ensure(chunk, group, cls, own);
   const results = await withOwnSignal(signal, (own) =>
     Promise.allSettled(chunks.map((chunk) => send(chunk, own))),
   );
@@ -183,7 +183,7 @@ async function withOwnSignal<T>(
 
 async function askMissing(
   chunks: readonly Chunk[],
-  { remote, refusals, clock }: EnsureRemoteOptions,
+  { remote, refusals, clock }: EnsureRemoteDeps,
   signal?: AbortSignal,
 ): Promise<Chunk[]> {
   try {
@@ -208,16 +208,16 @@ async function askMissing(
  */
 async function bringBack(
   chunks: readonly Chunk[],
-  options: EnsureRemoteOptions,
+  deps: EnsureRemoteDeps,
   isForgotten: (oid: Oid) => boolean,
 ): Promise<Chunk[]> {
-  const { lostPlace, pinned, queue, unkept } = options;
+  const { lostPlace, pinned, queue, unkept } = deps;
   const back: Chunk[] = [];
   const gone: Chunk[] = [];
   for (const chunk of chunks) {
     const { oid } = chunk;
     try {
-      ((await bringOneBack(chunk, options)) ? back : gone).push(chunk);
+      ((await bringOneBack(chunk, deps)) ? back : gone).push(chunk);
     } finally {
       // Whatever failed on the way.
       if (pinned.isUnsent(oid)) {
@@ -230,7 +230,7 @@ async function bringBack(
   return back;
 }
 
-async function bringOneBack(chunk: Chunk, { pinned, local }: EnsureRemoteOptions): Promise<boolean> {
+async function bringOneBack(chunk: Chunk, { pinned, local }: EnsureRemoteDeps): Promise<boolean> {
   let checked;
   try {
     checked = await local.open(chunk);
@@ -250,7 +250,7 @@ function missingError(chunks: readonly Chunk[]): RemoteError {
   });
 }
 
-function unkeptError(chunks: readonly Chunk[], { unkept }: EnsureRemoteOptions): RemoteError {
+function unkeptError(chunks: readonly Chunk[], { unkept }: EnsureRemoteDeps): RemoteError {
   return new RemoteError(
     'chunk-unkept',
     `${named(chunks)} not on Gitee, although their upload was confirmed; they are here, and are sent again`,

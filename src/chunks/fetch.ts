@@ -3,7 +3,7 @@ import type { Chunk } from '../format/extent.js';
 import type { Oid } from '../format/ids.js';
 import { ChunkError } from './api.js';
 import type { ChunkSource } from './chunk-source.js';
-import { Download, type DownloadOptions } from './download.js';
+import { Download, type DownloadDeps } from './download.js';
 import { ReadRequest } from './read-request.js';
 
 export class ChunkFetcher {
@@ -11,7 +11,7 @@ export class ChunkFetcher {
   readonly #ending = new Set<Promise<void>>();
   #closed = false;
 
-  constructor(private readonly options: DownloadOptions) {}
+  constructor(private readonly deps: DownloadDeps) {}
 
   get running(): number {
     return this.#running.size;
@@ -19,7 +19,7 @@ export class ChunkFetcher {
 
   /** For one answer; each of its chunks is opened with it. */
   newRequest(): ReadRequest {
-    return new ReadRequest(this.options.clock.steadyMs());
+    return new ReadRequest(this.deps.clock.steadyMs());
   }
 
   /** Joins the running download of this chunk, if there is one. */
@@ -32,8 +32,8 @@ export class ChunkFetcher {
     const running = this.join(chunk, request);
     if (running) return running;
     if (this.#closed) throw new ChunkError('aborted', 'the chunk store is closed');
-    this.options.observer.count('gateway_cache_reads_total', { result: 'miss' });
-    const download = new Download(chunk, this.options, () => {
+    this.deps.metrics.count('gateway_cache_reads_total', { result: 'miss' });
+    const download = new Download(chunk, this.deps, () => {
       if (this.#running.get(chunk.oid) === download) this.#running.delete(chunk.oid);
     });
     this.#running.set(chunk.oid, download);

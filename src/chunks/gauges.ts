@@ -1,5 +1,5 @@
 import type { Clock } from '../async/clock.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { ChunkStats } from './api.js';
 
 const REPORT_INTERVAL_MS = 1_000;
@@ -20,7 +20,7 @@ export class ChunkGauges {
 
   constructor(
     private readonly clock: Clock,
-    private readonly observer: Observer,
+    private readonly metrics: Metrics,
   ) {}
 
   /** Adds a bucket; returns what removes it. */
@@ -71,10 +71,10 @@ export class ChunkGauges {
       // One line for all.
       sum.uplinkBytesPerSecond = f.uplinkBytesPerSecond;
     }
-    this.observer.set('gateway_cache_bytes', this.#cacheBytes());
-    this.observer.set('gateway_spool_unsent_bytes', sum.unsentBytes);
-    this.observer.set('gateway_spool_unsent_chunks', sum.unsentChunks);
-    this.observer.set('gateway_spool_grace_bytes', sum.graceBytes);
-    this.observer.set('gateway_uplink_bytes_per_second', sum.uplinkBytesPerSecond);
+    this.metrics.set('gateway_cache_bytes', this.#cacheBytes());
+    this.metrics.set('gateway_spool_unsent_bytes', sum.unsentBytes);
+    this.metrics.set('gateway_spool_unsent_chunks', sum.unsentChunks);
+    this.metrics.set('gateway_spool_grace_bytes', sum.graceBytes);
+    this.metrics.set('gateway_uplink_bytes_per_second', sum.uplinkBytesPerSecond);
   }
 }

@@ -30,7 +30,7 @@ interface Known {
   readonly atMs: number;
 }
 
-export interface GraceOptions {
+export interface GraceDeps {
   readonly pinned: PinnedChunks;
   readonly cache: ChunkCache;
   readonly holds: ChunkHolds;
@@ -55,12 +55,12 @@ export class GraceTime {
   #isPlanned = false;
   #lookAgainMs = NAMED_KEPT_MS / 2;
 
-  constructor(private readonly options: GraceOptions) {}
+  constructor(private readonly deps: GraceDeps) {}
 
   /** Rows may name these from now on. */
   letGo(oids: ReadonlySet<string>): void {
     const known = this.#known;
-    const isKept = known && this.options.clock.steadyMs() - known.atMs < NAMED_KEPT_MS;
+    const isKept = known && this.deps.clock.steadyMs() - known.atMs < NAMED_KEPT_MS;
     for (const oid of oids) {
       if (isKept) known.since.add(oid);
       if (this.#reading) this.#sinceReading.add(oid);
@@ -80,10 +80,10 @@ export class GraceTime {
 
   /** What is too much after an upload yields at once, not with the next minute. Does not fail. */
   changed(): void {
-    const isStuck = this.options.clock.steadyMs() - this.#stuckMs < NAMED_KEPT_MS;
+    const isStuck = this.deps.clock.steadyMs() - this.#stuckMs < NAMED_KEPT_MS;
     if (!this.#named || this.#closed || this.#releasing || isStuck || !this.#isTooMuch()) return;
     this.release().catch((error: unknown) => {
-      this.options.log.warn('grace time could not be ended', { error });
+      this.deps.log.warn('grace time could not be ended', { error });
     });
   }
 
@@ -98,7 +98,7 @@ export class GraceTime {
   }
 
   async #giveBack(bytes: number, named: NamedChunks): Promise<number> {
-    const { cache, pinned } = this.options;
+    const { cache, pinned } = this.deps;
     let freedBytes = 0;
     for (const [oid, file] of pinned.entriesOf('grace')) {
       if (this.#closed || freedBytes >= bytes) break;
@@ -111,7 +111,7 @@ export class GraceTime {
 
   /** Rows were read, and that is so long ago. */
   #isKnownSince(ms: number): boolean {
-    return this.#known !== undefined && this.options.clock.steadyMs() - this.#known.atMs >= ms;
+    return this.#known !== undefined && this.deps.clock.steadyMs() - this.#known.atMs >= ms;
   }
 
   async close(): Promise<void> {
@@ -121,7 +121,7 @@ export class GraceTime {
   }
 
   async #release(): Promise<number> {
-    const { clock, graceMs, pinned } = this.options;
+    const { clock, graceMs, pinned } = this.deps;
     if (!this.#named) return 0;
     let released = 0;
     for (const [oid, file] of pinned.entriesOf('grace')) {
@@ -145,7 +145,7 @@ export class GraceTime {
   #lookAgain(): void {
     if (this.#isPlanned || this.#closed) return;
     this.#isPlanned = true;
-    this.options.clock.sleep(this.#lookAgainMs, this.#closing.signal).then(
+    this.deps.clock.sleep(this.#lookAgainMs, this.#closing.signal).then(
       () => {
         this.#isPlanned = false;
         this.changed();
@@ -155,12 +155,12 @@ export class GraceTime {
   }
 
   #isTooMuch(): boolean {
-    const { cache, pinned, pinnedMaxBytes } = this.options;
+    const { cache, pinned, pinnedMaxBytes } = this.deps;
     return pinned.unsentBytes + pinned.graceBytes > pinnedMaxBytes || cache.graceBytes > cache.graceMaxBytes;
   }
 
   async #isNeeded(oid: Oid, named: NamedChunks): Promise<boolean> {
-    const { holds } = this.options;
+    const { holds } = this.deps;
     if (holds.has(oid)) return true;
     const known = await this.#namedNow(named);
     // Again: a request may have begun or ended while the rows were read.
@@ -169,13 +169,13 @@ export class GraceTime {
 
   async #namedNow(named: NamedChunks): Promise<Known> {
     const known = this.#known;
-    if (known && this.options.clock.steadyMs() - known.atMs < NAMED_KEPT_MS) return known;
+    if (known && this.deps.clock.steadyMs() - known.atMs < NAMED_KEPT_MS) return known;
     this.#reading ??= this.#read(named).finally(() => (this.#reading = undefined));
     return this.#reading;
   }
 
   async #read(named: NamedChunks): Promise<Known> {
-    const atMs = this.options.clock.steadyMs();
+    const atMs = this.deps.clock.steadyMs();
     const since = new Set<string>();
     this.#sinceReading = since;
     const known = { oids: await named(), since, atMs };

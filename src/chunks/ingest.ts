@@ -5,7 +5,7 @@ import { wholeExtent } from '../format/extent.js';
 import { toOid } from '../format/ids.js';
 import type { AskedBody } from '../space/reservation.js';
 import type { Ingested, IngestOptions } from './api.js';
-import { abortedBy } from './bell.js';
+import { abortedBy } from './aborted.js';
 import { Chunker } from './chunker.js';
 import { BodyDigests } from './digests.js';
 import type { PacedBody } from '../line/admission.js';

@@ -6,7 +6,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { readInto } from '../disk/durable.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Chunk } from '../format/extent.js';
 import { ChunkError } from './api.js';
 import type { BlockPool } from './block-pool.js';
@@ -43,7 +43,7 @@ export class LocalChunks {
   constructor(
     private readonly pinned: PinnedChunks,
     private readonly cache: ChunkCache,
-    private readonly observer: Observer,
+    private readonly metrics: Metrics,
   ) {}
 
   /** Whether a file of that name is here, without looking at it. */
@@ -68,14 +68,14 @@ export class LocalChunks {
     chunk: Chunk,
   ): Promise<ChunkSource | undefined> {
     const source = file && (await this.#checked(file.handle, chunk, file.home));
-    if (source) this.observer.count('gateway_cache_reads_total', { result: 'spool' });
+    if (source) this.metrics.count('gateway_cache_reads_total', { result: 'spool' });
     return source;
   }
 
   async #cached(chunk: Chunk): Promise<ChunkSource | undefined> {
     const handle = await this.cache.openFile(chunk.oid);
     const source = handle && (await this.#checked(handle, chunk, 'cache'));
-    if (source) this.observer.count('gateway_cache_reads_total', { result: 'hit' });
+    if (source) this.metrics.count('gateway_cache_reads_total', { result: 'hit' });
     return source;
   }
 
@@ -84,7 +84,7 @@ export class LocalChunks {
       const check = await this.cache.files.check(handle, chunk.oid);
       if (!check.good) {
         if (home === 'unsent') {
-          this.observer.count('gateway_chunk_hash_failures_total', { where: home });
+          this.metrics.count('gateway_chunk_hash_failures_total', { where: home });
           throw new ChunkError('corrupt', `the only copy of chunk ${chunk.oid} does not hash to its name`);
         }
         if (home === 'cache') await this.cache.reject(chunk.oid, check.inode);

@@ -32,7 +32,7 @@ export interface PinnedFile {
 
 export type PinnedHome = 'unsent' | 'grace';
 
-export interface PinnedChunksOptions {
+export interface PinnedChunksDeps {
   readonly paths: PinnedPaths;
   readonly cache: ChunkCache;
   readonly clock: Clock;
@@ -50,10 +50,10 @@ export class PinnedChunks {
   #unsentBytes = 0;
   #graceBytes = 0;
 
-  constructor(private readonly options: PinnedChunksOptions) {
+  constructor(private readonly deps: PinnedChunksDeps) {
     this.#shards = {
-      unsent: new Shards(options.paths.unsent),
-      grace: new Shards(options.paths.grace),
+      unsent: new Shards(deps.paths.unsent),
+      grace: new Shards(deps.paths.grace),
     };
   }
 
@@ -69,14 +69,14 @@ export class PinnedChunks {
 
   /** Finds what earlier runs left, drops half-written files. */
   async open(): Promise<void> {
-    const { paths } = this.options;
+    const { paths } = this.deps;
     await makeDurableDirectory(paths.unsent);
     await makeDurableDirectory(paths.grace);
     await resetDirectory(paths.temporary);
     for await (const file of scanChunkFiles(paths.unsent)) {
       this.#set('unsent', file.oid, {
         sizeBytes: file.sizeBytes,
-        touchedMs: steadyTime(this.options.clock, file.modifiedMs),
+        touchedMs: steadyTime(this.deps.clock, file.modifiedMs),
       });
     }
     const grace: FoundFile[] = [];
@@ -89,9 +89,9 @@ export class PinnedChunks {
     for (const file of grace)
       this.#set('grace', file.oid, {
         sizeBytes: file.sizeBytes,
-        touchedMs: steadyTime(this.options.clock, file.modifiedMs),
+        touchedMs: steadyTime(this.deps.clock, file.modifiedMs),
       });
-    this.options.onChange();
+    this.deps.onChange();
   }
 
   homeOf(oid: Oid): PinnedHome | undefined {
@@ -104,7 +104,7 @@ export class PinnedChunks {
   }
 
   pathOf(oid: Oid, home: PinnedHome): string {
-    return this.options.paths.file(home, oid);
+    return this.deps.paths.file(home, oid);
   }
 
   /** Walks over the entries; entries may come and go meanwhile. */
@@ -114,7 +114,7 @@ export class PinnedChunks {
 
   /** A file to write a chunk into. @throws ChunkError `disk-full` */
   begin(): Promise<UnnamedChunk> {
-    return UnnamedChunk.create(this.options.paths.temporary, this.options.failpoints);
+    return UnnamedChunk.create(this.deps.paths.temporary, this.deps.failpoints);
   }
 
   /**
@@ -126,7 +126,7 @@ export class PinnedChunks {
   async publish(file: UnnamedChunk, oid: Oid): Promise<Chunk> {
     const sizeBytes = file.sizeBytes;
     // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.deps.clock.nowMs();
     try {
       if (sizeBytes === 0) throw new RangeError('an empty body has no chunk');
       const stats = await file.seal(nowMs);
@@ -134,16 +134,16 @@ export class PinnedChunks {
         const home: PinnedHome = this.#grace.has(oid) ? 'grace' : 'unsent';
         const directory = await this.#shards[home].of(oid);
         await rename(file.path, this.pathOf(oid, home));
-        this.options.cache.files.noteWritten(stats, oid, sizeBytes);
-        this.#set(home, oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
-        await this.options.failpoints.hit('chunks.afterRename');
+        this.deps.cache.files.noteWritten(stats, oid, sizeBytes);
+        this.#set(home, oid, { sizeBytes, touchedMs: this.deps.clock.steadyMs() });
+        await this.deps.failpoints.hit('chunks.afterRename');
         await syncDirectory(directory);
       });
     } catch (error) {
       await file.discard();
       throw explainDiskError(error);
     } finally {
-      this.options.onChange();
+      this.deps.onChange();
     }
     return { oid, sizeBytes, volume: 0 };
   }
@@ -174,15 +174,15 @@ export class PinnedChunks {
       const file = this.#unsent.get(oid);
       if (!file) return;
       // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
-      const nowMs = this.options.clock.nowMs();
+      const nowMs = this.deps.clock.nowMs();
       await this.#shards.grace.of(oid);
       // The time first: a file in grace/ with an old time would be released at once after a crash.
       await utimes(this.pathOf(oid, 'unsent'), nowMs / 1000, nowMs / 1000);
       await rename(this.pathOf(oid, 'unsent'), this.pathOf(oid, 'grace'));
       this.#remove('unsent', oid);
-      this.#set('grace', oid, { sizeBytes: file.sizeBytes, touchedMs: this.options.clock.steadyMs() });
+      this.#set('grace', oid, { sizeBytes: file.sizeBytes, touchedMs: this.deps.clock.steadyMs() });
     });
-    this.options.onChange();
+    this.deps.onChange();
   }
 
   /**
@@ -197,17 +197,17 @@ export class PinnedChunks {
       if (this.#grace.has(oid)) {
         await rename(this.pathOf(oid, 'grace'), path);
         this.#remove('grace', oid);
-      } else if (!(await this.options.cache.giveTo(oid, path))) return false;
+      } else if (!(await this.deps.cache.giveTo(oid, path))) return false;
       // At once: whoever finds it in neither home takes it for lost.
-      this.#set('unsent', oid, { sizeBytes, touchedMs: this.options.clock.steadyMs() });
+      this.#set('unsent', oid, { sizeBytes, touchedMs: this.deps.clock.steadyMs() });
       // Its time begins anew after a restart, too.
       // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
-      const nowMs = this.options.clock.nowMs();
+      const nowMs = this.deps.clock.nowMs();
       await utimes(path, nowMs / 1000, nowMs / 1000);
       await syncDirectory(directory);
       return true;
     });
-    this.options.onChange();
+    this.deps.onChange();
     return back;
   }
 
@@ -216,11 +216,11 @@ export class PinnedChunks {
     await this.#locks.run(oid, async () => {
       const file = this.#grace.get(oid);
       if (!file) return;
-      const touchedMs = this.options.clock.steadyMs();
+      const touchedMs = this.deps.clock.steadyMs();
       this.#set('grace', oid, { sizeBytes: file.sizeBytes, touchedMs });
       if (touchedMs - file.touchedMs < FILE_TIME_LAG_MS) return;
       // eslint-disable-next-line no-restricted-syntax -- kept: the file's time
-      const nowMs = this.options.clock.nowMs();
+      const nowMs = this.deps.clock.nowMs();
       await utimes(this.pathOf(oid, 'grace'), nowMs / 1000, nowMs / 1000);
     });
   }
@@ -230,10 +230,10 @@ export class PinnedChunks {
     await this.#locks.run(oid, async () => {
       const file = this.#grace.get(oid);
       if (!file || file !== seen) return;
-      await this.options.cache.adopt(this.pathOf(oid, 'grace'), oid, file.sizeBytes);
+      await this.deps.cache.adopt(this.pathOf(oid, 'grace'), oid, file.sizeBytes);
       this.#remove('grace', oid);
     });
-    this.options.onChange();
+    this.deps.onChange();
   }
 
   /**
@@ -247,17 +247,16 @@ export class PinnedChunks {
       this.#remove('unsent', oid);
       return true;
     });
-    this.options.onChange();
+    this.deps.onChange();
     return gone;
   }
 
   /** Takes a file with wrong bytes out. */
   async reject(oid: Oid, home: PinnedHome, inode: bigint): Promise<void> {
     await this.#locks.run(oid, async () => {
-      if (await this.options.cache.aside.take(this.pathOf(oid, home), oid, inode, home))
-        this.#remove(home, oid);
+      if (await this.deps.cache.aside.take(this.pathOf(oid, home), oid, inode, home)) this.#remove(home, oid);
     });
-    this.options.onChange();
+    this.deps.onChange();
   }
 
   #set(home: PinnedHome, oid: Oid, file: PinnedFile): void {

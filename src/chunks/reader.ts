@@ -12,7 +12,7 @@ import type { Chunk, Extent } from '../format/extent.js';
 import type { ExtentList } from '../index/object-record.js';
 import { ChunkError } from './api.js';
 import { BLOCK_BYTES } from './block-pool.js';
-import { abortedBy } from './bell.js';
+import { abortedBy } from './aborted.js';
 import type { ChunkSource } from './chunk-source.js';
 import type { ChunkFetcher } from './fetch.js';
 import type { LocalChunks } from './local-chunks.js';

@@ -22,7 +22,7 @@ import { UnknownRefusals } from '../gitee/unknown-refusals.js';
 import type { UploadLine } from '../line/upload-line.js';
 import type { LineSource, LineTurn } from '../line/scheduler.js';
 import { ChunkError, type WaitedClass } from './api.js';
-import { abortedBy } from './bell.js';
+import { abortedBy } from './aborted.js';
 import type { PinnedChunks } from './pinned.js';
 import {
   aloneWaitMs,
@@ -46,7 +46,7 @@ const READ_SECONDS = 0.02;
 const READ_MIN_BYTES = 16 * 1024;
 const READ_MAX_BYTES = 1024 * 1024;
 
-export interface UploadQueueOptions {
+export interface UploadQueueDeps {
   readonly remote: ChunkRemote;
   readonly pinned: PinnedChunks;
   readonly files: VerifiedFiles;
@@ -89,27 +89,26 @@ export class UploadQueue {
   /** What is not sent before its time. */
   readonly #deferred = new Set<UploadTask>();
 
-  constructor(private readonly options: UploadQueueOptions) {
+  constructor(private readonly deps: UploadQueueDeps) {
     // Whatever waits for its time listens to it.
     setMaxListeners(0, this.#closed.signal);
-    this.#source = { name: options.bucket, isReady: () => this.#isReady() };
+    this.#source = { name: deps.bucket, isReady: () => this.#isReady() };
   }
 
   /** Unsent bytes that wait for no line: Gitee does not take them, or has forgotten them, and gets them later. */
   get idleBytes(): number {
     let sum = 0;
     for (const [oid, bytes] of this.#refused) {
-      if (this.options.pinned.isUnsent(oid)) sum += bytes;
+      if (this.deps.pinned.isUnsent(oid)) sum += bytes;
       else this.#refused.delete(oid);
     }
-    for (const { chunk } of this.#deferred)
-      if (this.options.pinned.isUnsent(chunk.oid)) sum += chunk.sizeBytes;
+    for (const { chunk } of this.#deferred) if (this.deps.pinned.isUnsent(chunk.oid)) sum += chunk.sizeBytes;
     return sum;
   }
 
   /** Unsent bytes that have crossed the line: they only wait for Gitee's word. */
   get crossedBytes(): number {
-    return this.options.line.scheduler.crossedBytes(this.#source);
+    return this.deps.line.scheduler.crossedBytes(this.#source);
   }
 
   /** When an upload succeeded last, steady milliseconds. */
@@ -157,10 +156,10 @@ export class UploadQueue {
         reject(abortedBy(this.#closed.signal));
         return;
       }
-      const cls = this.options.isBackground ? 'background' : 'early';
+      const cls = this.deps.isBackground ? 'background' : 'early';
       const task = this.#taskFor(chunk, { cls, group });
       if (task.fault && this.#deferred.has(task)) {
-        reject(ownFault(task.fault, chunk, task.againMs - this.options.clock.steadyMs()));
+        reject(ownFault(task.fault, chunk, task.againMs - this.deps.clock.steadyMs()));
         return;
       }
       const waiter: Waiter = {
@@ -179,7 +178,7 @@ export class UploadQueue {
       task.waiters.add(waiter);
       this.#pausedBy = undefined;
       this.#queue(task);
-      this.options.line.scheduler.pump();
+      this.deps.line.scheduler.pump();
       return () => {
         const before = task.waitedClass;
         task.waiters.delete(waiter);
@@ -197,7 +196,7 @@ export class UploadQueue {
     this.#faulty.clear();
     this.#resting?.abort(new Error('kicked'));
     for (const task of [...this.#deferred]) this.#queue(task);
-    this.options.line.scheduler.pump();
+    this.deps.line.scheduler.pump();
   }
 
   /** Stops uploads under way; what was not sent stays unsent. */
@@ -227,14 +226,14 @@ export class UploadQueue {
     // Whoever fails from now on is not the second one.
     if (this.#failing === task) this.#failing = undefined;
     if (!this.#tasks.delete(task.chunk.oid)) return;
-    this.options.onChange();
+    this.deps.onChange();
   }
 
   /** Stands in line where it belongs by whoever waits for it now; a body that runs already goes on there. */
   #queue(task: UploadTask): void {
     if (this.#closed.signal.aborted) return;
     const cls = task.waitedClass;
-    const waitedCls = cls && (this.options.isBackground ? 'background' : cls);
+    const waitedCls = cls && (this.deps.isBackground ? 'background' : cls);
     if (task.running) {
       if (waitedCls) task.turn?.raise(waitedCls);
       return;
@@ -245,7 +244,7 @@ export class UploadQueue {
     const isFirstTry = task.attempts === 0 && task !== this.#failing;
     if (isFirstTry && this.#failing !== 'several') this.#resting?.abort(new Error('another one is tried'));
     const group = waitedCls ? task.waitedBy : task.place.group;
-    task.ticket = this.options.line.scheduler.add(this.#source, waitedCls ?? task.place.cls, group, {
+    task.ticket = this.deps.line.scheduler.add(this.#source, waitedCls ?? task.place.cls, group, {
       bytes: task.chunk.sizeBytes,
       isSuspect: task.attempts > 0,
       start: (turn) => this.#start(task, turn),
@@ -259,13 +258,13 @@ export class UploadQueue {
 
   #defer(task: UploadTask, ms: number): void {
     this.#deferred.add(task);
-    this.options.onChange();
+    this.deps.onChange();
     const over = () => {
       if (!this.#deferred.has(task)) return;
       this.#queue(task);
-      this.options.onChange();
+      this.deps.onChange();
     };
-    this.options.clock.sleep(ms, this.#closed.signal).then(over, () => {});
+    this.deps.clock.sleep(ms, this.#closed.signal).then(over, () => {});
   }
 
   #isReady(): boolean {
@@ -282,13 +281,13 @@ export class UploadQueue {
     if (task.seenStored < 0) task.seenStored = this.#stored;
     const run = this.#run(task, turn).finally(() => {
       this.#runs.delete(run);
-      this.options.line.scheduler.pump();
+      this.deps.line.scheduler.pump();
     });
     this.#runs.add(run);
   }
 
   async #run(task: UploadTask, turn: LineTurn): Promise<void> {
-    const { clock, pinned, remote } = this.options;
+    const { clock, pinned, remote } = this.deps;
     const { chunk } = task;
     const startedMs = clock.steadyMs();
     let hasArrived = false;
@@ -304,7 +303,7 @@ export class UploadQueue {
           remote.put(chunk, open, upload.signal, turn),
         );
         hasArrived = true;
-        await this.options.onStored(chunk, isSeen);
+        await this.deps.onStored(chunk, isSeen);
         await pinned.markSent(chunk.oid);
         this.#pausedBy = undefined;
         this.#failedRounds = 0;
@@ -318,7 +317,7 @@ export class UploadQueue {
       }
       task.running = false;
       task.turn = undefined;
-      if (task.place.isDoubted) this.options.onDoubted(chunk);
+      if (task.place.isDoubted) this.deps.onDoubted(chunk);
       task.resolveAll();
       this.#drop(task);
     } catch (error) {
@@ -328,21 +327,21 @@ export class UploadQueue {
     } finally {
       this.#uploads.delete(upload);
       turn.end(hasArrived);
-      this.options.onChange();
+      this.deps.onChange();
     }
   }
 
   #readBytes(): number {
-    const bytes = READ_SECONDS * this.options.line.uplink.bytesPerSecond;
+    const bytes = READ_SECONDS * this.deps.line.uplink.bytesPerSecond;
     return Math.round(Math.min(READ_MAX_BYTES, Math.max(READ_MIN_BYTES, bytes)));
   }
 
   /** Bytes that rotted on our disk must not go out under this name: not every server checks. */
   async #checkFile(chunk: Chunk): Promise<void> {
-    const file = await this.options.pinned.openFile(chunk.oid);
+    const file = await this.deps.pinned.openFile(chunk.oid);
     if (!file) throw lost('chunk-missing', `chunk ${chunk.oid} is gone from this disk`, chunk.oid);
     try {
-      const { good } = await this.options.files.check(file.handle, chunk.oid);
+      const { good } = await this.deps.files.check(file.handle, chunk.oid);
       if (!good) throw lost('chunk-corrupt', `the only copy of chunk ${chunk.oid} is damaged`, chunk.oid);
     } finally {
       await file.handle.close();
@@ -350,7 +349,7 @@ export class UploadQueue {
   }
 
   #failed(task: UploadTask, error: Error, startedMs: number): void {
-    const { log } = this.options;
+    const { log } = this.deps;
     if (this.#closed.signal.aborted) {
       task.rejectAll(abortedBy(this.#closed.signal));
       return;
@@ -394,7 +393,7 @@ export class UploadQueue {
 
   /** It waits for its own time, longer each time; nothing else does. */
   #setApart(task: UploadTask, error: RemoteError): void {
-    const { clock, random = Math.random } = this.options;
+    const { clock, random = Math.random } = this.deps;
     const { chunk } = task;
     task.seenStored = this.#stored;
     const { waitMs, isOver } = ownWait(task, error, random());
@@ -413,11 +412,11 @@ export class UploadQueue {
       waiting.rejectAll(error);
       this.#standBack(waiting);
     }
-    this.options.clock.sleep(PROBE_INTERVAL_MS, this.#closed.signal).then(
+    this.deps.clock.sleep(PROBE_INTERVAL_MS, this.#closed.signal).then(
       () => {
         if (this.#pausedBy !== error) return;
         this.#probing = true;
-        this.options.line.scheduler.pump();
+        this.deps.line.scheduler.pump();
       },
       () => {
         // Closed.
@@ -444,7 +443,7 @@ export class UploadQueue {
 
   /** Stands in line again, after those that did not fail. */
   #comeBack(task: UploadTask, error: RemoteError, isAlone: boolean): void {
-    const { clock, random = Math.random } = this.options;
+    const { clock, random = Math.random } = this.deps;
     const waitMs = isAlone ? aloneWaitMs(task, error, random()) : 0;
     if (waitMs === 0) {
       this.#queue(task);
@@ -459,7 +458,7 @@ export class UploadQueue {
   /** Nothing new is started for a while. */
   #rest(error: RemoteError): void {
     if (this.#resting) return;
-    const { clock, random = Math.random } = this.options;
+    const { clock, random = Math.random } = this.deps;
     const waitMs = restMs(this.#failedRounds, this.#isWaitedFor(), error, random());
     const resting = new AbortController();
     const release = onAbort(this.#closed.signal, (reason) => resting.abort(reason));
@@ -468,7 +467,7 @@ export class UploadQueue {
     const over = () => {
       release();
       this.#resting = undefined;
-      this.options.line.scheduler.pump();
+      this.deps.line.scheduler.pump();
     };
     clock.sleep(waitMs, resting.signal).then(over, over);
   }

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Oid } from '../format/ids.js';
-import { abortedBy } from './bell.js';
+import { abortedBy } from './aborted.js';
 import type { ChunkCache } from './cache.js';
 import type { ChunkHome } from './paths.js';
 import type { PinnedChunks } from './pinned.js';

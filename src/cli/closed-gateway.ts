@@ -18,11 +18,14 @@ export async function withClosedGateway<T>(
     process.umask(0o077);
     await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
     const broken = new AbortController();
-    const { Metrics } = await import('../server/metrics.js');
+    const { PrometheusMetrics } = await import('../server/metrics.js');
     const gateway = await context.compose(config, {
       log,
       redactor,
-      metrics: new Metrics({ version: context.version, format: STORAGE_FORMAT }, { process: false }),
+      metrics: new PrometheusMetrics(
+        { version: context.version, format: STORAGE_FORMAT },
+        { process: false },
+      ),
       clock: systemClock,
       failpoints: noFailpoints,
       onFatal: (error) => broken.abort(error),

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../async/clock.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { RemoteError } from './errors.js';
 import { readErrorText, readText } from './http/answer.js';
 import type { HttpClient } from './http/client.js';
@@ -40,7 +40,7 @@ export class OAuthGrantRefused extends Error {
   override readonly name = 'OAuthGrantRefused';
 }
 
-export interface GiteeOAuthOptions {
+export interface GiteeOAuthDeps {
   readonly http: HttpClient;
   /** `https://gitee.com` */
   readonly giteeUrl: string;
@@ -54,17 +54,17 @@ export interface GiteeOAuthOptions {
   /** Sends a code challenge. Whether gitee.com reads it is not known; hosts that do not must ignore it. */
   readonly pkce: boolean;
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly timeouts?: CallTimeouts;
 }
 
 export class GiteeOAuth {
-  constructor(private readonly options: GiteeOAuthOptions) {}
+  constructor(private readonly deps: GiteeOAuthDeps) {}
 
   /** Where the browser goes. `verifier`: 43 to 128 unreserved characters, kept for `exchange`. */
   authorizeUrl(state: string, verifier: string): string {
-    const { clientId, redirectUri, scope, pkce } = this.options;
-    const url = new URL('/oauth/authorize', this.options.giteeUrl);
+    const { clientId, redirectUri, scope, pkce } = this.deps;
+    const url = new URL('/oauth/authorize', this.deps.giteeUrl);
     url.search = new URLSearchParams({
       client_id: clientId,
       redirect_uri: redirectUri,
@@ -81,7 +81,7 @@ export class GiteeOAuth {
    * @throws OAuthGrantRefused, RemoteError
    */
   exchange(code: string, verifier: string, signal: AbortSignal): Promise<OAuthTokens> {
-    const { redirectUri, pkce } = this.options;
+    const { redirectUri, pkce } = this.deps;
     return this.#token(
       {
         grant_type: 'authorization_code',
@@ -103,22 +103,22 @@ export class GiteeOAuth {
   }
 
   async #token(fields: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OAuthTokens> {
-    const { observer } = this.options;
+    const { metrics } = this.deps;
     try {
       const tokens = await this.#post(fields, signal);
-      observer.count('gateway_gitee_api_requests_total', { result: 'ok' });
+      metrics.count('gateway_gitee_api_requests_total', { result: 'ok' });
       return tokens;
     } catch (error) {
       if (error instanceof RemoteError) {
-        observer.count('gateway_gitee_api_requests_total', { result: error.code });
-        observer.count('gateway_gitee_errors_total', { cause: error.code });
+        metrics.count('gateway_gitee_api_requests_total', { result: error.code });
+        metrics.count('gateway_gitee_errors_total', { cause: error.code });
       }
       throw error;
     }
   }
 
   async #post(fields: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OAuthTokens> {
-    const { http, giteeUrl, clientId, clientSecret, clock, timeouts } = this.options;
+    const { http, giteeUrl, clientId, clientSecret, clock, timeouts } = this.deps;
     const what = `the call for a token (${fields['grant_type']})`;
     const secret = clientSecret();
     const askedAtMs = clock.nowMs();

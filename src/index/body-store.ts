@@ -5,8 +5,8 @@
  * Invariant 3 ("no reader gets a complete answer whose bytes do not hash to what the index says"): plain bytes have their
  * hash in the record, and are checked by it whenever they are read: by a client, before a commit and by fsck.
  *
- * Nothing leaks and no reader loses its list: every row is born condemned (a row says when it will be deleted),
- * the commit that names it pardons it, and the commit that stops naming it condemns it anew, with a grace time
+ * Nothing leaks and no reader loses its list: every row is born discarded (a row says when it will be deleted),
+ * the commit that names it pardons it, and the commit that stops naming it discards it anew, with a grace time
  * that lets readers of this process finish.
  */
 import { hash, randomBytes } from 'node:crypto';
@@ -85,21 +85,21 @@ export class BodyStore {
   }
 
   /** Writes that delete the body after the grace time. */
-  condemn(ref: BodyRef | undefined): Write[] {
+  discard(ref: BodyRef | undefined): Write[] {
     const row = ref && this.#rowOf(ref);
     if (!row) return [];
-    const key = this.keys.key('condemned', u64(this.clock.nowMs() + BODY_GRACE_MS), row);
+    const key = this.keys.key('discarded', u64(this.clock.nowMs() + BODY_GRACE_MS), row);
     return [{ key, value: new Uint8Array(0) }];
   }
 
-  /** Deletes what was condemned to before now. Returns how many bodies and lists that were. */
+  /** Deletes what was to be gone before now. Returns how many bodies and lists that were. */
   async sweep(): Promise<number> {
-    const start = this.keys.key('condemned');
-    const end = this.keys.key('condemned', u64(this.clock.nowMs()));
+    const start = this.keys.key('discarded');
+    const end = this.keys.key('discarded', u64(this.clock.nowMs()));
     for (let swept = 0; ;) {
       const [row] = await this.store.page(start, end, 1);
       if (!row) return swept;
-      const rest = this.keys.rest('condemned', row.key).subarray(8);
+      const rest = this.keys.rest('discarded', row.key).subarray(8);
       const id = rest.subarray(1);
       if (rest[0] === LIST) await this.#deleteList(id);
       await this.store.commit(
@@ -113,13 +113,13 @@ export class BodyStore {
     }
   }
 
-  /** Ids (hex) of rows that are condemned: not orphans, only not yet deleted. */
-  async *condemned(): AsyncGenerator<string> {
-    let from = this.keys.key('condemned');
+  /** Ids (hex) of rows that are discarded: not orphans, only not yet deleted. */
+  async *discarded(): AsyncGenerator<string> {
+    let from = this.keys.key('discarded');
     for (;;) {
-      const rows = await this.store.page(from, this.keys.end('condemned'), 200);
+      const rows = await this.store.page(from, this.keys.end('discarded'), 200);
       for (const row of rows)
-        yield Buffer.from(this.keys.rest('condemned', row.key).subarray(9)).toString('hex');
+        yield Buffer.from(this.keys.rest('discarded', row.key).subarray(9)).toString('hex');
       const last = rows.at(-1);
       if (!last) return;
       from = joinBytes(last.key, Uint8Array.of(0));
@@ -158,7 +158,7 @@ export class BodyStore {
 /** Takes extents one by one and writes full pages as it goes. */
 export class ExtentListWriter {
   /** Of a list that has rows. */
-  #rows: { readonly id: Uint8Array; readonly condemned: Uint8Array } | undefined;
+  #rows: { readonly id: Uint8Array; readonly discarded: Uint8Array } | undefined;
   #page: Extent[] = [];
   #pageStartBytes = 0;
   #sizeBytes = 0;
@@ -178,26 +178,26 @@ export class ExtentListWriter {
     this.#sizeBytes += extent.lengthBytes;
     this.#count += 1;
     if (this.#page.length < EXTENTS_PER_PAGE) return;
-    const { condemned } = (this.#rows ??= this.#newRows());
-    await this.store.commit([], [{ key: condemned, value: new Uint8Array(0) }, this.#takePage()]);
+    const { discarded } = (this.#rows ??= this.#newRows());
+    await this.store.commit([], [{ key: discarded, value: new Uint8Array(0) }, this.#takePage()]);
     this.#written = true;
   }
 
   finish(): PreparedBody {
     if (this.#count <= INLINE_EXTENTS_MAX) return inlineExtents(this.#page);
     const sizeBytes = this.#sizeBytes;
-    const { id, condemned } = (this.#rows ??= this.#newRows());
-    const writes: Write[] = this.#written ? [{ key: condemned, value: undefined }] : [];
+    const { id, discarded } = (this.#rows ??= this.#newRows());
+    const writes: Write[] = this.#written ? [{ key: discarded, value: undefined }] : [];
     if (this.#page.length > 0) writes.push(this.#takePage());
     const listId = this.origin + Buffer.from(id).toString('hex');
     return { ref: { kind: 'extent-list', listId, count: this.#count }, sizeBytes, writes };
   }
 
   /** Only a list that has rows needs a name: nearly every object has a few extents. */
-  #newRows(): { readonly id: Uint8Array; readonly condemned: Uint8Array } {
+  #newRows(): { readonly id: Uint8Array; readonly discarded: Uint8Array } {
     const id = randomBytes(ID_BYTES);
     const atMs = u64(this.clock.nowMs() + BODY_GRACE_MS);
-    return { id, condemned: this.keys.key('condemned', atMs, Uint8Array.of(LIST), id) };
+    return { id, discarded: this.keys.key('discarded', atMs, Uint8Array.of(LIST), id) };
   }
 
   #takePage(): Write {

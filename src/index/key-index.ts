@@ -266,7 +266,7 @@ class ChangeGroup {
       this.#own.set(key, record);
       if (!old) this.count += 1;
     }
-    if (old) this.#push(...this.index.bodies.condemn(old.body));
+    if (old) this.#push(...this.index.bodies.discard(old.body));
   }
 
   async #stored(at: Uint8Array): Promise<ObjectRecord | undefined> {

@@ -16,7 +16,7 @@
  *   meta        'm'       key                       metadata file, while a base is rebuilt (base)
  *   body        'b'       id                        bytes of a plain body over 1 KiB (both)
  *   extents     'e'       id, first byte            page of an extent list (both)
- *   condemned   'f'       time, sort, id            body or list to be deleted after the time (both)
+ *   discarded   'f'       time, sort, id            body or list to be deleted after the time (both)
  *   single      's'       name                      rows that exist once (both)
  */
 import { asBuffer, joinBytes, prefixEnd, utf8 } from './key-bytes.js';
@@ -34,7 +34,7 @@ const TABLES = {
   meta: 'm',
   body: 'b',
   extents: 'e',
-  condemned: 'f',
+  discarded: 'f',
   single: 's',
 } as const;
 

@@ -30,9 +30,9 @@ export async function unnamedBodies(
     const id = rowIdOf(record.body);
     if (id !== undefined) rows.delete(id);
   }
-  for await (const id of owner.bodies.condemned()) {
+  for await (const id of owner.bodies.discarded()) {
     rows.delete(id);
-    count('condemned');
+    count('discarded');
   }
   return { figures, problems: Array.from(rows, ([id, table]) => `${table} ${id} belongs to no object`) };
 }

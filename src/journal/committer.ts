@@ -14,7 +14,7 @@ import type { ChunksApi } from '../chunks/api.js';
 import { wallTime, type Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Semaphore } from '../async/semaphore.js';
 import type { Chunk } from '../format/extent.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
@@ -40,7 +40,7 @@ import { Closure, type Base } from './rests-on.js';
 import { isWithin, SeqSet } from './seq-set.js';
 import { treeEdits, type NetChange } from './tree-edit.js';
 import { UnseenPush, type UnseenStatus } from './unseen-push.js';
-import { Wake } from './wake.js';
+import { AutoResetEvent } from './auto-reset-event.js';
 
 export interface CommitterTimings extends RecoveryTimings {
   /** A change waits at most so long for others. */
@@ -71,7 +71,7 @@ export interface CommitterDeps {
   readonly timings: CommitterTimings;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly failpoints: Failpoints;
   readonly onLanded: () => void;
   readonly onFatal: (error: unknown) => void;
@@ -110,8 +110,8 @@ const LOOK_MS = 1_000;
 const REAPPLY_MAX = 8;
 
 export class Committer {
-  readonly #work: Wake;
-  readonly #retry: Wake;
+  readonly #work: AutoResetEvent;
+  readonly #retry: AutoResetEvent;
   readonly #stop = new AbortController();
   readonly #normalisings: Normalisings;
   readonly #recovery: Recovery;
@@ -131,14 +131,14 @@ export class Committer {
   #takenMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly deps: CommitterDeps) {
-    this.#work = new Wake(deps.clock);
-    this.#retry = new Wake(deps.clock);
+    this.#work = new AutoResetEvent(deps.clock);
+    this.#retry = new AutoResetEvent(deps.clock);
     this.#unseen = new UnseenPush(deps.clock);
     const { clock, doubts, isStrictOrder = false, journal, rules } = deps;
     this.#normalisings = new Normalisings(new Normaliser(journal, deps.chunks, rules), clock, (seq) => {
       doubts.settled((each) => each === seq);
       this.#source.kick();
-      this.#work.ring();
+      this.#work.set();
     });
     this.#recovery = new Recovery({
       ...deps,
@@ -168,15 +168,15 @@ export class Committer {
   wake(): void {
     const sleepsUntilMs = this.#sleepsUntilMs ?? Infinity;
     if (sleepsUntilMs <= this.deps.clock.steadyMs() + this.#idleMs() + ROUNDING_MS && !this.#isDue()) return;
-    this.#work.ring();
+    this.#work.set();
   }
 
   /** What failed may work again: does not wait any longer. */
   kick(): void {
     this.deps.doubts.clear();
     this.#source.kick();
-    this.#retry.ring();
-    this.#work.ring();
+    this.#retry.set();
+    this.#work.set();
   }
 
   /** Commits what is pending without waiting for its age. */
@@ -256,7 +256,7 @@ export class Committer {
    * @throws what must stop the process: a broken invariant.
    */
   async round(signal: AbortSignal): Promise<void> {
-    const { bucket, clock, observer } = this.deps;
+    const { bucket, clock, metrics } = this.deps;
     const startedMs = clock.steadyMs();
     let batch: Batch | undefined;
     try {
@@ -279,12 +279,12 @@ export class Committer {
       this.#emptyRounds = 0;
       this.#recovery.succeeded();
       this.#lastLandedMs = clock.steadyMs();
-      observer.observe('gateway_commit_changes', batch.entries, { bucket });
-      observer.observe('gateway_commit_duration_seconds', (clock.steadyMs() - startedMs) / 1000, { bucket });
+      metrics.observe('gateway_commit_changes', batch.entries, { bucket });
+      metrics.observe('gateway_commit_duration_seconds', (clock.steadyMs() - startedMs) / 1000, { bucket });
     } catch (error) {
       if (signal.aborted) throw error;
       const verdict = await this.#recovery.judge(error, batch);
-      observer.count('gateway_commits_total', { bucket, result: verdict.result });
+      metrics.count('gateway_commits_total', { bucket, result: verdict.result });
       // Only kick() ends this wait: work that comes in while Gitee is down must not hammer it.
       if (verdict.waitMs > 0) await this.#retry.wait(verdict.waitMs, signal);
       else this.#source.again();
@@ -356,7 +356,7 @@ export class Committer {
       isAside: (seq) => this.deps.doubts.has(seq),
       lookedAtMax: timings.lookedAtMax,
       closure: new Closure(journal, chunks, base, rules.registryRoot, clock),
-      onNews: () => this.#work.ring(),
+      onNews: () => this.#work.set(),
       errands: {
         ...{ bucket, chunks, clock, log },
         retryMaxMs: timings.retryMaxMs,
@@ -599,7 +599,7 @@ export class Committer {
     { claim, gaveWay, carriesRuns }: Pushed,
     result: Exclude<PushResult, { kind: 'moved' }>,
   ): Promise<void> {
-    const { bases, bucket, claims, condition, failpoints, log, observer, sync } = this.deps;
+    const { bases, bucket, claims, condition, failpoints, log, metrics, sync } = this.deps;
     const { head } = result;
     condition.resume('commit');
     await failpoints.hit('committer.afterLanded');
@@ -613,7 +613,7 @@ export class Committer {
       await claims.bury(claims.undecided.filter(({ base }) => base !== head));
     }
     await failpoints.hit('committer.overlayDropped');
-    observer.count('gateway_commits_total', { bucket, result: result.kind });
+    metrics.count('gateway_commits_total', { bucket, result: result.kind });
     log.info('changes are on Gitee', {
       bucket,
       head,

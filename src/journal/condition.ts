@@ -1,7 +1,7 @@
 /** Whether a bucket can be read, written and committed, and why not. */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { RemoteError } from '../gitee/errors.js';
 import type { CommitId } from '../format/ids.js';
 import { StorageError } from '../index/errors.js';
@@ -22,9 +22,9 @@ export class Condition {
   constructor(
     private readonly bucket: string,
     private readonly identity: LogIdentity,
-    private readonly deps: { clock: Clock; log: Log; observer: Observer },
+    private readonly deps: { clock: Clock; log: Log; metrics: Metrics },
   ) {
-    deps.observer.set('gateway_bucket_frozen', identity.frozen ? 1 : 0, { bucket });
+    deps.metrics.set('gateway_bucket_frozen', identity.frozen ? 1 : 0, { bucket });
   }
 
   get paused(): Pause | undefined {
@@ -48,7 +48,7 @@ export class Condition {
     this.resume(source);
     const { code, message } = error;
     this.#pauses.set(source, { code, message, sinceMs: this.deps.clock.nowMs() });
-    this.deps.observer.set('gateway_bucket_paused', 1, { bucket: this.bucket, cause: code });
+    this.deps.metrics.set('gateway_bucket_paused', 1, { bucket: this.bucket, cause: code });
     this.deps.log.error('nothing lands on Gitee until this is mended; nothing is lost', {
       bucket: this.bucket,
       cause: code,
@@ -61,7 +61,7 @@ export class Condition {
     const before = this.#pauses.get(source);
     if (!before) return;
     this.#pauses.delete(source);
-    this.deps.observer.set('gateway_bucket_paused', 0, { bucket: this.bucket, cause: before.code });
+    this.deps.metrics.set('gateway_bucket_paused', 0, { bucket: this.bucket, cause: before.code });
     this.deps.log.info('goes on after a pause', { bucket: this.bucket, cause: before.code });
   }
 
@@ -70,7 +70,7 @@ export class Condition {
     if (this.identity.frozen?.code === code && this.identity.frozen.head === head) return;
     const sinceMs = this.identity.frozen?.sinceMs ?? this.deps.clock.nowMs();
     await this.identity.setFrozen({ code, reason, sinceMs, head });
-    this.deps.observer.set('gateway_bucket_frozen', 1, { bucket: this.bucket });
+    this.deps.metrics.set('gateway_bucket_frozen', 1, { bucket: this.bucket });
     this.deps.log.error('the bucket is read-only until an operator runs accept-remote', {
       bucket: this.bucket,
       cause: code,
@@ -81,7 +81,7 @@ export class Condition {
   async thaw(): Promise<void> {
     if (!this.identity.frozen) return;
     await this.identity.setFrozen(undefined);
-    this.deps.observer.set('gateway_bucket_frozen', 0, { bucket: this.bucket });
+    this.deps.metrics.set('gateway_bucket_frozen', 0, { bucket: this.bucket });
     this.deps.log.info('the bucket is writable again', { bucket: this.bucket });
   }
 }

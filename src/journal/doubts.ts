@@ -38,7 +38,7 @@ interface Doubt {
   readonly untilMs: number;
 }
 
-export interface DoubtOptions {
+export interface DoubtsDeps {
   readonly clock: Clock;
   /** Longest time that a change stands aside before it is tried again. */
   readonly waitMaxMs: number;
@@ -49,7 +49,7 @@ export interface DoubtOptions {
 export class Doubts {
   readonly #doubts = new LRUCache<number, Doubt>({ max: ENTRIES_MAX });
 
-  constructor(private readonly options: DoubtOptions) {}
+  constructor(private readonly deps: DoubtsDeps) {}
 
   /**
    * The change with this seq can't land for now. True where that has been so for all of `patienceMs`: it is final.
@@ -60,7 +60,7 @@ export class Doubts {
     what: { readonly patienceMs: number; readonly askedMs?: number; readonly reason: DoubtReason },
   ): boolean {
     const { askedMs = 0, patienceMs, reason } = what;
-    const { clock, random = Math.random, waitMaxMs } = this.options;
+    const { clock, random = Math.random, waitMaxMs } = this.deps;
     const nowMs = clock.steadyMs();
     const known = this.#doubts.get(seq);
     const isSame = known !== undefined && nowMs - known.lastMs <= Math.max(SILENCE_MS, 2 * waitMaxMs);
@@ -76,7 +76,7 @@ export class Doubts {
 
   /** It stands aside at the moment. */
   has(seq: number): boolean {
-    return (this.#doubts.peek(seq)?.untilMs ?? 0) > this.options.clock.steadyMs();
+    return (this.#doubts.peek(seq)?.untilMs ?? 0) > this.deps.clock.steadyMs();
   }
 
   get count(): number {

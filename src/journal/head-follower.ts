@@ -9,7 +9,7 @@ import { StorageError } from '../index/errors.js';
 import type { Condition } from './condition.js';
 import type { HeadSync } from './head-sync.js';
 import type { InStep } from './in-step.js';
-import { Wake } from './wake.js';
+import { AutoResetEvent } from './auto-reset-event.js';
 
 export interface FollowerDeps {
   readonly bucket: string;
@@ -35,7 +35,7 @@ export interface FollowerDeps {
 }
 
 export class HeadFollower {
-  readonly #wake: Wake;
+  readonly #wake: AutoResetEvent;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   /** Looks that somebody waits for. */
@@ -44,7 +44,7 @@ export class HeadFollower {
   readonly #refusals = new UnknownRefusals();
 
   constructor(private readonly deps: FollowerDeps) {
-    this.#wake = new Wake(deps.clock);
+    this.#wake = new AutoResetEvent(deps.clock);
   }
 
   start(): void {
@@ -53,7 +53,7 @@ export class HeadFollower {
 
   /** The branch may have moved (webhook, operator), or what failed may work again. */
   hint(): void {
-    this.#wake.ring();
+    this.#wake.set();
   }
 
   async stop(): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { CommitId, ObjectKey } from '../format/ids.js';
 import { FORMAT_FILE_BYTES_MAX } from '../format/bounds.js';
 import { FORMAT_PATH, type LayoutRules } from '../format/tree-layout.js';
@@ -56,7 +56,7 @@ export interface HeadSyncDeps {
   readonly census?: ChunkCensus | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 export class HeadSync {
@@ -321,12 +321,12 @@ export class HeadSync {
   }
 
   async #build(head: CommitId | null, work: OwnWork): Promise<void> {
-    const { bases, bucket, census, clock, directory, log, observer, remote, rules, stores } = this.deps;
+    const { bases, bucket, census, clock, directory, log, metrics, remote, rules, stores } = this.deps;
     const path = await directory.fresh();
     const index = await KeyIndex.open(openStore(path, stores), clock);
     let counted = 0;
     const onProgress = (keys: number) => {
-      observer.count('gateway_rebuild_keys_total', { bucket }, keys - counted);
+      metrics.count('gateway_rebuild_keys_total', { bucket }, keys - counted);
       counted = keys;
     };
     const marker = this.#marker(head, work);

@@ -1,8 +1,8 @@
 import type { Clock } from '../async/clock.js';
-import type { Wake } from './wake.js';
+import type { AutoResetEvent } from './auto-reset-event.js';
 
 interface Sleeper {
-  readonly wake: Wake;
+  readonly wake: AutoResetEvent;
   readonly sinceMs: number;
   readonly untilMs: number;
 }
@@ -18,7 +18,7 @@ export class InStep {
   constructor(private readonly clock: Clock) {}
 
   /** As wake.wait(). */
-  async wait(wake: Wake, waitMs: number, signal: AbortSignal): Promise<void> {
+  async wait(wake: AutoResetEvent, waitMs: number, signal: AbortSignal): Promise<void> {
     const sinceMs = this.clock.steadyMs();
     const sleeper = { wake, sinceMs, untilMs: sinceMs + waitMs };
     this.#sleepers.add(sleeper);
@@ -30,6 +30,6 @@ export class InStep {
     // Woken by another one, it wakes nobody.
     const nowMs = this.clock.steadyMs();
     if (nowMs < sleeper.untilMs) return;
-    for (const other of this.#sleepers) if (nowMs - other.sinceMs >= other.untilMs - nowMs) other.wake.ring();
+    for (const other of this.#sleepers) if (nowMs - other.sinceMs >= other.untilMs - nowMs) other.wake.set();
   }
 }

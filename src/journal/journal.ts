@@ -273,7 +273,7 @@ export class Journal implements ChangeLog {
       const writes: Write[] = [
         ...body.writes,
         { key: at, value: encodeEntry(replaced) },
-        ...this.#bodies.condemn(decodeEntry(stored).record?.body),
+        ...this.#bodies.discard(decodeEntry(stored).record?.body),
       ];
       if (newest.row?.seq === entry.seq)
         writes.push({ key: newest.key, value: encodeNewest({ ...newest.row, record }) });
@@ -384,7 +384,7 @@ export class Journal implements ChangeLog {
       const { key, value } = entry;
       const { key: name, row } = this.#table.newestOf(entry);
       if (row.state !== 'local' || row.appendedMs >= beforeMs || isKept(name)) continue;
-      const writes = [{ key, value: undefined }, ...this.#bodies.condemn(row.record?.body)];
+      const writes = [{ key, value: undefined }, ...this.#bodies.discard(row.record?.body)];
       // Written meanwhile: then it is not old any more.
       if (await this.store.commit([{ key, value }], writes)) expired += 1;
     }
@@ -443,7 +443,7 @@ export class Journal implements ChangeLog {
       const record = change.kind === 'put' && body ? { ...change.object, body: body.ref } : undefined;
       writes.push(...(body?.writes ?? []));
       const { key, row: old } = before[i]!;
-      if (old && old.state !== 'pending') writes.push(...this.#bodies.condemn(old.record?.body));
+      if (old && old.state !== 'pending') writes.push(...this.#bodies.discard(old.record?.body));
       if (old?.state === 'quarantined') {
         writes.push({ key: this.#table.quarantineKey(change.key), value: undefined });
         released.set(change.key, sizeOf(old));
@@ -536,7 +536,7 @@ export class Journal implements ChangeLog {
       const landed = new Map<ObjectKey, JournalEntry>();
       entries.forEach((entry, i) => {
         const { key, value, row } = newest[i]!;
-        writes.push(...this.#bodies.condemn(entry.record?.body));
+        writes.push(...this.#bodies.discard(entry.record?.body));
         if (row?.state === 'quarantined') landed.set(entry.key, entry);
         if (row?.seq !== entry.seq) return;
         preconditions.push({ key, value });

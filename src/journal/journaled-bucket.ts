@@ -4,7 +4,7 @@
  */
 import { wallTime, type Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { Extent } from '../format/extent.js';
 import type { ObjectKey } from '../format/ids.js';
 import { compareText, nextKey, utf8 } from '../index/key-bytes.js';
@@ -40,7 +40,7 @@ export interface JournaledBucketDeps {
   readonly doubts: Pick<Doubts, 'count' | 'summary'>;
   readonly condition: Condition;
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** Something was appended or is waited for. */
   readonly onWork: () => void;
   readonly lastLandedMs: () => number | undefined;
@@ -103,7 +103,7 @@ export class JournaledBucket implements BucketState {
   }
 
   async append(changes: readonly Change[], options: AppendOptions = {}): Promise<number | undefined> {
-    const { bucket, bases, condition, journal, observer } = this.deps;
+    const { bucket, bases, condition, journal, metrics } = this.deps;
     condition.checkWritable();
     const { local } = options;
     const base = bases.current; // refuses while nothing is known of what is on Gitee
@@ -112,7 +112,7 @@ export class JournaledBucket implements BucketState {
     const seq = await journal.append(changes, { ...options, hidesBase: (key) => inBase.has(key) });
     if (seq === undefined) return undefined;
     if (!local) {
-      observer.count('gateway_journal_appends_total', { bucket }, changes.length);
+      metrics.count('gateway_journal_appends_total', { bucket }, changes.length);
       this.deps.onWork();
     }
     this.report();
@@ -154,7 +154,7 @@ export class JournaledBucket implements BucketState {
   }
 
   async retrySetAside(key: ObjectKey): Promise<number | undefined> {
-    const { bases, bucket, condition, journal, observer } = this.deps;
+    const { bases, bucket, condition, journal, metrics } = this.deps;
     condition.checkWritable();
     const row = await journal.setAsideRow(key);
     if (!row?.shown) return undefined;
@@ -162,7 +162,7 @@ export class JournaledBucket implements BucketState {
     if (((await bases.current.get(key))?.etag ?? null) !== (row.base ?? null)) return undefined;
     const seq = await journal.retrySetAside(row);
     if (seq === undefined) return undefined;
-    observer.count('gateway_journal_appends_total', { bucket });
+    metrics.count('gateway_journal_appends_total', { bucket });
     this.deps.onWork();
     this.report();
     return seq;
@@ -222,18 +222,18 @@ export class JournaledBucket implements BucketState {
 
   /** Brings the gauges of the journal up to date. */
   report(): void {
-    const { bucket, clock, doubts, journal, observer } = this.deps;
+    const { bucket, clock, doubts, journal, metrics } = this.deps;
     const oldestMs = journal.oldestPendingSteadyMs;
-    observer.set('gateway_journal_pending_changes', journal.pendingCount, { bucket });
-    observer.set(
+    metrics.set('gateway_journal_pending_changes', journal.pendingCount, { bucket });
+    metrics.set(
       'gateway_journal_oldest_pending_seconds',
       oldestMs === undefined ? 0 : (clock.steadyMs() - oldestMs) / 1000,
       { bucket },
     );
-    observer.set('gateway_quarantined_changes', journal.quarantinedCount, { bucket });
-    observer.set('gateway_doubtful_changes', doubts.count, { bucket });
-    observer.set('gateway_journal_pending_bytes', journal.pendingBytes, { bucket });
-    observer.set('gateway_quarantined_bytes', journal.quarantinedBytes, { bucket });
+    metrics.set('gateway_quarantined_changes', journal.quarantinedCount, { bucket });
+    metrics.set('gateway_doubtful_changes', doubts.count, { bucket });
+    metrics.set('gateway_journal_pending_bytes', journal.pendingBytes, { bucket });
+    metrics.set('gateway_quarantined_bytes', journal.quarantinedBytes, { bucket });
   }
 
   async *#extentsOf(record: ObjectRecord | undefined): AsyncGenerator<Extent> {

@@ -5,7 +5,7 @@ import type { ChunksApi } from '../chunks/api.js';
 import type { Clock } from '../async/clock.js';
 import type { Failpoints } from '../async/failpoint.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { Semaphore } from '../async/semaphore.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { LayoutRules } from '../format/tree-layout.js';
@@ -90,7 +90,7 @@ export interface OpenBucketDeps {
   readonly census?: ChunkCensus;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly failpoints: Failpoints;
   readonly timings?: Partial<BucketTimings>;
   /** Called with a broken invariant: the process must stop; a restart recovers. */
@@ -147,7 +147,7 @@ interface SetAsideAccess {
 
 /** @throws StorageError not-ready where the state belongs to another bucket. */
 export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
-  const { bucket, chunks, clock, failpoints, observer, head: remote } = deps;
+  const { bucket, chunks, clock, failpoints, metrics, head: remote } = deps;
   const timings = { ...DEFAULT_TIMINGS, ...deps.timings };
   const log = deps.log.child({ bucket: bucket.name });
   const stateName = bucket.stateName ?? bucket.name;
@@ -174,7 +174,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   };
   const bases = new BaseHolder(await fitting(await openBase(directory, clock, stores), journal, claims, log));
   await finishLanding(journal, claims, bases.peek?.marker);
-  const condition = new Condition(bucket.name, identity, { clock, log, observer });
+  const condition = new Condition(bucket.name, identity, { clock, log, metrics });
   const landings = new Landings(journal, clock);
   const doubts = new Doubts({ clock, waitMaxMs: timings.retryMaxMs });
   landings.onSettled = (isSettled) => doubts.settled(isSettled);
@@ -184,7 +184,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     repositoryId: () => repository.id,
     rules: bucket.layout,
     isStrictOrder: bucket.isStrictOrder,
-    ...{ remote, journal, identity, claims, bases, condition, landings, doubts, clock, log, observer },
+    ...{ remote, journal, identity, claims, bases, condition, landings, doubts, clock, log, metrics },
   };
   const sync = new HeadSync({
     ...{ ...shared, directory, stores, census: deps.census },
@@ -199,7 +199,7 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
   });
   const state: JournaledBucket = new JournaledBucket({
     ...{ bucket: bucket.name, repository: bucket.repository, branch: bucket.branch },
-    ...{ journal, uploads, bases, landings, doubts, condition, clock, log, observer },
+    ...{ journal, uploads, bases, landings, doubts, condition, clock, log, metrics },
     onWork: () => committer.wake(),
     look: () => follower.look(),
     whereIsIt: () => follower.whereIsIt(),

@@ -130,9 +130,9 @@ export class SetAsideRows {
             key: newest.key,
             value: hide ? undefined : encodeNewest({ ...newest.row, state: 'quarantined' }),
           },
-          ...this.bodies.condemn(earlier?.record?.body),
+          ...this.bodies.discard(earlier?.record?.body),
         );
-      } else writes.push(...this.bodies.condemn(setAside.record?.body));
+      } else writes.push(...this.bodies.discard(setAside.record?.body));
       preconditions.push({ key: newest.key, value: newest.value }, { key: at, value });
       if (!(await store.commit(preconditions, writes))) continue;
       this.#kinds.set(entry.seq, isNewest ? 'newest' : 'replaced');
@@ -194,7 +194,7 @@ export class SetAsideRows {
         if (older) preconditions.push(older);
         writes.push({ key: newest.key, value: older && encodeNewest({ ...older.entry, state: 'pending' }) });
       }
-      if (!keep) writes.push(...this.bodies.condemn(row.record?.body));
+      if (!keep) writes.push(...this.bodies.discard(row.record?.body));
       if (!(await this.table.store.commit(preconditions, writes))) continue;
       if (!keep) this.noteGone(1, sizeOf(row));
       return true;

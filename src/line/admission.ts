@@ -10,7 +10,7 @@
  */
 import { abortable } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { FairShare, type Claim } from './fair-queue.js';
 import { SenderPace } from './sender-pace.js';
 
@@ -149,7 +149,7 @@ interface Wait {
   readonly done: (error?: Error) => void;
 }
 
-export interface LineAdmissionOptions {
+export interface LineAdmissionDeps {
   readonly chunkSizeBytes: number;
   readonly uplink: {
     readonly bytesPerSecond: number;
@@ -157,7 +157,7 @@ export interface LineAdmissionOptions {
     readonly isMeasured: boolean;
   };
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 export class LineAdmission {
@@ -169,8 +169,8 @@ export class LineAdmission {
   readonly #closed = new AbortController();
   #isLooking = false;
 
-  constructor(private readonly options: LineAdmissionOptions) {
-    this.#small = new SmallRoom(options.uplink, options.clock);
+  constructor(private readonly deps: LineAdmissionDeps) {
+    this.#small = new SmallRoom(deps.uplink, deps.clock);
   }
 
   /** Counts the unsent bytes of a bucket; returns what removes it. */
@@ -184,14 +184,14 @@ export class LineAdmission {
 
   /** Size of the pieces that objects of more than one chunk are cut into now. */
   pieceBytes(): number {
-    const { chunkSizeBytes, uplink } = this.options;
+    const { chunkSizeBytes, uplink } = this.deps;
     const wanted = Math.round((PIECE_SECONDS * uplink.bytesPerSecond) / MIB) * MIB;
     return Math.min(chunkSizeBytes, Math.max(PIECE_MIN_BYTES, wanted));
   }
 
   /** Bytes that may lie unsent, with those that were granted. */
   budgetBytes(): number {
-    const { chunkSizeBytes, uplink } = this.options;
+    const { chunkSizeBytes, uplink } = this.deps;
     const floorBytes = uplink.isMeasured
       ? BUDGET_PIECES_MIN * Math.min(PIECE_MIN_BYTES, chunkSizeBytes)
       : UNMEASURED_CHUNKS * chunkSizeBytes;
@@ -213,8 +213,8 @@ export class LineAdmission {
         isCounted: false,
         wait: undefined,
         waitsSinceMs: undefined,
-        pace: new SenderPace(this.options.clock),
-        lastByteMs: this.options.clock.steadyMs(),
+        pace: new SenderPace(this.deps.clock),
+        lastByteMs: this.deps.clock.steadyMs(),
       },
     };
     push.bodies.add(body);
@@ -226,7 +226,7 @@ export class LineAdmission {
         body.heldBytes += bytes;
         body.restBytes = Math.max(0, body.restBytes - bytes);
         body.pace.sent(bytes);
-        body.lastByteMs = this.options.clock.steadyMs();
+        body.lastByteMs = this.deps.clock.steadyMs();
         body.isStalled = false;
       },
       whole: (bytes) => {
@@ -269,7 +269,7 @@ export class LineAdmission {
     signal.throwIfAborted();
     this.#closed.signal.throwIfAborted();
     if (body.grantedBytes > 0) return;
-    const nowMs = this.options.clock.steadyMs();
+    const nowMs = this.deps.clock.steadyMs();
     await abortable<void>(signal, (resolve, reject) => {
       const done = (error?: Error) => {
         body.wait = undefined;
@@ -319,7 +319,7 @@ export class LineAdmission {
   }
 
   #noticeStalled(): void {
-    const nowMs = this.options.clock.steadyMs();
+    const nowMs = this.deps.clock.steadyMs();
     for (const body of this.#bodies) {
       if (body.wait || nowMs - body.lastByteMs < STALLED_AFTER_MS) continue;
       if (nowMs - body.grantedMs < STALLED_AFTER_MS) continue;
@@ -363,7 +363,7 @@ export class LineAdmission {
   }
 
   #smallOf({ bodies }: Push): Body | undefined {
-    const pieceMinBytes = Math.min(PIECE_MIN_BYTES, this.options.chunkSizeBytes);
+    const pieceMinBytes = Math.min(PIECE_MIN_BYTES, this.deps.chunkSizeBytes);
     const isSmall = ({ heldBytes, wait }: Body) => wait && heldBytes + wait.needBytes < pieceMinBytes;
     return nextOf({ bodies: [...bodies].filter(isSmall) });
   }
@@ -377,7 +377,7 @@ export class LineAdmission {
 
   #grant(push: Push, body: Body): void {
     const { needBytes, done } = body.wait!;
-    const nowMs = this.options.clock.steadyMs();
+    const nowMs = this.deps.clock.steadyMs();
     this.#share.serve(push, needBytes, [...this.#pushes.values()].filter(waits));
     body.grantedBytes = needBytes;
     body.grantedMs = body.lastByteMs = nowMs;
@@ -385,14 +385,14 @@ export class LineAdmission {
     body.waitsSinceMs = undefined;
     if (body.hasWaited && !body.isCounted) {
       body.isCounted = true;
-      this.options.observer.count('gateway_admission_waits_total', { result: 'admitted' });
+      this.deps.metrics.count('gateway_admission_waits_total', { result: 'admitted' });
     }
     done();
   }
 
   /** A run for each that has been silent for long, and an end for those without hope. */
   #endWaits(): void {
-    const { clock, uplink } = this.options;
+    const { clock, uplink } = this.deps;
     const nowMs = clock.steadyMs();
     const waiting = [...this.#bodies].filter(({ wait }) => wait !== undefined);
     const shareMs = (waiting.length * RUN_BYTES * 1_000) / (TRICKLE_SHARE * uplink.bytesPerSecond);
@@ -401,7 +401,7 @@ export class LineAdmission {
       const { beginMs, sinceMs, done } = body.wait!;
       const error = this.#hopeless(body.push.source, sinceMs, nowMs);
       if (error) {
-        this.options.observer.count('gateway_admission_waits_total', { result: 'refused' });
+        this.deps.metrics.count('gateway_admission_waits_total', { result: 'refused' });
         done(error);
       } else if (nowMs - beginMs >= trickleMs) done();
     }
@@ -414,7 +414,7 @@ export class LineAdmission {
         `nothing more is taken for Gitee until its refusal is mended: ${paused.message}`,
       );
     // Others may move the line while this bucket's repository is down.
-    const progressMs = source.isStalled() ? source.progressMs() : this.options.uplink.progressMs;
+    const progressMs = source.isStalled() ? source.progressMs() : this.deps.uplink.progressMs;
     if (nowMs - Math.max(sinceMs, progressMs ?? 0) < HOPELESS_AFTER_MS) return undefined;
     return new StandstillError(
       `the line to Gitee has made no progress for ${HOPELESS_AFTER_MS / 60_000} minutes: nothing more is taken`,
@@ -423,7 +423,7 @@ export class LineAdmission {
 
   #keepLooking(): void {
     this.#isLooking = true;
-    this.options.clock.sleep(LOOK_MS, this.#closed.signal).then(
+    this.deps.clock.sleep(LOOK_MS, this.#closed.signal).then(
       () => {
         this.#isLooking = false;
         this.look();
@@ -439,7 +439,7 @@ class SmallRoom {
   #filledMs = 0;
 
   constructor(
-    private readonly uplink: LineAdmissionOptions['uplink'],
+    private readonly uplink: LineAdmissionDeps['uplink'],
     private readonly clock: Clock,
   ) {}
 

@@ -30,7 +30,7 @@ export interface DownloadTurn {
   received(bytes: number): void;
 }
 
-export interface DownlinkOptions {
+export interface DownlinkDeps {
   readonly clock: Clock;
   readonly health: LineHealth;
 }
@@ -65,13 +65,13 @@ export class Downlink {
   #probedMs = Number.NEGATIVE_INFINITY;
   #pumpPlanned = false;
 
-  constructor(private readonly options: DownlinkOptions) {
-    this.#pace = new Pace(options.clock);
-    options.health.onUp(() => this.#pump());
+  constructor(private readonly deps: DownlinkDeps) {
+    this.#pace = new Pace(deps.clock);
+    deps.health.onUp(() => this.#pump());
   }
 
   get health(): LineHealth {
-    return this.options.health;
+    return this.deps.health;
   }
 
   get running(): number {
@@ -89,7 +89,7 @@ export class Downlink {
 
   /** Since when a download would very likely get no answer; undefined where it would. */
   get downSinceMs(): number | undefined {
-    const { health } = this.options;
+    const { health } = this.deps;
     return health.downSinceMs('download') ?? health.downSinceMs('batch');
   }
 
@@ -115,7 +115,7 @@ export class Downlink {
 
   /** Between two tries of a transfer: so long, or until the line is up again. */
   async rest(ms: number, signal?: AbortSignal): Promise<void> {
-    const { clock, health } = this.options;
+    const { clock, health } = this.deps;
     const over = new AbortController();
     const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
     const wasDown = this.downSinceMs !== undefined;
@@ -161,14 +161,14 @@ export class Downlink {
 
   #begin(waiter: Waiter): void {
     const isProbe = this.downSinceMs !== undefined;
-    if (isProbe) this.#probedMs = this.options.clock.steadyMs();
+    if (isProbe) this.#probedMs = this.deps.clock.steadyMs();
     const running: Running = {
       claim: waiter.claim,
       isProbe,
       received: (bytes) => {
         running.isProbe = false;
         this.#pace.add(bytes);
-        this.options.health.progressed('download');
+        this.deps.health.progressed('download');
       },
     };
     this.#waiting.delete(waiter);
@@ -203,11 +203,11 @@ export class Downlink {
 
   #mayProbe(): boolean {
     for (const running of this.#running) if (running.isProbe) return false;
-    const waitMs = this.#probedMs + PROBE_GAP_MS - this.options.clock.steadyMs();
+    const waitMs = this.#probedMs + PROBE_GAP_MS - this.deps.clock.steadyMs();
     if (waitMs <= 0) return true;
     if (!this.#pumpPlanned) {
       this.#pumpPlanned = true;
-      void this.options.clock.sleep(waitMs).then(() => {
+      void this.deps.clock.sleep(waitMs).then(() => {
         this.#pumpPlanned = false;
         this.#pump();
       });

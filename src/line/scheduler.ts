@@ -95,7 +95,7 @@ export interface Ticket {
   cancel(): void;
 }
 
-export interface LineSchedulerOptions {
+export interface LineSchedulerDeps {
   readonly uplink: UplinkMeter;
   /** Largest bodies at once where the line is fast; small ones go by as many bytes. */
   readonly parallel: number;
@@ -116,8 +116,8 @@ export class LineScheduler {
   #isLooking = false;
   #pumping = false;
 
-  constructor(private readonly options: LineSchedulerOptions) {
-    this.#flight = new InFlight(options.uplink, options.clock);
+  constructor(private readonly deps: LineSchedulerDeps) {
+    this.#flight = new InFlight(deps.uplink, deps.clock);
   }
 
   /** Bodies under way. */
@@ -133,7 +133,7 @@ export class LineScheduler {
   /** Takes its place in line; `start` is called when its turn has come, never before this returns. */
   add(source: LineSource, cls: LineClass, group: string, job: LineJob): Ticket {
     const leave = this.#classes[LINE_CLASSES.indexOf(cls)]!.add(
-      ...([source, group, job, this.options.clock.steadyMs()] as const),
+      ...([source, group, job, this.deps.clock.steadyMs()] as const),
     );
     queueMicrotask(() => this.pump());
     return {
@@ -168,7 +168,7 @@ export class LineScheduler {
     try {
       while (this.#startNext());
       this.#letYield();
-      this.options.uplink.setFull(this.#isFull());
+      this.deps.uplink.setFull(this.#isFull());
     } finally {
       this.#pumping = false;
     }
@@ -188,7 +188,7 @@ export class LineScheduler {
 
   /** Bytes that may be under way before the next body begins. */
   #limitBytes(): number {
-    const { chunkSizeBytes, parallel, uplink } = this.options;
+    const { chunkSizeBytes, parallel, uplink } = this.deps;
     const floorBytes = Math.min(IN_FLIGHT_MIN_BYTES, chunkSizeBytes);
     return Math.min(
       parallel * chunkSizeBytes,
@@ -237,7 +237,7 @@ export class LineScheduler {
     if (active === 0 && smallOf === undefined) return true;
     const activeMin = Math.max(this.#bodiesMin(), this.#hasAir() ? DEAD_BODIES_MIN : 1);
     const hasRoom = restBytes < this.#limitBytes() || active < activeMin;
-    return hasRoom && bodies < this.options.parallel * BODIES_PER_PARALLEL;
+    return hasRoom && bodies < this.deps.parallel * BODIES_PER_PARALLEL;
   }
 
   /** One of a class that has stood still for long begins, to trickle. */
@@ -267,7 +267,7 @@ export class LineScheduler {
   #isStarved(level: number): boolean {
     for (const body of this.#flight) if (body.level === level && !this.#flight.isStalled(body)) return false;
     const sinceMs = this.#classes[level]!.oldestMs((source) => this.#moves(source));
-    return sinceMs !== undefined && this.options.clock.steadyMs() - sinceMs >= STARVED_MS;
+    return sinceMs !== undefined && this.deps.clock.steadyMs() - sinceMs >= STARVED_MS;
   }
 
   /** Something would go out here if it had room. */
@@ -328,9 +328,9 @@ export class LineScheduler {
     const { isFar, leastMs } = this.#flight;
     // Of a large one that is waited for as well, where Gitee is far away: a small push may come at any time.
     if (level === 0 && (isSmall || !isFar)) return false;
-    const { bytesPerSecond, isMeasured, lateMs } = this.options.uplink;
+    const { bytesPerSecond, isMeasured, lateMs } = this.deps.uplink;
     if (!isFar) return this.#flight.isKernelFull(Math.max(KERNEL_MIN_BYTES, KERNEL_SECONDS * bytesPerSecond));
-    const isClear = this.options.clock.steadyMs() - this.#smallFirstMs < CLEAR_FOR_MS;
+    const isClear = this.deps.clock.steadyMs() - this.#smallFirstMs < CLEAR_FOR_MS;
     const seconds = isClear ? KERNEL_CLEAR_SECONDS : KERNEL_FAR_SECONDS;
     const limitBytes = (seconds + (leastMs + lateMs) / 1_000) * bytesPerSecond;
     return this.#flight.isKernelFull(
@@ -342,7 +342,7 @@ export class LineScheduler {
     body.isHeld = true;
     for (let waits = 0; waits < KERNEL_WAITS_MAX && this.#isKernelFull(body); waits += 1) {
       if (this.#closed.signal.aborted) break;
-      await this.options.clock.sleep(KERNEL_WAIT_MS);
+      await this.deps.clock.sleep(KERNEL_WAIT_MS);
     }
     body.isHeld = false;
   }
@@ -363,7 +363,7 @@ export class LineScheduler {
 
   async #untilAir(timeoutMs: number, signal: AbortSignal): Promise<void> {
     for (let leftMs = timeoutMs; leftMs > 0 && !this.#hasAir(); leftMs -= KERNEL_WAIT_MS)
-      await this.options.clock.sleep(Math.min(KERNEL_WAIT_MS, leftMs), signal);
+      await this.deps.clock.sleep(Math.min(KERNEL_WAIT_MS, leftMs), signal);
   }
 
   /**
@@ -372,7 +372,7 @@ export class LineScheduler {
    * less than what crosses in a round trip, of which one connection counts for a part only.
    */
   #hasAir(): boolean {
-    const { uplink } = this.options;
+    const { uplink } = this.deps;
     const { isFar, leastMs } = this.#flight;
     if (!uplink.isKernelKnown) return false;
     if (!isFar) return this.#isDead() && uplink.inKernelBytesUpTo(KERNEL_MIN_BYTES / 2) < KERNEL_MIN_BYTES;
@@ -394,13 +394,13 @@ export class LineScheduler {
    * that carries nothing more. Nobody knows which; another one finds out.
    */
   #isDead(): boolean {
-    const { bestBytesPerSecond, currentBytesPerSecond } = this.options.uplink;
+    const { bestBytesPerSecond, currentBytesPerSecond } = this.deps.uplink;
     return currentBytesPerSecond < DEAD_SHARE * bestBytesPerSecond;
   }
 
   #trickleMs(pieceBytes: number): number {
     const paused = [...this.#flight].filter(({ isPaused }) => isPaused).length;
-    const ms = (paused * pieceBytes * 1_000) / (TRICKLE_SHARE * this.options.uplink.bytesPerSecond);
+    const ms = (paused * pieceBytes * 1_000) / (TRICKLE_SHARE * this.deps.uplink.bytesPerSecond);
     return Math.min(TRICKLE_MAX_MS, Math.max(TRICKLE_MIN_MS, ms));
   }
 
@@ -436,11 +436,11 @@ export class LineScheduler {
       this.#flight.unpause(body);
     }
     this.#isSmallFirst = small.length > 0;
-    if (this.#isSmallFirst && top === 0) this.#smallFirstMs = this.options.clock.steadyMs();
+    if (this.#isSmallFirst && top === 0) this.#smallFirstMs = this.deps.clock.steadyMs();
   }
 
   #yields(body: Body, small: { readonly source: LineSource; readonly group: string }): boolean {
-    return body.yieldsTo(small, this.options.uplink.bytesPerSecond);
+    return body.yieldsTo(small, this.deps.uplink.bytesPerSecond);
   }
 
   /** The highest class that has something to send, or to wait for. */
@@ -453,7 +453,7 @@ export class LineScheduler {
 
   /** More stands ready than the line takes: what is measured now is the line and not us. */
   #isFull(): boolean {
-    const { chunkSizeBytes, uplink } = this.options;
+    const { chunkSizeBytes, uplink } = this.deps;
     const { isFar, leastMs } = this.#flight;
     const seconds = isFar ? FULL_FAR_SECONDS + leastMs / 1_000 : FULL_SECONDS;
     const bytes = Math.max(FULL_MIN_BYTES, seconds * uplink.bytesPerSecond);
@@ -470,6 +470,6 @@ export class LineScheduler {
       this.#isLooking = false;
       this.pump();
     };
-    this.options.clock.sleep(LOOK_MS, this.#closed.signal).then(over, () => {});
+    this.deps.clock.sleep(LOOK_MS, this.#closed.signal).then(over, () => {});
   }
 }

@@ -1,13 +1,13 @@
 /** What all buckets of a gateway share of the line to Gitee: its measured speed, who sends next, who may send us more. */
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { LineAdmission } from './admission.js';
 import { EstimateFile } from './estimate-file.js';
 import { LineScheduler } from './scheduler.js';
 import { UplinkMeter, type KernelQueues } from './uplink.js';
 
-export interface UploadLineOptions {
+export interface UploadLineDeps {
   readonly chunkSizeBytes: number;
   /** Largest bodies at once: `gitee.lfs_parallel` */
   readonly parallel: number;
@@ -15,7 +15,7 @@ export interface UploadLineOptions {
   readonly uplinkInitialBytesPerSecond: number;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** What the kernel still has of the bytes handed to each connection; undefined where it doesn't say. */
   readonly kernelQueues?: KernelQueues;
   /** Where the estimate is kept over a restart. */
@@ -39,24 +39,24 @@ export class UploadLine {
   readonly #file: EstimateFile | undefined;
 
   constructor(
-    private readonly options: UploadLineOptions,
+    private readonly deps: UploadLineDeps,
     file?: EstimateFile,
     kept?: number,
   ) {
-    const { chunkSizeBytes, clock, observer, parallel } = options;
+    const { chunkSizeBytes, clock, metrics, parallel } = deps;
     this.#file = file;
-    const initial = kept ?? options.uplinkInitialBytesPerSecond;
-    this.uplink = new UplinkMeter(initial, clock, options.kernelQueues, kept !== undefined);
+    const initial = kept ?? deps.uplinkInitialBytesPerSecond;
+    this.uplink = new UplinkMeter(initial, clock, deps.kernelQueues, kept !== undefined);
     this.scheduler = new LineScheduler({ uplink: this.uplink, parallel, chunkSizeBytes, clock });
-    this.admission = new LineAdmission({ chunkSizeBytes, uplink: this.uplink, clock, observer });
+    this.admission = new LineAdmission({ chunkSizeBytes, uplink: this.uplink, clock, metrics });
   }
 
   /** With the estimate of the run before, where there is one. */
-  static async open(options: UploadLineOptions): Promise<UploadLine> {
-    const { clock, estimatePath, log } = options;
-    if (estimatePath === undefined) return new UploadLine(options);
+  static async open(deps: UploadLineDeps): Promise<UploadLine> {
+    const { clock, estimatePath, log } = deps;
+    if (estimatePath === undefined) return new UploadLine(deps);
     const file = new EstimateFile(estimatePath, clock, log);
-    const line = new UploadLine(options, file, await file.read());
+    const line = new UploadLine(deps, file, await file.read());
     file.start(() => line.uplink.bytesPerSecond);
     return line;
   }
@@ -68,7 +68,7 @@ export class UploadLine {
       pendingBytes: unsentBytes + grantedBytes,
       budgetBytes,
       waitingBodies: waiting,
-      oldestWaitMs: waitingSinceMs === undefined ? 0 : this.options.clock.steadyMs() - waitingSinceMs,
+      oldestWaitMs: waitingSinceMs === undefined ? 0 : this.deps.clock.steadyMs() - waitingSinceMs,
     };
   }
 

@@ -15,7 +15,7 @@ import { messageOf, type Note, type Target } from './message.js';
 import { send, type SenderOptions } from './sender.js';
 import type { Verdict } from './verdict.js';
 
-export interface AlertBridgeParts {
+export interface AlertBridgeDeps {
   readonly targets: readonly Target[];
   /** Asked for at each request: it may be rotated. */
   readonly token: () => string;
@@ -38,27 +38,27 @@ const PARTLY_MAX = 1000;
 const PARTLY_MS = 3600_000;
 
 /** Serves `/alerts`, and `/healthz` for a supervisor. */
-export function alertBridge(parts: AlertBridgeParts): RequestHandler {
-  const delivery = new AlertDelivery(parts);
+export function alertBridge(deps: AlertBridgeDeps): RequestHandler {
+  const delivery = new AlertDelivery(deps);
   const router = express.Router();
   router.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
   // The token comes first: nothing of a stranger's body is read.
   router.post('/alerts', (request, response, next) => {
-    if (isBearer(request.get('authorization'), parts.token())) return next();
-    parts.log.warn('alerts with a wrong token or none were refused', { from: request.ip });
+    if (isBearer(request.get('authorization'), deps.token())) return next();
+    deps.log.warn('alerts with a wrong token or none were refused', { from: request.ip });
     response.status(401).set('WWW-Authenticate', 'Bearer').json({ error: 'the token is wrong or missing' });
   });
   router.post('/alerts', express.raw({ type: () => true, limit: BODY_MAX }), async (request, response) => {
     const body: unknown = request.body;
     const group = Buffer.isBuffer(body) ? readAlertGroup(body) : undefined;
     if (!group || !Buffer.isBuffer(body)) {
-      parts.log.warn('this is no payload of Alertmanager, version 4');
+      deps.log.warn('this is no payload of Alertmanager, version 4');
       response.status(400).json({ error: 'this is no payload of Alertmanager, version 4' });
       return;
     }
     if (group.alerts.length === 0) return void response.json({ delivered: [] });
     const id = createHash('sha256').update(body).digest('hex').slice(0, 32);
-    const { delivered, failed } = await delivery.deliver(alertNote(group, id, parts.docsUrl));
+    const { delivered, failed } = await delivery.deliver(alertNote(group, id, deps.docsUrl));
     // 5xx: Alertmanager tries again. A robot that refuses this very message would only be asked in vain: 422.
     const mayWork = failed.some(({ verdict }) => verdict.kind === 'retry');
     response.status(failed.length === 0 ? 200 : mayWork ? 502 : 422).json({
@@ -80,10 +80,10 @@ class AlertDelivery {
   /** Who has a note that did not reach all: when Alertmanager sends it again, they are not told twice. */
   readonly #partly = new LRUCache<string, ReadonlySet<string>>({ max: PARTLY_MAX, ttl: PARTLY_MS });
 
-  constructor(private readonly parts: AlertBridgeParts) {}
+  constructor(private readonly deps: AlertBridgeDeps) {}
 
   async deliver(note: Note): Promise<Outcome> {
-    const { log, signal, targets } = this.parts;
+    const { log, signal, targets } = this.deps;
     const told = this.#partly.get(note.id) ?? new Set<string>();
     const deadline = linkedDeadline(ANSWER_WITHIN_MS, signal);
     const outcomes = await Promise.all(
@@ -105,7 +105,7 @@ class AlertDelivery {
 
   /** A few attempts; what Alertmanager would wait for too long is left to its next one. */
   async #toTarget(target: Target, note: Note, signal: AbortSignal): Promise<Verdict> {
-    const { clock, sender } = this.parts;
+    const { clock, sender } = this.deps;
     let verdict: Verdict = { kind: 'retry', reason: `no answer within ${ANSWER_WITHIN_MS} ms` };
     try {
       for (let attempt = 1; ; attempt++) {

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache';
 import type { Audit } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { Semaphore } from '../async/semaphore.js';
 import type { Target } from './message.js';
 import type { Accepted, NotificationStore, StoredDelivery } from './notification-store.js';
@@ -15,7 +15,7 @@ import { imageName, type Envelope, type RegistryEvent } from './registry-event.j
 import type { SenderOptions } from './sender.js';
 import { TargetQueue } from './target-queue.js';
 
-export interface NotifierOptions {
+export interface NotifierDeps {
   readonly store: NotificationStore;
   readonly targets: readonly Target[];
   /** Keep events of layers too. */
@@ -24,7 +24,7 @@ export interface NotifierOptions {
   readonly sender: SenderOptions;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** Messages that wait for one target, and as many dead letters of one. Default 10,000. */
   readonly queueMax?: number;
 }
@@ -74,16 +74,16 @@ export class Notifier implements NotificationAdmin {
   readonly #receiving = new Semaphore(1);
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: NotifierOptions) {
-    const { store, sender, clock, log, observer, targets } = options;
-    this.#queueMax = options.queueMax ?? 10_000;
-    const parts = { store, sender, clock, log, observer, deadMax: this.#queueMax };
+  constructor(private readonly deps: NotifierDeps) {
+    const { store, sender, clock, log, metrics, targets } = deps;
+    this.#queueMax = deps.queueMax ?? 10_000;
+    const parts = { store, sender, clock, log, metrics, deadMax: this.#queueMax };
     this.#queues = new Map(targets.map((target) => [target.name, new TargetQueue(target, parts)]));
   }
 
   /** Begins to deliver. What waits for a target that is configured no more becomes a dead letter. */
   async start(): Promise<void> {
-    const { store, clock, log } = this.options;
+    const { store, clock, log } = this.deps;
     for (const name of store.targets()) {
       if (this.#queues.has(name)) continue;
       const orphans: StoredDelivery[] = [];
@@ -110,9 +110,9 @@ export class Notifier implements NotificationAdmin {
   /** Resolves when all of it is durable; then the registry may be told. */
   receive(envelope: Envelope): Promise<void> {
     return this.#receiving.run(async () => {
-      const { audit, clock, observer, store, takesLayers } = this.options;
+      const { audit, clock, metrics, store, takesLayers } = this.deps;
       const count = (result: string, n = 1) =>
-        n > 0 && observer.count('gateway_notification_events_total', { result }, n);
+        n > 0 && metrics.count('gateway_notification_events_total', { result }, n);
       count('ignored', envelope.unknown);
       const accepted: Accepted[] = [];
       for (const event of envelope.events) {
@@ -138,7 +138,7 @@ export class Notifier implements NotificationAdmin {
   }
 
   async overview(): Promise<NotificationOverview> {
-    const { store } = this.options;
+    const { store } = this.deps;
     const names = [...new Set([...this.#queues.keys(), ...store.targets()])];
     const deadLetters: DeadLetter[] = [];
     for await (const { target, event, acceptedMs, attempts, lastError } of store.dead()) {
@@ -151,7 +151,7 @@ export class Notifier implements NotificationAdmin {
   }
 
   async retry(choice: DeadLetterChoice): Promise<number> {
-    const { clock, store } = this.options;
+    const { clock, store } = this.deps;
     let n = 0;
     for (const row of await this.#chosen(choice)) {
       // Of a target that is configured no more there is nobody to deliver it.
@@ -166,24 +166,24 @@ export class Notifier implements NotificationAdmin {
 
   async drop(choice: DeadLetterChoice): Promise<number> {
     const rows = await this.#chosen(choice);
-    for (const row of rows) await this.options.store.drop(row);
+    for (const row of rows) await this.deps.store.drop(row);
     this.#report();
     return rows.length;
   }
 
   async #chosen({ target, event }: DeadLetterChoice): Promise<StoredDelivery[]> {
     const rows: StoredDelivery[] = [];
-    for await (const row of this.options.store.dead(target))
+    for await (const row of this.deps.store.dead(target))
       if (event === undefined || row.event.id === event) rows.push(row);
     return rows;
   }
 
   async #isRepeated(id: string): Promise<boolean> {
-    return this.#recent.has(id) || (await this.options.store.isSeen(id));
+    return this.#recent.has(id) || (await this.deps.store.isSeen(id));
   }
 
   #told(event: RegistryEvent): { targets: string[]; overflow: string[] } {
-    const { store, targets, log, observer } = this.options;
+    const { store, targets, log, metrics } = this.deps;
     const told: { targets: string[]; overflow: string[] } = { targets: [], overflow: [] };
     if (event.kind !== 'image') return told;
     for (const { name } of targets.filter((target) => target.events.includes(event.action))) {
@@ -192,18 +192,18 @@ export class Notifier implements NotificationAdmin {
       else if (dead < this.#queueMax) told.overflow.push(name);
       else {
         log.error('a notification is lost: queue and dead letters of the target are full', { target: name });
-        observer.count('gateway_notification_deliveries_total', { target: name, result: 'lost' });
+        metrics.count('gateway_notification_deliveries_total', { target: name, result: 'lost' });
       }
     }
     return told;
   }
 
   #report(): void {
-    const { observer, store } = this.options;
+    const { metrics, store } = this.deps;
     for (const name of new Set([...this.#queues.keys(), ...store.targets()])) {
       const { queued, dead } = store.counts(name);
-      observer.set('gateway_notification_queue', queued, { target: name });
-      observer.set('gateway_notification_dead_letters', dead, { target: name });
+      metrics.set('gateway_notification_queue', queued, { target: name });
+      metrics.set('gateway_notification_dead_letters', dead, { target: name });
     }
   }
 }

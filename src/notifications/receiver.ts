@@ -6,7 +6,7 @@ import { isBearer } from './bearer.js';
 import type { Notifier } from './notifier.js';
 import { readEnvelope } from './registry-event.js';
 
-export interface ReceiverParts {
+export interface ReceiverDeps {
   readonly notifier: Notifier;
   /** Asked for at each request: it may be rotated. */
   readonly token: () => string;
@@ -18,12 +18,12 @@ export interface ReceiverParts {
 /** An event has about 1 KiB; the registry may send several in one. */
 const BODY_MAX = '1mb';
 
-export function notificationReceiver(parts: ReceiverParts): RequestHandler {
+export function notificationReceiver(deps: ReceiverDeps): RequestHandler {
   const router = express.Router();
   // The token comes first: nothing of a stranger's body is read.
   router.post('/notifications', (request, response, next) => {
-    if (isBearer(request.get('authorization'), parts.token())) return next();
-    void parts.guarded.record({
+    if (isBearer(request.get('authorization'), deps.token())) return next();
+    void deps.guarded.record({
       who: 'anonymous',
       action: 'notification.refuse',
       subject: '',
@@ -40,11 +40,11 @@ export function notificationReceiver(parts: ReceiverParts): RequestHandler {
       const envelope = Buffer.isBuffer(request.body) ? readEnvelope(request.body) : undefined;
       if (!envelope) {
         // The registry sends again what is not taken, for ever: a report that nobody can read would block all others.
-        parts.log.warn('a notification could not be read and is lost', { bytes: lengthOf(request.body) });
+        deps.log.warn('a notification could not be read and is lost', { bytes: lengthOf(request.body) });
         response.status(200).json({ taken: 0 });
         return;
       }
-      await parts.notifier.receive(envelope);
+      await deps.notifier.receive(envelope);
       response.status(200).json({ taken: envelope.events.length });
     },
   );

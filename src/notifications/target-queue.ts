@@ -6,18 +6,18 @@
 import { abortable } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { messageFor, type Target } from './message.js';
 import type { NotificationStore, StoredDelivery } from './notification-store.js';
 import { send, type SenderOptions } from './sender.js';
 import type { Verdict } from './verdict.js';
 
-export interface TargetQueueParts {
+export interface TargetQueueDeps {
   readonly store: NotificationStore;
   readonly sender: SenderOptions;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly deadMax: number;
   /** In [0, 1); Math.random unless a test owns it. */
   readonly random?: () => number;
@@ -39,7 +39,7 @@ export class TargetQueue {
 
   constructor(
     readonly target: Target,
-    private readonly parts: TargetQueueParts,
+    private readonly deps: TargetQueueDeps,
   ) {}
 
   start(): void {
@@ -64,7 +64,7 @@ export class TargetQueue {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
-    const { log, store } = this.parts;
+    const { log, store } = this.deps;
     while (!signal.aborted) {
       try {
         const row = await store.first(this.target.name);
@@ -80,7 +80,7 @@ export class TargetQueue {
 
   /** One attempt; returns how long to wait before the next look. */
   async #attempt(row: StoredDelivery, signal: AbortSignal): Promise<number> {
-    const { clock, store, sender } = this.parts;
+    const { clock, store, sender } = this.deps;
     const nowMs = clock.nowMs();
     const message = messageFor(this.target, row.event, nowMs);
     const verdict = await send(this.target, message, nowMs, sender, signal);
@@ -105,7 +105,7 @@ export class TargetQueue {
   }
 
   async #bury(row: StoredDelivery): Promise<void> {
-    const { log, store, deadMax } = this.parts;
+    const { log, store, deadMax } = this.deps;
     await store.bury(row, deadMax);
     this.#count('dead');
     log.warn('a notification is given up: see gitee-s3 notifications list', {
@@ -120,17 +120,17 @@ export class TargetQueue {
   #waitMs(attempts: number, verdict: Verdict): number {
     const ceilingMs = Math.min(WAIT_MAX_MS, WAIT_BASE_MS * 2 ** Math.min(attempts - 1, 20));
     const askedMs = verdict.kind === 'retry' ? (verdict.waitMs ?? 0) : 0;
-    const random = this.parts.random ?? Math.random;
+    const random = this.deps.random ?? Math.random;
     return askedMs + ceilingMs * (0.5 + random() / 2);
   }
 
   #count(result: 'ok' | 'retry' | 'dead'): void {
-    const { observer, store } = this.parts;
+    const { metrics, store } = this.deps;
     const target = this.target.name;
     const { queued, dead } = store.counts(target);
-    observer.count('gateway_notification_deliveries_total', { target, result });
-    observer.set('gateway_notification_queue', queued, { target });
-    observer.set('gateway_notification_dead_letters', dead, { target });
+    metrics.count('gateway_notification_deliveries_total', { target, result });
+    metrics.set('gateway_notification_queue', queued, { target });
+    metrics.set('gateway_notification_dead_letters', dead, { target });
   }
 
   /** Waits the time or, where there is nothing to do, for the ring. */
@@ -140,7 +140,7 @@ export class TargetQueue {
     if (ms !== undefined) {
       this.#isRung = false;
       this.#patience = new AbortController();
-      await this.parts.clock
+      await this.deps.clock
         .sleep(ms, AbortSignal.any([signal, this.#patience.signal]))
         .catch(() => signal.throwIfAborted()); // the other reason is hurry()
       return;

@@ -1,7 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import { KeyLock } from '../async/key-lock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { ChunkHold } from '../chunks/api.js';
 import type { ObjectKey } from '../format/ids.js';
 import { isLocalKey } from '../format/tree-layout.js';
@@ -47,7 +47,7 @@ export class ObjectService implements ObjectsApi {
 
   constructor(
     private readonly buckets: Buckets,
-    deps: { clock: Clock; log: Log; observer: Observer },
+    deps: { clock: Clock; log: Log; metrics: Metrics },
   ) {
     this.#concern = new WriteConcern(deps);
     this.#writer = new ObjectWriter({ clock: deps.clock, locks: this.#locks, concern: this.#concern });

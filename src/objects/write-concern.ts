@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { ObjectKey } from '../format/ids.js';
 import { writingStep } from '../format/registry-keys.js';
 import { isLocalKey } from '../format/tree-layout.js';
@@ -58,7 +58,7 @@ export class WriteConcern {
   /** When what was set aside was last tried again for somebody who pushed it. */
   readonly #againMs = new LRUCache<string, number>({ max: 10_000 });
 
-  constructor(private readonly deps: { clock: Clock; log: Log; observer: Observer }) {}
+  constructor(private readonly deps: { clock: Clock; log: Log; metrics: Metrics }) {}
 
   /** True where a write of this key waits for Gitee. */
   mustWait(bucket: Bucket, key: ObjectKey): boolean {
@@ -323,7 +323,7 @@ export class WriteConcern {
   }
 
   #count(bucket: Bucket, result: string): void {
-    this.deps.observer.count('gateway_barrier_waits_total', { bucket: bucket.name, result });
+    this.deps.metrics.count('gateway_barrier_waits_total', { bucket: bucket.name, result });
   }
 }
 

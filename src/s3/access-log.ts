@@ -1,6 +1,6 @@
 /** One line and a few figures per request. No signature, no Authorization header, no secret gets in. */
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { maskQuerySecrets } from '../async/secret-query.js';
 import type { AuditedAs } from './operation.js';
 
@@ -33,12 +33,12 @@ export interface AccessRecord {
   readonly isWhole: boolean;
 }
 
-export function recordAccess(record: AccessRecord, log: Log, observer: Observer): void {
+export function recordAccess(record: AccessRecord, log: Log, metrics: Metrics): void {
   const { operation } = record;
-  observer.count('gateway_http_requests_total', { operation, status: String(record.status) });
-  observer.observe('gateway_http_request_duration_seconds', record.durationMs / 1000, { operation });
-  if (record.bytesIn > 0) observer.count('gateway_http_bytes_total', { direction: 'in' }, record.bytesIn);
-  if (record.bytesOut > 0) observer.count('gateway_http_bytes_total', { direction: 'out' }, record.bytesOut);
+  metrics.count('gateway_http_requests_total', { operation, status: String(record.status) });
+  metrics.observe('gateway_http_request_duration_seconds', record.durationMs / 1000, { operation });
+  if (record.bytesIn > 0) metrics.count('gateway_http_bytes_total', { direction: 'in' }, record.bytesIn);
+  if (record.bytesOut > 0) metrics.count('gateway_http_bytes_total', { direction: 'out' }, record.bytesOut);
   log.info('request', {
     requestId: record.requestId,
     upstreamRequestId: record.upstreamRequestId,

@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import type { ObjectKey } from '../format/ids.js';
 import type { ObjectsApi } from '../objects/api.js';
 import { recordAccess, type AccessRecord } from './access-log.js';
@@ -47,7 +47,7 @@ export interface S3AppDeps {
   /** The one region that requests may be signed for. */
   readonly region: string;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   /** Domain of virtual-host style requests: `bucket.domain`. Without it all are path style. */
   readonly domain?: string;
@@ -291,7 +291,7 @@ class S3Endpoint {
     startedMs: number,
     isWhole: boolean,
   ): void {
-    const { clock, log, observer } = this.deps;
+    const { clock, log, metrics } = this.deps;
     const record: AccessRecord = {
       requestId,
       upstreamRequestId: trustedRequestId(req),
@@ -314,7 +314,7 @@ class S3Endpoint {
       userAgent: req.headers['user-agent'],
       isWhole,
     };
-    recordAccess(record, log, observer);
+    recordAccess(record, log, metrics);
     this.deps.onAccess?.(record);
   }
 }

@@ -27,7 +27,7 @@ export class AuditParts {
 
   /** The caller holds the lease of the state directory. Rejects where another gateway writes to the directory. */
   static async open(config: Config, parts: GatewayParts, stateLease: Lease): Promise<AuditParts> {
-    const { clock, log, metrics: observer } = parts;
+    const { clock, log, metrics } = parts;
     const { keepDays, fileMaxBytes, syslog: url } = config.audit;
     const directory = config.audit.directory;
     const lease =
@@ -36,9 +36,9 @@ export class AuditParts {
         : new FileLease(directory, clock, parts.onLeaseLost);
     await lease?.acquire();
     try {
-      const syslog = url === undefined ? undefined : new SyslogSender({ url, clock, log, observer });
+      const syslog = url === undefined ? undefined : new SyslogSender({ url, clock, log, metrics });
       const audit = await AuditLog.open({
-        ...{ directory, keepDays, fileMaxBytes, clock, log, observer },
+        ...{ directory, keepDays, fileMaxBytes, clock, log, metrics },
         checkLease: () => (lease ?? stateLease).check(),
         ...(syslog ? { onRecord: (record, line) => syslog.send(record, line) } : {}),
       });

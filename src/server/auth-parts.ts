@@ -60,9 +60,9 @@ export async function openAuth(around: AuthSurroundings): Promise<AuthParts | un
   const { config, parts, gitee, audit } = around;
   const { auth } = config;
   if (!auth.enabled) return undefined;
-  const { clock, log, metrics: observer } = parts;
+  const { clock, log, metrics } = parts;
   const key = await signingKey(config, clock.nowMs());
-  observer.set('gateway_token_certificate_expiry_timestamp_seconds', Math.floor(key.expiresMs / 1000));
+  metrics.set('gateway_token_certificate_expiry_timestamp_seconds', Math.floor(key.expiresMs / 1000));
   const encryptionKey = parseEncryptionKey(required(auth.encryptionKey, 'encryption_key').reveal());
   const sealer = new Sealer(required(encryptionKey, 'encryption_key'));
   const store = openStore(join(config.stateDir, 'auth'), around.stores);
@@ -81,11 +81,11 @@ export async function openAuth(around: AuthSurroundings): Promise<AuthParts | un
       staleMs: auth.verdictStaleMs,
     },
     clock,
-    observer,
+    metrics,
   });
   const grants = around.grants(store, sealer);
   const service = new TokenService({
-    authenticator: new Authenticator({ verdicts, grants, passwords, robots, sessions, observer }),
+    authenticator: new Authenticator({ verdicts, grants, passwords, robots, sessions, metrics }),
     rights: new Rights({ verdicts, rules: imageRules(config), anonymousPull: auth.anonymousPull }),
     tokens: new RegistryTokens({
       key,
@@ -97,7 +97,7 @@ export async function openAuth(around: AuthSurroundings): Promise<AuthParts | un
     }),
     sessions,
     lockout: new Lockout(auth.lockout, clock),
-    ...{ audit, clock, log, observer },
+    ...{ audit, clock, log, metrics },
   });
   return {
     router: tokenRouter({ service, publicUrl: auth.publicUrl?.replace(/\/$/, '') }),

@@ -72,13 +72,13 @@ async function openFoundation(
   lease: Lease,
   opened: Opened,
 ): Promise<Foundation> {
-  const { clock, log, metrics: observer } = parts;
+  const { clock, log, metrics } = parts;
   // First, so that it is closed last.
   const audit = opened.add(await AuditParts.open(config, parts, lease));
   const ballast = new DiskBallast({
     path: join(config.stateDir, 'disk-ballast'),
     ...{ directory: config.stateDir, reserveBytes: config.diskReserveBytes, freeBytes: freeBytesOfDisk },
-    ...{ clock, log, observer },
+    ...{ clock, log, metrics },
   });
   await ballast.open();
   opened.add(ballast);
@@ -95,7 +95,7 @@ async function openFoundation(
   const cache = new ChunkCache({
     directory: chunkDirectory(config),
     ...(await diskShares(config, chunkDirectory(config))),
-    ...{ clock, log, observer },
+    ...{ clock, log, metrics },
   });
   await cache.open();
   opened.add(cache);
@@ -140,7 +140,7 @@ function checkLease(lease: Lease): void {
 
 function openUploads(config: Config, parts: GatewayParts, gitee: GiteeClient): Promise<UploadLine> {
   return UploadLine.open({
-    ...{ clock: parts.clock, log: parts.log, observer: parts.metrics },
+    ...{ clock: parts.clock, log: parts.log, metrics: parts.metrics },
     chunkSizeBytes: config.chunkSizeBytes,
     parallel: config.gitee.lfsParallel,
     uplinkInitialBytesPerSecond: config.uplinkInitialBytesPerSecond,
@@ -152,7 +152,7 @@ function openUploads(config: Config, parts: GatewayParts, gitee: GiteeClient): P
 /** All buckets have the same host, account, disk and line. */
 function bucketOpener(components: GatewayComponents, logs: ChangeLogs, stores: StoreGuards): BucketOpener {
   const { ballast, cache, config, downlink, gitee, lfs, line, parts, uploads } = components;
-  const { clock, failpoints, log, metrics: observer } = parts;
+  const { clock, failpoints, log, metrics } = parts;
   return new BucketOpener({
     gitee: {
       url: config.gitee.url,
@@ -160,7 +160,7 @@ function bucketOpener(components: GatewayComponents, logs: ChangeLogs, stores: S
       lfs: {
         ...{ http: gitee.http, token: gitee.token, apiTimeouts: gitee.apiTimeouts, line },
         ...{ user: config.gitee.lfsUser, batchSizeMax: config.gitee.lfsBatchMax },
-        ...{ clock, log, observer },
+        ...{ clock, log, metrics },
       },
     },
     branches: branches(components),
@@ -168,7 +168,7 @@ function bucketOpener(components: GatewayComponents, logs: ChangeLogs, stores: S
     chunks: {
       directory: chunkDirectory(config),
       limits: chunkLimits(config),
-      ...{ cache, downlink, line: uploads, clock, log, observer, failpoints },
+      ...{ cache, downlink, line: uploads, clock, log, metrics, failpoints },
     },
     journal: {
       stateDirectory: config.stateDir,
@@ -180,7 +180,7 @@ function bucketOpener(components: GatewayComponents, logs: ChangeLogs, stores: S
       onFatal: parts.onFatal,
       ...{ makeRoom: stores.makeRoom, checkLease: stores.checkLease },
       admits: (bytes) => ballast.admits(bytes),
-      ...{ logs, clock, log, observer, failpoints },
+      ...{ logs, clock, log, metrics, failpoints },
     },
     lineHeardMs: () => line.heardMs('upload', 'commit'),
   });
@@ -188,11 +188,11 @@ function bucketOpener(components: GatewayComponents, logs: ChangeLogs, stores: S
 
 function branches({ config, gitee, line, parts, uploads }: GatewayComponents): Branches {
   const { caFile, identityEmail, identityName, timeouts, url, user } = config.gitee;
-  const { clock, failpoints, log, metrics: observer } = parts;
+  const { clock, failpoints, log, metrics } = parts;
   return new Branches({
     ...{ clock, giteeUrl: url, stateDirectory: config.stateDir },
     settings: {
-      ...{ http: gitee.http, token: gitee.token, user, line, clock, log, observer, failpoints },
+      ...{ http: gitee.http, token: gitee.token, user, line, clock, log, metrics, failpoints },
       identity: { name: identityName, email: identityEmail },
       clearLine: () => uploads.scheduler.clear(),
       timeouts: { pushBaseMs: timeouts.pushMs, per100kKeysMs: timeouts.pushPer100kKeysMs },

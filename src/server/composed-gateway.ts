@@ -70,7 +70,7 @@ export class ComposedGateway implements Gateway {
       configured.map((b) => b.bucket),
       runTime,
     );
-    const objects = new ObjectService(names, { clock, log, observer: metrics });
+    const objects = new ObjectService(names, { clock, log, metrics });
     this.#housekeeping = new Housekeeping(
       names,
       objects.multipart,
@@ -98,7 +98,7 @@ export class ComposedGateway implements Gateway {
       credentials: new ConfiguredKeys(config, runTime),
       settings: new ConfiguredBuckets(config),
       region: config.region,
-      ...{ log, clock, observer: metrics },
+      ...{ log, clock, metrics },
       trustedProxies: config.web.trustedProxies,
       onAccess: s3Audit({
         audit: audit.log,
@@ -114,7 +114,7 @@ export class ComposedGateway implements Gateway {
 
   #webListener(): WebListener | undefined {
     const { config, configured, hooks, parts, runTime } = this.composed;
-    const { clock, log, metrics: observer } = parts;
+    const { clock, log, metrics } = parts;
     const hooked = configured.map(({ place: { name, repository, branch }, open }) => ({
       ...{ name, repository, branch },
       hint: () => open.hint(),
@@ -123,8 +123,8 @@ export class ComposedGateway implements Gateway {
     const routers = [...hooks.routers(hooked), ...webRouters(this.composed)];
     if (routers.length === 0) return undefined;
     const { host, port, trustedProxies } = config.web;
-    const accessLog = webAccessLog({ clock, log, observer });
-    const failures = registryFailureRouter({ conditions: () => this.#registryConditions(), observer });
+    const accessLog = webAccessLog({ clock, log, metrics });
+    const failures = registryFailureRouter({ conditions: () => this.#registryConditions(), metrics });
     return new WebListener({
       ...{ host, port, trustedProxies, log },
       routers: [accessLog, failures, ...routers],

@@ -13,14 +13,14 @@ import type { BucketStatus } from '../journal/bucket-state.js';
 import type { NotificationAdmin } from '../notifications/notifier.js';
 import type { Config } from './config/config.js';
 import type { Redactor } from './logging/redact.js';
-import type { Metrics } from './metrics.js';
+import type { PrometheusMetrics } from './metrics.js';
 import type { QuarantineAdmin } from '../buckets/quarantine.js';
 
 /** What composition gets from outside. */
 export interface GatewayParts {
   readonly log: Log;
-  /** Also the Observer of every component. */
-  readonly metrics: Metrics;
+  /** Also the Metrics of every component. */
+  readonly metrics: PrometheusMetrics;
   /** Register every secret here as soon as it is known (after a reload too). */
   readonly redactor: Redactor;
   readonly clock: Clock;

@@ -47,7 +47,7 @@ export class GiteeClient {
     const token = new SecretTokenSource(secret, parts.redactor);
     const { clock, log, metrics } = parts;
     const api = new GiteeApi({
-      ...{ http, giteeUrl: url, token, clock, log, observer: metrics },
+      ...{ http, giteeUrl: url, token, clock, log, metrics },
       timeouts: apiTimeouts,
     });
     return new GiteeClient(http, token, api, apiTimeouts, sendQueues);

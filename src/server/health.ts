@@ -3,12 +3,12 @@ import { createServer } from 'node:http';
 import express from 'express';
 import { isReady, type Problem } from './gateway.js';
 import { HttpListener } from './http-listener.js';
-import type { Metrics } from './metrics.js';
+import type { PrometheusMetrics } from './metrics.js';
 
-export interface HealthOptions {
+export interface HealthDeps {
   readonly host: string;
   readonly port: number;
-  readonly metrics: Metrics;
+  readonly metrics: PrometheusMetrics;
   /** Empty: all is well. */
   readonly problems: () => readonly Problem[];
   /** Sets gauges that are read rather than reported (queue ages); called before each /metrics page. */
@@ -21,7 +21,7 @@ export interface HealthOptions {
  * away what is cached.
  */
 export class HealthServer extends HttpListener {
-  constructor(options: HealthOptions) {
+  constructor(deps: HealthDeps) {
     const app = express();
     app.disable('x-powered-by');
     app.disable('etag');
@@ -29,7 +29,7 @@ export class HealthServer extends HttpListener {
       response.set('Cache-Control', 'no-store').json({ status: 'alive' });
     });
     app.get('/readyz', (_request, response) => {
-      const problems = options.problems();
+      const problems = deps.problems();
       const ready = isReady(problems);
       const status = !ready ? 'not ready' : problems.length === 0 ? 'ready' : 'degraded';
       response
@@ -38,12 +38,12 @@ export class HealthServer extends HttpListener {
         .json({ status, problems });
     });
     app.get('/metrics', async (_request, response) => {
-      await options.refresh?.();
-      const { contentType, body } = await options.metrics.page();
+      await deps.refresh?.();
+      const { contentType, body } = await deps.metrics.page();
       response.set('Content-Type', contentType).end(body);
     });
     const server = createServer(app);
     server.requestTimeout = 10_000;
-    super(server, options, 'metrics');
+    super(server, deps, 'metrics');
   }
 }

@@ -34,7 +34,7 @@ export class HookParts {
   ): Promise<HookParts> {
     const { token, targets, blobs } = config.notifications;
     if (token === undefined) return new HookParts(config, parts, audit, undefined, []);
-    const { clock, log, metrics: observer } = parts;
+    const { clock, log, metrics } = parts;
     const store = openStore(join(config.stateDir, 'notifications'), stores);
     const dispatcher = createDispatcher({ connectTimeoutMs: CONNECT_MS, env: process.env });
     const opened = [() => store.close(), () => dispatcher.close()];
@@ -48,20 +48,20 @@ export class HookParts {
       takesLayers: blobs,
       audit: audit.log,
       sender: { dispatcher, userAgent: `gitee-s3/${VERSION}`, timeoutMs: DELIVERY_MS },
-      ...{ clock, log, observer },
+      ...{ clock, log, metrics },
     });
     return new HookParts(config, parts, audit, notifier, opened);
   }
 
   routers(buckets: readonly HookedBucket[]): RequestHandler[] {
-    const { clock, log, metrics: observer } = this.parts;
+    const { clock, log, metrics } = this.parts;
     const { log: audit, guarded } = this.audit;
     const { secret } = this.config.webhook;
     const { token } = this.config.notifications;
     const routers: RequestHandler[] = [];
     if (secret)
       routers.push(
-        webhookRouter({ buckets, secret: () => secret.reveal(), audit, guarded, clock, log, observer }),
+        webhookRouter({ buckets, secret: () => secret.reveal(), audit, guarded, clock, log, metrics }),
       );
     if (token && this.notifier)
       routers.push(

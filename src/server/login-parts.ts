@@ -46,7 +46,7 @@ export class LoginParts {
       pkce,
       redirectUri: `${origin}/auth/callback`,
       clock: parts.clock,
-      observer: parts.metrics,
+      metrics: parts.metrics,
     });
     return new LoginParts(around, origin, client);
   }
@@ -54,14 +54,14 @@ export class LoginParts {
   /** In the store of the token service. One for it and for the page: two would refresh with the same token. */
   grants(store: KeyValueStore, sealer: Sealer): StoredGrants {
     const { audit, parts } = this.around;
-    const { clock, log, metrics: observer } = parts;
-    this.#grants ??= new StoredGrants({ store, sealer, oauth: this.oauth, audit, clock, log, observer });
+    const { clock, log, metrics } = parts;
+    this.#grants ??= new StoredGrants({ store, sealer, oauth: this.oauth, audit, clock, log, metrics });
     return this.#grants;
   }
 
   router({ store, sealer, passwords }: Pick<AuthParts, 'store' | 'sealer' | 'passwords'>): RequestHandler {
     const { config, parts, gitee, audit } = this.around;
-    const { clock, log, metrics: observer } = parts;
+    const { clock, log, metrics } = parts;
     const registry = config.buckets.filter(({ preset }) => preset === 'registry').slice(0, 1);
     const deciding = [...config.auth.images, ...registry].map(({ repository }) => repository);
     return new LoginPage({
@@ -71,7 +71,7 @@ export class LoginParts {
       grants: this.grants(store, sealer),
       passwords,
       repositories: [...new Set(deciding)],
-      ...{ audit, clock, log, observer },
+      ...{ audit, clock, log, metrics },
     }).router();
   }
 }

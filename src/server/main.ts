@@ -9,7 +9,7 @@ import { ControlServer } from './control-server.js';
 import { controlSocketPath } from './control-socket.js';
 import type { Compose, Gateway } from './gateway.js';
 import type { Redactor } from './logging/redact.js';
-import { Metrics } from './metrics.js';
+import { PrometheusMetrics } from './metrics.js';
 import { Shutdown } from './shutdown.js';
 import { STORAGE_FORMAT } from './version.js';
 import type { Watchdog } from './watchdog.js';
@@ -62,7 +62,7 @@ export async function serve(parts: ServeParts): Promise<number> {
   try {
     gateway = await parts.compose(config, {
       log,
-      metrics: new Metrics({ version: parts.version, format: STORAGE_FORMAT }),
+      metrics: new PrometheusMetrics({ version: parts.version, format: STORAGE_FORMAT }),
       redactor: parts.redactor,
       clock: systemClock,
       failpoints: parts.failpoints,

@@ -1,7 +1,7 @@
-/** The Observer that components report to: the rows of src/async/metric-table.ts in Prometheus' words. */
+/** The Metrics that components report to: the rows of src/async/metric-table.ts in Prometheus' words. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { METRICS, type MetricLabels, type MetricName, type MetricRow } from '../async/metric-table.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 
 /** prom-client's gauges that end in _total: promtool refuses them, and the same figures stand beside by type. */
 const MISNAMED = [
@@ -13,7 +13,7 @@ const MISNAMED = [
 type Labels = Readonly<Record<string, string>>;
 
 /** The registry of this process: one per gateway, so that two gateways in one test do not mix. */
-export class Metrics implements Observer {
+export class PrometheusMetrics implements Metrics {
   readonly registry = new Registry();
   readonly #rows = new Map<string, MetricRow>();
   readonly #counters = new Map<string, Counter>();

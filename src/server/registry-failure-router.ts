@@ -3,7 +3,7 @@
  * method in X-Original-Method. Nothing else of the registry's protocol is served here.
  */
 import type { RequestHandler } from 'express';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { registryFailure, registryTask, type RegistryConditions } from './registry-failure.js';
 
 /**
@@ -12,7 +12,7 @@ import { registryFailure, registryTask, type RegistryConditions } from './regist
  */
 export function registryFailureRouter(parts: {
   readonly conditions: () => RegistryConditions;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }): RequestHandler {
   return (request, response, next) => {
     const method = request.get('x-original-method');
@@ -20,7 +20,7 @@ export function registryFailureRouter(parts: {
     const task = registryTask(method, request.path);
     const { reason, code, message, retryAfterSeconds } = registryFailure(task, parts.conditions());
     if (request.get('x-asked-again') === undefined)
-      parts.observer.count('gateway_registry_failures_total', { task, reason });
+      parts.metrics.count('gateway_registry_failures_total', { task, reason });
     response
       .status(code === 'DENIED' ? 403 : 503)
       .set('Retry-After', String(retryAfterSeconds))

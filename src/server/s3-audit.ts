@@ -9,7 +9,7 @@ const REFUSED_CODES: ReadonlySet<string> = new Set([
   'XAmzContentSHA256Mismatch',
 ]);
 
-export interface S3AuditParts {
+export interface S3AuditDeps {
   readonly audit: Audit;
   /** For refusals, which anybody can cause. */
   readonly guarded: Audit;
@@ -18,7 +18,7 @@ export interface S3AuditParts {
 }
 
 /** The hook of the S3 endpoint; called once per request, when its answer is out. */
-export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
+export function s3Audit(deps: S3AuditDeps): (record: AccessRecord) => void {
   return (record) => {
     const { operation, audited, bucket, key, status, code, requestId, upstreamRequestId } = record;
     const event = {
@@ -33,16 +33,16 @@ export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
       ...(upstreamRequestId === undefined ? {} : { upstreamRequestId }),
     };
     if (status === 401 || status === 403 || (code !== undefined && REFUSED_CODES.has(code))) {
-      void parts.guarded.record({ ...event, action: 's3.refuse', result: 'refused', detail });
+      void deps.guarded.record({ ...event, action: 's3.refuse', result: 'refused', detail });
       return;
     }
     // 303: a form's redirect after its object is stored.
     const isDone = status < 300 || (operation === 'PostObject' && status === 303);
-    if (audited === undefined || audited === 'unseen' || !isDone || parts.registryBuckets.has(bucket)) return;
+    if (audited === undefined || audited === 'unseen' || !isDone || deps.registryBuckets.has(bucket)) return;
 
     if (record.changedKeys) {
       for (const changed of record.changedKeys)
-        void parts.audit.record({
+        void deps.audit.record({
           ...event,
           subject: `${bucket}/${changed}`,
           action: audited,
@@ -52,6 +52,6 @@ export function s3Audit(parts: S3AuditParts): (record: AccessRecord) => void {
       return;
     }
     const size = record.bytesIn > 0 ? { bytes: record.bytesIn } : {};
-    void parts.audit.record({ ...event, action: audited, result: 'ok', detail: { ...detail, ...size } });
+    void deps.audit.record({ ...event, action: audited, result: 'ok', detail: { ...detail, ...size } });
   };
 }

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { trustedRequestId } from '../s3/upstream-request-id.js';
 
 /**
@@ -16,7 +16,7 @@ import { trustedRequestId } from '../s3/upstream-request-id.js';
 export function webAccessLog(parts: {
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }): RequestHandler {
   return (request, response, next) => {
     const startedMs = parts.clock.steadyMs();
@@ -28,8 +28,8 @@ export function webAccessLog(parts: {
       const durationMs = parts.clock.steadyMs() - startedMs;
       // 499, as Nginx writes it: the client went away before there was an answer.
       const status = response.headersSent ? response.statusCode : 499;
-      parts.observer.count('gateway_web_requests_total', { status: String(status) });
-      parts.observer.observe('gateway_web_request_duration_seconds', durationMs / 1000);
+      parts.metrics.count('gateway_web_requests_total', { status: String(status) });
+      parts.metrics.observe('gateway_web_request_duration_seconds', durationMs / 1000);
       const { user } = response.locals as { user?: unknown };
       parts.log.info('web request', {
         requestId,

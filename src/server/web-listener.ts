@@ -7,7 +7,7 @@ import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import type { Log } from '../async/log.js';
 import { HttpListener } from './http-listener.js';
 
-export interface WebListenerOptions {
+export interface WebListenerDeps {
   readonly host: string;
   readonly port: number;
   /** In order; each answers its own paths and passes on the others. */
@@ -23,21 +23,21 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Listens on `web.host` and `web.port`. */
 export class WebListener extends HttpListener {
-  constructor(options: WebListenerOptions) {
+  constructor(deps: WebListenerDeps) {
     const app = express();
     app.disable('x-powered-by');
     app.disable('etag');
-    app.set('trust proxy', [...options.trustedProxies]);
-    for (const router of options.routers) app.use(router);
+    app.set('trust proxy', [...deps.trustedProxies]);
+    for (const router of deps.routers) app.use(router);
     app.use((_request, response) => {
       response
         .status(404)
         .json({ errors: [{ code: 'NOT_FOUND', message: 'there is nothing at this path' }] });
     });
-    app.use(failure(options.log));
+    app.use(failure(deps.log));
     const server = createServer({ maxHeaderSize: HEADER_MAX_BYTES }, app);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
-    super(server, options, 'web');
+    super(server, deps, 'web');
   }
 }
 

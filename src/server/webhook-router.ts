@@ -9,7 +9,7 @@ import { onAbort } from '../async/abort.js';
 import type { Audit } from '../async/audit.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
-import type { Observer } from '../async/observer.js';
+import type { Metrics } from '../async/metrics.js';
 import { Semaphore } from '../async/semaphore.js';
 import { readWebhook, refuseSender, type WebhookVerdict } from '../gitee/webhook.js';
 
@@ -22,7 +22,7 @@ export interface HookedBucket {
   readonly hint: () => void;
 }
 
-export interface WebhookParts {
+export interface WebhookDeps {
   readonly buckets: readonly HookedBucket[];
   /** Asked for at each delivery: it may be rotated. */
   readonly secret: () => string;
@@ -31,7 +31,7 @@ export interface WebhookParts {
   readonly guarded: Audit;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 type Push = Extract<WebhookVerdict, { kind: 'push' }>;
@@ -46,10 +46,10 @@ const REMEMBERED_MAX = 1000;
 /** A branch is not looked at more often on somebody else's word. */
 const HINT_EVERY_MS = 1000;
 
-export function webhookRouter(parts: WebhookParts): RequestHandler {
+export function webhookRouter(deps: WebhookDeps): RequestHandler {
   const seen = new LRUCache<string, true>({ max: REMEMBERED_MAX });
-  const hints = new Map(parts.buckets.map((bucket) => [bucket, new Debounce(bucket.hint, parts.clock)]));
-  const count = (result: string) => parts.observer.count('gateway_webhooks_total', { result });
+  const hints = new Map(deps.buckets.map((bucket) => [bucket, new Debounce(bucket.hint, deps.clock)]));
+  const count = (result: string) => deps.metrics.count('gateway_webhooks_total', { result });
 
   const commonOf = (request: Request, { locals }: Response) => ({
     from: request.ip ?? 'unknown',
@@ -58,7 +58,7 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
   const refuse = (request: Request, response: Response, reason: string) => {
     count('refused');
     const event = { who: 'anonymous', action: 'webhook.refuse', subject: '', result: 'refused' } as const;
-    void parts.guarded.record({ ...event, ...commonOf(request, response), detail: { reason } });
+    void deps.guarded.record({ ...event, ...commonOf(request, response), detail: { reason } });
     response.status(reason === 'no-token' ? 401 : 403).json({ error: reason });
   };
 
@@ -66,7 +66,7 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
   const router = express.Router();
   router.post(PATHS, (request, response, next) => {
     // The secret comes first: nothing of a stranger's body is read.
-    const refusal = refuseSender(request.headers, parts.secret(), parts.clock.nowMs());
+    const refusal = refuseSender(request.headers, deps.secret(), deps.clock.nowMs());
     // A body that nobody reads must not be waited for either.
     response.set('Connection', 'close');
     if (refusal) return refuse(request, response, refusal.reason);
@@ -95,13 +95,13 @@ export function webhookRouter(parts: WebhookParts): RequestHandler {
       if (seen.has(delivery)) return count('repeated');
       seen.set(delivery, true);
       if (verdict.kind === 'other') return count('other');
-      const meant = parts.buckets.filter((bucket) => isAbout(verdict, bucket));
+      const meant = deps.buckets.filter((bucket) => isAbout(verdict, bucket));
       count(meant.length > 0 ? 'push' : 'unrelated');
       for (const bucket of meant) {
         hints.get(bucket)?.call();
-        parts.log.info('Gitee reports a push: the branch is looked at', { bucket: bucket.name });
+        deps.log.info('Gitee reports a push: the branch is looked at', { bucket: bucket.name });
         const event = { who: 'gitee', action: 'webhook.push', subject: bucket.name, result: 'ok' } as const;
-        void parts.audit.record({ ...event, ...common, detail: { after: verdict.after ?? 'deleted' } });
+        void deps.audit.record({ ...event, ...common, detail: { after: verdict.after ?? 'deleted' } });
       }
     },
   );

@@ -29,7 +29,7 @@ const OID_BYTES = 32;
 /** Those that Gitee does not have with that size. @throws RemoteError, which names the objects that were refused */
 export type AskMissing = (chunks: readonly Chunk[], signal: AbortSignal) => Promise<readonly Chunk[]>;
 
-export interface LfsClaimsOptions {
+export interface LfsClaimsDeps {
   readonly store: KeyValueStore;
   /** Begin of the keys of its rows. */
   readonly prefix: Uint8Array;
@@ -55,7 +55,7 @@ export class LfsClaims {
   #isDue = true;
   #failures = 0;
 
-  constructor(private readonly options: LfsClaimsOptions) {}
+  constructor(private readonly deps: LfsClaimsDeps) {}
 
   /** Whom to ask: the first one stays. From now on claims are asked for by themselves. */
   askWith(missing: AskMissing): void {
@@ -82,7 +82,7 @@ export class LfsClaims {
     return this.#commits.run(async () => {
       const batch = [...this.#pending];
       if (batch.length === 0) return;
-      const { store } = this.options;
+      const { store } = this.deps;
       await store.commit(
         [],
         batch.map(([oid, sizeBytes]) => ({ key: this.#key(oid), value: u64(sizeBytes) })),
@@ -106,7 +106,7 @@ export class LfsClaims {
         this.#isDue = true;
         throw error;
       }
-      await this.options.onAsked();
+      await this.deps.onAsked();
     });
   }
 
@@ -117,7 +117,7 @@ export class LfsClaims {
   }
 
   async #askAll(missing: AskMissing, pauseMs: number): Promise<void> {
-    const { clock, log, prefix, repository, store } = this.options;
+    const { clock, log, prefix, repository, store } = this.deps;
     const end = prefixEnd(prefix);
     let start = prefix;
     let nowhere = 0;
@@ -128,7 +128,7 @@ export class LfsClaims {
       start = nextKey(last.key);
       const claimed = page.map(({ key, value }) => chunkOf(key, value));
       const { found, unanswered } = await this.#askFor(claimed, missing);
-      await this.options.onFound(found);
+      await this.deps.onFound(found);
       const settled = claimed.filter((chunk) => !unanswered.has(chunk.oid));
       await store.commit(
         [],
@@ -179,7 +179,7 @@ export class LfsClaims {
   }
 
   async #askAfter(ms: number, missing: AskMissing): Promise<void> {
-    const { clock, log, repository } = this.options;
+    const { clock, log, repository } = this.deps;
     try {
       await clock.sleep(ms, this.#closed.signal);
       if (!this.#isDue) return;
@@ -193,13 +193,13 @@ export class LfsClaims {
   }
 
   #pauseMs(): number {
-    const { random = Math.random } = this.options;
+    const { random = Math.random } = this.deps;
     const ceilingMs = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(this.#failures - 1, 16));
     return ceilingMs * (0.5 + 0.5 * random());
   }
 
   #key(oid: Oid): Uint8Array {
-    return joinBytes(this.options.prefix, Buffer.from(oid, 'hex'));
+    return joinBytes(this.deps.prefix, Buffer.from(oid, 'hex'));
   }
 }
 

@@ -34,7 +34,7 @@ const ASKED = new Uint8Array(0);
 const NOT_ASKED = Uint8Array.of(1);
 const END = Uint8Array.of(0);
 
-export interface RepositoryLedgerOptions {
+export interface RepositoryLedgerDeps {
   readonly store: KeyValueStore;
   /** `owner/name`; buckets of one repository share its rows. */
   readonly repository: string;
@@ -59,12 +59,12 @@ export class RepositoryLedger {
   readonly #notAsked = new Map<Uint8Array, () => Promise<void>>();
 
   private constructor(
-    private readonly options: RepositoryLedgerOptions,
+    private readonly deps: RepositoryLedgerDeps,
     private kept: { bytes: number; objects: number },
   ) {
-    const { store, repository } = options;
+    const { store, repository } = deps;
     this.#claims = new LfsClaims({
-      ...options,
+      ...deps,
       prefix: joinBytes(CLAIM, utf8(repository), END),
       onFound: async (chunks) => {
         for (const chunk of chunks) await this.add(chunk);
@@ -80,10 +80,10 @@ export class RepositoryLedger {
     });
   }
 
-  static async open(options: RepositoryLedgerOptions): Promise<RepositoryLedger> {
-    const row = await options.store.get(joinBytes(SUM, utf8(options.repository)));
+  static async open(deps: RepositoryLedgerDeps): Promise<RepositoryLedger> {
+    const row = await deps.store.get(joinBytes(SUM, utf8(deps.repository)));
     const kept = row ? { bytes: readU64(row, 0), objects: readU64(row, 8) } : { bytes: 0, objects: 0 };
-    return new RepositoryLedger(options, kept);
+    return new RepositoryLedger(deps, kept);
   }
 
   get usedBytes(): number {
@@ -101,7 +101,7 @@ export class RepositoryLedger {
     for (;;) {
       if (this.#pending.has(chunk.oid)) return;
       const commits = this.#commitCount;
-      if (await this.options.store.get(this.#rowKey(chunk.oid))) return;
+      if (await this.deps.store.get(this.#rowKey(chunk.oid))) return;
       // Somebody may have added it meanwhile; and where there was a commit, its row may have come in with that.
       if (commits === this.#commitCount && !this.#pending.has(chunk.oid)) break;
     }
@@ -126,8 +126,8 @@ export class RepositoryLedger {
    * when that was done for the first time, and Gitee was asked for all of it.
    */
   async censusOf(bucket: string, onComplete: () => Promise<void>): Promise<ChunkCensus> {
-    const { store } = this.options;
-    const key = joinBytes(COMPLETE, utf8(this.options.repository), END, utf8(bucket));
+    const { store } = this.deps;
+    const key = joinBytes(COMPLETE, utf8(this.deps.repository), END, utf8(bucket));
     const row = await store.get(key);
     let isComplete = row !== undefined;
     if (row && row.length > 0) this.#notAsked.set(key, onComplete);
@@ -165,7 +165,7 @@ export class RepositoryLedger {
       removed.bytes += gone.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     };
     const start = this.#rowKey();
-    for await (const { key, value } of walk(this.options.store, start, prefixEnd(start))) {
+    for await (const { key, value } of walk(this.deps.store, start, prefixEnd(start))) {
       const oid = toOid(Buffer.from(key.subarray(key.length - OID_BYTES)).toString('hex'));
       group.push({ oid, sizeBytes: readU64(value, 0), volume: 0 });
       if (group.length >= RECOUNT_AT_ONCE) await ask();
@@ -181,7 +181,7 @@ export class RepositoryLedger {
   }
 
   async #isCounted(oid: Oid): Promise<boolean> {
-    return this.#pending.has(oid) || (await this.options.store.get(this.#rowKey(oid))) !== undefined;
+    return this.#pending.has(oid) || (await this.deps.store.get(this.#rowKey(oid))) !== undefined;
   }
 
   async #flush(): Promise<void> {
@@ -208,9 +208,9 @@ export class RepositoryLedger {
   }
 
   async #commit(rows: readonly Write[], kept: { bytes: number; objects: number }): Promise<void> {
-    const key = joinBytes(SUM, utf8(this.options.repository));
+    const key = joinBytes(SUM, utf8(this.deps.repository));
     const value = joinBytes(u64(kept.bytes), u64(kept.objects));
-    await this.options.store.commit([], [...rows, { key, value }]);
+    await this.deps.store.commit([], [...rows, { key, value }]);
     this.#commitCount += 1;
     this.kept = kept;
   }
@@ -218,7 +218,7 @@ export class RepositoryLedger {
   #plan(): void {
     if (this.#isPlanned || this.#closed.signal.aborted) return;
     this.#isPlanned = true;
-    const { clock, log, repository } = this.options;
+    const { clock, log, repository } = this.deps;
     clock
       .sleep(FLUSH_AFTER_MS, this.#closed.signal)
       .then(() => this.flush())
@@ -233,7 +233,7 @@ export class RepositoryLedger {
   }
 
   #rowKey(oid?: Oid): Uint8Array {
-    const start = joinBytes(ROW, utf8(this.options.repository), END);
+    const start = joinBytes(ROW, utf8(this.deps.repository), END);
     return oid === undefined ? start : joinBytes(start, Buffer.from(oid, 'hex'));
   }
 }
@@ -243,7 +243,7 @@ export class LfsLedger {
   readonly #repositories = new Map<string, Promise<RepositoryLedger>>();
   readonly #open = new Set<RepositoryLedger>();
 
-  constructor(private readonly options: Omit<RepositoryLedgerOptions, 'repository'>) {}
+  constructor(private readonly deps: Omit<RepositoryLedgerDeps, 'repository'>) {}
 
   /** Sum over the repositories that this run uses. */
   get usedBytes(): number {
@@ -255,7 +255,7 @@ export class LfsLedger {
   repository(repository: string): Promise<RepositoryLedger> {
     let ledger = this.#repositories.get(repository);
     if (!ledger) {
-      ledger = RepositoryLedger.open({ ...this.options, repository }).then((opened) => {
+      ledger = RepositoryLedger.open({ ...this.deps, repository }).then((opened) => {
         this.#open.add(opened);
         return opened;
       });
@@ -266,6 +266,6 @@ export class LfsLedger {
 
   async close(): Promise<void> {
     for (const ledger of this.#open) await ledger.close();
-    await this.options.store.close();
+    await this.deps.store.close();
   }
 }

@@ -23,7 +23,7 @@ export interface LfsSpaceStatus {
   readonly daysLeft: number | undefined;
 }
 
-export interface LfsSpaceOptions {
+export interface LfsSpaceDeps {
   readonly ledger: LfsLedger;
   readonly trend: LfsTrend;
   readonly quotaBytes: number | undefined;
@@ -39,7 +39,7 @@ export class LfsSpace {
   #warnedMs = Number.NEGATIVE_INFINITY;
   #noting: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: LfsSpaceOptions) {}
+  constructor(private readonly deps: LfsSpaceDeps) {}
 
   /** Begins to note how the space fills. */
   start(): void {
@@ -58,7 +58,7 @@ export class LfsSpace {
    * @throws QuotaFullError where there is no room for them and writes are to be refused
    */
   demand(bytes: number): void {
-    const { action, clock, log, quotaBytes } = this.options;
+    const { action, clock, log, quotaBytes } = this.deps;
     const { usedBytes, unsentBytes } = this.status();
     if (quotaBytes === undefined || usedBytes + unsentBytes + bytes <= quotaBytes) return;
     const nowMs = clock.steadyMs();
@@ -78,7 +78,7 @@ export class LfsSpace {
   }
 
   status(): LfsSpaceStatus {
-    const { clock, ledger, quotaBytes, trend } = this.options;
+    const { clock, ledger, quotaBytes, trend } = this.deps;
     const { usedBytes } = ledger;
     let unsentBytes = 0;
     for (const bytes of this.#unsent) unsentBytes += bytes();
@@ -90,7 +90,7 @@ export class LfsSpace {
 
   /** The branch was counted: what that found is no growth. */
   async recounted(): Promise<void> {
-    await this.options.trend.restart(this.options.clock.nowMs(), this.options.ledger.usedBytes);
+    await this.deps.trend.restart(this.deps.clock.nowMs(), this.deps.ledger.usedBytes);
   }
 
   async close(): Promise<void> {
@@ -99,7 +99,7 @@ export class LfsSpace {
   }
 
   async #note(): Promise<void> {
-    const { clock, ledger, log, trend } = this.options;
+    const { clock, ledger, log, trend } = this.deps;
     const { signal } = this.#closed;
     while (!signal.aborted) {
       try {

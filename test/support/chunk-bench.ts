@@ -6,9 +6,9 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../../src/async/clock.js';
 import { noFailpoints, type Failpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
-import type { Observer } from '../../src/async/observer.js';
+import type { Metrics } from '../../src/async/metrics.js';
 import type { IngestOptions } from '../../src/chunks/api.js';
-import { BucketChunks, type BucketChunksOptions, type ChunkLimits } from '../../src/chunks/bucket-chunks.js';
+import { BucketChunks, type BucketChunksDeps, type ChunkLimits } from '../../src/chunks/bucket-chunks.js';
 import { ChunkCache } from '../../src/chunks/cache.js';
 import type { Chunk, Extent } from '../../src/format/extent.js';
 import { wholeExtent } from '../../src/format/extent.js';
@@ -74,8 +74,8 @@ export class ManualClock implements Clock {
   }
 }
 
-/** An observer that keeps what it is told. */
-export class RecordingObserver implements Observer {
+/** An metrics that keeps what it is told. */
+export class RecordingMetrics implements Metrics {
   readonly counters = new Map<string, number>();
   readonly gauges = new Map<string, number>();
   sets = 0;
@@ -159,8 +159,8 @@ export interface BenchOptions {
   readonly cacheBytes?: number;
   readonly graceMaxBytes?: number;
   readonly failpoints?: Failpoints;
-  readonly ledger?: NonNullable<BucketChunksOptions['ledger']>;
-  readonly space?: NonNullable<BucketChunksOptions['space']>;
+  readonly ledger?: NonNullable<BucketChunksDeps['ledger']>;
+  readonly space?: NonNullable<BucketChunksDeps['space']>;
   readonly isBackground?: boolean;
   /** The line's estimate to begin with, 1 KiB/s. */
   readonly uplinkBytesPerSecond?: number;
@@ -168,7 +168,7 @@ export interface BenchOptions {
 
 export class ChunkBench {
   readonly remote = new MemoryChunkRemote();
-  readonly observer = new RecordingObserver();
+  readonly metrics = new RecordingMetrics();
   readonly health: LineHealth;
   readonly downlink: Downlink;
   /** Oids that pending changes name. */
@@ -206,7 +206,7 @@ export class ChunkBench {
       ...(this.options.graceMaxBytes === undefined ? {} : { graceMaxBytes: this.options.graceMaxBytes }),
       clock: this.clock,
       log: silentLog,
-      observer: this.observer,
+      metrics: this.metrics,
     });
     await this.cache.open();
     this.line = new UploadLine({
@@ -215,7 +215,7 @@ export class ChunkBench {
         uplinkInitialBytesPerSecond: this.options.uplinkBytesPerSecond ?? 1024,
         clock: this.clock,
         log: silentLog,
-        observer: this.observer,
+        metrics: this.metrics,
       },
     });
     this.chunks = new BucketChunks({
@@ -229,7 +229,7 @@ export class ChunkBench {
       limits: { ...smallLimits, ...this.options.limits },
       clock: this.clock,
       log: silentLog,
-      observer: this.observer,
+      metrics: this.metrics,
       failpoints: this.options.failpoints ?? noFailpoints,
       freeBytes: async () => {
         this.measureFree();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/async/clock.js';
 import { noFailpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
-import { silentObserver } from '../../src/async/observer.js';
+import { silentMetrics } from '../../src/async/metrics.js';
 import { HttpClient } from '../../src/gitee/http/client.js';
 import { createDispatcher } from '../../src/gitee/http/dispatcher.js';
 import { GitBranch } from '../../src/gitee/git/git-branch.js';
@@ -42,7 +42,7 @@ export async function startGitHeadRemote(
     keyCount: () => 0,
     clock: systemClock,
     log: silentLog,
-    observer: silentObserver,
+    metrics: silentMetrics,
     failpoints: noFailpoints,
     ...settings,
   };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemClock, type Clock } from '../../src/async/clock.js';
 import { noFailpoints, type Failpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
-import { silentObserver } from '../../src/async/observer.js';
+import { silentMetrics } from '../../src/async/metrics.js';
 import { wholeExtent, type Extent } from '../../src/format/extent.js';
 import type { ObjectKey } from '../../src/format/ids.js';
 import { mustBePlain } from '../../src/format/object-form.js';
@@ -104,7 +104,7 @@ export class JournalBucket {
       head: this.remote,
       clock: this.options.clock ?? systemClock,
       log: silentLog,
-      observer: silentObserver,
+      metrics: silentMetrics,
       failpoints: { hit: (name) => this.failpoints.hit(name) },
       timings: { ...QUICK, ...this.options.timings },
       onFatal: (error) => this.fatal.push(error),

@@ -11,7 +11,7 @@ import {
   type KeptState,
   type WaitedClass,
 } from '../../src/chunks/api.js';
-import { abortedBy } from '../../src/chunks/bell.js';
+import { abortedBy } from '../../src/chunks/aborted.js';
 import { BodyDigests } from '../../src/chunks/digests.js';
 import { ChunkHolds } from '../../src/chunks/holds.js';
 import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/format/extent.js';

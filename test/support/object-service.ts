@@ -1,6 +1,6 @@
 /** The objects layer over real storage, two buckets of it, with a clock and a remote that the test owns. */
 import { silentLog } from '../../src/async/log.js';
-import { silentObserver } from '../../src/async/observer.js';
+import { silentMetrics } from '../../src/async/metrics.js';
 import type { ChunksApi } from '../../src/chunks/api.js';
 import { wholeExtent } from '../../src/format/extent.js';
 import { RemoteError } from '../../src/gitee/errors.js';
@@ -48,7 +48,7 @@ export async function startObjectService({ isGated = false } = {}): Promise<Obje
   const { bench, journal } = images;
   return {
     objects: new ObjectService(new Buckets([images.bucket, other.bucket]), {
-      ...{ clock, log: silentLog, observer: silentObserver },
+      ...{ clock, log: silentLog, metrics: silentMetrics },
     }),
     putRemoteOnly: async (key, bytes) => {
       await journal.putExtents(key, [wholeExtent(bench.remote.seed(bytes))]);

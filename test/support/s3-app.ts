@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '../../src/async/clock.js';
 import { silentLog, type Log } from '../../src/async/log.js';
-import { silentObserver, type Observer } from '../../src/async/observer.js';
+import { silentMetrics, type Metrics } from '../../src/async/metrics.js';
 import type { ObjectsApi } from '../../src/objects/api.js';
 import { createS3App, prepareS3Server, type S3AppDeps } from '../../src/s3/endpoint.js';
 import type { CredentialStore } from '../../src/s3/sigv4/credentials.js';
@@ -45,7 +45,7 @@ type TestAppOptions = Partial<
 > & {
   clock?: Clock;
   log?: Log;
-  observer?: Observer;
+  metrics?: Metrics;
   region?: string;
 };
 
@@ -61,14 +61,14 @@ export async function startAppOver<O extends ObjectsApi>(
   objects: O,
   options: TestAppOptions = {},
 ): Promise<TestApp<O>> {
-  const { clock = systemClock, log = silentLog, observer = silentObserver, region = 'us-east-1' } = options;
+  const { clock = systemClock, log = silentLog, metrics = silentMetrics, region = 'us-east-1' } = options;
   const { domain, bodyIdleTimeoutMs, answerIdleTimeoutMs, drain, settings, onAccess } = options;
   const app = createS3App({
     objects,
     credentials: testCredentials,
     region,
     log,
-    observer,
+    metrics,
     clock,
     ...(settings === undefined ? {} : { settings }),
     ...(onAccess === undefined ? {} : { onAccess }),

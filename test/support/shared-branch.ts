@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/async/clock.js';
 import { noFailpoints } from '../../src/async/failpoint.js';
 import { silentLog } from '../../src/async/log.js';
-import { silentObserver } from '../../src/async/observer.js';
+import { silentMetrics } from '../../src/async/metrics.js';
 import { retry } from '../../src/async/retry.js';
 import type { CommitId } from '../../src/format/ids.js';
 import { GitBranch } from '../../src/gitee/git/git-branch.js';
@@ -96,7 +96,7 @@ export class SharedBranch {
       token: { current: () => this.token, reload: async () => false },
       identity: { name: 'Gateway', email: 'gateway@example.com' },
       gatewayId: 'gw-1',
-      ...{ clock: systemClock, log: silentLog, observer: silentObserver, failpoints: noFailpoints },
+      ...{ clock: systemClock, log: silentLog, metrics: silentMetrics, failpoints: noFailpoints },
     });
     const step = new InStep(systemClock);
     const remoteOf = (name: string) => {
@@ -116,7 +116,7 @@ export class SharedBranch {
         chunks: new MemoryChunks(GENERIC.chunkSizeBytes),
         head: remoteOf(name),
         step,
-        ...{ clock: systemClock, log: silentLog, observer: silentObserver, failpoints: noFailpoints },
+        ...{ clock: systemClock, log: silentLog, metrics: silentMetrics, failpoints: noFailpoints },
         // Nothing is committed by its age: tests say when.
         timings: { retryMaxMs: 20, pausedRetryMs: 20, lagMaxMs: 0, maxAgeMs: 3_600_000, pollMs: 3_600_000 },
         onFatal: (error) => this.fatal.push(error),

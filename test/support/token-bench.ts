@@ -27,7 +27,7 @@ import { tokenRouter } from '../../src/auth/token/token-router.js';
 import { TokenService } from '../../src/auth/token/token-service.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import { LmdbStore } from '../../src/index/lmdb-store.js';
-import { KeepingObserver, SkippingClock } from '../unit/gitee/http/scripted-server.js';
+import { KeepingMetrics, SkippingClock } from '../unit/gitee/http/scripted-server.js';
 import { makeAuthFiles } from './auth-files.js';
 import { limitMs } from './time-limits.js';
 
@@ -81,7 +81,7 @@ export interface Asked {
 /** The whole token service on a real port, with a scripted Gitee, a clock that does not wait and cheap hashes. */
 export class TokenBench {
   readonly clock = new SkippingClock(Date.now());
-  readonly observer = new KeepingObserver();
+  readonly metrics = new KeepingMetrics();
   readonly identity = new ScriptedIdentity();
   readonly events: AuditEvent[] = [];
   /** The audit log takes an event and never says that it is written. */
@@ -101,7 +101,7 @@ export class TokenBench {
     keyPem: string,
     certificatePem: string,
   ) {
-    const { clock, observer } = this;
+    const { clock, metrics } = this;
     this.certificate = new X509Certificate(certificatePem);
     const audit = {
       record: (event: AuditEvent) => {
@@ -119,11 +119,11 @@ export class TokenBench {
       identity: this.identity,
       line: new GiteeLine({ clock, timeoutMs: limitMs(400) }),
       times: { ttlMs: 120_000, negativeTtlMs: 30_000, staleMs: 3600_000 },
-      ...{ clock, observer },
+      ...{ clock, metrics },
     });
     const service = new TokenService({
       authenticator: new Authenticator({
-        ...{ verdicts, robots: this.robots, passwords: this.passwords, sessions: this.sessions, observer },
+        ...{ verdicts, robots: this.robots, passwords: this.passwords, sessions: this.sessions, metrics },
         grants: { accessToken: (login) => Promise.resolve(this.grants.get(login.toLowerCase())) },
       }),
       rights: new Rights({
@@ -137,7 +137,7 @@ export class TokenBench {
       }),
       sessions: this.sessions,
       lockout: new Lockout({ failures: 3, windowMs: 600_000, durationMs: 900_000 }, clock),
-      ...{ audit, clock, log: silentLog, observer },
+      ...{ audit, clock, log: silentLog, metrics },
     });
     const app = express();
     app.set('trust proxy', 'loopback');

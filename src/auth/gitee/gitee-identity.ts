@@ -25,7 +25,7 @@ const WORDS: Readonly<Record<string, RepositoryPermission>> = {
   none: 'none',
 };
 
-export interface GiteeApiIdentityOptions {
+export interface GiteeApiIdentityDeps {
   /** With the gateway's own token. */
   readonly api: GiteeApi;
   readonly log: Log;
@@ -35,11 +35,11 @@ export interface GiteeApiIdentityOptions {
 
 /** GiteeIdentity by API v5. Tokens live as long as the call they came with. */
 export class GiteeApiIdentity implements GiteeIdentity {
-  constructor(private readonly options: GiteeApiIdentityOptions) {}
+  constructor(private readonly deps: GiteeApiIdentityDeps) {}
 
   user(token: string, signal: AbortSignal): Promise<{ id: number; login: string; name: string }> {
     return this.#within('GET /user', signal, async (deadline) => {
-      const { id, login, name } = await this.options.api.as(token).user(deadline);
+      const { id, login, name } = await this.deps.api.as(token).user(deadline);
       return { id, login, name: name ?? login };
     });
   }
@@ -47,7 +47,7 @@ export class GiteeApiIdentity implements GiteeIdentity {
   permission(token: string, repository: string, signal: AbortSignal): Promise<RepositoryPermission> {
     const [owner, name] = parts(repository);
     return this.#within(`the rights in ${repository}`, signal, async (deadline) => {
-      const api = this.options.api.as(token);
+      const api = this.deps.api.as(token);
       const found = await unlessHidden(() => api.repository(owner, name, deadline));
       if (!found) return 'none';
       const told = flags(found);
@@ -57,7 +57,7 @@ export class GiteeApiIdentity implements GiteeIdentity {
       const word = await unlessHidden(() => api.collaboratorPermission(owner, name, login, deadline));
       const meant = word === undefined ? 'none' : WORDS[word.toLowerCase()];
       if (meant === undefined)
-        this.options.log.warn('Gitee has a word for a permission that is not known here', {
+        this.deps.log.warn('Gitee has a word for a permission that is not known here', {
           repository,
           word: word?.slice(0, 40),
         });
@@ -69,13 +69,13 @@ export class GiteeApiIdentity implements GiteeIdentity {
   isPublic(repository: string, signal: AbortSignal): Promise<boolean> {
     const [owner, name] = parts(repository);
     return this.#within(`whether ${repository} is public`, signal, async (deadline) => {
-      const found = await unlessHidden(() => this.options.api.repository(owner, name, deadline));
+      const found = await unlessHidden(() => this.deps.api.repository(owner, name, deadline));
       return found !== undefined && isOpen(found);
     });
   }
 
   #within<T>(what: string, signal: AbortSignal, ask: (deadline: AbortSignal) => Promise<T>): Promise<T> {
-    const timeoutMs = this.options.deadlineMs ?? DEADLINE_MS;
+    const timeoutMs = this.deps.deadlineMs ?? DEADLINE_MS;
     return withDeadline(
       timeoutMs,
       signal,

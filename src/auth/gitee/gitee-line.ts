@@ -14,7 +14,7 @@ const WAITING_MAX = 256;
 const PAUSE_MS = 5_000;
 const RETRY_AFTER_MS = 15_000;
 
-export interface GiteeLineOptions {
+export interface GiteeLineDeps {
   readonly clock: Clock;
   /** Of one call, waiting for a place in the line included. */
   readonly timeoutMs: number;
@@ -24,11 +24,11 @@ export class GiteeLine {
   readonly #places = new Semaphore(PARALLEL);
   #downUntilMs = 0;
 
-  constructor(private readonly options: GiteeLineOptions) {}
+  constructor(private readonly deps: GiteeLineDeps) {}
 
   /** A call failed a moment ago, and none succeeded since. */
   get isDown(): boolean {
-    return this.options.clock.steadyMs() < this.#downUntilMs;
+    return this.deps.clock.steadyMs() < this.#downUntilMs;
   }
 
   /**
@@ -40,7 +40,7 @@ export class GiteeLine {
     const timedOut = () => new RemoteError('timeout', 'Gitee did not answer a question of the token service');
     try {
       const value = await withDeadline(
-        this.options.timeoutMs,
+        this.deps.timeoutMs,
         undefined,
         (signal) => this.#places.run(() => call(signal), signal),
         timedOut,
@@ -53,7 +53,7 @@ export class GiteeLine {
         this.#downUntilMs = 0;
         throw error;
       }
-      this.#downUntilMs = this.options.clock.steadyMs() + PAUSE_MS;
+      this.#downUntilMs = this.deps.clock.steadyMs() + PAUSE_MS;
       throw unavailable(error);
     }
   }

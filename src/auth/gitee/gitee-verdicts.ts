@@ -1,7 +1,7 @@
 /** Who somebody is and what they may do, as Gitee says, remembered for a while. */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Clock } from '../../async/clock.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import { RemoteError } from '../../gitee/errors.js';
 import type { GiteeLine } from './gitee-line.js';
 import type { GiteeIdentity, RepositoryPermission } from '../identity.js';
@@ -20,12 +20,12 @@ export interface GiteeUser {
   readonly login: string;
 }
 
-export interface GiteeVerdictsOptions {
+export interface GiteeVerdictsDeps {
   readonly identity: GiteeIdentity;
   readonly line: GiteeLine;
   readonly times: VerdictTimes;
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 export class GiteeVerdicts {
@@ -35,13 +35,13 @@ export class GiteeVerdicts {
   readonly #permissions: VerdictCache<RepositoryPermission | 'refused'>;
   readonly #public: VerdictCache<boolean>;
 
-  constructor(private readonly options: GiteeVerdictsOptions) {
-    this.#users = new VerdictCache({ ...options, isNegative: (user) => user === 'refused' });
+  constructor(private readonly deps: GiteeVerdictsDeps) {
+    this.#users = new VerdictCache({ ...deps, isNegative: (user) => user === 'refused' });
     this.#permissions = new VerdictCache({
-      ...options,
+      ...deps,
       isNegative: (permission) => permission === 'refused' || permission === 'none',
     });
-    this.#public = new VerdictCache({ ...options, isNegative: (isPublic) => !isPublic });
+    this.#public = new VerdictCache({ ...deps, isNegative: (isPublic) => !isPublic });
   }
 
   /** Stands for a secret in the cache. */
@@ -58,7 +58,7 @@ export class GiteeVerdicts {
   user(credential: GiteeCredential): Promise<GiteeUser | 'refused'> {
     return this.#users.verdict(credential.fingerprint, (signal) =>
       withToken(credential, signal, async (token) => {
-        const { id, login } = await this.options.identity.user(token, signal);
+        const { id, login } = await this.deps.identity.user(token, signal);
         return { id, login };
       }),
     );
@@ -68,7 +68,7 @@ export class GiteeVerdicts {
   permission(credential: GiteeCredential, repository: string): Promise<RepositoryPermission | 'refused'> {
     // Names on Gitee are the same in any case.
     return this.#permissions.verdict(`${credential.fingerprint} ${repository.toLowerCase()}`, (signal) =>
-      withToken(credential, signal, (token) => this.options.identity.permission(token, repository, signal)),
+      withToken(credential, signal, (token) => this.deps.identity.permission(token, repository, signal)),
     );
   }
 
@@ -76,7 +76,7 @@ export class GiteeVerdicts {
   isPublic(repository: string): Promise<boolean> {
     return this.#public.verdict(repository.toLowerCase(), async (signal) => {
       try {
-        return await this.options.identity.isPublic(repository, signal);
+        return await this.deps.identity.isPublic(repository, signal);
       } catch (error) {
         // The gateway's own token is at fault: that says nothing about the repository, and is no refusal.
         if (isRefusal(error)) throw new RemoteError('server-fault', error.message, { cause: error });

@@ -8,7 +8,7 @@ import type { Audit } from '../../async/audit.js';
 import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import type { Log } from '../../async/log.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import { SingleFlight } from '../../async/single-flight.js';
 import { RemoteError } from '../../gitee/errors.js';
 import { OAuthGrantRefused, type GiteeOAuth, type OAuthTokens } from '../../gitee/oauth.js';
@@ -39,14 +39,14 @@ const rowSchema = z.object({
 });
 type Row = z.infer<typeof rowSchema>;
 
-export interface StoredGrantsOptions {
+export interface StoredGrantsDeps {
   readonly store: KeyValueStore;
   readonly sealer: Sealer;
   readonly oauth: Pick<GiteeOAuth, 'refresh'>;
   readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 interface Found {
@@ -60,14 +60,14 @@ export class StoredGrants implements OAuthGrants {
   /** Steady milliseconds, by login. */
   readonly #pausedUntilMs = new Map<string, number>();
 
-  constructor(private readonly options: StoredGrantsOptions) {}
+  constructor(private readonly deps: StoredGrantsDeps) {}
 
   /** @throws RemoteError where Gitee cannot be asked and no token is left that holds. */
   async accessToken(login: string, signal: AbortSignal): Promise<string | undefined> {
     const found = await this.#read(login);
     if (!found) return undefined;
     const { accessExpiresAtMs, renewFromMs } = found.row;
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.deps.clock.nowMs();
     const token = accessExpiresAtMs - nowMs > LAST_USE_MS ? this.#opened(found.row, 'access') : undefined;
     if (token !== undefined && (nowMs < renewFromMs || this.#paused(login))) return token;
     return this.#renew(login, signal, token);
@@ -75,15 +75,15 @@ export class StoredGrants implements OAuthGrants {
 
   /** Replaces what this login had. Durable when it resolves. */
   async keep(login: string, giteeUserId: number, tokens: OAuthTokens): Promise<void> {
-    const row = this.#row({ login, giteeUserId, grantedAtMs: this.options.clock.nowMs() }, tokens);
+    const row = this.#row({ login, giteeUserId, grantedAtMs: this.deps.clock.nowMs() }, tokens);
     this.#pausedUntilMs.delete(folded(login));
-    await this.options.store.commit([], [{ key: keyOf(login), value: bytesOf(row) }]);
+    await this.deps.store.commit([], [{ key: keyOf(login), value: bytesOf(row) }]);
   }
 
   /** Forgets the grant; at Gitee it stays until its owner ends it there. Doing it twice is fine. */
   async drop(login: string): Promise<void> {
     this.#pausedUntilMs.delete(folded(login));
-    await this.options.store.commit([], [{ key: keyOf(login), value: undefined }]);
+    await this.deps.store.commit([], [{ key: keyOf(login), value: undefined }]);
   }
 
   async #renew(
@@ -97,13 +97,13 @@ export class StoredGrants implements OAuthGrants {
       return await withDeadline(REFRESH_MS + 1_000, signal, () => refresh, tooSlow);
     } catch (error) {
       if (stillGood === undefined || signal.aborted || !(error instanceof RemoteError)) throw error;
-      this.#pausedUntilMs.set(folded(login), this.options.clock.steadyMs() + PAUSE_MS);
+      this.#pausedUntilMs.set(folded(login), this.deps.clock.steadyMs() + PAUSE_MS);
       return stillGood;
     }
   }
 
   async #refresh(login: string): Promise<string | undefined> {
-    const { oauth, log } = this.options;
+    const { oauth, log } = this.deps;
     const found = await this.#read(login);
     if (!found) return undefined;
     const refreshToken = this.#opened(found.row, 'refresh');
@@ -125,7 +125,7 @@ export class StoredGrants implements OAuthGrants {
     }
     const row = this.#row(found.row, tokens);
     const key = keyOf(login);
-    if (await this.options.store.commit([{ key, value: found.bytes }], [{ key, value: bytesOf(row) }])) {
+    if (await this.deps.store.commit([{ key, value: found.bytes }], [{ key, value: bytesOf(row) }])) {
       this.#count('ok');
       return tokens.accessToken;
     }
@@ -137,10 +137,10 @@ export class StoredGrants implements OAuthGrants {
   /** The row goes, so that nobody asks again and again with what is dead. */
   async #end({ row, bytes }: Found, reason: string): Promise<undefined> {
     const key = keyOf(row.login);
-    const gone = await this.options.store.commit([{ key, value: bytes }], [{ key, value: undefined }]);
+    const gone = await this.deps.store.commit([{ key, value: bytes }], [{ key, value: undefined }]);
     if (!gone) return undefined;
     this.#count('refused');
-    await this.options.audit.record({
+    await this.deps.audit.record({
       who: row.login,
       action: 'oauth.grant.end',
       subject: '',
@@ -152,7 +152,7 @@ export class StoredGrants implements OAuthGrants {
   }
 
   async #read(login: string): Promise<Found | undefined> {
-    const bytes = await this.options.store.get(keyOf(login));
+    const bytes = await this.deps.store.get(keyOf(login));
     return bytes && { row: rowSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))), bytes };
   }
 
@@ -161,7 +161,7 @@ export class StoredGrants implements OAuthGrants {
     tokens: OAuthTokens,
   ): Row {
     const { login, giteeUserId, grantedAtMs } = of;
-    const { sealer, clock } = this.options;
+    const { sealer, clock } = this.deps;
     const lifeMs = tokens.expiresAtMs - clock.nowMs();
     return {
       login,
@@ -179,15 +179,15 @@ export class StoredGrants implements OAuthGrants {
   /** undefined: there is none, or auth.encryption_key is another one by now. */
   #opened(row: Row, which: 'access' | 'refresh'): string | undefined {
     const sealed = row[which];
-    return sealed === undefined ? undefined : this.options.sealer.open(sealed, contextOf(row.login, which));
+    return sealed === undefined ? undefined : this.deps.sealer.open(sealed, contextOf(row.login, which));
   }
 
   #paused(login: string): boolean {
-    return (this.#pausedUntilMs.get(folded(login)) ?? 0) > this.options.clock.steadyMs();
+    return (this.#pausedUntilMs.get(folded(login)) ?? 0) > this.deps.clock.steadyMs();
   }
 
   #count(result: 'ok' | 'refused' | 'failed'): void {
-    this.options.observer.count('gateway_oauth_steps_total', { step: 'refresh', result });
+    this.deps.metrics.count('gateway_oauth_steps_total', { step: 'refresh', result });
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../async/clock.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import { SingleFlight } from '../../async/single-flight.js';
 import { AuthError } from '../errors.js';
 import type { GiteeLine } from './gitee-line.js';
@@ -19,11 +19,11 @@ export interface VerdictTimes {
   readonly staleMs: number;
 }
 
-export interface VerdictCacheOptions<V> {
+export interface VerdictCacheDeps<V> {
   readonly line: GiteeLine;
   readonly times: VerdictTimes;
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** Does this answer keep somebody out. */
   readonly isNegative: (verdict: V) => boolean;
 }
@@ -34,7 +34,7 @@ export class VerdictCache<V> {
   });
   readonly #flights = new SingleFlight<string, V>();
 
-  constructor(private readonly options: VerdictCacheOptions<V>) {}
+  constructor(private readonly deps: VerdictCacheDeps<V>) {}
 
   get size(): number {
     return this.#entries.size;
@@ -46,8 +46,8 @@ export class VerdictCache<V> {
    * @throws AuthError `unavailable`; what `ask` rejects with that is no outage.
    */
   async verdict(key: string, ask: (signal: AbortSignal) => Promise<V>): Promise<V> {
-    const { line, times, clock, observer, isNegative } = this.options;
-    const count = (source: string) => observer.count('gateway_token_verdicts_total', { source });
+    const { line, times, clock, metrics, isNegative } = this.deps;
+    const count = (source: string) => metrics.count('gateway_token_verdicts_total', { source });
     const entry = this.#entries.get(key);
     const ageMs = entry ? clock.steadyMs() - entry.askedMs : Infinity;
     const within = (limitMs: number) => ageMs < limitMs;

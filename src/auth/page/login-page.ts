@@ -6,7 +6,7 @@ import express, { type Request, type RequestHandler, type Response, type Router 
 import type { Audit, AuditAction, AuditEvent } from '../../async/audit.js';
 import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import { RemoteError } from '../../gitee/errors.js';
 import type { GiteeOAuth } from '../../gitee/oauth.js';
 import { AddressLimit } from '../address-limit.js';
@@ -28,7 +28,7 @@ const ATTEMPTS_MAX = 60;
 const ATTEMPTS_WINDOW_MS = 5 * 60_000;
 const FORM_BYTES_MAX = 4096;
 
-export interface LoginPageOptions {
+export interface LoginPageDeps {
   /** How people reach us: `https://registry.example.com`. */
   readonly publicUrl: string;
   readonly oauth: Pick<GiteeOAuth, 'authorizeUrl' | 'exchange'>;
@@ -40,7 +40,7 @@ export interface LoginPageOptions {
   readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 /** One request and who it comes from. */
@@ -62,8 +62,8 @@ export class LoginPage {
   readonly #limit: AddressLimit;
   readonly #registryHost: string;
 
-  constructor(private readonly options: LoginPageOptions) {
-    const { publicUrl, oauth, identity, repositories, clock } = options;
+  constructor(private readonly deps: LoginPageDeps) {
+    const { publicUrl, oauth, identity, repositories, clock } = deps;
     const { protocol, host } = new URL(publicUrl);
     this.#registryHost = host;
     this.#cookies = new Cookies(protocol === 'https:');
@@ -160,12 +160,12 @@ export class LoginPage {
       ...(outcome.kind === 'gitee-error' ? { error: outcome.error } : {}),
     });
     const [status, problem] = REFUSALS[outcome.kind];
-    const list = outcome.kind === 'no-right' ? this.options.repositories : [];
+    const list = outcome.kind === 'no-right' ? this.deps.repositories : [];
     send(response, status, problemPage(view, problem, list));
   }
 
   async #welcome(visit: Visit, { user, rights, tokens }: Outcome & { kind: 'signed-in' }): Promise<void> {
-    await this.options.grants.keep(user.login, user.id, tokens);
+    await this.deps.grants.keep(user.login, user.id, tokens);
     // A new id at each sign-in: one that was planted before is worth nothing.
     this.#sessions.end(visit.sessionId);
     const id = this.#sessions.begin({ login: user.login, name: user.name, giteeUserId: user.id, rights });
@@ -177,7 +177,7 @@ export class LoginPage {
   /** Post, redirect, get: a reload of what is shown then asks for nothing twice. */
   async #issue(visit: Visit, session: WebSession): Promise<void> {
     if (await this.#overLimit(visit, 'password')) return;
-    const password = await this.options.passwords.issue(session.login, session.giteeUserId);
+    const password = await this.deps.passwords.issue(session.login, session.giteeUserId);
     await this.#report(visit, 'password', session.login, 'ok');
     this.#sessions.putPassword(visit.sessionId ?? '', password);
     redirect(visit.response, '/auth/password');
@@ -194,8 +194,8 @@ export class LoginPage {
 
   async #revoke(visit: Visit, { login }: WebSession): Promise<void> {
     // The password first: should the second fail, nothing works any more that somebody else may hold.
-    await this.options.passwords.revoke(login);
-    await this.options.grants.drop(login);
+    await this.deps.passwords.revoke(login);
+    await this.deps.grants.drop(login);
     this.#sessions.endAll(login);
     this.#cookies.set(visit.response, 'session', '', 0);
     await this.#report(visit, 'revoke', login, 'ok');
@@ -205,7 +205,7 @@ export class LoginPage {
   async #logout({ request, response, sessionId }: Visit, { login }: WebSession): Promise<void> {
     this.#sessions.end(sessionId);
     this.#cookies.set(response, 'session', '', 0);
-    await this.options.audit.record(event(request, 'oauth.logout', login, 'ok'));
+    await this.deps.audit.record(event(request, 'oauth.logout', login, 'ok'));
     redirect(response, '/auth/');
   }
 
@@ -231,7 +231,7 @@ export class LoginPage {
       const site = request.get('sec-fetch-site');
       const foreign = site !== undefined && site !== 'same-origin';
       if (foreign || !isFormOf(session, body?.['form_token'])) {
-        await this.options.audit.record(
+        await this.deps.audit.record(
           event(request, 'oauth.form', session.login, 'refused', { reason: 'forged' }),
         );
         return send(response, 403, problemPage(view, 'forged'));
@@ -270,9 +270,8 @@ export class LoginPage {
     const step = STEP_OF[request.path];
     const [status, problem] = failureOf(error);
     if (problem === 'misconfigured' || problem === 'broken')
-      this.options.log.error('the login page failed', { path: request.path, error });
-    else
-      this.options.log.warn('the login page could not do what it was asked', { path: request.path, error });
+      this.deps.log.error('the login page failed', { path: request.path, error });
+    else this.deps.log.warn('the login page could not do what it was asked', { path: request.path, error });
     if (step) await this.#report(visit, step, session?.login ?? 'anonymous', 'failed', { reason: problem });
     if (status === 503) response.setHeader('Retry-After', 30);
     if (!response.headersSent) send(response, status, problemPage(view, problem));
@@ -286,8 +285,8 @@ export class LoginPage {
     result: Result,
     detail: AuditEvent['detail'] = {},
   ): Promise<void> {
-    this.options.observer.count('gateway_oauth_steps_total', { step, result });
-    await this.options.audit.record(event(request, `oauth.${step}`, who, result, detail));
+    this.deps.metrics.count('gateway_oauth_steps_total', { step, result });
+    await this.deps.audit.record(event(request, `oauth.${step}`, who, result, detail));
   }
 }
 

@@ -46,7 +46,7 @@ export type Outcome =
   | { readonly kind: 'code-refused' }
   | { readonly kind: 'no-right'; readonly login: string };
 
-export interface SignInOptions {
+export interface SignInDeps {
   readonly oauth: Pick<GiteeOAuth, 'authorizeUrl' | 'exchange'>;
   readonly identity: GiteeIdentity;
   /** Those of the mapping of images, as owner/name. */
@@ -58,15 +58,15 @@ export class SignIn {
   /** The verifier of RFC 7636, by the digest of the state: what lies in memory opens nothing. */
   readonly #pending: ExpiringMap<string>;
 
-  constructor(private readonly options: SignInOptions) {
-    this.#pending = new ExpiringMap({ lifeMs: SIGN_IN_MS, max: PENDING_MAX, clock: options.clock });
+  constructor(private readonly deps: SignInDeps) {
+    this.#pending = new ExpiringMap({ lifeMs: SIGN_IN_MS, max: PENDING_MAX, clock: deps.clock });
   }
 
   /** Where the browser goes, and the state that it keeps in a cookie. */
   start(): { readonly url: string; readonly state: string } {
     const [state, verifier] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
     this.#pending.set(digest(state).toString('hex'), verifier);
-    return { url: this.options.oauth.authorizeUrl(state, verifier), state };
+    return { url: this.deps.oauth.authorizeUrl(state, verifier), state };
   }
 
   /** @throws RemoteError where Gitee cannot be asked. */
@@ -81,12 +81,12 @@ export class SignIn {
       return { kind: 'gitee-error', error: /^\w{1,60}$/.test(error ?? '') ? (error ?? '') : 'no code' };
     let tokens: OAuthTokens;
     try {
-      tokens = await this.options.oauth.exchange(code, verifier, signal);
+      tokens = await this.deps.oauth.exchange(code, verifier, signal);
     } catch (refusal) {
       if (refusal instanceof OAuthGrantRefused) return { kind: 'code-refused' };
       throw refusal;
     }
-    const user = await this.options.identity.user(tokens.accessToken, signal);
+    const user = await this.deps.identity.user(tokens.accessToken, signal);
     const rights = await this.#rights(tokens.accessToken, signal);
     if (rights.length === 0) return { kind: 'no-right', login: user.login };
     return { kind: 'signed-in', user, rights, tokens };
@@ -94,7 +94,7 @@ export class SignIn {
 
   async #rights(token: string, signal: AbortSignal): Promise<RepositoryRight[]> {
     const line = new Semaphore(PARALLEL);
-    const { identity, repositories } = this.options;
+    const { identity, repositories } = this.deps;
     const asked = repositories.map((repository) =>
       line.run(
         async () => ({ repository, permission: await identity.permission(token, repository, signal) }),

@@ -1,5 +1,5 @@
 /** Finds out who asks: by a Gitee token, a docker password, the secret of a robot, or a session. */
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import type { DockerPassword, DockerPasswordAccounts } from '../accounts/docker-passwords.js';
 import { AuthError } from '../errors.js';
 import type { GiteeCredential, GiteeVerdicts } from '../gitee/gitee-verdicts.js';
@@ -30,20 +30,20 @@ export type Subject =
       readonly rights: readonly RobotRight[];
     };
 
-export interface AuthenticatorParts {
+export interface AuthenticatorDeps {
   readonly verdicts: GiteeVerdicts;
   readonly grants: OAuthGrants;
   readonly passwords: DockerPasswordAccounts;
   readonly robots: Robots;
   readonly sessions: Sessions;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 /** A password longer than this is none; hashing it would be work for nothing. */
 const PASSWORD_CHARACTERS_MAX = 1024;
 
 export class Authenticator {
-  constructor(private readonly parts: AuthenticatorParts) {}
+  constructor(private readonly deps: AuthenticatorDeps) {}
 
   /** @throws AuthError `refused`, `unavailable` or `busy` */
   async byPassword(user: string, password: string): Promise<Subject> {
@@ -57,10 +57,10 @@ export class Authenticator {
    * @throws AuthError `session-ended` or `unavailable`
    */
   async bySession(refreshToken: string): Promise<{ subject: Subject; session: LiveSession }> {
-    const session = await this.parts.sessions.resume(refreshToken);
+    const session = await this.deps.sessions.resume(refreshToken);
     const subject = session && (await this.#bySession(session));
     if (session && subject) return { subject, session };
-    if (session) await this.parts.sessions.end(refreshToken);
+    if (session) await this.deps.sessions.end(refreshToken);
     throw new AuthError('session-ended', 'the session has ended');
   }
 
@@ -76,12 +76,12 @@ export class Authenticator {
     if (user === '' || password === '' || password.length > PASSWORD_CHARACTERS_MAX) return undefined;
     if (user.startsWith(ROBOT_PREFIX)) {
       this.#countLocal();
-      const robot = await this.parts.robots.verify(user, password);
+      const robot = await this.deps.robots.verify(user, password);
       return robot && robotSubject(robot);
     }
     if (password.startsWith(SECRET_PREFIXES.dockerPassword)) {
       this.#countLocal();
-      const found = await this.parts.passwords.verify(user, password);
+      const found = await this.deps.passwords.verify(user, password);
       return found && this.#dockerPasswordSubject(found);
     }
     // A secret of ours in the wrong place is not Gitee's business.
@@ -94,16 +94,16 @@ export class Authenticator {
     if (kind === 'gitee') return token === undefined ? undefined : this.#tokenSubject(account, token);
     this.#countLocal();
     if (kind === 'robot') {
-      const robot = await this.parts.robots.current(account, credentialId);
+      const robot = await this.deps.robots.current(account, credentialId);
       return robot && robotSubject(robot);
     }
-    const password = await this.parts.passwords.current(account, credentialId);
+    const password = await this.deps.passwords.current(account, credentialId);
     return password && this.#dockerPasswordSubject(password);
   }
 
   async #tokenSubject(user: string, token: string): Promise<Subject | undefined> {
-    const credential = this.parts.verdicts.credential(token);
-    const owner = await this.parts.verdicts.user(credential);
+    const credential = this.deps.verdicts.credential(token);
+    const owner = await this.deps.verdicts.user(credential);
     if (owner === 'refused' || owner.login.toLowerCase() !== user.toLowerCase()) return undefined;
     return { kind: 'gitee', account: owner.login, credential, token };
   }
@@ -112,16 +112,16 @@ export class Authenticator {
   async #dockerPasswordSubject(password: DockerPassword): Promise<Subject | undefined> {
     const { id, login, giteeUserId } = password;
     const credential: GiteeCredential = {
-      fingerprint: this.parts.verdicts.fingerprint(`docker password ${id}`),
-      token: (signal) => this.parts.grants.accessToken(login, signal),
+      fingerprint: this.deps.verdicts.fingerprint(`docker password ${id}`),
+      token: (signal) => this.deps.grants.accessToken(login, signal),
     };
-    const owner = await this.parts.verdicts.user(credential);
+    const owner = await this.deps.verdicts.user(credential);
     if (owner === 'refused' || owner.id !== giteeUserId) return undefined;
     return { kind: 'docker-password', account: owner.login, credential, passwordId: id };
   }
 
   #countLocal(): void {
-    this.parts.observer.count('gateway_token_verdicts_total', { source: 'local' });
+    this.deps.metrics.count('gateway_token_verdicts_total', { source: 'local' });
   }
 }
 

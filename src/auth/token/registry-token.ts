@@ -4,7 +4,7 @@ import type { Clock } from '../../async/clock.js';
 import type { ResourceScope } from './scopes.js';
 import type { SigningKey } from './signing-key.js';
 
-export interface RegistryTokenOptions {
+export interface RegistryTokenDeps {
   readonly key: SigningKey;
   readonly issuer: string;
   readonly service: string;
@@ -21,16 +21,16 @@ export interface IssuedToken {
 }
 
 export class RegistryTokens {
-  constructor(private readonly options: RegistryTokenOptions) {}
+  constructor(private readonly deps: RegistryTokenDeps) {}
 
   /** The `service` that every request must name. */
   get service(): string {
-    return this.options.service;
+    return this.deps.service;
   }
 
   /** @param subject account; '' for anonymous. */
   issue(subject: string, access: readonly ResourceScope[]): IssuedToken {
-    const { key, issuer, service, ttlPullMs, ttlPushMs, clock } = this.options;
+    const { key, issuer, service, ttlPullMs, ttlPushMs, clock } = this.deps;
     // Clients do not renew a token within the upload of a layer: one that allows changes must outlast it.
     const changes = access.some(({ actions }) => actions.some((action) => action !== 'pull'));
     const issuedSeconds = Math.floor(clock.nowMs() / 1000);

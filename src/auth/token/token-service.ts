@@ -6,7 +6,7 @@ import type { Audit, AuditEvent } from '../../async/audit.js';
 import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import type { Log } from '../../async/log.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import type { Authenticator, Subject } from './authenticator.js';
 import { AuthError, type AuthCode } from '../errors.js';
 import type { Lockout } from '../lockout.js';
@@ -49,7 +49,7 @@ export interface TokenAnswer {
   readonly granted: readonly ResourceScope[];
 }
 
-export interface TokenServiceParts {
+export interface TokenServiceDeps {
   readonly authenticator: Authenticator;
   readonly rights: Rights;
   readonly tokens: RegistryTokens;
@@ -58,7 +58,7 @@ export interface TokenServiceParts {
   readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
 }
 
 const RESULTS: Record<AuthCode, string> = {
@@ -72,11 +72,11 @@ const RESULTS: Record<AuthCode, string> = {
 };
 
 export class TokenService {
-  constructor(private readonly parts: TokenServiceParts) {}
+  constructor(private readonly deps: TokenServiceDeps) {}
 
   /** @throws AuthError for everything that a client may be told. */
   async answer(request: TokenRequest): Promise<TokenAnswer> {
-    const { clock, log, observer } = this.parts;
+    const { clock, log, metrics } = this.deps;
     const startedMs = clock.steadyMs();
     let result = 'failed';
     try {
@@ -95,16 +95,16 @@ export class TokenService {
       }
       throw error;
     } finally {
-      observer.count('gateway_token_requests_total', { result });
-      observer.observe('gateway_token_request_duration_seconds', (clock.steadyMs() - startedMs) / 1000);
+      metrics.count('gateway_token_requests_total', { result });
+      metrics.observe('gateway_token_request_duration_seconds', (clock.steadyMs() - startedMs) / 1000);
     }
   }
 
   async #answer(request: TokenRequest): Promise<TokenAnswer> {
-    if (request.service !== this.parts.tokens.service)
+    if (request.service !== this.deps.tokens.service)
       throw new AuthError(
         'bad-request',
-        `service must be ${this.parts.tokens.service}, as auth.service of the gateway has it`,
+        `service must be ${this.deps.tokens.service}, as auth.service of the gateway has it`,
       );
     const asked = parseScopes(request.scopes);
     const subject = await this.#subject(request);
@@ -112,7 +112,7 @@ export class TokenService {
     if (subject.kind === 'anonymous' && granted.length === 0)
       throw new AuthError('login-needed', 'nothing that was asked for is open to everybody');
     const refreshToken = await this.#refreshToken(request, subject);
-    const { token, issuedMs, expiresInSeconds } = this.parts.tokens.issue(subject.account, granted);
+    const { token, issuedMs, expiresInSeconds } = this.deps.tokens.issue(subject.account, granted);
     await this.#recordGrant(request, subject, asked, granted);
     return {
       token,
@@ -130,7 +130,7 @@ export class TokenService {
     try {
       // Refresh tokens are not counted against guessing: nobody guesses 192 bits, and a client that was logged out
       // asks again and again with its old one.
-      return (await this.parts.authenticator.bySession(credentials.refreshToken)).subject;
+      return (await this.deps.authenticator.bySession(credentials.refreshToken)).subject;
     } catch (error) {
       if (error instanceof AuthError && error.code === 'session-ended')
         await this.#record(request, { who: 'unknown', action: 'login', result: 'refused' }, 'session');
@@ -142,7 +142,7 @@ export class TokenService {
     request: TokenRequest,
     { user, password }: { user: string; password: string },
   ): Promise<Subject> {
-    const { authenticator, lockout } = this.parts;
+    const { authenticator, lockout } = this.deps;
     const { address } = request;
     this.#refuseLocked(user, address);
     try {
@@ -161,14 +161,14 @@ export class TokenService {
   }
 
   #refuseLocked(user: string, address: string): void {
-    const lockedForMs = this.parts.lockout.lockedForMs(user, address);
+    const lockedForMs = this.deps.lockout.lockedForMs(user, address);
     if (lockedForMs !== undefined) throw new AuthError('locked', 'too many failed logins', lockedForMs);
   }
 
   async #failed(request: TokenRequest, user: string): Promise<void> {
     const who = shownName(user);
-    const locked = this.parts.lockout.failed(user, request.address);
-    for (const scope of locked) this.parts.observer.count('gateway_login_lockouts_total', { scope });
+    const locked = this.deps.lockout.failed(user, request.address);
+    for (const scope of locked) this.deps.metrics.count('gateway_login_lockouts_total', { scope });
     await Promise.all([
       this.#record(request, { who, action: 'login', result: 'refused' }, 'password'),
       ...locked.map((scope) =>
@@ -184,14 +184,14 @@ export class TokenService {
     asked: readonly ResourceScope[],
   ): Promise<ResourceScope[]> {
     try {
-      return await this.parts.rights.grant(subject, asked);
+      return await this.deps.rights.grant(subject, asked);
     } catch (error) {
       const { credentials } = request;
       if (!(error instanceof AuthError) || error.code !== 'refused') throw error;
       // The token was taken back between the two questions: no guess, so no step towards a lock.
       await this.#record(request, { who: subject.account, action: 'login', result: 'refused' }, subject.kind);
       if (credentials.kind !== 'session') throw error;
-      await this.parts.sessions.end(credentials.refreshToken);
+      await this.deps.sessions.end(credentials.refreshToken);
       throw new AuthError('session-ended', 'the session has ended', undefined, { cause: error });
     }
   }
@@ -200,8 +200,8 @@ export class TokenService {
     // A session does not beget another: docker keeps the refresh token that it has.
     if (!request.offline || request.credentials.kind !== 'password' || subject.kind === 'anonymous')
       return undefined;
-    return this.parts.sessions.start({
-      ...this.parts.authenticator.sessionOf(subject),
+    return this.deps.sessions.start({
+      ...this.deps.authenticator.sessionOf(subject),
       client: request.client.slice(0, 64),
       address: request.address,
     });
@@ -238,13 +238,13 @@ export class TokenService {
   }
 
   async #write(event: AuditEvent): Promise<void> {
-    const written = this.parts.audit.record(event);
+    const written = this.deps.audit.record(event);
     const late = () => new Error(`the audit log took over ${AUDIT_WAIT_MS} ms`);
     try {
       await withDeadline(AUDIT_WAIT_MS, undefined, () => written, late);
     } catch (error) {
       // The event stays with the audit log, which writes it when it can.
-      this.parts.log.warn('the audit log is slow: a login did not wait for it', { error });
+      this.deps.log.warn('the audit log is slow: a login did not wait for it', { error });
     }
   }
 }

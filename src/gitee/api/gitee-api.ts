@@ -6,7 +6,7 @@ import { Octokit } from '@octokit/core';
 import type { z } from 'zod';
 import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import { RemoteError } from '../errors.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
@@ -32,14 +32,14 @@ import {
 
 const ATTEMPTS = 3;
 
-export interface GiteeApiOptions {
+export interface GiteeApiDeps {
   readonly http: HttpClient;
   /** `https://gitee.com` */
   readonly giteeUrl: string;
   readonly token: TokenSource;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly timeouts?: CallTimeouts;
   /** In [0, 1). */
   readonly random?: () => number;
@@ -68,18 +68,18 @@ export class GiteeApi {
   #rateLimit: RateLimit | undefined;
   #serverTimeOffsetMs: number | undefined;
 
-  constructor(private readonly options: GiteeApiOptions) {
-    const { http, log, timeouts } = options;
+  constructor(private readonly deps: GiteeApiDeps) {
+    const { http, log, timeouts } = deps;
     const say = (level: 'debug' | 'info' | 'warn' | 'error') => (message: string) =>
       log[level]('octokit says something', { said: message });
     this.#octokit = new Octokit({
-      baseUrl: `${options.giteeUrl.replace(/\/+$/, '')}/api/v5`,
+      baseUrl: `${deps.giteeUrl.replace(/\/+$/, '')}/api/v5`,
       request: { fetch: octokitFetch(http, timeouts) },
       log: { debug: say('debug'), info: say('debug'), warn: say('warn'), error: say('debug') },
     });
     this.#octokit.hook.before('request', (request) => {
       request.headers.accept = 'application/json';
-      request.headers.authorization = `Bearer ${options.token.current()}`;
+      request.headers.authorization = `Bearer ${deps.token.current()}`;
     });
   }
 
@@ -88,15 +88,15 @@ export class GiteeApi {
    * visitor's token and how many calls it has left is no figure of the gateway.
    */
   as(token: string): GiteeApi {
-    const { observer } = this.options;
-    const own: Observer = {
+    const { metrics } = this.deps;
+    const own: Metrics = {
       count: (name, labels, n) => {
-        if (name !== 'gateway_gitee_errors_total') observer.count(name, labels, n);
+        if (name !== 'gateway_gitee_errors_total') metrics.count(name, labels, n);
       },
-      observe: (name, value, labels) => observer.observe(name, value, labels),
+      observe: (name, value, labels) => metrics.observe(name, value, labels),
       set: () => {},
     };
-    return new GiteeApi({ ...this.options, token: new StaticTokenSource(token), observer: own });
+    return new GiteeApi({ ...this.deps, token: new StaticTokenSource(token), metrics: own });
   }
 
   /** As the last answer said. */
@@ -202,7 +202,7 @@ export class GiteeApi {
   }
 
   #read(route: string, options: CallOptions): Promise<Answer> {
-    const { clock, random } = this.options;
+    const { clock, random } = this.deps;
     return retryRemote(() => this.#call(route, options), {
       attempts: ATTEMPTS,
       clock,
@@ -213,7 +213,7 @@ export class GiteeApi {
 
   /** One call, and one more where the token's file has another token by now. */
   async #call(route: string, options: CallOptions): Promise<Answer> {
-    const { token } = this.options;
+    const { token } = this.deps;
     const used = token.current();
     try {
       return await this.#once(route, options, used);
@@ -225,7 +225,7 @@ export class GiteeApi {
   }
 
   async #once(route: string, { signal, parameters }: CallOptions, token: string): Promise<Answer> {
-    const { observer, clock } = this.options;
+    const { metrics, clock } = this.deps;
     let failure: unknown;
     try {
       const answer = await this.#octokit.request(route, {
@@ -238,7 +238,7 @@ export class GiteeApi {
         data: answer.data as unknown,
       };
       this.#observe(found.headers);
-      observer.count('gateway_gitee_api_requests_total', { result: 'ok' });
+      metrics.count('gateway_gitee_api_requests_total', { result: 'ok' });
       return found;
     } catch (error) {
       failure = error;
@@ -262,19 +262,19 @@ export class GiteeApi {
   }
 
   #countFailure(error: RemoteError): void {
-    this.options.observer.count('gateway_gitee_api_requests_total', { result: error.code });
-    this.options.observer.count('gateway_gitee_errors_total', { cause: error.code });
+    this.deps.metrics.count('gateway_gitee_api_requests_total', { result: error.code });
+    this.deps.metrics.count('gateway_gitee_errors_total', { cause: error.code });
   }
 
   #observe(headers: Readonly<Record<string, string>>): void {
     const date = Date.parse(headers['date'] ?? '');
-    if (!Number.isNaN(date)) this.#serverTimeOffsetMs = date - this.options.clock.nowMs();
+    if (!Number.isNaN(date)) this.#serverTimeOffsetMs = date - this.deps.clock.nowMs();
     const [limit, remaining, reset] = ['limit', 'remaining', 'reset'].map((name) =>
       Number.parseInt(headers[`x-ratelimit-${name}`] ?? '', 10),
     ) as [number, number, number];
     if (Number.isNaN(limit) || Number.isNaN(remaining)) return;
     this.#rateLimit = { limit, remaining, resetAtMs: Number.isNaN(reset) ? undefined : reset * 1000 };
-    this.options.observer.set('gateway_gitee_rate_limit_remaining', remaining);
+    this.deps.metrics.set('gateway_gitee_rate_limit_remaining', remaining);
   }
 }
 

@@ -274,7 +274,7 @@ export class GitBranch {
   }
 
   async #measured<T>(operation: string, run: () => Promise<T>): Promise<T> {
-    const { clock, observer } = this.settings;
+    const { clock, metrics } = this.settings;
     const startMs = clock.steadyMs();
     let result = 'ok';
     try {
@@ -284,11 +284,11 @@ export class GitBranch {
     } catch (e) {
       this.#report(operation, e);
       result = e instanceof RemoteError ? e.code : 'error';
-      if (e instanceof RemoteError) observer.count('gateway_gitee_errors_total', { cause: e.code });
+      if (e instanceof RemoteError) metrics.count('gateway_gitee_errors_total', { cause: e.code });
       throw e;
     } finally {
-      observer.count('gateway_git_operations_total', { operation, result });
-      observer.observe('gateway_git_operation_duration_seconds', (clock.steadyMs() - startMs) / 1000, {
+      metrics.count('gateway_git_operations_total', { operation, result });
+      metrics.observe('gateway_git_operation_duration_seconds', (clock.steadyMs() - startMs) / 1000, {
         operation,
       });
     }

@@ -60,7 +60,7 @@ export class Maintenance {
       this.#quietNames = names;
       return;
     }
-    const { clock, log, observer } = this.settings;
+    const { clock, log, metrics } = this.settings;
     const startMs = clock.steadyMs();
     let result = 'ok';
     try {
@@ -71,8 +71,8 @@ export class Maintenance {
       throw e;
     } finally {
       const ms = clock.steadyMs() - startMs;
-      observer.count('gateway_git_packing_runs_total', { result });
-      observer.observe('gateway_git_packing_duration_seconds', ms / 1000);
+      metrics.count('gateway_git_packing_runs_total', { result });
+      metrics.observe('gateway_git_packing_duration_seconds', ms / 1000);
       if (ms >= SLOW_MS && !signal.aborted)
         log.info('git: packing the local repository took long; pushes went on beside it', {
           seconds: Math.round(ms / 1000),
@@ -112,10 +112,10 @@ export class Maintenance {
     const { stdout } = await this.local.program.run(['count-objects', '-v']);
     const value = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(stdout)?.[1] ?? 0);
     const found = { loose: value('count'), packs: value('packs') };
-    const { observer, gatewayId: bucket } = this.settings;
-    observer.set('gateway_git_packs', found.packs, { bucket });
-    observer.set('gateway_git_loose_objects', found.loose, { bucket });
-    observer.set('gateway_git_local_bytes', (value('size') + value('size-pack')) * 1024, { bucket });
+    const { metrics, gatewayId: bucket } = this.settings;
+    metrics.set('gateway_git_packs', found.packs, { bucket });
+    metrics.set('gateway_git_loose_objects', found.loose, { bucket });
+    metrics.set('gateway_git_local_bytes', (value('size') + value('size-pack')) * 1024, { bucket });
     return found;
   }
 

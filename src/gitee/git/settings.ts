@@ -1,7 +1,7 @@
 import type { Clock } from '../../async/clock.js';
 import type { Failpoints } from '../../async/failpoint.js';
 import type { Log } from '../../async/log.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import type { LineReports } from '../../line/health.js';
 import type { HttpClient } from '../http/client.js';
 import type { Identity } from './git-object.js';
@@ -62,7 +62,7 @@ export interface GitBranchSettings {
   readonly clearLine?: () => () => void;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   readonly failpoints: Failpoints;
   readonly timeouts?: Partial<GitTimeouts>;
   /** Memory for trees that pushes touch again and again. Default: 64 MiB. */

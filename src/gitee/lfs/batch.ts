@@ -28,7 +28,7 @@ export interface AskPatience {
   readonly answerMs?: number;
 }
 
-export interface LfsBatchOptions {
+export interface LfsBatchDeps {
   readonly http: HttpClient;
   /** `https://host/owner/name.git/info/lfs` */
   readonly endpointUrl: string;
@@ -49,9 +49,9 @@ export class LfsBatch {
   readonly what: string;
   #sizeMax: number;
 
-  constructor(private readonly options: LfsBatchOptions) {
-    this.#sizeMax = options.batchSizeMax;
-    const path = new URL(options.endpointUrl).pathname.replace(/\.git\/info\/lfs$/, '').slice(1);
+  constructor(private readonly deps: LfsBatchDeps) {
+    this.#sizeMax = deps.batchSizeMax;
+    const path = new URL(deps.endpointUrl).pathname.replace(/\.git\/info\/lfs$/, '').slice(1);
     this.what = `LFS batch of ${path}`;
   }
 
@@ -62,7 +62,7 @@ export class LfsBatch {
 
   /** Value of the Authorization header for Gitee's own host. */
   authorization(): string {
-    return basicHeader(this.options.user, this.options.token.current());
+    return basicHeader(this.deps.user, this.deps.token.current());
   }
 
   /**
@@ -77,9 +77,9 @@ export class LfsBatch {
   ): Promise<BatchObject[]> {
     const answer = await retryRemote(() => this.#call(operation, chunks, patience, signal), {
       attempts: patience.attempts,
-      clock: this.options.clock,
+      clock: this.deps.clock,
       signal,
-      ...(this.options.random ? { random: this.options.random } : {}),
+      ...(this.deps.random ? { random: this.deps.random } : {}),
     });
     if (answer === 'too-many') {
       const half = Math.ceil(chunks.length / 2);
@@ -96,7 +96,7 @@ export class LfsBatch {
     patience: AskPatience,
     signal: AbortSignal | undefined,
   ): Promise<BatchObject[] | 'too-many'> {
-    const { token, onCall } = this.options;
+    const { token, onCall } = this.deps;
     for (let reloaded = false; ; reloaded = true) {
       const used = token.current();
       let failure: RemoteError;
@@ -115,7 +115,7 @@ export class LfsBatch {
       onCall(failure);
       if (isTooMany(failure, chunks)) {
         this.#sizeMax = Math.min(this.#sizeMax, Math.ceil(chunks.length / 2));
-        this.options.log.info('LFS takes fewer objects in one call', { objectsMax: this.#sizeMax });
+        this.deps.log.info('LFS takes fewer objects in one call', { objectsMax: this.#sizeMax });
         return 'too-many';
       }
       if (failure.code !== 'unauthorized' || reloaded || !(await this.#hasNewToken(used))) throw failure;
@@ -128,8 +128,8 @@ export class LfsBatch {
     { answerMs }: AskPatience,
     signal: AbortSignal | undefined,
   ): Promise<RawBatchAnswer> {
-    const { http, endpointUrl } = this.options;
-    const known = this.options.timeouts ?? API_TIMEOUTS;
+    const { http, endpointUrl } = this.deps;
+    const known = this.deps.timeouts ?? API_TIMEOUTS;
     const timeouts =
       answerMs === undefined ? known : { ...known, answerMs: Math.min(answerMs, known.idleMs) };
     const authorization = this.authorization();
@@ -154,9 +154,9 @@ export class LfsBatch {
     const only = chunks.length === 1 ? chunks[0] : undefined;
     const context = {
       what: this.what,
-      nowMs: this.options.clock.nowMs(),
+      nowMs: this.deps.clock.nowMs(),
       token,
-      user: this.options.user,
+      user: this.deps.user,
       meaning: only ? MEANING_OF_ONE[operation] : MEANING,
     };
     const failure = statusFailure(raw, context);
@@ -167,7 +167,7 @@ export class LfsBatch {
 
   /** Another call may have read it already. */
   async #hasNewToken(used: string): Promise<boolean> {
-    const { token, log } = this.options;
+    const { token, log } = this.deps;
     if (token.current() !== used) return true;
     try {
       return await token.reload();

@@ -9,7 +9,7 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../async/log.js';
-import type { Observer } from '../../async/observer.js';
+import type { Metrics } from '../../async/metrics.js';
 import type { Chunk } from '../../format/extent.js';
 import type { LineReports, LineUse } from '../../line/health.js';
 import { joinedFailures, ofFirstCode, RemoteError } from '../errors.js';
@@ -36,7 +36,7 @@ const SEEN_ANSWER_MS = 3_000;
 
 type Operation = Extract<LineUse, 'upload' | 'download' | 'batch'> | 'verify';
 
-export interface LfsChunkRemoteOptions {
+export interface LfsChunkRemoteDeps {
   readonly http: HttpClient;
   /** `https://host/owner/name.git/info/lfs`, see lfsEndpointUrl(). */
   readonly endpointUrl: string;
@@ -47,7 +47,7 @@ export interface LfsChunkRemoteOptions {
   readonly batchSizeMax?: number;
   readonly clock: Clock;
   readonly log: Log;
-  readonly observer: Observer;
+  readonly metrics: Metrics;
   /** Of batch and verify calls. */
   readonly apiTimeouts?: CallTimeouts;
   /** Of uploads and downloads. */
@@ -71,19 +71,19 @@ export class LfsChunkRemote implements ChunkRemote {
   readonly #transfers: Transfers;
   readonly #links = new LinkCache();
 
-  constructor(private readonly options: LfsChunkRemoteOptions) {
-    const { http, endpointUrl, token, user, clock, log, apiTimeouts } = options;
+  constructor(private readonly deps: LfsChunkRemoteDeps) {
+    const { http, endpointUrl, token, user, clock, log, apiTimeouts } = deps;
     this.#batch = new LfsBatch({
       http,
       endpointUrl,
       token,
       user,
-      batchSizeMax: options.batchSizeMax ?? 100,
+      batchSizeMax: deps.batchSizeMax ?? 100,
       clock,
       log,
       timeouts: apiTimeouts,
       onCall: (result) => this.#count('batch', result),
-      ...(options.random ? { random: options.random } : {}),
+      ...(deps.random ? { random: deps.random } : {}),
     });
     const batch = this.#batch;
     this.#questions = new JoinedQuestions({
@@ -106,7 +106,7 @@ export class LfsChunkRemote implements ChunkRemote {
       user,
       authorization: () => this.#batch.authorization(),
       clock,
-      timeouts: options.dataTimeouts ?? DATA_TIMEOUTS,
+      timeouts: deps.dataTimeouts ?? DATA_TIMEOUTS,
       apiTimeouts,
     });
   }
@@ -152,22 +152,22 @@ export class LfsChunkRemote implements ChunkRemote {
         );
       } catch (error) {
         const hasArrived = await this.#hasArrivedAfter(error, chunk, meter, signal);
-        this.options.observer.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
+        this.deps.metrics.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
         if (hasArrived) return { sentBytes: sentBytes + meter.sentBytes };
         throw error;
       }
       sentBytes += meter.sentBytes;
-      this.options.observer.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
+      this.deps.metrics.count('gateway_lfs_uploaded_bytes_total', {}, meter.sentBytes);
       // Whatever verify says, a further try must ask first what is there.
       this.#links.forget('upload', chunk.oid);
       let isSeen = false;
       if (!stale) {
-        const askedMs = this.options.clock.steadyMs();
+        const askedMs = this.deps.clock.steadyMs();
         const look = flow?.asksAtOnce ? this.#isOffered(chunk, signal) : false;
         const [verified, isOffered] = await Promise.all([this.#verify(chunk, offer, signal), look]);
         stale = verified.stale;
         // Answered long before the verification ended, or before it had to be asked for again, it says little of now.
-        const isNow = verified.tries <= 1 && this.options.clock.steadyMs() - askedMs <= SEEN_ANSWER_MS;
+        const isNow = verified.tries <= 1 && this.deps.clock.steadyMs() - askedMs <= SEEN_ANSWER_MS;
         isSeen = isOffered && isNow;
       }
       if (!stale) return isSeen ? { sentBytes, isSeen } : { sentBytes };
@@ -192,7 +192,7 @@ export class LfsChunkRemote implements ChunkRemote {
       if (!(answer instanceof StaleLink)) {
         const { body } = answer;
         body.once('close', () =>
-          this.options.observer.count('gateway_lfs_downloaded_bytes_total', {}, body.receivedBytes),
+          this.deps.metrics.count('gateway_lfs_downloaded_bytes_total', {}, body.receivedBytes),
         );
         return body;
       }
@@ -206,14 +206,14 @@ export class LfsChunkRemote implements ChunkRemote {
     const { error } = object;
     // 410: removed by its owner. It may come again, so it is missing; if not, the upload will say so.
     if (error?.code === 404 || error?.code === 410) return 'missing';
-    if (error) return objectFailure(error, chunk.oid, 'download', this.options.token.current());
+    if (error) return objectFailure(error, chunk.oid, 'download', this.deps.token.current());
     // Neither an error nor a link proves nothing. Another size is another content.
     const isThere = object.actions?.download && (object.size ?? chunk.sizeBytes) === chunk.sizeBytes;
     return isThere ? 'there' : 'missing';
   }
 
   async #uploadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer | 'present'> {
-    const { clock, endpointUrl, token } = this.options;
+    const { clock, endpointUrl, token } = this.deps;
     const known = this.#links.get('upload', chunk.oid, clock.steadyMs());
     if (known) return known;
     const object = await this.#questions.ask(chunk, signal);
@@ -230,7 +230,7 @@ export class LfsChunkRemote implements ChunkRemote {
   }
 
   async #downloadOffer(chunk: Chunk, signal?: AbortSignal): Promise<Offer> {
-    const { clock, endpointUrl } = this.options;
+    const { clock, endpointUrl } = this.deps;
     const known = this.#links.get('download', chunk.oid, clock.steadyMs());
     if (known) return known;
     // Once and not for long: whoever wants the chunk has a patience of its own.
@@ -290,7 +290,7 @@ export class LfsChunkRemote implements ChunkRemote {
   ): Promise<{ stale: StaleLink | undefined; tries: number }> {
     const { verify } = offer;
     if (!verify) return { stale: undefined, tries: 0 };
-    const { clock, random } = this.options;
+    const { clock, random } = this.deps;
     let tries = 0;
     const once = () => {
       tries += 1;
@@ -312,12 +312,12 @@ export class LfsChunkRemote implements ChunkRemote {
   }
 
   #count(operation: Operation, outcome: 'ok' | RemoteError): void {
-    const { line, observer } = this.options;
+    const { line, metrics } = this.deps;
     const use = operation === 'verify' ? 'upload' : operation;
     if (outcome === 'ok') line?.succeeded(use);
     else line?.failed(use, outcome);
     const result = outcome === 'ok' ? 'ok' : outcome.code;
-    observer.count('gateway_lfs_requests_total', { operation, result });
-    if (outcome !== 'ok') observer.count('gateway_gitee_errors_total', { cause: result });
+    metrics.count('gateway_lfs_requests_total', { operation, result });
+    if (outcome !== 'ok') metrics.count('gateway_gitee_errors_total', { cause: result });
   }
 }

@@ -61,7 +61,7 @@ export class StaleLink {
   constructor(readonly failure: RemoteError) {}
 }
 
-export interface TransferOptions {
+export interface TransferDeps {
   readonly http: HttpClient;
   readonly endpointUrl: string;
   readonly token: TokenSource;
@@ -74,7 +74,7 @@ export interface TransferOptions {
 }
 
 export class Transfers {
-  constructor(private readonly options: TransferOptions) {}
+  constructor(private readonly deps: TransferDeps) {}
 
   /** PUT of one object. @throws RemoteError, or the error of the stream that `open` gave */
   async upload(
@@ -85,7 +85,7 @@ export class Transfers {
     signal?: AbortSignal,
   ): Promise<StaleLink | undefined> {
     const chunked = /\bchunked\b/i.test(link.header['transfer-encoding'] ?? '');
-    const answer = await this.options.http.send({
+    const answer = await this.deps.http.send({
       what: `LFS upload of ${chunk.oid} to ${link.url.host}`,
       method: 'PUT',
       url: link.url,
@@ -103,8 +103,8 @@ export class Transfers {
 
   /** POST of {oid, size} after an upload. @throws RemoteError, `server-fault` where the object is not there */
   async verify(chunk: Chunk, link: Link, signal?: AbortSignal): Promise<StaleLink | undefined> {
-    const { apiTimeouts } = this.options;
-    const answer = await this.options.http.send({
+    const { apiTimeouts } = this.deps;
+    const answer = await this.deps.http.send({
       what: `LFS verification of ${chunk.oid}`,
       method: 'POST',
       url: link.url,
@@ -128,9 +128,9 @@ export class Transfers {
     signal?: AbortSignal,
   ): Promise<StaleLink | HttpAnswer> {
     const restBytes = chunk.sizeBytes - offsetBytes;
-    const { idleMs, downloadIdleMs = idleMs, firstByteMs = downloadIdleMs } = this.options.timeouts;
+    const { idleMs, downloadIdleMs = idleMs, firstByteMs = downloadIdleMs } = this.deps.timeouts;
     const what = `LFS download of ${chunk.oid}`;
-    const answer = await this.options.http.send({
+    const answer = await this.deps.http.send({
       what: `${what} from ${link.url.host}`,
       method: 'GET',
       url: link.url,
@@ -174,11 +174,11 @@ export class Transfers {
   }
 
   #headers(link: Link): Record<string, string> {
-    return linkHeaders(link, this.options.endpointUrl, this.options.authorization);
+    return linkHeaders(link, this.deps.endpointUrl, this.deps.authorization);
   }
 
   #timeouts(chunk: Chunk): CallTimeouts {
-    const { idleMs, bytesPerSecondMin } = this.options.timeouts;
+    const { idleMs, bytesPerSecondMin } = this.deps.timeouts;
     // Twice idle: the socket's buffer is given time to drain before the answer (http/client.ts).
     return { idleMs, totalMs: 2 * idleMs + (chunk.sizeBytes / bytesPerSecondMin) * 1000 };
   }
@@ -198,9 +198,9 @@ export class Transfers {
       { status: answer.status, headers: answer.headers, text: await readErrorText(answer) },
       {
         what,
-        nowMs: this.options.clock.nowMs(),
-        token: this.options.token.current(),
-        user: this.options.user,
+        nowMs: this.deps.clock.nowMs(),
+        token: this.deps.token.current(),
+        user: this.deps.user,
         meaning: { 401: 'forbidden', 410: 'chunk-refused', ...meaning },
         oids: [chunk.oid],
       },

@@ -1,7 +1,7 @@
 /** The objects of a bucket in memory, asked as S3 asks them. */
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { Buckets, type WriteConcernRules } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
 import type { Outcome } from '../../support/history/history.js';
@@ -15,7 +15,7 @@ export function serviceOf(
   const own = { holdMs: 300, holdMaxMs: 300, outage: 'reject' as const, barrierPatterns: [] };
   const bucket = { name: 'files', createdMs: 0, rules, state, chunks };
   return new ObjectService(new Buckets([{ ...bucket, concern: { mode: 'remote', ...own, ...concern } }]), {
-    ...{ clock: systemClock, log: silentLog, observer: silentObserver },
+    ...{ clock: systemClock, log: silentLog, metrics: silentMetrics },
   });
 }
 

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { silentLog } from '../../../src/async/log.js';
 import { systemClock } from '../../../src/async/clock.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { HttpClient } from '../../../src/gitee/http/client.js';
 import { createDispatcher } from '../../../src/gitee/http/dispatcher.js';
 import {
   lfsEndpointUrl,
   LfsChunkRemote,
-  type LfsChunkRemoteOptions,
+  type LfsChunkRemoteDeps,
 } from '../../../src/gitee/lfs/lfs-chunk-remote.js';
 import { StaticTokenSource } from '../../../src/gitee/token.js';
 import { chunkOf, chunkRemoteContract, opener, readAll, remoteFailure } from '../../contract/chunk-remote.js';
@@ -39,7 +39,7 @@ afterAll(async () => {
   await gitee.stop();
 });
 
-const remote = (options: Partial<LfsChunkRemoteOptions> = {}) =>
+const remote = (options: Partial<LfsChunkRemoteDeps> = {}) =>
   new LfsChunkRemote({
     http,
     endpointUrl: lfsEndpointUrl(gitee.url, 'acme', 'images'),
@@ -47,7 +47,7 @@ const remote = (options: Partial<LfsChunkRemoteOptions> = {}) =>
     user: 'oauth2',
     clock: systemClock,
     log: silentLog,
-    observer: silentObserver,
+    metrics: silentMetrics,
     ...TIMEOUTS,
     ...options,
   });

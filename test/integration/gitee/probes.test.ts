@@ -1,6 +1,6 @@
 import { silentLog } from '../../../src/async/log.js';
 import { systemClock } from '../../../src/async/clock.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { GiteeApi } from '../../../src/gitee/api/gitee-api.js';
 import { HttpClient } from '../../../src/gitee/http/client.js';
 import { createDispatcher } from '../../../src/gitee/http/dispatcher.js';
@@ -34,7 +34,7 @@ const run = async (options: Partial<ProbeDeps> & { secret?: string } = {}) => {
     token,
     clock: systemClock,
     log: silentLog,
-    observer: silentObserver,
+    metrics: silentMetrics,
     random: () => 0,
   });
   const results = await runReadOnlyProbes({

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { METRICS } from '../../../src/async/metric-table.js';
-import { Metrics } from '../../../src/server/metrics.js';
+import { PrometheusMetrics } from '../../../src/server/metrics.js';
 import { spawnTied } from '../../support/tied.js';
 
 /** One sample for each row, so that every metric stands on the page. */
-function withEverything(): Metrics {
-  const metrics = new Metrics({ version: '1.0.0', format: '1' });
+function withEverything(): PrometheusMetrics {
+  const metrics = new PrometheusMetrics({ version: '1.0.0', format: '1' });
   for (const row of METRICS) {
     const labels = Object.fromEntries(row.labels.map((label) => [label, 'x'])) as never;
     if (row.kind === 'counter') metrics.count(row.name, labels);

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import type { AuditRecord } from '../../../src/audit/record.js';
 import { verifyAudit } from '../../../src/audit/verify.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { until } from '../../support/child.js';
 import { DAY_MS, event, TestAudit } from './directory.js';
 
@@ -159,12 +159,12 @@ test('nothing is deleted where the file that would be first is damaged', async (
 
 test('while nothing can be written callers go on, events wait, and those beyond the bound are counted', async () => {
   const counted = new Map<string, number>();
-  const observer = {
-    ...silentObserver,
+  const metrics = {
+    ...silentMetrics,
     count: (name: string, _labels?: Record<string, string>, n = 1) =>
       void counted.set(name, (counted.get(name) ?? 0) + n),
   };
-  const log = await audit.open({ observer, queueMax: 3 });
+  const log = await audit.open({ metrics, queueMax: 3 });
   await audit.remove(); // no file can be made now
   for (const action of ['one', 'two', 'three', 'four', 'five']) await log.record(event(action));
   expect(log.head.seq).toBe(0);

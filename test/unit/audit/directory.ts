@@ -4,8 +4,8 @@ import * as path from 'node:path';
 import type { AuditAction, AuditEvent } from '../../../src/async/audit.js';
 import type { Clock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
-import { AuditLog, type AuditLogOptions } from '../../../src/audit/audit-log.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
+import { AuditLog, type AuditLogDeps } from '../../../src/audit/audit-log.js';
 
 export const DAY_MS = 86_400_000;
 
@@ -37,14 +37,14 @@ export class TestAudit {
     return new TestAudit(await mkdtemp(path.join(tmpdir(), 'audit-')));
   }
 
-  open(options: Partial<AuditLogOptions> = {}): Promise<AuditLog> {
+  open(options: Partial<AuditLogDeps> = {}): Promise<AuditLog> {
     return AuditLog.open({
       directory: this.directory,
       keepDays: 190,
       fileMaxBytes: 1024 ** 2,
       clock: this.clock,
       log: silentLog,
-      observer: silentObserver,
+      metrics: silentMetrics,
       ...options,
     });
   }

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { chain, cleanEvent, encodeLine, GENESIS } from '../../../src/audit/record.js';
 import { syslogMessage } from '../../../src/audit/syslog-message.js';
-import { SyslogSender, type SyslogOptions } from '../../../src/audit/syslog.js';
+import { SyslogSender, type SyslogDeps } from '../../../src/audit/syslog.js';
 import { Child, until } from '../../support/child.js';
 import { event } from './directory.js';
 
@@ -17,8 +17,8 @@ const record = (action: string, result: 'ok' | 'refused' = 'ok') =>
   chain(cleanEvent(event(action, { result, subject: '镜像' }), 0), { seq: 0, hash: GENESIS });
 const quick = { ...systemClock, sleep: () => systemClock.sleep(5) };
 
-function sender(url: string, options: Partial<SyslogOptions> = {}): SyslogSender {
-  return new SyslogSender({ url, clock: quick, log: silentLog, observer: silentObserver, ...options });
+function sender(url: string, options: Partial<SyslogDeps> = {}): SyslogSender {
+  return new SyslogSender({ url, clock: quick, log: silentLog, metrics: silentMetrics, ...options });
 }
 
 function send(syslog: SyslogSender, ...actions: string[]): void {
@@ -107,11 +107,11 @@ test('over TCP messages are counted in octets, and wait in order while the serve
 
 test('what does not fit the queue is dropped and counted, and close does not wait for a dead server', async () => {
   const dropped: (number | undefined)[] = [];
-  const observer = { ...silentObserver, count: (_: string, __?: object, n?: number) => void dropped.push(n) };
+  const metrics = { ...silentMetrics, count: (_: string, __?: object, n?: number) => void dropped.push(n) };
   const closed = new TcpSyslog();
   const port = await closed.listen();
   await closed.close();
-  const syslog = sender(`tcp://127.0.0.1:${port}`, { queueMax: 2, observer, clock: systemClock });
+  const syslog = sender(`tcp://127.0.0.1:${port}`, { queueMax: 2, metrics, clock: systemClock });
   send(syslog, 'one', 'two', 'three');
   expect(dropped).toEqual([1]);
   await syslog.close(20);

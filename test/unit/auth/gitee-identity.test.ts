@@ -7,7 +7,7 @@ import { StaticTokenSource } from '../../../src/gitee/token.js';
 import { remoteFailure } from '../../contract/chunk-remote.js';
 import {
   json,
-  KeepingObserver,
+  KeepingMetrics,
   ScriptedServer,
   SkippingClock,
   testClient,
@@ -16,11 +16,11 @@ import {
 const NO_ABORT = new AbortController().signal;
 let server: ScriptedServer;
 let http: HttpClient;
-let observer: KeepingObserver;
+let metrics: KeepingMetrics;
 beforeEach(async () => {
   server = await ScriptedServer.start();
   http = testClient();
-  observer = new KeepingObserver();
+  metrics = new KeepingMetrics();
 });
 afterEach(async () => {
   await server.stop();
@@ -35,7 +35,7 @@ const identity = (deadlineMs?: number) =>
       token: new StaticTokenSource('the-token-of-the-gateway'),
       clock: new SkippingClock(),
       log: silentLog,
-      observer,
+      metrics,
       random: () => 0,
     }),
     log: silentLog,
@@ -62,15 +62,15 @@ test('a wrong token is an error of its owner, not a failure of the gateway', asy
   answers({ '/user': [401, { message: '401 Unauthorized: Access token does not exist' }] });
   expect((await remoteFailure(identity().user('users-token', NO_ABORT))).code).toBe('unauthorized');
   expect(server.seen).toHaveLength(1);
-  expect(observer.counts.get('gateway_gitee_errors_total{cause=unauthorized}')).toBeUndefined();
-  expect(observer.counts.get('gateway_gitee_api_requests_total{result=unauthorized}')).toBe(1);
+  expect(metrics.counts.get('gateway_gitee_errors_total{cause=unauthorized}')).toBeUndefined();
+  expect(metrics.counts.get('gateway_gitee_api_requests_total{result=unauthorized}')).toBe(1);
 });
 
 test('the rate window of a visitor is not shown as that of the gateway', async () => {
   server.script = (_request, response) =>
     json(response, 200, { id: 7, login: 'z' }, { 'X-RateLimit-Limit': '60', 'X-RateLimit-Remaining': '1' });
   await identity().user('users-token', NO_ABORT);
-  expect(observer.gauges.size).toBe(0);
+  expect(metrics.gauges.size).toBe(0);
 });
 
 test.each<[object, RepositoryPermission]>([

@@ -9,12 +9,12 @@ import { AuthError } from '../../../src/auth/errors.js';
 import type { RepositoryPermission } from '../../../src/auth/identity.js';
 import { LoginPage } from '../../../src/auth/page/login-page.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
-import { KeepingObserver, SkippingClock } from '../gitee/http/scripted-server.js';
+import { KeepingMetrics, SkippingClock } from '../gitee/http/scripted-server.js';
 
 let server: Server;
 let url: string;
 let clock: SkippingClock;
-let observer: KeepingObserver;
+let metrics: KeepingMetrics;
 let events: AuditEvent[];
 let issued: string[];
 /** Rejections to come, by what they meet. */
@@ -22,7 +22,7 @@ let failures: { exchange?: Error; issue?: Error };
 
 async function start(publicUrl: string): Promise<void> {
   clock = new SkippingClock();
-  observer = new KeepingObserver();
+  metrics = new KeepingMetrics();
   events = [];
   issued = [];
   failures = {};
@@ -58,7 +58,7 @@ async function start(publicUrl: string): Promise<void> {
     },
     clock,
     log: silentLog,
-    observer,
+    metrics,
   });
   const app = express();
   app.set('trust proxy', ['loopback']);
@@ -237,7 +237,7 @@ test('every step says who, from where, with which result, and under which reques
       ...{ detail: {}, requestId: 'r-1' },
     },
   ]);
-  expect(observer.counts.get('gateway_oauth_steps_total{step=start,result=ok}')).toBe(1);
+  expect(metrics.counts.get('gateway_oauth_steps_total{step=start,result=ok}')).toBe(1);
 });
 
 test('one address that tries too often waits, others do not', async () => {

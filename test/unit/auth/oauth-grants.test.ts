@@ -8,14 +8,14 @@ import { Sealer } from '../../../src/auth/sealer.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { OAuthGrantRefused, type OAuthTokens } from '../../../src/gitee/oauth.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
-import { KeepingObserver, SkippingClock } from '../gitee/http/scripted-server.js';
+import { KeepingMetrics, SkippingClock } from '../gitee/http/scripted-server.js';
 
 const HOUR_MS = 3600_000;
 const KEY = new Uint8Array(32).fill(7);
 let directory: string;
 let store: LmdbStore;
 let clock: SkippingClock;
-let observer: KeepingObserver;
+let metrics: KeepingMetrics;
 let events: AuditEvent[];
 /** What Gitee answers to a refresh token. */
 let onRefresh: (refreshToken: string) => Promise<OAuthTokens>;
@@ -25,7 +25,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'grants-'));
   store = LmdbStore.open(directory);
   clock = new SkippingClock();
-  observer = new KeepingObserver();
+  metrics = new KeepingMetrics();
   events = [];
   asked = [];
   onRefresh = (old) => Promise.resolve(tokens(Number(old.split(' ')[1]) + 1));
@@ -53,7 +53,7 @@ const grants = (key = KEY) =>
     },
     clock,
     log: silentLog,
-    observer,
+    metrics,
   });
 /** The n-th tokens, good for a day from now. */
 const tokens = (n: number): OAuthTokens => ({
@@ -102,7 +102,7 @@ test('a token near its end is renewed once for all who ask, and the new refresh 
   await clock.sleep(30 * HOUR_MS);
   expect(await grants().accessToken('zhang', signal)).toBe('access 3');
   expect(asked).toEqual(['refresh 1', 'refresh 2']);
-  expect(observer.counts.get('gateway_oauth_steps_total{step=refresh,result=ok}')).toBe(2);
+  expect(metrics.counts.get('gateway_oauth_steps_total{step=refresh,result=ok}')).toBe(2);
 });
 
 test('a host with short lives is not asked at every call', async () => {

@@ -7,7 +7,7 @@ beforeEach(async () => {
 });
 afterEach(() => bench.stop());
 
-const counted = (name: string) => bench.observer.counts.get(name) ?? 0;
+const counted = (name: string) => bench.metrics.counts.get(name) ?? 0;
 
 describe('an answer', () => {
   test('has what all clients look for, and a refresh token only where it was asked for', async () => {

@@ -2,24 +2,24 @@ import { AuthError } from '../../../src/auth/errors.js';
 import { GiteeLine } from '../../../src/auth/gitee/gitee-line.js';
 import { VerdictCache } from '../../../src/auth/gitee/verdict-cache.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
-import { KeepingObserver, SkippingClock } from '../gitee/http/scripted-server.js';
+import { KeepingMetrics, SkippingClock } from '../gitee/http/scripted-server.js';
 
 const MINUTE_MS = 60_000;
 let clock: SkippingClock;
-let observer: KeepingObserver;
+let metrics: KeepingMetrics;
 let line: GiteeLine;
 let cache: VerdictCache<string>;
 let asked: number;
 
 beforeEach(() => {
   clock = new SkippingClock();
-  observer = new KeepingObserver();
+  metrics = new KeepingMetrics();
   line = new GiteeLine({ clock, timeoutMs: 50 });
   asked = 0;
   cache = new VerdictCache({
     line,
     times: { ttlMs: 2 * MINUTE_MS, negativeTtlMs: 30_000, staleMs: 60 * MINUTE_MS },
-    ...{ clock, observer, isNegative: (verdict: string) => verdict === 'no' },
+    ...{ clock, metrics, isNegative: (verdict: string) => verdict === 'no' },
   });
 });
 
@@ -35,7 +35,7 @@ const stalls = () => {
   asked += 1;
   return new Promise<never>(() => {});
 };
-const sources = () => Object.fromEntries(observer.counts);
+const sources = () => Object.fromEntries(metrics.counts);
 
 test('an answer counts for its time, then Gitee is asked again', async () => {
   expect(await cache.verdict('a', says('yes'))).toBe('yes');

@@ -150,7 +150,7 @@ describe('behind a closed gate', () => {
 
   test('no chunk is taken; what reads or sends may end what it has begun', async () => {
     const chunks: Record<keyof ChunksApi, string> = {
-...{ reserve: gone, ingest: gone, store: gone, collect: gone },
+      ...{ reserve: gone, ingest: gone, store: gone, collect: gone },
       ...{ demandSpace: free, hold: free, landed: free, read: free, giveBack: free, normalise: free },
       ...{ isUnsent: free },
       ...{ upload: free, ensureRemote: free, hasCopy: free, ensureKept: free, verifyLocal: free },

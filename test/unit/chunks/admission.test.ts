@@ -29,7 +29,7 @@ describe('admitting parts', () => {
   test('below spool_soft a body is admitted at once, whatever the line does', async () => {
     await fill(12);
     await bench.chunks.reserve(BODY, signal);
-    expect(bench.observer.counters.size).toBe(0);
+    expect(bench.metrics.counters.size).toBe(0);
   });
 
   test('beyond that it waits until there is room', async () => {
@@ -40,7 +40,7 @@ describe('admitting parts', () => {
     expect(state.settled).toBe(false);
     bench.remote.gates.put.open();
     await admitted;
-    expect(bench.observer.counters.get('gateway_admission_waits_total admitted')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_admission_waits_total admitted')).toBe(1);
   });
 
   test('it waits 5 s at most', async () => {
@@ -60,7 +60,7 @@ describe('admitting parts', () => {
     const failure = await bench.stepped(bench.chunks.reserve(BODY, signal)).catch((e: unknown) => e);
     expect(failure).toMatchObject({ name: 'ChunkError', code: 'spool-full' });
     expect((failure as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(1_000);
-    expect(bench.observer.counters.get('gateway_admission_waits_total refused')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_admission_waits_total refused')).toBe(1);
   });
 
   test('a part that was admitted ends at spool_hard, and leaves nothing half-written', async () => {
@@ -104,12 +104,12 @@ describe('admitting parts', () => {
 
   test('gauges are set on change, at most once a second', async () => {
     bench.remote.gates.put.shut();
-    const before = bench.observer.sets;
+    const before = bench.metrics.sets;
     for (let seed = 1; seed <= 10; seed += 1) await bench.put(bytesOf(seed, 100));
-    expect(bench.observer.sets).toBe(before);
+    expect(bench.metrics.sets).toBe(before);
     bench.clock.advance(1_000);
-    await until(() => bench.observer.gauges.get('gateway_spool_unsent_bytes') === 1_000);
-    expect(bench.observer.sets - before).toBe(5);
-    expect(bench.observer.gauges.get('gateway_spool_unsent_chunks')).toBe(10);
+    await until(() => bench.metrics.gauges.get('gateway_spool_unsent_bytes') === 1_000);
+    expect(bench.metrics.sets - before).toBe(5);
+    expect(bench.metrics.gauges.get('gateway_spool_unsent_chunks')).toBe(10);
   });
 });

@@ -28,7 +28,7 @@ describe('the cache', () => {
     await bench.cache.settled();
     expect(await filesInCache()).toEqual([a!.oid, c!.oid, d!.oid].sort());
     expect(bench.cache.sizeBytes).toBe(3_000);
-    expect(bench.observer.counters.get('gateway_cache_evictions_total')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_cache_evictions_total')).toBe(1);
   });
 
   test('the order of use outlives a restart', async () => {

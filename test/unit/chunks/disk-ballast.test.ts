@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { DiskBallast } from '../../../src/chunks/disk-ballast.js';
 
 const MIB = 1024 * 1024;
@@ -43,7 +43,7 @@ function make(): DiskBallast {
         }),
     },
     log: silentLog,
-    observer: silentObserver,
+    metrics: silentMetrics,
   });
 }
 

@@ -41,8 +41,8 @@ describe('reading chunks', () => {
     expect(await bench.read(list)).toEqual(body);
     expect(bench.remote.count('get')).toBe(1);
     expect(bench.cache.sizeBytes).toBe(300_000);
-    expect(bench.observer.counters.get('gateway_cache_reads_total miss')).toBe(1);
-    expect(bench.observer.counters.get('gateway_cache_reads_total hit')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_cache_reads_total miss')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_cache_reads_total hit')).toBe(1);
   });
 
   test('a range fetches only the chunks that it covers and gives exactly its bytes', async () => {
@@ -112,7 +112,7 @@ describe('reading chunks', () => {
     const { bytes, error } = await bench.stepped(drain(bench.chunks.read(list, 0, body.length)));
     expect(error).toBeUndefined();
     expect(bytes.equals(body)).toBe(true);
-    expect(bench.observer.counters.get('gateway_chunk_hash_failures_total download')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_chunk_hash_failures_total download')).toBe(1);
   });
 
   test('invariant 3: a second attempt that brings other bytes than were given out ends the answer', async () => {
@@ -306,7 +306,7 @@ describe('reading chunks', () => {
     await writeFile(bench.path('cache', chunk.oid), bytesOf(11, 200_000));
     expect((await bench.read(listOfChunks(chunk))).equals(body)).toBe(true);
     expect(bench.remote.count('get')).toBe(2);
-    expect(bench.observer.counters.get('gateway_chunk_hash_failures_total cache')).toBe(1);
+    expect(bench.metrics.counters.get('gateway_chunk_hash_failures_total cache')).toBe(1);
   });
 
   test('invariant 3: a corrupt file within its grace time is a miss too, Gitee has the chunk', async () => {

@@ -817,7 +817,7 @@ describe('uploading chunks', () => {
       });
       await until(() => {
         bench.clock.advance(1_000);
-        return bench.observer.gauges.get('gateway_spool_unsent_bytes') === 700;
+        return bench.metrics.gauges.get('gateway_spool_unsent_bytes') === 700;
       });
       bench.remote.heal();
       await until(() => {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { RemoteCause } from '../../../src/gitee/errors.js';
 import type { HttpClient } from '../../../src/gitee/http/client.js';
-import { GiteeOAuth, OAuthGrantRefused, type GiteeOAuthOptions } from '../../../src/gitee/oauth.js';
+import { GiteeOAuth, OAuthGrantRefused, type GiteeOAuthDeps } from '../../../src/gitee/oauth.js';
 import { remoteFailure } from '../../contract/chunk-remote.js';
-import { json, KeepingObserver, ScriptedServer, SkippingClock, testClient } from './http/scripted-server.js';
+import { json, KeepingMetrics, ScriptedServer, SkippingClock, testClient } from './http/scripted-server.js';
 
 const SECRET = 'the secret of the client';
 const VERIFIER = 'v'.repeat(43);
@@ -11,19 +11,19 @@ const NO_ABORT = new AbortController().signal;
 let server: ScriptedServer;
 let http: HttpClient;
 let clock: SkippingClock;
-let observer: KeepingObserver;
+let metrics: KeepingMetrics;
 beforeEach(async () => {
   server = await ScriptedServer.start();
   http = testClient();
   clock = new SkippingClock();
-  observer = new KeepingObserver();
+  metrics = new KeepingMetrics();
 });
 afterEach(async () => {
   await server.stop();
   await http.close();
 });
 
-const oauth = (options: Partial<GiteeOAuthOptions> = {}) =>
+const oauth = (options: Partial<GiteeOAuthDeps> = {}) =>
   new GiteeOAuth({
     http,
     giteeUrl: server.url,
@@ -33,7 +33,7 @@ const oauth = (options: Partial<GiteeOAuthOptions> = {}) =>
     redirectUri: 'https://registry.example.com/auth/callback',
     pkce: false,
     clock,
-    observer,
+    metrics,
     ...options,
   });
 const answer = (status: number, body: unknown) => {
@@ -112,7 +112,7 @@ test.each<[number, unknown, RemoteCause]>([
   answer(status, body);
   expect((await remoteFailure(oauth().refresh('old', NO_ABORT))).code).toBe(cause);
   expect(server.seen).toHaveLength(1);
-  expect(observer.counts.get(`gateway_gitee_errors_total{cause=${cause}}`)).toBe(1);
+  expect(metrics.counts.get(`gateway_gitee_errors_total{cause=${cause}}`)).toBe(1);
 });
 
 test('what a server echoes of secrets is masked', async () => {

@@ -106,11 +106,11 @@ test('small bytes stand in the record, larger ones in a row of their own', async
   expect(body.kind === 'plain' && body.bytes.every((b) => b === 7)).toBe(true);
 });
 
-test('a condemned body is there for its readers until the grace time is over, then gone', async () => {
+test('a discarded body is there for its readers until the grace time is over, then gone', async () => {
   const plain = await bodies.prepare({ kind: 'plain', bytes: new Uint8Array(5000) });
   const long = await bodies.prepare({ kind: 'extents', extents: extents(EXTENTS_PER_PAGE + 70) });
   await store.commit([], [...plain.writes, ...long.writes]);
-  await store.commit([], [...bodies.condemn(plain.ref), ...bodies.condemn(long.ref)]);
+  await store.commit([], [...bodies.discard(plain.ref), ...bodies.discard(long.ref)]);
   expect(await bodies.sweep()).toBe(0);
   expect(await collect(await bodies.open(long.ref, long.sizeBytes), 0, 10)).toHaveLength(1);
   nowMs += BODY_GRACE_MS + 1;

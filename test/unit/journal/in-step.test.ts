@@ -1,5 +1,5 @@
 import { InStep } from '../../../src/journal/in-step.js';
-import { Wake } from '../../../src/journal/wake.js';
+import { AutoResetEvent } from '../../../src/journal/auto-reset-event.js';
 import { ManualClock } from '../../support/chunk-bench.js';
 
 const signal = new AbortController().signal;
@@ -13,7 +13,7 @@ beforeEach(() => {
 /** Waits, and notes when it was over. */
 function sleeper(waitMs: number) {
   const over: number[] = [];
-  const wake = new Wake(clock);
+  const wake = new AutoResetEvent(clock);
   const done = step.wait(wake, waitMs, signal).then(() => over.push(clock.steadyMs()));
   return { over, wake, done };
 }
@@ -43,7 +43,7 @@ test('one that is woken before its time wakes nobody', async () => {
   const one = sleeper(1_000);
   const two = sleeper(1_000);
   clock.advance(700);
-  one.wake.ring();
+  one.wake.set();
   await one.done;
   expect(two.over).toEqual([]);
 });

@@ -7,7 +7,7 @@ import {
   type AdmissionSource,
   type PacedBody,
 } from '../../../src/line/admission.js';
-import { ManualClock, RecordingObserver } from '../../support/chunk-bench.js';
+import { ManualClock, RecordingMetrics } from '../../support/chunk-bench.js';
 
 const MIB = 1024 * 1024;
 const RUN_BYTES = 64 * 1024;
@@ -109,11 +109,11 @@ class Client {
 
 class Bench {
   readonly clock = new ManualClock();
-  readonly observer = new RecordingObserver();
+  readonly metrics = new RecordingMetrics();
   readonly stop = new AbortController();
   readonly uplink = { bytesPerSecond: MIB, progressMs: this.clock.steadyMs(), isMeasured: true };
   readonly admission = new LineAdmission({
-    ...{ chunkSizeBytes: 8 * MIB, uplink: this.uplink, clock: this.clock, observer: this.observer },
+    ...{ chunkSizeBytes: 8 * MIB, uplink: this.uplink, clock: this.clock, metrics: this.metrics },
   });
   readonly buckets: Bucket[] = [];
 
@@ -329,7 +329,7 @@ describe('taking bodies at the pace of the line', () => {
     expect(bucket.unsent).toBeLessThan(30 * MIB);
     await bench.run(30, clients, false);
     for (const { error } of clients) expect(error).toBeInstanceOf(StandstillError);
-    expect(bench.observer.counters.get('gateway_admission_waits_total refused')).toBe(3);
+    expect(bench.metrics.counters.get('gateway_admission_waits_total refused')).toBe(3);
   });
 
   test.each([

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { silentLog } from '../../../src/async/log.js';
 import { EstimateFile, KEPT_MAX, KEPT_MIN } from '../../../src/line/estimate-file.js';
 import { UploadLine } from '../../../src/line/upload-line.js';
-import { ManualClock, RecordingObserver } from '../../support/chunk-bench.js';
+import { ManualClock, RecordingMetrics } from '../../support/chunk-bench.js';
 
 const INITIAL = 1024 * 1024;
 const DAY_MS = 86_400_000;
@@ -23,7 +23,7 @@ async function openWith(text: string): Promise<{ bytesPerSecond: number; budgetB
   await writeFile(estimatePath, text);
   const line = await UploadLine.open({
     ...{ chunkSizeBytes: 8 * INITIAL, parallel: 4, uplinkInitialBytesPerSecond: INITIAL, estimatePath },
-    ...{ clock, log: silentLog, observer: new RecordingObserver() },
+    ...{ clock, log: silentLog, metrics: new RecordingMetrics() },
   });
   try {
     return { bytesPerSecond: line.uplink.bytesPerSecond, budgetBytes: line.admission.budgetBytes() };

@@ -7,11 +7,11 @@ import * as path from 'node:path';
 import { Agent } from 'undici';
 import type { AuditEvent } from '../../../src/async/audit.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
 import type { Target } from '../../../src/notifications/message.js';
 import { NotificationStore } from '../../../src/notifications/notification-store.js';
-import { Notifier, type NotifierOptions } from '../../../src/notifications/notifier.js';
+import { Notifier, type NotifierDeps } from '../../../src/notifications/notifier.js';
 import { until } from '../../support/child.js';
 import { registryEvent } from './event.js';
 
@@ -80,7 +80,7 @@ const target = (name: string, events = ['push', 'delete']): Target => ({
   secret: () => 'secret',
 });
 
-async function open(options: Partial<NotifierOptions> = {}) {
+async function open(options: Partial<NotifierDeps> = {}) {
   const store = LmdbStore.open(directory);
   const dispatcher = new Agent();
   const notifier = new Notifier({
@@ -93,7 +93,7 @@ async function open(options: Partial<NotifierOptions> = {}) {
       },
     },
     sender: { dispatcher, userAgent: 'test', timeoutMs: 5000 },
-    ...{ clock, log: silentLog, observer: silentObserver },
+    ...{ clock, log: silentLog, metrics: silentMetrics },
     ...options,
   });
   const close = async () => {
@@ -199,12 +199,12 @@ test('a redirect is not followed', async () => {
 
 test('a full queue makes dead letters, and full dead letters lose what comes, counted', async () => {
   const counted: (Record<string, string> | undefined)[] = [];
-  const observer = {
-    ...silentObserver,
+  const metrics = {
+    ...silentMetrics,
     count: (name: string, labels?: Record<string, string>) =>
       void (name === 'gateway_notification_deliveries_total' && counted.push(labels)),
   };
-  const { notifier } = await open({ queueMax: 1, observer });
+  const { notifier } = await open({ queueMax: 1, metrics });
   await notifier.receive(envelope('1'));
   await notifier.receive(envelope('2'));
   await notifier.receive(envelope('3'));

@@ -6,7 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import type { ObjectsApi } from '../../../src/objects/api.js';
 import { Buckets, type WriteConcernRules } from '../../../src/objects/bucket.js';
@@ -128,7 +128,7 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     waitOnly = (hold) => Object.assign(concern, hold);
     const { rules, state, chunks } = b;
     const bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
-    const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
+    const deps = { clock: systemClock, log: silentLog, metrics: silentMetrics };
     service = new ObjectService(new Buckets([bucket]), deps);
   });
   afterEach(async () => {

@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import type { BucketState } from '../../../src/journal/bucket-state.js';
 import { Buckets, type Bucket } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
@@ -73,7 +73,7 @@ beforeEach(async () => {
   });
   service = new ObjectService(
     new Buckets([bucket('files', target, watched(target)), bucket('other', source, source.state)]),
-    { clock: systemClock, log: silentLog, observer: silentObserver },
+    { clock: systemClock, log: silentLog, metrics: silentMetrics },
   );
   await service.putObject('other', key('big'), body('y'.repeat(250)), { meta: {}, conditions: {} }, context);
 });

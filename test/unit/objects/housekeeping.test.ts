@@ -1,7 +1,7 @@
 /** Attacks "what an upload needs stays as long as somebody works on it, and no longer than its time after that". */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { Buckets, type Bucket } from '../../../src/objects/bucket.js';
 import { Housekeeping } from '../../../src/objects/housekeeping.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
@@ -32,7 +32,7 @@ beforeEach(async () => {
   const concern = { mode: 'local', barrierPatterns: [], holdMs: 0, holdMaxMs: 0, outage: 'reject' } as const;
   const bucket: Bucket = { name: 'registry', createdMs: 0, rules, state, chunks, concern };
   const buckets = new Buckets([bucket]);
-  service = new ObjectService(buckets, { clock, log: silentLog, observer: silentObserver });
+  service = new ObjectService(buckets, { clock, log: silentLog, metrics: silentMetrics });
   const times = { intervalMs: 60_000, localKeyTtlMs: TTL_MS };
   housekeeping = new Housekeeping(buckets, service.multipart, times, { clock, log: silentLog });
 });

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { type Log, silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { type Bucket, Buckets } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
@@ -24,7 +24,7 @@ const LAYER = 'x'.repeat(350);
 const SHORT_MS = 1_000;
 
 function serviceOf(bucket: Bucket, log: Log = silentLog): ObjectService {
-  const silent = { clock: systemClock, log, observer: silentObserver };
+  const silent = { clock: systemClock, log, metrics: silentMetrics };
   return new ObjectService(new Buckets([bucket]), silent);
 }
 

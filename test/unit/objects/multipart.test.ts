@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { toOid } from '../../../src/format/ids.js';
 import { Keyspace } from '../../../src/index/keyspace.js';
 import { encodePart } from '../../../src/journal/upload-rows.js';
@@ -41,7 +41,7 @@ describe('an upload of 10,000 parts', () => {
       outage: 'reject',
     } as const;
     const bucket: Bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
-    const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
+    const deps = { clock: systemClock, log: silentLog, metrics: silentMetrics };
     service = new ObjectService(new Buckets([bucket]), deps);
     ({ uploadId } = await service.createMultipartUpload('files', KEY, { meta: {} }));
     // Rows as UploadPart writes them; their bytes do not matter to a listing.
@@ -118,7 +118,7 @@ describe('an object of more chunks than a commit can name', () => {
       outage: 'reject',
     } as const;
     bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
-    const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
+    const deps = { clock: systemClock, log: silentLog, metrics: silentMetrics };
     service = new ObjectService(new Buckets([bucket]), deps);
   });
   afterAll(() => harness.remove());

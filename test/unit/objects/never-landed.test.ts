@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import { Buckets, type WriteConcernRules } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
@@ -32,7 +32,7 @@ function serviceOf(mode: WriteConcernRules['mode']): ObjectService {
   const concern = { mode, barrierPatterns: [], holdMs, holdMaxMs: holdMs, outage: 'reject' as const };
   const bucket = { name: 'bucket', createdMs: 0, rules, state, chunks, concern };
   return new ObjectService(new Buckets([bucket]), {
-    ...{ clock: systemClock, log: silentLog, observer: silentObserver },
+    ...{ clock: systemClock, log: silentLog, metrics: silentMetrics },
   });
 }
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { Buckets } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
 import { bytesOf, JournalBucket, key, signal } from '../../support/journal-bucket.js';
@@ -29,7 +29,7 @@ test.each([
   const concern = { mode: 'local', barrierPatterns: [], holdMs: 0, holdMaxMs: 0, outage: 'reject' } as const;
   const buckets = new Buckets([{ name: 'files', createdMs: 0, rules, state, chunks, concern }]);
   const service = new ObjectService(buckets, {
-    ...{ clock: systemClock, log: silentLog, observer: silentObserver },
+    ...{ clock: systemClock, log: silentLog, metrics: silentMetrics },
   });
   expect(rules.chunkSizeBytes).toBe(CHUNK_BYTES);
   const ingest = jest.spyOn(chunks, 'ingest');

@@ -34,7 +34,7 @@ class StalledBucket {
       // The wall clock has no part in it.
       clock: { nowMs: () => Number.NaN, steadyMs: () => this.nowMs, sleep: async () => {} },
       log: silentLog,
-      observer: {
+      metrics: {
         count: (_name: string, labels?: Record<string, string>) => this.counted.push(labels!['result']!),
         observe: () => {},
         set: () => {},

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/async/clock.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { RemoteError } from '../../../src/gitee/errors.js';
 import type { Conditions } from '../../../src/objects/api.js';
 import { Buckets, type WriteConcernRules } from '../../../src/objects/bucket.js';
@@ -36,7 +36,7 @@ describe.each(['remote', 'barrier'] as const)('write concern %s', (mode) => {
     concern = { mode, barrierPatterns: [PATTERN], ...hold };
     const { rules, state, chunks } = b;
     const bucket = { name: 'images', createdMs: 0, rules, state, chunks, concern };
-    const deps = { clock: systemClock, log: silentLog, observer: silentObserver };
+    const deps = { clock: systemClock, log: silentLog, metrics: silentMetrics };
     s = new ObjectService(new Buckets([bucket]), deps);
     await put(linkTo('1'));
   });

@@ -12,7 +12,7 @@ describe('objects over the wire', () => {
   const lines: { message: string; fields: Record<string, unknown> }[] = [];
   const counted: { name: string; labels: Record<string, string> | undefined }[] = [];
   const log: Log = { ...silentLog, info: (message, fields = {}) => lines.push({ message, fields }) };
-  const observer = {
+  const metrics = {
     count: (name: string, labels?: Record<string, string>) => void counted.push({ name, labels }),
     observe: () => {},
     set: () => {},
@@ -20,7 +20,7 @@ describe('objects over the wire', () => {
   beforeEach(async () => {
     lines.length = 0;
     counted.length = 0;
-    app = await startTestApp({ log, observer, domain: 's3.example.test' });
+    app = await startTestApp({ log, metrics, domain: 's3.example.test' });
   });
   afterEach(() => app.close());
 

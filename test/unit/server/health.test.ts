@@ -1,10 +1,10 @@
 import type { Problem } from '../../../src/server/gateway.js';
 import { HealthServer } from '../../../src/server/health.js';
-import { Metrics } from '../../../src/server/metrics.js';
+import { PrometheusMetrics } from '../../../src/server/metrics.js';
 
 test('readyz says what is not ready, healthz only that the process answers', async () => {
   let problems: Problem[] = [{ name: 'gitee', detail: 'gitee.token is refused: make a new one' }];
-  const metrics = new Metrics({ version: '1', format: '1' }, { process: false });
+  const metrics = new PrometheusMetrics({ version: '1', format: '1' }, { process: false });
   const server = new HealthServer({
     host: '127.0.0.1',
     port: 0,
@@ -39,7 +39,7 @@ test('readyz says what is not ready, healthz only that the process answers', asy
 
 test('an address in use rejects, it does not crash', async () => {
   const options = { host: '127.0.0.1', problems: () => [] };
-  const metrics = new Metrics({ version: '1', format: '1' }, { process: false });
+  const metrics = new PrometheusMetrics({ version: '1', format: '1' }, { process: false });
   const first = new HealthServer({ ...options, port: 0, metrics });
   await first.listen();
   const second = new HealthServer({ ...options, port: first.address().port, metrics });

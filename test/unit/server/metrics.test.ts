@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { METRICS } from '../../../src/async/metric-table.js';
-import { Metrics } from '../../../src/server/metrics.js';
+import { PrometheusMetrics } from '../../../src/server/metrics.js';
 
 const build = { version: '1.2.3', format: '1' };
 
 test('a metric or a label that stands in no row does not compile, and throws', () => {
-  const metrics = new Metrics(build, { process: false });
+  const metrics = new PrometheusMetrics(build, { process: false });
   // @ts-expect-error a typing error
   expect(() => metrics.count('gateway_htp_requests_total')).toThrow('no such metric');
   // @ts-expect-error a counter is not set
@@ -19,7 +19,7 @@ test('a metric or a label that stands in no row does not compile, and throws', (
 });
 
 test('counters add, gauges hold, histograms bucket', async () => {
-  const metrics = new Metrics(build, { process: false });
+  const metrics = new PrometheusMetrics(build, { process: false });
   metrics.count('gateway_http_requests_total', { operation: 'GetObject', status: '200' });
   metrics.count('gateway_http_requests_total', { operation: 'GetObject', status: '200' }, 2);
   metrics.set('gateway_cache_bytes', 7);
@@ -44,7 +44,7 @@ test('every row is reported by somebody', () => {
 });
 
 test('two gateways in one process have figures of their own', async () => {
-  const [a, b] = [new Metrics(build), new Metrics(build)];
+  const [a, b] = [new PrometheusMetrics(build), new PrometheusMetrics(build)];
   a.count('gateway_cache_evictions_total');
   expect((await b.page()).body).toContain('gateway_cache_evictions_total 0');
 });
@@ -55,7 +55,7 @@ test('names follow the conventions: counters end in _total, nothing else does', 
 });
 
 test('the series of a bucket go with it, whatever other labels they have', async () => {
-  const metrics = new Metrics(build, { process: false });
+  const metrics = new PrometheusMetrics(build, { process: false });
   for (const bucket of ['gone', 'stays']) {
     metrics.count('gateway_commits_total', { bucket, result: 'landed' });
     metrics.set('gateway_bucket_paused', 1, { bucket, cause: 'quota' });

@@ -129,7 +129,7 @@ test('answers 403 for what stays and 503 for what passes, counts each once, and 
   app.use(
     registryFailureRouter({
       conditions: () => bucket({ pausedBy: 'quota-full' }),
-      observer: { count: (name, labels) => counted.push([name, labels]), observe: () => {}, set: () => {} },
+      metrics: { count: (name, labels) => counted.push([name, labels]), observe: () => {}, set: () => {} },
     }),
   );
   const server = createServer(app).listen(0, '127.0.0.1');

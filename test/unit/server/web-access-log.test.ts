@@ -1,5 +1,5 @@
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { systemClock } from '../../../src/async/clock.js';
 import { webAccessLog } from '../../../src/server/web-access-log.js';
 import { WebListener } from '../../../src/server/web-listener.js';
@@ -13,7 +13,7 @@ async function ask(trustedProxies: readonly string[], id: string) {
   const listener = new WebListener({
     ...{ host: '127.0.0.1', port: 0, trustedProxies, log: silentLog },
     routers: [
-      webAccessLog({ clock: systemClock, log, observer: silentObserver }),
+      webAccessLog({ clock: systemClock, log, metrics: silentMetrics }),
       (request, response) => {
         response.locals.user = 'alice';
         response.json({ id: request.get('x-request-id') });
@@ -54,7 +54,7 @@ test('a client that goes away before the answer is 499', async () => {
   const log = { ...silentLog, info: (_message: string, fields = {}) => void lines.push(fields) };
   const listener = new WebListener({
     ...{ host: '127.0.0.1', port: 0, trustedProxies: [], log: silentLog },
-    routers: [webAccessLog({ clock: systemClock, log, observer: silentObserver }), () => gone.abort()],
+    routers: [webAccessLog({ clock: systemClock, log, metrics: silentMetrics }), () => gone.abort()],
   });
   await listener.listen();
   const asked = fetch(`http://127.0.0.1:${listener.address().port}/slow`, { signal: gone.signal });

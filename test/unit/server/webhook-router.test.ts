@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type { AuditEvent } from '../../../src/async/audit.js';
 import { silentLog } from '../../../src/async/log.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { webhookRouter } from '../../../src/server/webhook-router.js';
 import { until } from '../../support/child.js';
 
@@ -34,8 +34,8 @@ beforeEach(async () => {
     },
     clock: { nowMs: () => nowMs, steadyMs: () => nowMs, sleep: async () => {} },
     log: silentLog,
-    observer: {
-      ...silentObserver,
+    metrics: {
+      ...silentMetrics,
       count: (_name: string, labels?: Record<string, string>) => void results.push(labels!.result!),
     },
   });

@@ -10,7 +10,7 @@ import type { KeyValueStore } from '../../../src/index/key-value-store.js';
 import { LmdbStore } from '../../../src/index/lmdb-store.js';
 import { Buckets, type Bucket } from '../../../src/objects/bucket.js';
 import { ObjectService } from '../../../src/objects/object-service.js';
-import { silentObserver } from '../../../src/async/observer.js';
+import { silentMetrics } from '../../../src/async/metrics.js';
 import { probeSpace } from '../../../src/server/lfs-parts.js';
 import { bytesOf, ManualClock, pieces, until } from '../../support/chunk-bench.js';
 import { JournalBucket, key, REGISTRY, signal } from '../../support/journal-bucket.js';
@@ -164,7 +164,7 @@ describe('writes to a full quota', () => {
       outage: 'reject',
     } as const;
     bucket = { name: 'files', createdMs: 0, rules, state, chunks, concern };
-    service = new ObjectService(new Buckets([bucket]), { clock, log: silentLog, observer: silentObserver });
+    service = new ObjectService(new Buckets([bucket]), { clock, log: silentLog, metrics: silentMetrics });
   });
   afterEach(() => harness.remove());
 
@@ -217,7 +217,7 @@ describe('writes to a full quota', () => {
       const both = new ObjectService(new Buckets([bucket, other]), {
         clock,
         log: silentLog,
-        observer: silentObserver,
+        metrics: silentMetrics,
       });
       const lengthBytes = rules.inlineLimitBytes + 1;
       const body = { bytes: pieces(bytesOf(1, lengthBytes)), promise: { lengthBytes } };

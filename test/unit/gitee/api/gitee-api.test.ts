@@ -1,35 +1,35 @@
 import { silentLog } from '../../../../src/async/log.js';
-import { GiteeApi, type GiteeApiOptions } from '../../../../src/gitee/api/gitee-api.js';
+import { GiteeApi, type GiteeApiDeps } from '../../../../src/gitee/api/gitee-api.js';
 import type { RemoteCause } from '../../../../src/gitee/errors.js';
 import type { HttpClient } from '../../../../src/gitee/http/client.js';
 import { StaticTokenSource, type TokenSource } from '../../../../src/gitee/token.js';
 import { remoteFailure } from '../../../contract/chunk-remote.js';
-import { json, KeepingObserver, ScriptedServer, SkippingClock, testClient } from '../http/scripted-server.js';
+import { json, KeepingMetrics, ScriptedServer, SkippingClock, testClient } from '../http/scripted-server.js';
 
 const TOKEN = 'feedfacefeedfacefeedfacefeedface';
 let server: ScriptedServer;
 let http: HttpClient;
 let clock: SkippingClock;
-let observer: KeepingObserver;
+let metrics: KeepingMetrics;
 beforeEach(async () => {
   server = await ScriptedServer.start();
   http = testClient();
   clock = new SkippingClock();
-  observer = new KeepingObserver();
+  metrics = new KeepingMetrics();
 });
 afterEach(async () => {
   await server.stop();
   await http.close();
 });
 
-const api = (options: Partial<GiteeApiOptions> = {}) =>
+const api = (options: Partial<GiteeApiDeps> = {}) =>
   new GiteeApi({
     http,
     giteeUrl: `${server.url}/`,
     token: new StaticTokenSource(TOKEN),
     clock,
     log: silentLog,
-    observer,
+    metrics,
     random: () => 0,
     ...options,
   });
@@ -131,8 +131,8 @@ test('the rate limit and the clock of the server are kept', async () => {
   await client.user();
   expect(client.rateLimit).toEqual({ limit: 5000, remaining: 42, resetAtMs: 1_800_000_100_000 });
   expect(client.serverTimeOffsetMs).toBe(5000);
-  expect(observer.gauges.get('gateway_gitee_rate_limit_remaining')).toBe(42);
-  expect(observer.counts.get('gateway_gitee_api_requests_total{result=ok}')).toBe(1);
+  expect(metrics.gauges.get('gateway_gitee_rate_limit_remaining')).toBe(42);
+  expect(metrics.counts.get('gateway_gitee_api_requests_total{result=ok}')).toBe(1);
 });
 
 test('a server that keeps silent ends the call', async () => {

@@ -3,7 +3,7 @@ import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Agent } from 'undici';
 import type { Clock } from '../../../../src/async/clock.js';
-import type { Observer } from '../../../../src/async/observer.js';
+import type { Metrics } from '../../../../src/async/metrics.js';
 import { HttpClient, type HttpClientOptions } from '../../../../src/gitee/http/client.js';
 
 export interface SeenRequest {
@@ -102,7 +102,7 @@ export class SkippingClock implements Clock {
 }
 
 /** Keeps counters as `name{label=value}` and their sums. */
-export class KeepingObserver implements Observer {
+export class KeepingMetrics implements Metrics {
   readonly counts = new Map<string, number>();
   readonly gauges = new Map<string, number>();
 

@@ -239,7 +239,7 @@ test('calls are counted by their result', async () => {
   await lfs.remote().missing([lfs.chunk]);
   lfs.onBatch = (_body, response) => json(response, 404, {});
   await remoteFailure(lfs.remote().missing([lfs.chunk]));
-  expect(Object.fromEntries(lfs.observer.counts)).toEqual({
+  expect(Object.fromEntries(lfs.metrics.counts)).toEqual({
     'gateway_lfs_requests_total{operation=batch,result=ok}': 1,
     'gateway_lfs_requests_total{operation=batch,result=repository-missing}': 1,
     'gateway_gitee_errors_total{cause=repository-missing}': 1,

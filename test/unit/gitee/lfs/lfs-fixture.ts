@@ -3,12 +3,12 @@ import type { ServerResponse } from 'node:http';
 import { silentLog } from '../../../../src/async/log.js';
 import type { Chunk } from '../../../../src/format/extent.js';
 import type { HttpClient } from '../../../../src/gitee/http/client.js';
-import { LfsChunkRemote, type LfsChunkRemoteOptions } from '../../../../src/gitee/lfs/lfs-chunk-remote.js';
+import { LfsChunkRemote, type LfsChunkRemoteDeps } from '../../../../src/gitee/lfs/lfs-chunk-remote.js';
 import { StaticTokenSource } from '../../../../src/gitee/token.js';
 import { chunkOf, opener } from '../../../contract/chunk-remote.js';
 import {
   json,
-  KeepingObserver,
+  KeepingMetrics,
   ScriptedServer,
   SkippingClock,
   testClient,
@@ -26,7 +26,7 @@ export interface BatchBody {
 /** An LFS server whose every answer a test may write, and a remote that talks to it. */
 export class LfsFixture {
   readonly clock = new SkippingClock();
-  readonly observer = new KeepingObserver();
+  readonly metrics = new KeepingMetrics();
   readonly bytes = randomBytes(2000);
   readonly chunk: Chunk = chunkOf(this.bytes);
   readonly open = opener(this.bytes);
@@ -60,7 +60,7 @@ export class LfsFixture {
     return `${this.server.url}/acme/images.git/info/lfs`;
   }
 
-  remote(options: Partial<LfsChunkRemoteOptions> = {}): LfsChunkRemote {
+  remote(options: Partial<LfsChunkRemoteDeps> = {}): LfsChunkRemote {
     return new LfsChunkRemote({
       http: this.http,
       endpointUrl: this.endpointUrl,
@@ -68,7 +68,7 @@ export class LfsFixture {
       user: 'oauth2',
       clock: this.clock,
       log: silentLog,
-      observer: this.observer,
+      metrics: this.metrics,
       random: () => 0.5,
       ...options,
     });

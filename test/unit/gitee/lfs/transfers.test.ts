@@ -236,7 +236,7 @@ describe('upload', () => {
     lfs.onBatch = (body, response) =>
       stored ? lfs.answerObjects(body, response, {}) : lfs.answerBatch(body, response);
     expect(await put()).toEqual({ sentBytes: 2000 });
-    expect(lfs.observer.counts.get('gateway_lfs_uploaded_bytes_total{}')).toBe(2000);
+    expect(lfs.metrics.counts.get('gateway_lfs_uploaded_bytes_total{}')).toBe(2000);
   });
 
   test('a lost answer of an upload that was not stored is a passing failure', async () => {
@@ -283,7 +283,7 @@ describe('download', () => {
 
   test('streams exactly the bytes and counts them', async () => {
     expect((await readAll(await get())).equals(lfs.bytes)).toBe(true);
-    expect(lfs.observer.counts.get('gateway_lfs_downloaded_bytes_total{}')).toBe(2000);
+    expect(lfs.metrics.counts.get('gateway_lfs_downloaded_bytes_total{}')).toBe(2000);
   });
 
   test('a link that has expired is asked for anew', async () => {

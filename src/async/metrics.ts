@@ -1,7 +1,7 @@
 import type { MetricLabels, MetricName } from './metric-table.js';
 
 /** Where components report what is measured: rows of metric-table.ts. */
-export interface Observer {
+export interface Metrics {
   /** Adds to a counter (default 1). */
   count<N extends MetricName<'counter'>>(name: N, labels?: MetricLabels<N>, n?: number): void;
   /** Records a duration in seconds or a size in bytes in a histogram. */
@@ -10,5 +10,5 @@ export interface Observer {
   set<N extends MetricName<'gauge'>>(name: N, value: number, labels?: MetricLabels<N>): void;
 }
 
-/** An observer that keeps nothing. @internal for tests */
-export const silentObserver: Observer = { count: () => {}, observe: () => {}, set: () => {} };
+/** Metrics that keep nothing. @internal for tests */
+export const silentMetrics: Metrics = { count: () => {}, observe: () => {}, set: () => {} };

@@ -1,20 +1,20 @@
 import { abortable } from './abort.js';
 
-/** Those who wait, first come, first served. A waiter whose signal fires leaves the line. */
-export class WaitLine<Ticket> {
+/** Those who wait, first come, first served. A waiter whose signal fires leaves the queue. */
+export class WaitQueue<Ticket> {
   readonly #waiters = new Set<{ readonly ticket: Ticket; readonly admit: () => void }>();
 
   get length(): number {
     return this.#waiters.size;
   }
 
-  /** What the first in line asks for; undefined where nobody waits. */
+  /** What the first asks for; undefined where nobody waits. */
   first(): Ticket | undefined {
     for (const waiter of this.#waiters) return waiter.ticket;
     return undefined;
   }
 
-  /** Lets the first in line go on. */
+  /** Lets the first go on. */
   admitFirst(): void {
     for (const waiter of this.#waiters) {
       waiter.admit();
