@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them all: build, lint, unit, integration with the real programs, quickstart. Where
 # the system's Node is older than 22 it fetches one of its own (deploy/node.sh); the unit tests run on 22 and on 24.
-# The last line is `N passed, M failed`; the exit status is 0 where nothing failed. About 10 minutes on 2 cores.
+# The last line is `N passed, M failed`; the exit status is 0 where nothing failed. Under 15 minutes on 2 cores.
 #
 #   bash test/run.sh           everything but what is long
 #   bash test/run.sh --long    also the long runs (LONG_TESTS=1 for the integration tests, 500 rounds of random faults,
@@ -259,14 +259,9 @@ require build npm run --silent build
 [ "$LOAD" -eq 0 ] || begin_load
 MEMORY=$(memory)
 UNIT_ENV=(env TMPDIR="${MEMORY:-$TMPDIR}")
-INTEGRATION_ENV=(env)
-if $LONG; then INTEGRATION_ENV+=(LONG_TESTS=1); fi
-# The tests with the real programs mostly wait: what computes has the time that they leave.
-jest_begin integration "${INTEGRATION_ENV[@]}" npm run --silent test:integration --
-INTEGRATION=$!
 begin low lint >"$RESULTS/lint.log" 2>&1
 LINT=$!
-jest_step unit low "${UNIT_ENV[@]}" npm run --silent test --
+jest_step unit "${UNIT_ENV[@]}" npm run --silent test --
 heading lint
 finish "$LINT"
 LINTED=$?
@@ -275,15 +270,15 @@ step_result lint "$LINTED"
 OTHER_NODE="$(other_node)/bin/node"
 step other-node "$OTHER_NODE" --version
 jest_begin unit-other-node low "${UNIT_ENV[@]}" "$OTHER_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
-  --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=3
+  --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
 UNIT_OTHER_NODE=$!
-jest_finish integration "$INTEGRATION"
+if $LONG; then export LONG_TESTS=1; fi
+jest_step integration npm run --silent test:integration --
 QUICKSTART_PORTS=$(free_ports)
 step quickstart quickstart
 step quickstart-again quickstart
 jest_finish unit-other-node "$UNIT_OTHER_NODE"
 if $LONG; then
-  export LONG_TESTS=1
   jest_step unit-long npm run --silent test --
   # No rows of the matrix: those ran above.
   FAULT_NAMES='' FAULT_ROUNDS=500 jest_step random-faults npm run --silent test:integration -- --testPathPatterns faults/matrix
