@@ -51,7 +51,8 @@ export interface ChangeLog {
   readonly lastPendingSeq: number;
   /**
    * A pending change may rest on one that comes after it, up to this number: what was set aside is tried again under a
-   * new one, and what rests on it may have been written anew before.
+   * new one, or written anew, or had been written once more before; and what rests on it may have been written between.
+   * Grows before a reader can see such a change.
    */
   readonly triedAgainUpToSeq: number;
   readonly pendingCount: number;

@@ -121,10 +121,7 @@ export class Journal implements ChangeLog {
     return this.#lastPendingSeq;
   }
 
-  /**
-   * A pending change may rest on one that comes after it, up to this seq: what was set aside is tried again, or written
-   * anew, under a new number, and what rests on it may have been written before.
-   */
+  /** See ChangeLog. */
   get triedAgainUpToSeq(): number {
     return this.#triedAgainUpToSeq;
   }
@@ -325,7 +322,7 @@ export class Journal implements ChangeLog {
    */
   quarantine(entry: JournalEntry, reason: SetAsideReason, hide = false): Promise<boolean> {
     return this.#leaving.run(async () => {
-      const setAside = await this.#setAside.put(entry, reason, hide);
+      const setAside = await this.#setAside.put(entry, reason, hide, (seq) => this.#noteAgain(seq));
       if (!setAside) return false;
       this.#noteGone([setAside]);
       await this.#settled(SeqSet.range(entry.seq, entry.seq));

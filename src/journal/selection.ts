@@ -59,14 +59,14 @@ export class Selection {
   ) {}
 
   static async of(source: SelectionSource, maxEntries: number): Promise<Selection> {
-    const selection = await Selection.#of(source, maxEntries, source.journal.triedAgainUpToSeq);
+    const selection = await Selection.#of(source, maxEntries, () => source.journal.triedAgainUpToSeq);
     // All wait for each other, or for what is farther away than is looked at: then it is the log's order.
     const isStuck = selection.held.size > 0 && !selection.batch && !selection.hasCause;
-    return isStuck ? Selection.#of(source, maxEntries, 0) : selection;
+    return isStuck ? Selection.#of(source, maxEntries, () => 0) : selection;
   }
 
-  /** @param laterUpToSeq changes before it may have to wait for later ones */
-  static async #of(source: SelectionSource, maxEntries: number, laterUpToSeq: number): Promise<Selection> {
+  /** @param laterUpTo changes before it may have to wait for later ones; asked anew, since it may grow meanwhile */
+  static async #of(source: SelectionSource, maxEntries: number, laterUpTo: () => number): Promise<Selection> {
     const { journal, lookedAtMax = LOOKED_AT_MAX } = source;
     const closable = journal.closableSeq;
     const batch = new BatchBuilder();
@@ -78,24 +78,28 @@ export class Selection {
     let lookedAt = 0;
     let isFull = false;
     let hasCause = false;
-    const named = new StillNamed(source, laterUpToSeq, (tag) => batch.has(tag));
+    const named = new StillNamed(source, laterUpTo, (tag) => batch.has(tag));
     for await (const entry of journal.entries(closable)) {
       lookedAt += 1;
       if (lookedAt > lookedAtMax) {
         floorSeq ??= entry.seq - 1;
         break;
       }
-      const mayBeBehindLater = entry.seq < laterUpToSeq;
-      const isDoubtful = held.size > 0 || journal.quarantinedCount > 0 || mayBeBehindLater;
-      const { restsOn, refused, isUnsent, namedUntil } = await lookAt(source, entry, isDoubtful, named);
+      const mayBeBehindLater = () => entry.seq < laterUpTo();
+      const isDoubtful = held.size > 0 || journal.quarantinedCount > 0 || mayBeBehindLater();
+      let looked = await lookAt(source, entry, isDoubtful, named);
+      // While it was looked at, something that had been set aside was tried again, or written anew.
+      if (!isDoubtful && mayBeBehindLater()) looked = await lookAt(source, entry, true, named);
+      const { restsOn, refused, isUnsent, namedUntil } = looked;
       if (refused !== undefined) doomed.push({ entry, key: refused });
       const keys = typeof restsOn === 'string' ? [] : restsOn;
       const before = seqsOf(heldKeys, [entry.key, ...keys]);
-      const later = mayBeBehindLater ? await laterOf(source, entry, keys, batch) : [];
+      const later = mayBeBehindLater() ? await laterOf(source, entry, keys, batch) : [];
       const behind = [...before, ...later, ...namedUntil];
       const isBehindAll = restsOn === 'everything';
       const isHeldForItself = refused !== undefined || isUnsent || restsOn === 'unknown';
-      hasCause ||= isHeldForItself;
+      // What stands behind an append that is being written can be looked at before long.
+      hasCause ||= isHeldForItself || behind.some((seq) => seq > closable);
       const mayLand = !isHeldForItself && behind.length === 0 && !(isBehindAll && held.size > 0);
       isFull ||= mayLand && !batch.hasRoomFor(entry, maxEntries);
       if (mayLand && !isFull) {
@@ -233,7 +237,7 @@ async function laterOf(
 export async function doomedOf(source: SelectionSource, entries: Iterable<JournalEntry>): Promise<Doomed[]> {
   const doomed: Doomed[] = [];
   if (source.journal.quarantinedCount === 0) return doomed;
-  const named = new StillNamed(source, 0, () => false);
+  const named = new StillNamed(source, () => 0, () => false);
   for (const entry of entries) {
     const { refused: key } = await lookAt(source, entry, true, named);
     if (key !== undefined) doomed.push({ entry, key });

@@ -103,9 +103,16 @@ export class SetAsideRows {
 
   /**
    * Sets a pending change aside; see Journal.quarantine.
+   * @param onReplaced told, before it can be seen, of a newer change of the key that waits: what rested on this one rests
+   *   on that from now on, and may have been written before it
    * @returns the change as it left the journal; undefined where it was not set aside, or is not pending any more
    */
-  async put(entry: JournalEntry, reason: SetAsideReason, hide: boolean): Promise<JournalEntry | undefined> {
+  async put(
+    entry: JournalEntry,
+    reason: SetAsideReason,
+    hide: boolean,
+    onReplaced: (newestSeq: number) => void,
+  ): Promise<JournalEntry | undefined> {
     const { store } = this.table;
     const { restsOn } = reason;
     const base = await reason.baseOf?.();
@@ -132,7 +139,10 @@ export class SetAsideRows {
           },
           ...this.bodies.discard(earlier?.record?.body),
         );
-      } else writes.push(...this.bodies.discard(setAside.record?.body));
+      } else {
+        writes.push(...this.bodies.discard(setAside.record?.body));
+        if (newest.row?.state === 'pending') onReplaced(newest.row.seq);
+      }
       preconditions.push({ key: newest.key, value: newest.value }, { key: at, value });
       if (!(await store.commit(preconditions, writes))) continue;
       this.#kinds.set(entry.seq, isNewest ? 'newest' : 'replaced');

@@ -38,12 +38,12 @@ export class StillNamed {
   #waiting: Promise<{ names: Names; seqs: ReadonlyMap<ObjectKey, number> }> | undefined;
 
   /**
-   * @param laterUpToSeq a deletion before this number may have to wait for what comes after it
+   * @param laterUpTo a deletion before this number may have to wait for what comes after it; it may grow meanwhile
    * @param isReplaced true of a tag that gets another image, or none, by what lands with the change that is asked about
    */
   constructor(
     private readonly source: NamingSource,
-    private readonly laterUpToSeq: number,
+    private readonly laterUpTo: () => number,
     private readonly isReplaced: (tag: ObjectKey) => boolean,
   ) {}
 
@@ -58,7 +58,7 @@ export class StillNamed {
       const by = names.get(key)?.[0];
       if (by !== undefined) return { by, until: [] };
     }
-    if (seq >= this.laterUpToSeq) return NOT;
+    if (seq >= this.laterUpTo()) return NOT;
     const { names, seqs } = await (this.#waiting ??= this.#ofWaiting());
     if (names === 'unknown') return UNKNOWN;
     const tags = (names.get(key) ?? []).filter((tag) => !this.isReplaced(tag));
@@ -75,7 +75,7 @@ export class StillNamed {
 
   async #ofWaiting(): Promise<{ names: Names; seqs: ReadonlyMap<ObjectKey, number> }> {
     const seqs = new Map<ObjectKey, number>();
-    for await (const { key, seq } of this.source.journal.entries(this.laterUpToSeq))
+    for await (const { key, seq } of this.source.journal.entries(this.laterUpTo()))
       if (this.#isTag(key)) seqs.set(key, seq);
     return { names: await this.#namedBy(seqs.keys()), seqs };
   }
