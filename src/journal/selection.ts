@@ -237,7 +237,11 @@ async function laterOf(
 export async function doomedOf(source: SelectionSource, entries: Iterable<JournalEntry>): Promise<Doomed[]> {
   const doomed: Doomed[] = [];
   if (source.journal.quarantinedCount === 0) return doomed;
-  const named = new StillNamed(source, () => 0, () => false);
+  const named = new StillNamed(
+    source,
+    () => 0,
+    () => false,
+  );
   for (const entry of entries) {
     const { refused: key } = await lookAt(source, entry, true, named);
     if (key !== undefined) doomed.push({ entry, key });
