@@ -25,7 +25,16 @@ struct control {
 
 static struct control *control;
 
-#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/*
+ * Looked up once: dlsym() takes a lock of the loader, and a child between vfork() and exec() writes as well; one that is
+ * killed there would never give the lock back, and the whole process waits for it for ever.
+ */
+#define NEXT(name)                                                  \
+  ({                                                                \
+    static __typeof__(&name) next;                                  \
+    if (!next) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name);   \
+    next;                                                           \
+  })
 
 __attribute__((constructor)) static void load(void) {
   const char *path = getenv("FAILING_WRITES_CONTROL");
