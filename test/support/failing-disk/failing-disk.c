@@ -35,7 +35,8 @@ static ssize_t (*real_writev)(int, const struct iovec *, int);
 static int (*real_fdatasync)(int);
 static int (*real_fsync)(int);
 
-static void resolve(void) {
+/* With the program: dlsym() takes a lock, and a handler of signals may interrupt who is taking it, and write. */
+__attribute__((constructor)) static void resolve(void) {
   if (real_fsync) return;
   real_write = dlsym(RTLD_NEXT, "write");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");

@@ -26,15 +26,20 @@ struct control {
 static struct control *control;
 
 /*
- * Looked up once: dlsym() takes a lock of the loader, and a child between vfork() and exec() writes as well; one that is
- * killed there would never give the lock back, and the whole process waits for it for ever.
+ * All are looked up when the program is loaded, or with the first call, from another library's constructor: dlsym() takes
+ * a lock of the loader, and a handler of signals, which writes to a pipe, may interrupt a thread that is taking it.
  */
-#define NEXT(name)                                                  \
-  ({                                                                \
-    static __typeof__(&name) next;                                  \
-    if (!next) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name);   \
-    next;                                                           \
-  })
+#define FUNCTIONS(each) \
+  each(open) each(write) each(pwrite) each(pwrite64) each(writev) \
+  each(pwritev) each(pwritev64) each(fsync) each(fdatasync) each(rename) \
+  each(link) each(mkdir) each(open64) each(openat) each(openat64)
+#define DECLARE(name) static __typeof__(&name) next_##name;
+FUNCTIONS(DECLARE)
+
+#define LOOK_UP(name) next_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
+__attribute__((constructor)) static void look_up(void) { FUNCTIONS(LOOK_UP) }
+
+#define NEXT(name) (next_##name ? next_##name : (look_up(), next_##name))
 
 __attribute__((constructor)) static void load(void) {
   const char *path = getenv("FAILING_WRITES_CONTROL");

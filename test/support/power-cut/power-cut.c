@@ -65,7 +65,8 @@ static void die(const char *what, const char *name) {
   _exit(70);
 }
 
-static void resolve(void) {
+/* With the program: dlsym() takes a lock, and a handler of signals may interrupt who is taking it, and write. */
+__attribute__((constructor)) static void resolve(void) {
   if (real_open) return;
   real_fsync = dlsym(RTLD_NEXT, "fsync");
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
