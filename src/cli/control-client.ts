@@ -2,14 +2,18 @@
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { withDeadline } from '../async/deadline.js';
 import { isNotFound, systemCode } from '../disk/failures.js';
 import { controlSocketPath, type SocketPath } from '../server/control-socket.js';
-import { operationsBy, type Call, type Operations } from '../server/operator-calls.js';
+import { CALLS, operationsBy, type Call, type Operations } from '../server/operator-calls.js';
 
 /** The gateway answered that a command failed; the message is its own. */
 class ControlError extends Error {
   override readonly name = 'ControlError';
 }
+
+/** A gateway that stands still for as long ends itself (docs/operations.md); one that is only slow has answered. */
+const FIRST_ANSWER_MS = 30_000;
 
 /** A connection to a gateway that runs. */
 export class ControlClient {
@@ -17,8 +21,14 @@ export class ControlClient {
 
   private constructor(private readonly socket: SocketPath) {}
 
-  /** undefined where no gateway listens on this directory. */
-  static async connect(stateDir: string): Promise<ControlClient | undefined> {
+  /**
+   * undefined where no gateway listens on this directory.
+   * @throws ControlError where one does, and does not say how it is within the time
+   */
+  static async connect(
+    stateDir: string,
+    firstAnswerMs = FIRST_ANSWER_MS,
+  ): Promise<ControlClient | undefined> {
     let socket: SocketPath;
     try {
       socket = await controlSocketPath(stateDir);
@@ -28,7 +38,12 @@ export class ControlClient {
     }
     const client = new ControlClient(socket);
     try {
-      await client.operations.status();
+      await withDeadline(
+        firstAnswerMs,
+        undefined,
+        async (signal) => text(await client.#send(CALLS.status, undefined, signal)),
+        () => standsStill(stateDir, firstAnswerMs),
+      );
       return client;
     } catch (error) {
       await socket.release();
@@ -59,7 +74,7 @@ export class ControlClient {
     }
   }
 
-  async #send({ method, path }: Call, body: unknown): Promise<IncomingMessage> {
+  async #send({ method, path }: Call, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
     const payload = method === 'GET' ? undefined : JSON.stringify(body);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = request(
@@ -67,6 +82,7 @@ export class ControlClient {
           socketPath: this.socket.path,
           method,
           path,
+          ...(signal ? { signal } : {}),
           headers: payload === undefined ? {} : { 'content-type': 'application/json' },
         },
         resolve,
@@ -86,6 +102,14 @@ function errorText(body: string, status: number | undefined): string {
     // Not JSON: then the status is all there is to say.
     return `the gateway answered the command with status ${status ?? 'none'}`;
   }
+}
+
+function standsStill(stateDir: string, forMs: number): Error {
+  return new ControlError(
+    `the gateway of ${stateDir} runs, but has not answered for ${forMs / 1000} s: it stands still, or the machine is ` +
+      'very busy. Ask again in a minute: one that stands still ends itself and is started again. If this one does not, ' +
+      'kill its process with -9; nothing that was acknowledged is lost by that',
+  );
 }
 
 /** No socket, or one that a killed gateway left behind. */
