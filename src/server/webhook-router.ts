@@ -127,7 +127,7 @@ function deliveryOf(request: Request, body: Buffer): string {
 /** Calls at once, then at most once per interval, and after the last of many. */
 class Debounce {
   #nextMs = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #isWaiting = false;
 
   constructor(
     private readonly run: () => void,
@@ -135,15 +135,15 @@ class Debounce {
   ) {}
 
   call(): void {
-    if (this.#timer) return;
+    if (this.#isWaiting) return;
     const waitMs = this.#nextMs - this.clock.steadyMs();
     if (waitMs <= 0) return this.#now();
-    this.#timer = setTimeout(() => this.#now(), waitMs);
-    this.#timer.unref();
+    this.#isWaiting = true;
+    void this.clock.sleep(waitMs).then(() => this.#now());
   }
 
   #now(): void {
-    this.#timer = undefined;
+    this.#isWaiting = false;
     this.#nextMs = this.clock.steadyMs() + HINT_EVERY_MS;
     this.run();
   }
