@@ -22,8 +22,6 @@ import { makeImage } from '../../support/image.js';
 
 const MIB = 1024 * 1024;
 const PART_BYTES = 8 * MIB;
-/** Two parts: what is left behind the first is more than the 5 MiB that the driver would add to it. */
-const TWO_PARTS_BYTES = 14 * MIB;
 
 /** A front whose S3 requests fail as a test asks. */
 interface FaultyFront {
@@ -70,8 +68,8 @@ async function startFront(nginxEdits: readonly (readonly [string, string])[]): P
     registry: () => ({
       env: {
         // As shipped, every copy is one request; with these, large ones go in parts.
-        REGISTRY_STORAGE_S3_MULTIPARTCOPYTHRESHOLDSIZE: String(PART_BYTES),
-        REGISTRY_STORAGE_S3_MULTIPARTCOPYCHUNKSIZE: String(PART_BYTES),
+        REGISTRY_STORAGE_S3_MULTIPARTCOPYTHRESHOLDSIZE: String(16 * MIB),
+        REGISTRY_STORAGE_S3_MULTIPARTCOPYCHUNKSIZE: String(16 * MIB),
       },
     }),
   });
@@ -116,7 +114,7 @@ async function ask(
 /** Everything that users do, so that the driver asks for each of its operations: push, pull, catalog, cancel, delete. */
 async function useAll(front: Front, label: string): Promise<void> {
   const { directory } = front;
-  const image = await makeImage(join(directory, label), [TWO_PARTS_BYTES, 4096]);
+  const image = await makeImage(join(directory, label), [20 * MIB, 4096]);
   const name = `${label}/app`;
   expect(await front.push(image, name)).toMatchObject({ code: 0 });
   const to = join(directory, `${label}-pulled`);
@@ -168,7 +166,7 @@ async function costsOnlyTime(
 ): Promise<void> {
   const { gateway } = front.stack;
   const logged = (await front.nginx.accessLog('s3')).length;
-  const image = await makeImage(join(front.directory, operation), [TWO_PARTS_BYTES, 5 * MIB]);
+  const image = await makeImage(join(front.directory, operation), [20 * MIB, 9 * MIB]);
   let ended: Promise<void> | undefined;
   faulty.fail(operation, () => {
     ended = gateway.child!.stop(signal).then(() => gateway.start());
@@ -192,7 +190,7 @@ test.concurrent(
     on('answers', async ({ front, faulty }) => {
       const { gateway } = front.stack;
       const images = [
-        await makeImage(join(front.directory, 'held'), [TWO_PARTS_BYTES]),
+        await makeImage(join(front.directory, 'held'), [20 * MIB]),
         await makeImage(join(front.directory, 'beside'), [12 * MIB, 12 * MIB]),
       ] as const;
       let ended: Promise<void> | undefined;

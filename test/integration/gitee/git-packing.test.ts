@@ -21,8 +21,8 @@ beforeAll(async () => {
 afterAll(() => gitee.stop());
 
 /** One commit of many small files, as loose objects of this repository. */
-async function looseCommit(directory: string): Promise<CommitId> {
-  const parts = ['commit refs/test/head\ncommitter A <a@b> 1700000000 +0000\ndata 2\nm\n'];
+async function looseCommit(directory: string, ref = 'refs/test/head'): Promise<CommitId> {
+  const parts = [`commit ${ref}\ncommitter A <a@b> 1700000000 +0000\ndata 2\nm\n`];
   for (let i = 0; i < FILES; i += 1) {
     const content = randomBytes(60).toString('hex');
     parts.push(`M 100644 inline d/${i % 100}/${i}\ndata ${content.length}\n${content}\n`);
@@ -36,7 +36,7 @@ async function looseCommit(directory: string): Promise<CommitId> {
   );
   importing.child.stdin!.end(parts.join(''));
   await importing;
-  return (await git(directory, ['rev-parse', 'refs/test/head'])).trim() as CommitId;
+  return (await git(directory, ['rev-parse', ref])).trim() as CommitId;
 }
 
 async function looseObjects(directory: string): Promise<number> {
@@ -70,14 +70,17 @@ test('pushes go on at their pace while 20,000 loose objects are packed', async (
     const quiet: number[] = [];
     for (let i = 0; i < 9; i += 1) quiet.push(await push());
     const beside: number[] = [];
-    while ((await looseObjects(settings.directory)) > 1_000) {
-      // Every idle moment asks for it; what runs goes on.
-      remote.maintain().catch(() => {});
-      beside.push(await push());
+    // Packing may be over after a few pushes: then as many objects are packed again, five times at most.
+    for (let again = 1; again <= 5 && beside.length <= 4; again += 1) {
+      while ((await looseObjects(settings.directory)) > 1_000) {
+        // Every idle moment asks for it; what runs goes on.
+        remote.maintain().catch(() => {});
+        beside.push(await push());
+      }
+      await remote.maintained();
+      if (beside.length <= 4) await looseCommit(settings.directory, `refs/test/again-${again}`);
     }
-    await remote.maintained();
-    // On a quick disk packing is over after four of them.
-    expect(beside.length).toBeGreaterThan(1);
+    expect(beside.length).toBeGreaterThan(4);
     expect(median(beside)).toBeLessThan(3 * median(quiet));
     expect(Math.max(...beside)).toBeLessThan(10 * median(quiet));
     expect(await looseObjects(settings.directory)).toBe(0);
