@@ -3,16 +3,15 @@
  * tree-cache-memory.ts <bound in bytes> <trees>`. Prints JSON: growth of RssAnon in bytes, without what is free in the heap.
  */
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CatFile } from '../../src/gitee/git/cat-file.js';
 import { formatTree, objectId } from '../../src/gitee/git/git-object.js';
 import { ObjectStore } from '../../src/gitee/git/object-store.js';
+import { until } from './child.js';
 
 const [boundBytes, trees] = process.argv.slice(2).map(Number) as [number, number];
 
 /** It has come to rest where so many looks in a row find no more of it gone. */
-const CALM_LOOKS = 5;
-const LOOK_MS = 100;
+const CALM_LOOKS = 20;
 const CALM_BYTES = 256 * 1024;
 
 /** Without what V8 has free in its heap: it keeps that for whoever comes next, a third more with Node 24 than with 20. */
@@ -27,12 +26,13 @@ const takenNowBytes = () => {
 /** Threads of V8 give pages back behind the collection, on a busy machine long behind it: until they are through. */
 async function takenBytes(): Promise<number> {
   let least = takenNowBytes();
-  for (let calm = 0; calm < CALM_LOOKS; calm += 1) {
-    await sleep(LOOK_MS);
+  let calm = 0;
+  await until('its memory is at rest', async () => {
     const now = takenNowBytes();
-    if (now < least - CALM_BYTES) calm = -1;
+    calm = now < least - CALM_BYTES ? 0 : calm + 1;
     least = Math.min(least, now);
-  }
+    return calm >= CALM_LOOKS;
+  });
   return least;
 }
 
