@@ -1,26 +1,6 @@
-import type { FailpointName } from '../../src/async/failpoint.js';
+import { FAILPOINTS, type FailpointName } from '../../src/async/failpoint.js';
 
 /** Where the suites kill the gateway: all failpoints together, as test/docs/failpoints.test.ts checks. */
-
-/** Within the push of an image, in order: kill.test.ts. */
-export const PUSH_STAGES = [
-  'chunks.beforeSync',
-  'chunks.afterSync',
-  'chunks.afterRename',
-  'journal.beforeSync',
-  'journal.afterSync',
-  'committer.batchClosed',
-  'committer.beforeUpload',
-  'committer.chunksRemote',
-  'committer.beforeClaim',
-  'committer.claimed',
-  'git.packStored',
-  'git.beforePush',
-  'git.afterPush',
-  'committer.afterLanded',
-  'committer.baseApplied',
-  'committer.overlayDropped',
-] as const satisfies readonly FailpointName[];
 
 /** Between two steps of CreateBucket and DeleteBucket: bucket-kill.test.ts. */
 export const BUCKET_STAGES = [
@@ -33,3 +13,11 @@ export const BUCKET_STAGES = [
 
 /** Where a bucket's commit goes on top of another one's, on the branch that they share: bucket-kill.test.ts. */
 export const SHARED_BRANCH_STAGE = 'committer.claimedElsewhere' satisfies FailpointName;
+
+const ELSEWHERE: ReadonlySet<FailpointName> = new Set([
+  ...BUCKET_STAGES.map(([, stage]) => stage),
+  SHARED_BRANCH_STAGE,
+]);
+
+/** Within the push of an image, in order, which all others are: kill.test.ts. */
+export const PUSH_STAGES = FAILPOINTS.filter((name) => !ELSEWHERE.has(name));
