@@ -276,6 +276,7 @@ export class BucketChunks implements ChunksApi {
     options: IngestOptions,
   ): Promise<Ingested> {
     const { push = '', signal } = options;
+    const asked = room.take();
     const { admission } = this.deps.line;
     const paced = this.deps.isBackground
       ? undefined
@@ -289,7 +290,7 @@ export class BucketChunks implements ChunksApi {
       onWhole: (bytes) => paced?.whole(bytes),
     });
     try {
-      return await ingestBody(body, room, options, sink, paced);
+      return await ingestBody(body, asked, options, sink, paced);
     } catch (error) {
       if (!(error instanceof StandstillError)) throw error;
       throw new ChunkError('spool-full', error.message, { cause: error, retryAfterMs: error.retryAfterMs });

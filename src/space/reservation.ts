@@ -1,3 +1,5 @@
+import { StorageError } from '../index/errors.js';
+
 /** What is known of a body before it is read. */
 export interface AskedBody {
   /** undefined: not known. */
@@ -11,21 +13,22 @@ export interface AskedBody {
  * ask. Granted by src/chunks/admission.ts alone; an import rule holds the others to that.
  */
 export class Reservation {
-  readonly #body: AskedBody;
+  #isTaken = false;
 
-  private constructor(body: AskedBody) {
-    this.#body = body;
-  }
+  private constructor(private readonly body: AskedBody) {}
 
   static granted(body: AskedBody): Reservation {
     return new Reservation(body);
   }
 
-  get lengthBytes(): number | undefined {
-    return this.#body.lengthBytes;
-  }
-
-  get keepUpToBytes(): number {
-    return this.#body.keepUpToBytes;
+  /**
+   * Uses it up, and says what it was asked for.
+   * @throws StorageError `broken-invariant` where another body has used it: for the second one nobody asked
+   */
+  take(): AskedBody {
+    if (this.#isTaken)
+      throw new StorageError('broken-invariant', 'a second body was about to take the room of one');
+    this.#isTaken = true;
+    return this.body;
   }
 }

@@ -153,8 +153,22 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
 
     test('what is known of a body stands in its reservation', async () => {
       const room = await f.settle(chunks.reserve({ lengthBytes: 7, keepUpToBytes: 3 }, signal));
-      expect([room.lengthBytes, room.keepUpToBytes]).toEqual([7, 3]);
+      expect(room.take()).toEqual({ lengthBytes: 7, keepUpToBytes: 3 });
       chunks.demandSpace(1);
+    });
+
+    test('a reservation is for one body: a second one is refused, and not read', async () => {
+      const room = await f.settle(chunks.reserve({ keepUpToBytes: -1 }, signal));
+      const options = { digests: [], signal };
+      await f.settle(chunks.ingest(pieces(bytesOf(1)), room, options));
+      const second: AsyncIterable<Uint8Array> = {
+        [Symbol.asyncIterator]: () => {
+          throw new Error('it is read');
+        },
+      };
+      await expect(f.settle(chunks.ingest(second, room, options))).rejects.toMatchObject({
+        code: 'broken-invariant',
+      });
     });
 
     test('store makes one chunk, of 1 to chunk_size bytes', async () => {

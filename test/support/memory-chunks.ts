@@ -47,11 +47,12 @@ export class MemoryChunks implements ChunksApi {
     room: Reservation,
     options?: Partial<IngestOptions>,
   ): Promise<Ingested> {
+    const { keepUpToBytes } = room.take();
     const bytes = await readBody(body, options?.signal);
     const digests = new BodyDigests(options?.digests ?? []);
     digests.update(bytes);
     const sizeBytes = bytes.length;
-    if (sizeBytes <= room.keepUpToBytes) return { sizeBytes, bytes, extents: [], digests: digests.finish() };
+    if (sizeBytes <= keepUpToBytes) return { sizeBytes, bytes, extents: [], digests: digests.finish() };
     const extents = this.cut(bytes).map(wholeExtent);
     for (const { oid } of extents) options?.hold?.add(oid);
     return { sizeBytes, bytes: undefined, extents, digests: digests.finish() };
