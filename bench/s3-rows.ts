@@ -7,6 +7,9 @@ const MIB = 1024 * 1024;
 const PART_BYTES = 8 * MIB;
 /** Keys of one page of a list, and of one DeleteObjects. */
 const PAGE = 1000;
+/** Of a list by a delimiter, which names each folder and none of its keys. */
+const FOLDERS = 100;
+const KEYS_A_FOLDER = 100;
 const SMALL = seededBytes('small', 1024);
 const LARGE = seededBytes('large', 64 * MIB);
 
@@ -107,6 +110,20 @@ export const ROWS: readonly Row[] = [
     turn: (client) => {
       const query = { 'list-type': '2', prefix: 'list/' };
       return client.all(many(60, () => ({ method: 'GET', path: '/files', query })));
+    },
+  },
+  {
+    name: 'list-folders',
+    atMost: 1.03,
+    fill: async (client) => {
+      for (let folder = 0; folder < FOLDERS; folder += 1)
+        await (
+          await client.all(puts(`folders/${folder}`, KEYS_A_FOLDER))
+        )();
+    },
+    turn: (client) => {
+      const query = { 'list-type': '2', prefix: 'folders/', delimiter: '/' };
+      return client.all(many(16, () => ({ method: 'GET', path: '/files', query })));
     },
   },
   {

@@ -58,6 +58,9 @@ interface Item {
   readonly record: ObjectRecord;
 }
 
+/** Rows of one store that are looked at in one go where fewer were asked for. */
+const GROWN_PAGE_MAX = 1000;
+
 export class JournaledBucket implements BucketState {
   readonly uploads: UploadStore;
   readonly #looks: SharedLooks<void>;
@@ -85,11 +88,12 @@ export class JournaledBucket implements BucketState {
     const { bases, journal } = this.deps;
     const items: Item[] = [];
     let from: Uint8Array = utf8(start);
+    let size = limit;
     while (items.length < limit) {
-      const size = limit - items.length;
+      const countBefore = items.length;
       const overlay = await journal.newestPage(from, end, size);
       const base = await bases.current.page(from, end, size);
-      if (overlay.length === 0) return items.length === 0 ? base : [...items, ...base];
+      if (overlay.length === 0 && items.length === 0) return base.slice(0, limit);
       // Both pages are complete up to the horizon: the last key of the shorter-reaching full page.
       const horizon = lowest(lastKeyOfFull(overlay, size), lastKeyOfFull(base, size));
       for (const item of merged(base, overlay)) {
@@ -98,6 +102,9 @@ export class JournaledBucket implements BucketState {
       }
       if (horizon === undefined) break;
       from = nextKey(utf8(horizon));
+      // Deleted keys that wait for their commit may be thousands in a row: they are not looked at one by one.
+      const isMostlyDeleted = 2 * (items.length - countBefore) < size;
+      size = isMostlyDeleted ? Math.min(2 * size, Math.max(limit, GROWN_PAGE_MAX)) : limit - items.length;
     }
     return items;
   }

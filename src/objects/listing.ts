@@ -25,11 +25,15 @@ export interface RollUpResult<T> {
 }
 
 const PAGE_MAX = 1000;
+/** What a page begins with where its rows may lie in one common prefix, all but the first of no use. */
+const PROBE = 2;
+/** A page has so many times as many rows as the one before it had names. */
+const GROWTH = 4;
 
 /**
  * One page of a listing as S3 defines it: keys that begin with the prefix; with a delimiter, those that hold it
  * after the prefix are rolled up into one common prefix, counted once. Reads rows in pages and skips over what
- * a common prefix covers, so a directory of a million keys costs one look-up.
+ * a common prefix covers: at most `PROBE + GROWTH` rows for each name that is returned, however many keys there are.
  */
 export async function rollUp<T>(source: PageSource<T>, request: RollUpRequest): Promise<RollUpResult<T>> {
   const { prefix, delimiter, limit, keyOf = (name) => name } = request;
@@ -48,9 +52,11 @@ export async function rollUp<T>(source: PageSource<T>, request: RollUpRequest): 
   let start: string | undefined = firstStart(request, commonPrefixOf);
   let last: string | undefined;
   let count = 0;
+  let size = delimiter ? PROBE : PAGE_MAX;
   while (start !== undefined) {
-    const wanted: number = Math.min(PAGE_MAX, limit - count + 1);
+    const wanted: number = Math.min(size, PAGE_MAX, limit - count + 1);
     const rows: readonly { key: string; item: T }[] = await source(start, end, wanted);
+    const countBefore = count;
     let inside: string | undefined;
     for (const row of rows) {
       const common = commonPrefixOf(row.key);
@@ -65,6 +71,7 @@ export async function rollUp<T>(source: PageSource<T>, request: RollUpRequest): 
     const tail = rows.at(-1);
     if (!tail || rows.length < wanted) break;
     start = inside === undefined ? afterKey(tail.key) : prefixEnd(inside);
+    if (delimiter) size = Math.max(PROBE, GROWTH * (count - countBefore));
   }
   return { ...result, last };
 }
