@@ -20,6 +20,8 @@ export interface Batch {
   readonly entries: number;
   /** The last change of every key within the batch. */
   readonly net: ReadonlyMap<ObjectKey, JournalEntry>;
+  /** Its changes wait for each other: they land in one commit, or none of them does. */
+  readonly isIndivisible?: true;
 }
 
 export interface ClosedBatch {

@@ -210,7 +210,7 @@ export class Recovery {
   }
 
   async #narrow(error: unknown, batch: Batch): Promise<Verdict> {
-    if (batch.entries > 1) {
+    if (batch.entries > 1 && !batch.isIndivisible) {
       this.#narrowedTo = Math.ceil(batch.entries / 2);
       const { bucket, log } = this.deps;
       log.warn('a commit was refused; it is split to find out which change', {

@@ -2,7 +2,8 @@
  * What of a registry's journal may land now. A batch is a set of changes, not a prefix of the log: a change whose
  * chunks are not on Gitee yet is left for a later one, together with what rests on it (rests-on.ts) and with later
  * changes of the same keys; everything else lands in the log's order. So a small push does not wait for a big one,
- * and yet every commit is closed: invariant 4.
+ * and yet every commit is closed: invariant 4. What can't be looked at is no exception: what waits for it waits. If
+ * nothing could land for that alone, the look goes on farther; and changes that wait for each other land together.
  */
 import type { ChunksApi } from '../chunks/api.js';
 import type { Chunk } from '../format/extent.js';
@@ -17,10 +18,9 @@ import { StillNamed } from './still-named.js';
 /** See SelectionSource. */
 const LOOKED_AT_MAX = 20_000;
 
-/** Why a change can't land yet. */
+/** Why a change can't land yet. There may be very many: no record is kept of those that have nothing to be sent. */
 interface Held {
-  readonly entry: JournalEntry;
-  readonly isUnsent: boolean;
+  readonly unsent: JournalEntry | undefined;
   /** Changes that it waits for. */
   readonly behind: readonly number[];
   /** It waits for all before it, too. */
@@ -41,7 +41,10 @@ export interface SelectionSource {
   readonly base: Base;
   /** Stands aside at the moment: it is not tried, nor is anything sent for it. */
   readonly isAside: (seq: number) => boolean;
-  /** Pending changes that are looked at in one go (20,000); what is behind them waits until some of these landed. */
+  /**
+   * Pending changes that are looked at in one go (20,000); what is behind them waits until some of these landed. More
+   * only where all of them wait for what comes later.
+   */
   readonly lookedAtMax?: number | undefined;
 }
 
@@ -56,18 +59,25 @@ export class Selection {
     readonly isFull: boolean,
     /** Some change is held for itself, not only for others: that ends. */
     private readonly hasCause: boolean,
+    private readonly lookedAtUpTo: number,
   ) {}
 
   static async of(source: SelectionSource, maxEntries: number): Promise<Selection> {
-    const selection = await Selection.#of(source, maxEntries, () => source.journal.triedAgainUpToSeq);
-    // All wait for each other, or for what is farther away than is looked at: then it is the log's order.
-    const isStuck = selection.held.size > 0 && !selection.batch && !selection.hasCause;
-    return isStuck ? Selection.#of(source, maxEntries, () => 0) : selection;
+    let lookedAtMax = source.lookedAtMax ?? LOOKED_AT_MAX;
+    for (; ; lookedAtMax *= 2) {
+      const selection = await Selection.#of(source, maxEntries, lookedAtMax);
+      // Each waits for others, and none for something that will end by itself.
+      const isStuck = selection.held.size > 0 && !selection.batch && !selection.hasCause;
+      if (!isStuck) return selection;
+      const together = selection.#waitingForEachOther();
+      if (together.at(-1)! <= selection.lookedAtUpTo) return selection.#with(together);
+    }
   }
 
-  /** @param laterUpTo changes before it may have to wait for later ones; asked anew, since it may grow meanwhile */
-  static async #of(source: SelectionSource, maxEntries: number, laterUpTo: () => number): Promise<Selection> {
-    const { journal, lookedAtMax = LOOKED_AT_MAX } = source;
+  static async #of(source: SelectionSource, maxEntries: number, lookedAtMax: number): Promise<Selection> {
+    const { journal } = source;
+    /** Changes before it may have to wait for later ones; it may grow meanwhile. */
+    const laterUpTo = () => journal.triedAgainUpToSeq;
     const closable = journal.closableSeq;
     const batch = new BatchBuilder();
     const held = new Map<number, Held>();
@@ -76,13 +86,15 @@ export class Selection {
     const doomed: Doomed[] = [];
     let floorSeq: number | undefined;
     let lookedAt = 0;
+    let lookedAtUpTo = closable;
     let isFull = false;
     let hasCause = false;
     const named = new StillNamed(source, laterUpTo, (tag) => batch.has(tag));
     for await (const entry of journal.entries(closable)) {
       lookedAt += 1;
       if (lookedAt > lookedAtMax) {
-        floorSeq ??= entry.seq - 1;
+        lookedAtUpTo = entry.seq - 1;
+        floorSeq ??= lookedAtUpTo;
         break;
       }
       const mayBeBehindLater = () => entry.seq < laterUpTo();
@@ -107,12 +119,51 @@ export class Selection {
         continue;
       }
       // What came too late for this batch is held too: what rests on it must not be in it either.
-      held.set(entry.seq, { entry, isUnsent, behind, isBehindAll });
+      held.set(entry.seq, { unsent: isUnsent ? entry : undefined, behind, isBehindAll });
       heldKeys.set(entry.key, entry.seq);
       floorSeq ??= entry.seq - 1;
       batch.leaveOut();
     }
-    return new Selection(source, batch.build(floorSeq ?? closable), held, doomed, isFull, hasCause);
+    const built = batch.build(floorSeq ?? closable);
+    return new Selection(source, built, held, doomed, isFull, hasCause, lookedAtUpTo);
+  }
+
+  /** The oldest held change, all that it waits for, and so on; in order. It may go beyond what was looked at. */
+  #waitingForEachOther(): number[] {
+    const [oldest] = this.heldSeqs;
+    let seqs = new Set([oldest!]);
+    for (;;) {
+      const { reached, allBefore } = this.#reachedFrom(seqs);
+      for (const seq of this.held.keys()) if (seq < allBefore) reached.add(seq);
+      if (reached.size === seqs.size) return [...seqs].sort((a, b) => a - b);
+      seqs = reached;
+    }
+  }
+
+  /**
+   * This selection with exactly these held changes as its batch, whatever the bounds of one: they are closed, and no
+   * part of them is. They were looked at, so that memory has its bound by that.
+   */
+  async #with(seqs: readonly number[]): Promise<Selection> {
+    const { doomed, hasCause, isFull, lookedAtUpTo, source } = this;
+    const batch = new BatchBuilder();
+    const held = new Map(this.held);
+    const together = new Set(seqs);
+    for (const seq of this.held.keys()) {
+      if (!together.has(seq)) {
+        batch.leaveOut();
+        continue;
+      }
+      const entry = await source.journal.entry(seq);
+      // Taken out while this looked at it: then they may not wait for each other any more.
+      if (!entry) return this;
+      held.delete(seq);
+      batch.add(entry);
+    }
+    const [firstHeld] = held.keys();
+    const built = batch.build(firstHeld === undefined ? lookedAtUpTo : firstHeld - 1);
+    const whole = built && { ...built, isIndivisible: true as const };
+    return new Selection(source, whole, held, doomed, isFull, hasCause, lookedAtUpTo);
   }
 
   /** Held changes, oldest first. */
@@ -137,9 +188,8 @@ export class Selection {
     const chunks = new Map<string, Chunk>();
     const sent: number[] = [];
     for (const seq of [...reached].sort((a, b) => a - b)) {
-      const held = this.held.get(seq);
-      if (!held?.isUnsent) continue;
-      const { entry } = held;
+      const entry = this.held.get(seq)?.unsent;
+      if (!entry) continue;
       if (sent.length >= max.changes || chunks.size >= max.chunks) break;
       sent.push(seq);
       for await (const chunk of unsentOf(this.source, entry)) {

@@ -201,19 +201,61 @@ describe('a bucket of preset registry', () => {
     },
   );
 
-  test('what waits for a change that is farther away than is looked at lands in the order of the log', async () => {
+  test('what waits for a change that is farther away than is looked at lands with it, and not before', async () => {
     await b.remove();
     b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, lookedAtMax: 2 } });
     await b.start();
     const layer = createHash('sha256').update('late').digest('hex');
     // As a copy by other tools may write it: links before what they name.
-    for (const name of ['a', 'b', 'c']) await b.put(layerLinkPath(name, layer), `sha256:${layer}`);
+    const links = ['a', 'b', 'c', 'd', 'e'].map((name) => layerLinkPath(name, layer));
+    for (const path of links) await b.put(path, `sha256:${layer}`);
     const seq = await b.put(blobPath(layer), 'late');
     await b.restart();
     b.bucket.committer.flush();
     await b.landed(seq);
     await b.landed(seq - 1);
-    expect(b.tree().get(layerLinkPath('c', layer))).toBe(`sha256:${layer}`);
+    expect([...b.tree().keys()]).toEqual(expect.arrayContaining(links));
+    for (const { tree } of b.repository.commits.values())
+      if (links.some((path) => tree.has(path))) expect([...tree.keys()]).toContain(blobPath(layer));
+  });
+
+  /** Changes of which each waits for another: a blob goes and comes again, and its tag gets a new image. */
+  async function pushCollected(): Promise<{ gone: number; tag: { seq: number; digest: string } }> {
+    await b.remove();
+    b = await JournalBucket.open({ rules: REGISTRY, timings: { maxAgeMs: 3_600_000, maxChanges: 1 } });
+    await b.start();
+    await b.landed((await pushImage(b, 'a', 'v1', ['old'])).seq);
+    // Nothing is looked at before all of it is there.
+    await b.kill();
+    await b.reopen();
+    // Collected, and pushed again: it goes once the tag names another image, and that one needs it again.
+    const gone = await b.delete(blobPath(createHash('sha256').update('old').digest('hex')));
+    const tag = await pushImage(b, 'a', 'v1', ['old', 'new']);
+    return { gone, tag };
+  }
+
+  test('changes that wait for each other land in one commit, however few one has', async () => {
+    const { gone, tag } = await pushCollected();
+    await b.restart();
+    b.bucket.committer.flush();
+    await b.landed(tag.seq);
+    await b.landed(gone);
+    expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${tag.digest}`);
+  });
+
+  test('and are set aside together where Gitee refuses one of them', async () => {
+    const { tag } = await pushCollected();
+    const before = b.tree().get(tagPath('a', 'v1'));
+    await b.restart();
+    b.remote.refuse = (path) =>
+      path === tagPath('a', 'v1') ? new RemoteError('content-refused', 'no') : undefined;
+    const other = await pushImage(b, 'b', 'v1', ['fine']);
+    b.bucket.committer.flush();
+    await b.landed(other.seq);
+    await b.landed(tag.seq);
+    expect(await b.state.changeState(key(tagPath('a', 'v1')))).toMatchObject({ state: 'quarantined' });
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(b.tree().get(tagPath('a', 'v1'))).toBe(before);
   });
 
   /** The next push is heard of no more, and meanwhile every copy of these bytes is lost. */
