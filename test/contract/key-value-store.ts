@@ -1,5 +1,6 @@
 /** What every KeyValueStore must do (src/index/key-value-store.ts). */
 import type { KeyValueStore } from '../../src/index/key-value-store.js';
+import { seededBytes } from '../support/bytes.js';
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 const text = (value: Uint8Array | undefined) => value && Buffer.from(value).toString();
@@ -125,6 +126,24 @@ export function keyValueStoreContract(name: string, fixture: Fixture): void {
       expect(await store.commit([], writes)).toBe(true);
       expect((await store.get(bytes(7, 0, 0)))?.length).toBe(1_000_000);
       expect(await store.page(bytes(7), bytes(8), 10_000)).toHaveLength(5000);
+    });
+
+    test('values of all sizes are whole, and stay so whatever is read after them', async () => {
+      const sizes = [0, 1, 100, 4095, 4096, 5000, 100_000, 1_000_000, 7];
+      const writes = sizes.map((size, i) => ({ key: bytes(1, i), value: seededBytes(i, size) }));
+      await store.commit([], [...writes, { key: bytes(2), value: seededBytes(9, 300_000) }]);
+      const read = [];
+      for (const { key } of writes) read.push(await store.get(key));
+      const page = await store.page(bytes(1), bytes(2), 100);
+      const reverse = await store.page(bytes(1), bytes(2), 100, { reverse: true });
+      await store.get(bytes(2));
+      const expected = writes.map((write) => Buffer.from(write.value));
+      const isAs = (found: readonly (Uint8Array | undefined)[]) =>
+        expected.map((of, i) => Buffer.compare(of, found[i]!) === 0);
+      const all = expected.map(() => true);
+      expect(isAs(read)).toEqual(all);
+      expect(isAs(page.map((entry) => entry.value))).toEqual(all);
+      expect(isAs(reverse.map((entry) => entry.value).reverse())).toEqual(all);
     });
 
     test('says how many bytes it uses', async () => {
