@@ -82,7 +82,7 @@ export async function buckets(count: number): Promise<void> {
 async function looks({ url, token }: LocalGitee): Promise<number[]> {
   const tookMs: number[] = [];
   const login = Buffer.from(`oauth2:${token}`).toString('base64');
-  const body = new Uint8Array(lsRefsRequest('refs/heads/buckets', 'bench'));
+  const body = new Uint8Array(lsRefsRequest('refs/heads/buckets', 'bench', { namesFormat: true }));
   await atOnce(AT_ONCE, Array.from({ length: 5 * AT_ONCE }), async () => {
     const startedMs = performance.now();
     const answer = await fetch(`${url}/acme/files.git/git-upload-pack`, {

@@ -7,12 +7,15 @@ import { DELIMITER, FLUSH, lineOf, NotGitError, packet, type PacketParser } from
 export const UPLOAD_PACK_REQUEST = 'application/x-git-upload-pack-request';
 export const UPLOAD_PACK_RESULT = 'application/x-git-upload-pack-result';
 
-/** Asks for the references that begin with this prefix. */
-export function lsRefsRequest(refPrefix: string, agent: string): Buffer {
+/**
+ * Asks for the references that begin with this prefix.
+ * @param o.namesFormat says that ids are SHA-1: a server with others gives up, and one before git 2.28 does, too.
+ */
+export function lsRefsRequest(refPrefix: string, agent: string, o: { namesFormat: boolean }): Buffer {
   return Buffer.concat([
     packet('command=ls-refs\n'),
     packet(`agent=${agent}`),
-    packet('object-format=sha1'),
+    ...(o.namesFormat ? [packet('object-format=sha1')] : []),
     DELIMITER,
     packet(`ref-prefix ${refPrefix}\n`),
     FLUSH,

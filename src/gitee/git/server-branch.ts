@@ -28,9 +28,6 @@ export interface PushAttempt {
   readonly error: RemoteError | undefined;
 }
 
-/** A server that spoke no protocol v2 may have been updated after so long. */
-const PROGRAM_READS_MS = 3_600_000;
-
 /**
  * The one branch on the server. Over HTTP its head is read and pushed to on the gateway's own connections
  * (git-wire.ts); everything else is a git command.
@@ -38,8 +35,6 @@ const PROGRAM_READS_MS = 3_600_000;
 export class ServerBranch {
   readonly ref: string;
   readonly #wire: GitWire | undefined;
-  /** Until then the head is read with the program: the server spoke no protocol v2. */
-  #programReadsUntilMs = 0;
   /** False once a server could not take a pack with differences apart. */
   #sendsThin = true;
 
@@ -54,19 +49,13 @@ export class ServerBranch {
 
   /** Reading the head is one request and no process. */
   get isReadOnWire(): boolean {
-    return this.#wire !== undefined && this.settings.clock.steadyMs() >= this.#programReadsUntilMs;
+    return this.#wire !== undefined;
   }
 
   /** The head on the server, null where the branch does not exist. Moves no objects. */
   async readHead(signal: AbortSignal | undefined): Promise<CommitId | null> {
-    const { clock, log } = this.settings;
-    if (!this.#wire || !this.isReadOnWire) return this.#readHeadByProgram(signal);
-    const head = await this.#wire.readHead(this.timeouts.readHeadMs, signal);
-    if (head !== undefined) return head;
-    const byProgram = await this.#readHeadByProgram(signal);
-    this.#programReadsUntilMs = clock.steadyMs() + PROGRAM_READS_MS;
-    log.info('git: the server speaks no protocol v2, the branch is read with the git program');
-    return byProgram;
+    if (this.#wire) return this.#wire.readHead(this.timeouts.readHeadMs, signal);
+    return this.#readHeadByProgram(signal);
   }
 
   async #readHeadByProgram(signal: AbortSignal | undefined): Promise<CommitId | null> {
@@ -89,8 +78,7 @@ export class ServerBranch {
    */
   async isInReview(commit: CommitId, signal: AbortSignal | undefined): Promise<boolean> {
     try {
-      if (this.#wire && this.isReadOnWire)
-        return await this.#wire.hasRefAt(REVIEW_REFS, commit, this.timeouts.readHeadMs, signal);
+      if (this.#wire) return await this.#wire.hasRefAt(REVIEW_REFS, commit, this.timeouts.readHeadMs, signal);
       const args = ['ls-remote', '--', this.settings.url, `${REVIEW_REFS}*`];
       const { exitCode, stdout } = await this.#run(args, this.timeouts.readHeadMs, signal);
       return exitCode === 0 && stdout.split('\n').some((line) => line.startsWith(`${commit}\t`));

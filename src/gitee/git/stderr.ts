@@ -94,6 +94,12 @@ const ROWS: readonly Row[] = [
     message:
       'the repository %r is paused, closed or blocked: it can be read, not written. Reopen it on Gitee',
   },
+  {
+    cause: 'refused',
+    pattern: /mismatched (?:object format|algorithms)|unsupported object format|repository's hash algorithm/i,
+    message:
+      'the repository %r has other object ids than SHA-1, which the gateway does not read. Take a repository with git’s default',
+  },
   // A status that says "later", whatever text stands beside it.
   {
     cause: 'rate-limited',

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { headRemoteContract } from '../../contract/head-remote.js';
+import { CountingProxy } from '../../support/counting-proxy.js';
 import { startGitHeadRemote } from '../../support/git-head-remote.js';
 import { GitServerRepository } from '../../support/git-server-repository.js';
 import { startLocalGitee, type RunningLocalGitee } from '../../support/local-gitee.js';
@@ -30,7 +31,7 @@ describe.each(['', 'images', 'deep/down'])('with the path prefix %j', (pathPrefi
   });
 });
 
-describe('over HTTP', () => {
+describe.each([2, 0])('over HTTP, protocol version %d', (version) => {
   let gitee: RunningLocalGitee;
   let made = 0;
   beforeAll(async () => {
@@ -51,7 +52,9 @@ describe('over HTTP', () => {
       join(gitee.dataDir, 'repositories', 'acme', `${name}.git`),
       'master',
     );
-    const { remote, remove } = await startGitHeadRemote(`${gitee.url}/acme/${name}.git`, {
+    const proxy = await CountingProxy.start(Number(new URL(gitee.url).port));
+    if (version === 0) proxy.without = /git-protocol: version=2\r\n/i;
+    const { remote, remove } = await startGitHeadRemote(`${proxy.url}/acme/${name}.git`, {
       branch: 'master',
       token: { current: () => gitee.token, reload: async () => false },
     });
@@ -61,7 +64,10 @@ describe('over HTTP', () => {
       rewriteHistory: (files) => server.rewrite(files),
       serverHead: () => server.head(),
       serverFiles: () => server.files(),
-      close: remove,
+      close: async () => {
+        await remove();
+        proxy.close();
+      },
     };
   });
 });

@@ -364,6 +364,18 @@ describe('a push that does not land', () => {
     expect((await failure(remote.fetch())).code).toBe('repository-missing');
   });
 
+  test('because the repository has other ids than SHA-1 says so: its branch is not taken for missing', async () => {
+    const { directory } = server;
+    await rm(directory, { recursive: true });
+    await git('/', ['init', '-q', '--bare', '--object-format=sha256', directory]);
+    const tree = (await git(directory, ['mktree'], '')).trim();
+    const commit = (await git(directory, ['commit-tree', tree, '-m', 'theirs'])).trim();
+    await git(directory, ['update-ref', 'refs/heads/master', commit]);
+    const error = await failure(remote.fetch());
+    expect(error.code).toBe('refused');
+    expect(error.message).toContain('SHA-1');
+  });
+
   test('because nobody listens', async () => {
     await remove();
     ({ remote, remove } = await startGitHeadRemote('http://127.0.0.1:1/acme/images.git'));

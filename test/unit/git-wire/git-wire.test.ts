@@ -44,7 +44,10 @@ describe('pkt-lines', () => {
 
 describe('ls-refs', () => {
   test('asks for one branch', () => {
-    expect(lsRefsRequest('refs/heads/main', 'a').toString()).toBe(
+    expect(lsRefsRequest('refs/heads/main', 'a', { namesFormat: false }).toString()).toBe(
+      '0014command=ls-refs\n000bagent=a0001001fref-prefix refs/heads/main\n0000',
+    );
+    expect(lsRefsRequest('refs/heads/main', 'a', { namesFormat: true }).toString()).toBe(
       '0014command=ls-refs\n000bagent=a0016object-format=sha10001001fref-prefix refs/heads/main\n0000',
     );
   });

@@ -64,6 +64,7 @@ const recorded: [RemoteCause, string, string][] = [
     'a server that checks objects',
     `remote: error: object 1a2b: hasDotgit: contains '.git'\nremote: fatal: fsck error in pack objects\nerror: remote unpack failed: index-pack abnormal exit\n[remote rejected] (unpacker error)`,
   ],
+  ['refused', 'another object format, fetch', 'fatal: mismatched algorithms: client sha1; server sha256'],
   ['refused', 'an unknown reason of a hook', `remote: error: not on a Friday\n${declined}`],
   [
     'unauthorized',
