@@ -185,6 +185,7 @@ export class BucketChunks implements ChunksApi {
       remote,
       pinned: this.#pinned,
       files: cache.files,
+      blocks: cache.blocks,
       bucket: deps.bucket,
       line,
       clock,

@@ -42,7 +42,7 @@ export class ChunkSink {
     return this.#chunker.restBytes;
   }
 
-  /** Yields each chunk that these bytes complete. The bytes must not change afterwards. */
+  /** Yields each chunk that these bytes complete. Afterwards they are the caller's again. */
   async *write(bytes: Uint8Array): AsyncGenerator<Chunk> {
     for (const piece of this.#chunker.cut(bytes)) {
       this.#file ??= await this.#begin();
@@ -113,7 +113,7 @@ export async function ingestBody(
       sizeBytes += bytes.length;
       paced?.took(bytes.length);
       if (kept && sizeBytes <= keepUpToBytes) {
-        kept.push(bytes);
+        kept.push(Buffer.from(bytes));
         continue;
       }
       for (const earlier of kept ?? []) await store(earlier);

@@ -114,7 +114,8 @@ export class PinnedChunks {
 
   /** A file to write a chunk into. @throws ChunkError `disk-full` */
   begin(): Promise<UnnamedChunk> {
-    return UnnamedChunk.create(this.deps.paths.temporary, this.deps.failpoints);
+    const { cache, failpoints, paths } = this.deps;
+    return UnnamedChunk.create(paths.temporary, cache.blocks, failpoints);
   }
 
   /**

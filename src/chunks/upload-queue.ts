@@ -10,7 +10,6 @@
  * theirs. After a refusal of all that only an operator can lift one chunk is tried every 30 s, or when kicked.
  */
 import { setMaxListeners } from 'node:events';
-import { createReadStream } from 'node:fs';
 import { abortable, onAbort } from '../async/abort.js';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -23,6 +22,8 @@ import type { UploadLine } from '../line/upload-line.js';
 import type { LineSource, LineTurn } from '../line/scheduler.js';
 import { ChunkError, type WaitedClass } from './api.js';
 import { abortedBy } from './aborted.js';
+import { BLOCK_BYTES, type BlockPool } from './block-pool.js';
+import { fileBlocks } from './file-blocks.js';
 import type { PinnedChunks } from './pinned.js';
 import {
   aloneWaitMs,
@@ -44,12 +45,12 @@ const DOWN_AFTER_ROUNDS = 3;
 /** Of a file at a time: a body that yields does so between two of them. */
 const READ_SECONDS = 0.02;
 const READ_MIN_BYTES = 16 * 1024;
-const READ_MAX_BYTES = 1024 * 1024;
 
 export interface UploadQueueDeps {
   readonly remote: ChunkRemote;
   readonly pinned: PinnedChunks;
   readonly files: VerifiedFiles;
+  readonly blocks: BlockPool;
   readonly bucket: string;
   readonly line: UploadLine;
   readonly clock: Clock;
@@ -297,8 +298,8 @@ export class UploadQueue {
       if (pinned.isUnsent(chunk.oid)) {
         await this.#checkFile(chunk);
         const path = pinned.pathOf(chunk.oid, 'unsent');
-        const highWaterMark = this.#readBytes();
-        const open = () => createReadStream(path, { highWaterMark });
+        const blockBytes = this.#readBytes();
+        const open = () => fileBlocks(path, blockBytes, this.deps.blocks);
         const { isSeen = false } = await this.#refusals.of(() =>
           remote.put(chunk, open, upload.signal, turn),
         );
@@ -333,7 +334,7 @@ export class UploadQueue {
 
   #readBytes(): number {
     const bytes = READ_SECONDS * this.deps.line.uplink.bytesPerSecond;
-    return Math.round(Math.min(READ_MAX_BYTES, Math.max(READ_MIN_BYTES, bytes)));
+    return Math.round(Math.min(BLOCK_BYTES, Math.max(READ_MIN_BYTES, bytes)));
   }
 
   /** Bytes that rotted on our disk must not go out under this name: not every server checks. */

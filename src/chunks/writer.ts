@@ -3,43 +3,47 @@
  * layer: an acknowledged write is never lost): temporary file in the same file system, all bytes, fsync of the
  * file, rename to the hash, fsync of the directory. Only then may anybody be told.
  *
- * Invariant 5. Memory is bounded: a file in writing holds at most one batch of bytes, and all of them together
+ * Invariant 5. Memory is bounded: a file in writing holds at most one block of bytes, and all of them together
  * hold no more than a share for all, however many senders stand still.
  */
 import { randomUUID } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writePieces } from '../disk/durable.js';
+import { writeAll } from '../disk/durable.js';
 import type { Failpoints } from '../async/failpoint.js';
+import { BLOCK_BYTES, type BlockPool } from './block-pool.js';
 import { explainDiskError } from './durable-files.js';
 
-/** Small pieces are written together: a system call per 64 KiB piece costs more than the copy. */
-const BATCH_BYTES = 512 * 1024;
-/** Of all files in writing of this process. Above it each piece is written as it comes. */
-const ALL_BATCHES_BYTES = 32 * 1024 * 1024;
+/** Of all files in writing of this process, each of which fills one. Above it each piece is written as it comes. */
+const FILLING_BLOCKS_MAX = 64;
 
 /** A chunk file that has no name yet. Ends with `seal` and a rename by its keeper, or with `discard`. */
 export class UnnamedChunk {
-  /** Bytes that all files in writing hold. */
-  static #allBatchesBytes = 0;
+  static #fillingBlocks = 0;
 
-  #batch: Uint8Array[] = [];
-  #batchBytes = 0;
+  /** Small pieces are written together: a system call per 64 KiB piece costs more than the copy. */
+  #block: Buffer | undefined;
+  #filledBytes = 0;
   #sizeBytes = 0;
   #open = true;
 
   private constructor(
     readonly path: string,
     private readonly handle: FileHandle,
+    private readonly blocks: BlockPool,
     private readonly failpoints: Failpoints,
   ) {}
 
   /** @throws ChunkError `disk-full` */
-  static async create(temporaryDirectory: string, failpoints: Failpoints): Promise<UnnamedChunk> {
+  static async create(
+    temporaryDirectory: string,
+    blocks: BlockPool,
+    failpoints: Failpoints,
+  ): Promise<UnnamedChunk> {
     const path = join(temporaryDirectory, randomUUID());
     try {
-      return new UnnamedChunk(path, await open(path, 'wx', 0o600), failpoints);
+      return new UnnamedChunk(path, await open(path, 'wx', 0o600), blocks, failpoints);
     } catch (error) {
       throw explainDiskError(error);
     }
@@ -49,14 +53,16 @@ export class UnnamedChunk {
     return this.#sizeBytes;
   }
 
-  /** Takes the bytes (they must not change any more). On failure the file is gone. @throws ChunkError `disk-full` */
+  /** Takes the bytes; afterwards they are the caller's again. On failure the file is gone. @throws ChunkError `disk-full` */
   async write(bytes: Uint8Array): Promise<void> {
-    this.#batch.push(bytes);
-    this.#batchBytes += bytes.length;
-    UnnamedChunk.#allBatchesBytes += bytes.length;
     this.#sizeBytes += bytes.length;
-    if (this.#batchBytes >= BATCH_BYTES || UnnamedChunk.#allBatchesBytes > ALL_BATCHES_BYTES)
-      await this.#orDiscard(() => this.#flush());
+    for (let at = 0; at < bytes.length;) {
+      const rest = bytes.subarray(at);
+      const isCopied = this.#block !== undefined || (rest.length < BLOCK_BYTES && this.#begin());
+      at += isCopied ? this.#fill(rest) : rest.length;
+      if (!isCopied) await this.#orDiscard(() => writeAll(this.handle, rest));
+      else if (this.#filledBytes === BLOCK_BYTES) await this.#orDiscard(() => this.#flush());
+    }
   }
 
   /**
@@ -80,7 +86,8 @@ export class UnnamedChunk {
 
   /** Removes the file. May be called at any time, twice, and after the rename (it then does nothing). */
   async discard(): Promise<void> {
-    this.#takeBatch();
+    const block = this.#takeBlock();
+    if (block) this.blocks.giveBack(block);
     if (this.#open) {
       this.#open = false;
       // Nothing is lost with a file that nobody was told of.
@@ -89,18 +96,39 @@ export class UnnamedChunk {
     await unlink(this.path).catch(() => {});
   }
 
-  async #flush(): Promise<void> {
-    const batch = this.#takeBatch();
-    if (batch.length === 0) return;
-    await writePieces(this.handle, batch);
+  /** False where all files together have as many as they may. */
+  #begin(): boolean {
+    if (UnnamedChunk.#fillingBlocks >= FILLING_BLOCKS_MAX) return false;
+    UnnamedChunk.#fillingBlocks += 1;
+    this.#block = this.blocks.borrow(BLOCK_BYTES);
+    this.#filledBytes = 0;
+    return true;
   }
 
-  #takeBatch(): Uint8Array[] {
-    const batch = this.#batch;
-    UnnamedChunk.#allBatchesBytes -= this.#batchBytes;
-    this.#batch = [];
-    this.#batchBytes = 0;
-    return batch;
+  /** As many as there is room for in the block. */
+  #fill(bytes: Uint8Array): number {
+    const part = bytes.subarray(0, BLOCK_BYTES - this.#filledBytes);
+    this.#block?.set(part, this.#filledBytes);
+    this.#filledBytes += part.length;
+    return part.length;
+  }
+
+  async #flush(): Promise<void> {
+    const filledBytes = this.#filledBytes;
+    const block = this.#takeBlock();
+    if (!block) return;
+    await writeAll(this.handle, block.subarray(0, filledBytes));
+    // Not after a failure: the system may still have it.
+    this.blocks.giveBack(block);
+  }
+
+  #takeBlock(): Buffer | undefined {
+    const block = this.#block;
+    if (!block) return undefined;
+    UnnamedChunk.#fillingBlocks -= 1;
+    this.#block = undefined;
+    this.#filledBytes = 0;
+    return block;
   }
 
   async #orDiscard<T>(step: () => Promise<T>): Promise<T> {

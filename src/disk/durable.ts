@@ -85,22 +85,6 @@ export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<v
   }
 }
 
-/** Of more and smaller pieces the list costs more than a copy. */
-const PIECES_MAX = 64;
-
-/**
- * Writes the pieces one after the other in one call. Without a copy of them: V8 looks through its whole heap for each
- * 64 MiB of buffers that come and go.
- */
-export async function writePieces(handle: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
-  if (pieces.length > PIECES_MAX) return writeAll(handle, Buffer.concat(pieces));
-  let { bytesWritten } = await handle.writev(pieces);
-  for (const piece of pieces) {
-    if (bytesWritten < piece.length) await writeAll(handle, piece.subarray(bytesWritten));
-    bytesWritten = Math.max(0, bytesWritten - piece.length);
-  }
-}
-
 /** Fills the buffer with what stands at a position, and returns the part that is filled: less only at the end of the file. */
 export async function readInto(buffer: Buffer, handle: FileHandle, positionBytes: number): Promise<Buffer> {
   const lengthBytes = buffer.length;

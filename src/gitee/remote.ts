@@ -7,6 +7,9 @@ import type { Readable } from 'node:stream';
 import type { Chunk } from '../format/extent.js';
 import type { CommitId, TreePath } from '../format/ids.js';
 
+/** The bytes of a body on its way out. It ends early by `destroy`, or by `return`. */
+export type BodySource = Readable | AsyncGenerator<Uint8Array>;
+
 /** Where a download begins: what came before is here already. */
 export interface ChunkOffset {
   readonly offsetBytes: number;
@@ -36,9 +39,10 @@ export interface ChunkRemote {
   missing(chunks: readonly Chunk[], signal?: AbortSignal): Promise<Chunk[]>;
   /**
    * Uploads one chunk, verified by the server where it offers that; idempotent. `open` may be called again
-   * for a retry. `flow` may hold the body up; such a pause counts for no deadline.
+   * for a retry; a piece of what it gives is lent until the next one is asked for. `flow` may hold the body up; such a
+   * pause counts for no deadline.
    */
-  put(chunk: Chunk, open: () => Readable, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored>;
+  put(chunk: Chunk, open: () => BodySource, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored>;
   /**
    * Streams one chunk from an offset on (below its size; the whole chunk without one). The caller checks the
    * hash. A cut body is an error event, never an early end.

@@ -24,7 +24,10 @@ export interface BodyPromise {
   readonly checksumValue?: () => string | undefined;
 }
 
-/** The bytes and what was promised of them. Iterating may reject (signature, truncated, too long). */
+/**
+ * The bytes and what was promised of them. Iterating may reject (signature, truncated, too long). A run is lent until
+ * the next one is asked for: whoever needs it for longer copies it.
+ */
 export interface RequestBody {
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly promise: BodyPromise;

@@ -3,6 +3,7 @@
  * `100 Continue` is sent when the first byte is asked for, so that a refused request costs no upload.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { freeBuffer } from '../async/free-buffer.js';
 import type { ChecksumAlgorithm, RequestBody } from '../objects/api.js';
 import { checkDocument } from '../objects/document-check.js';
 import { announcedChecksum, checksumHeader, contentMd5, isChecksumValue } from './checksums.js';
@@ -103,6 +104,8 @@ async function* rawBytes(source: BodySource): AsyncGenerator<Uint8Array, void, u
       if (next.done === true) return;
       source.onBytes(next.value.length);
       yield next.value;
+      // Asked for more: whoever reads is done with this one.
+      freeBuffer(next.value);
     }
   } catch (error) {
     if (error instanceof S3Error) throw error;
@@ -128,7 +131,7 @@ export async function readDocument(body: RequestBody, maxBytes: number): Promise
   for await (const piece of body.bytes) {
     sizeBytes += piece.length;
     if (sizeBytes > maxBytes) throw tooLong();
-    pieces.push(piece);
+    pieces.push(Buffer.from(piece));
   }
   const document = Buffer.concat(pieces);
   checkDocument(document, promise);

@@ -5,6 +5,7 @@ import type { Chunk } from '../../src/format/extent.js';
 import { toOid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import type { ChunkRemote } from '../../src/gitee/remote.js';
+import { lentRuns } from '../support/bytes.js';
 
 export interface ChunkRemoteFixture {
   readonly remote: ChunkRemote;
@@ -67,6 +68,12 @@ export function chunkRemoteContract(name: string, start: () => Promise<ChunkRemo
       expect(await remote.missing([chunk])).toEqual([chunk]);
       expect(await remote.put(chunk, open)).toEqual({ sentBytes: 300_000 });
       expect(await remote.missing([chunk])).toEqual([]);
+      expect((await readAll(await remote.get(chunk))).equals(bytes)).toBe(true);
+    });
+
+    test('a piece of a body is needed no more when the next one is asked for', async () => {
+      const { bytes, chunk } = fresh(3_000_000);
+      await remote.put(chunk, () => lentRuns(bytes, 256 * 1024));
       expect((await readAll(await remote.get(chunk))).equals(bytes)).toBe(true);
     });
 

@@ -11,7 +11,7 @@ import { isWholeChunk, wholeExtent, type Chunk, type Extent } from '../../src/fo
 import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
 import type { AskedBody } from '../../src/space/reservation.js';
-import { seededBytes } from '../support/bytes.js';
+import { lentRuns, seededBytes } from '../support/bytes.js';
 import { listOf, listOfChunks, pieces } from '../support/chunk-bench.js';
 import { chunkOf } from './chunk-remote.js';
 
@@ -130,6 +130,21 @@ export function chunksApiContract(name: string, start: () => Promise<ChunksApiFi
           expect(Buffer.from(found.get(hash)!)).toEqual(createHash(hash).update(body).digest());
         expect([found.get('crc32')?.length, found.get('crc64nvme')?.length]).toEqual([4, 8]);
       });
+
+      test.each([
+        ['kept as bytes', 1000],
+        ['in chunks', -1],
+      ])(
+        'needs a run of the body no more when it asks for the next one (%s)',
+        async (_how, keepUpToBytes) => {
+          const body = seededBytes(5, 900);
+          const { bytes, extents, digests } = await ingest(lentRuns(body, 70), {
+            ...{ keepUpToBytes, digests: ['md5'] },
+          });
+          expect(Buffer.from(bytes ?? (await read(extents))).equals(body)).toBe(true);
+          expect(Buffer.from(digests.get('md5')!)).toEqual(createHash('md5').update(body).digest());
+        },
+      );
 
       test('an error of the body is passed on as it is', async () => {
         const broken = new Error('the client went away');

@@ -12,7 +12,7 @@ import type {
   RequestBody,
 } from '../../src/objects/api.js';
 import { ObjectError, type ObjectErrorCode } from '../../src/objects/errors.js';
-import { seededBytes } from '../support/bytes.js';
+import { lentRuns, seededBytes } from '../support/bytes.js';
 
 /** Two empty buckets of preset generic, `images` and `other`, and no third. */
 export interface ObjectsApiFixture {
@@ -36,10 +36,8 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 const MIB = 1024 ** 2;
 
 function bodyOf(bytes: Uint8Array | string, promise: BodyPromise = {}): RequestBody {
-  const stream = async function* () {
-    yield Buffer.from(bytes);
-  };
-  return { bytes: stream(), promise };
+  const all = Buffer.from(bytes);
+  return { bytes: lentRuns(all, Math.max(1, Math.ceil(all.length / 3))), promise };
 }
 
 /** With which ObjectError it fails; anything else fails the test. */

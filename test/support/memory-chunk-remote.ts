@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import type { Chunk } from '../../src/format/extent.js';
 import type { Oid } from '../../src/format/ids.js';
 import { RemoteError } from '../../src/gitee/errors.js';
-import type { ChunkOffset, ChunkRemote, Stored, UploadFlow } from '../../src/gitee/remote.js';
+import type { BodySource, ChunkOffset, ChunkRemote, Stored, UploadFlow } from '../../src/gitee/remote.js';
 
 /** SHA-256 of bytes as an oid. */
 export function oidOf(bytes: Uint8Array): Oid {
@@ -104,7 +104,7 @@ export class MemoryChunkRemote implements ChunkRemote {
     return chunks.filter((c) => this.chunks.get(c.oid)?.length !== c.sizeBytes);
   }
 
-  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored> {
+  async put(chunk: Chunk, open: () => BodySource, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored> {
     this.#running.put += 1;
     this.mostAtOnce.put = Math.max(this.mostAtOnce.put, this.#running.put);
     try {
@@ -113,7 +113,7 @@ export class MemoryChunkRemote implements ChunkRemote {
       const pieces: Uint8Array[] = [];
       for await (const piece of open() as AsyncIterable<Uint8Array>) {
         await flow?.turn(piece.length);
-        pieces.push(piece);
+        pieces.push(Buffer.from(piece));
         flow?.sent(piece.length);
       }
       const bytes = Buffer.concat(pieces);

@@ -248,7 +248,7 @@ async function readBody(body: AsyncIterable<Uint8Array>, signal?: AbortSignal): 
   });
   const pieces: Uint8Array[] = [];
   const read = async () => {
-    for await (const piece of body) pieces.push(piece);
+    for await (const piece of body) pieces.push(Buffer.from(piece));
   };
   await Promise.race([read(), aborted]);
   return Buffer.concat(pieces);

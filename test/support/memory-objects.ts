@@ -407,7 +407,7 @@ async function receive(
   algorithm?: ChecksumAlgorithm,
 ): Promise<{ bytes: Buffer; checksum: StoredChecksum | undefined }> {
   const received: Uint8Array[] = [];
-  for await (const piece of body.bytes) received.push(piece);
+  for await (const piece of body.bytes) received.push(Buffer.from(piece));
   const bytes = Buffer.concat(received);
   const { promise } = body;
   if (promise.lengthBytes !== undefined && promise.lengthBytes !== bytes.length)

@@ -1,6 +1,14 @@
-import type { Readable } from 'node:stream';
 import { RemoteError } from '../errors.js';
-import type { UploadFlow } from '../remote.js';
+import type { BodySource, UploadFlow } from '../remote.js';
+
+const ended = new WeakSet<BodySource>();
+
+/** Lets go of it; nobody is interested in what it still reports. Not waited for: it may be in the middle of a read. */
+export function endBody(source: BodySource): void {
+  ended.add(source);
+  if ('destroy' in source) source.on('error', () => {}).destroy();
+  else source.return(undefined).catch(() => {});
+}
 
 /** Told what a body does, for the deadlines of its call. */
 export interface BodyWatch {
@@ -37,7 +45,7 @@ export class BodyMeter {
   }
 
   /** The source's bytes, at the pace of the flow. */
-  async *through(source: Readable, watched: BodyWatch): AsyncGenerator<Uint8Array> {
+  async *through(source: BodySource, watched: BodyWatch): AsyncGenerator<Uint8Array> {
     this.#whole = false;
     let seenBytes = 0;
     // No for-await: what breaks the connection is thrown in at the yield, and is no error of the source.
@@ -61,10 +69,12 @@ export class BodyMeter {
         // Asked for more: the connection has taken it.
         this.flow?.sent(piece.length);
       }
+      // Closed by us, after an answer that came early: not the source's fault.
+      if (seenBytes < this.sizeBytes && ended.has(source)) throw new Error('the body was ended');
       if (seenBytes < this.sizeBytes) throw this.#wrongSize('fewer');
       this.#whole = true;
     } finally {
-      source.on('error', () => {}).destroy();
+      endBody(source);
     }
   }
 

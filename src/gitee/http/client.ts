@@ -3,11 +3,11 @@
  * and its share of invariant 7: a redirect to another origin loses every credential, and nothing is sent to
  * anything but http(s), nor in clear where the first request was encrypted.
  */
-import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { RemoteError } from '../errors.js';
 import { AnswerBody, type HttpAnswer } from './answer.js';
-import type { BodyMeter } from './body-meter.js';
+import type { BodySource } from '../remote.js';
+import { endBody, type BodyMeter } from './body-meter.js';
 import { Watch, type CallTimeouts } from './watch.js';
 
 /** Deadlines of calls whose bodies are small. */
@@ -22,8 +22,11 @@ const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trail
 const QUIET_AFTER_BODY = 2;
 
 interface StreamBody {
-  /** Called once per hop; whoever sends again opens again. */
-  readonly open: () => Readable;
+  /**
+   * Called once per hop; whoever sends again opens again. A piece of at least 128 KiB is done with when the next one is
+   * asked for: the system has all its bytes. (undici asks when a connection has drained that had 64 KiB or more.)
+   */
+  readonly open: () => BodySource;
   readonly meter: BodyMeter;
   /** Without Content-Length, as some LFS servers ask for. */
   readonly chunked: boolean;
@@ -122,30 +125,29 @@ export class HttpClient {
     if (isStreamBody(body)) watch.touch();
     else watch.awaitAnswer();
     const headers = { ...ownHeaders };
-    let source: Readable | undefined;
-    let payload: Uint8Array | string | Readable | null = null;
+    let source: BodySource | undefined;
+    let payload: Uint8Array | string | AsyncGenerator<Uint8Array> | null = null;
     if (isStreamBody(body)) {
       source = opened(body);
-      const pieces = body.meter.through(source, {
+      payload = body.meter.through(source, {
         onPiece: () => watch.touch(),
         onEnd: () => watch.touch(QUIET_AFTER_BODY),
         onHold: () => watch.hold(),
         onRelease: () => watch.release(),
       });
-      payload = Readable.from(pieces, { objectMode: false });
-      payload.on('error', ignore);
       if (body.chunked) delete headers['content-length'];
       else headers['content-length'] = String(body.meter.sizeBytes);
     } else payload = body ?? null;
     // An answer may come before the body's end: nobody reads the rest of it then.
-    const endSource = () => source?.on('error', ignore).destroy();
+    const endSource = () => source && endBody(source);
     try {
       const answer = await this.options.dispatcher.request({
         origin: url.origin,
         path: `${url.pathname}${url.search}`,
         method,
         headers,
-        body: payload,
+        // undici's types lack what its documents have: any iterable.
+        body: payload as Uint8Array | string | null,
         signal: watch.signal,
       });
       return { answer, endSource };
@@ -164,7 +166,7 @@ function isStreamBody(body: HttpRequest['body']): body is StreamBody {
 }
 
 /** A body that cannot be opened is no fault of the line either. */
-function opened({ open, meter }: StreamBody): Readable {
+function opened({ open, meter }: StreamBody): BodySource {
   try {
     return open();
   } catch (error) {

@@ -17,7 +17,7 @@ import { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { retryRemote } from '../http/retry-remote.js';
 import type { CallTimeouts } from '../http/watch.js';
-import type { ChunkOffset, ChunkRemote, Stored, UploadFlow } from '../remote.js';
+import type { BodySource, ChunkOffset, ChunkRemote, Stored, UploadFlow } from '../remote.js';
 import type { TokenSource } from '../token.js';
 import type { BatchObject } from './batch-schema.js';
 import { LfsBatch } from './batch.js';
@@ -139,7 +139,7 @@ export class LfsChunkRemote implements ChunkRemote {
     return chunks.filter((chunk) => lacking.has(chunk.oid));
   }
 
-  async put(chunk: Chunk, open: () => Readable, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored> {
+  async put(chunk: Chunk, open: () => BodySource, signal?: AbortSignal, flow?: UploadFlow): Promise<Stored> {
     let sentBytes = 0;
     for (let staleLinks = 0; ; staleLinks += 1) {
       const offer = await this.#uploadOffer(chunk, signal);

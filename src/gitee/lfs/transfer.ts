@@ -2,7 +2,6 @@
  * The basic transfer adapter: git-lfs docs/api/basic-transfers.md, with what other servers do
  * (docs/facts/gitee.md §2.1). One try each; LfsChunkRemote decides what follows.
  */
-import type { Readable } from 'node:stream';
 import type { Clock } from '../../async/clock.js';
 import type { Chunk } from '../../format/extent.js';
 import { RemoteError, type RemoteCause } from '../errors.js';
@@ -11,6 +10,7 @@ import type { BodyMeter } from '../http/body-meter.js';
 import type { HttpClient } from '../http/client.js';
 import { statusFailure } from '../http/status-failure.js';
 import type { CallTimeouts } from '../http/watch.js';
+import type { BodySource } from '../remote.js';
 import type { TokenSource } from '../token.js';
 import { LFS_MEDIA_TYPE } from './batch-request.js';
 import { linkHeaders, type Link } from './link.js';
@@ -79,7 +79,7 @@ export class Transfers {
   /** PUT of one object. @throws RemoteError, or the error of the stream that `open` gave */
   async upload(
     chunk: Chunk,
-    open: () => Readable,
+    open: () => BodySource,
     meter: BodyMeter,
     link: Link,
     signal?: AbortSignal,

@@ -123,7 +123,8 @@ class FormReading<T> {
           parser.end();
           break;
         }
-        let rest = next.value;
+        // The parser hands on parts of it, which may be read after the next piece is asked for.
+        let rest: Uint8Array = Buffer.from(next.value);
         if (this.#isFileRead) restBytes += rest.length;
         if (restBytes > REST_BYTES_MAX) throw malformed();
         while (rest.length > 0) {

@@ -3,7 +3,9 @@ import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Failpoints } from '../../../src/async/failpoint.js';
 import { ChunkError } from '../../../src/chunks/api.js';
+import { BLOCK_BYTES } from '../../../src/chunks/block-pool.js';
 import { bytesOf, ChunkBench, listOf, listOfChunks, pieces, until } from '../../support/chunk-bench.js';
+import { lentRuns } from '../../support/bytes.js';
 import { oidOf } from '../../support/memory-chunk-remote.js';
 import { Reservation } from '../../../src/space/reservation.js';
 
@@ -270,5 +272,78 @@ describe('writing chunks', () => {
     const failure = await bench.read(listOf([extent!])).catch((e: unknown) => e);
     expect(failure).toBeInstanceOf(ChunkError);
     expect(failure).toMatchObject({ code: 'missing' });
+  });
+});
+
+describe('writing large chunks', () => {
+  const CHUNK_BYTES = 3 * BLOCK_BYTES + 5;
+  let bench: ChunkBench;
+  let lent = 0;
+  let mostLent = 0;
+
+  beforeEach(async () => {
+    bench = await ChunkBench.start({
+      limits: { chunkSizeBytes: CHUNK_BYTES, spoolSoftBytes: 1 << 30, spoolHardBytes: 1 << 30 },
+      uplinkBytesPerSecond: 1 << 30,
+    });
+    bench.remote.gates.put.shut();
+    [lent, mostLent] = [0, 0];
+    const { blocks } = bench.cache;
+    const borrow = blocks.borrow.bind(blocks);
+    const giveBack = blocks.giveBack.bind(blocks);
+    blocks.borrow = (bytes) => {
+      lent += 1;
+      mostLent = Math.max(mostLent, lent);
+      return borrow(bytes);
+    };
+    blocks.giveBack = (block) => {
+      lent -= 1;
+      // Whoever has it next writes into it.
+      block.fill(0xee);
+      giveBack(block);
+    };
+  });
+  afterEach(() => bench.remove());
+
+  test.each([
+    1_000,
+    64 * 1024,
+    BLOCK_BYTES - 1,
+    BLOCK_BYTES,
+    BLOCK_BYTES + 1,
+    2 * BLOCK_BYTES + 3,
+    4 * BLOCK_BYTES,
+  ])('from runs of %i bytes, which are overwritten at once, beside others', async (runBytes) => {
+    const bodies = [1, 2, 3].map((seed) => bytesOf(seed, 2 * CHUNK_BYTES + 100_000));
+    const all = await Promise.all(bodies.map((body) => bench.ingest(lentRuns(body, runBytes))));
+    for (const [i, extents] of all.entries()) {
+      expect(extents.map(({ lengthBytes }) => lengthBytes)).toEqual([CHUNK_BYTES, CHUNK_BYTES, 100_000]);
+      for (const [n, { oid }] of extents.entries())
+        expect(oidOf(await readFile(bench.path('unsent', oid)))).toBe(
+          oidOf(bodies[i]!.subarray(n * CHUNK_BYTES, (n + 1) * CHUNK_BYTES)),
+        );
+    }
+    expect(lent).toBe(0);
+  });
+
+  test('senders that stand still hold no more blocks than all may together, and lose nothing', async () => {
+    let release = (): void => {};
+    const others = new Promise<void>((resolve) => (release = resolve));
+    let still = 0;
+    const body = async function* (seed: number): AsyncGenerator<Uint8Array> {
+      yield* lentRuns(bytesOf(seed, 2_500), 1_000);
+      still += 1;
+      await others;
+      yield bytesOf(-seed, 2_500);
+    };
+    const all = Array.from({ length: 80 }, (_, seed) => bench.ingest(body(seed + 1)));
+    await until(() => still === all.length);
+    expect(mostLent).toBe(64);
+    release();
+    for (const [i, extents] of (await Promise.all(all)).entries())
+      expect(extents.map(({ oid }) => oid)).toEqual([
+        oidOf(Buffer.concat([bytesOf(i + 1, 2_500), bytesOf(-i - 1, 2_500)])),
+      ]);
+    expect(lent).toBe(0);
   });
 });

@@ -6,6 +6,8 @@ import { discard, readErrorText, readText } from '../../../../src/gitee/http/ans
 import { BodyMeter } from '../../../../src/gitee/http/body-meter.js';
 import type { HttpClient } from '../../../../src/gitee/http/client.js';
 import { createDispatcher } from '../../../../src/gitee/http/dispatcher.js';
+import { lentRuns, seededBytes } from '../../../support/bytes.js';
+import { until } from '../../../support/child.js';
 import { ANSWER_LIMIT_MS } from '../../../support/time-limits.js';
 import { ScriptedServer, testClient } from './scripted-server.js';
 
@@ -203,6 +205,73 @@ test.each([
   const error = await failure(upload(() => Readable.from([Buffer.from(text)]), meter));
   expect([error.code, meter.isWhole]).toEqual(['chunk-corrupt', false]);
   expect(server.seen).toEqual([]);
+});
+
+test.each([128 * 1024, 512 * 1024])(
+  'a piece of %i bytes is done with when the next one is asked for, also by a server that reads slowly',
+  async (pieceBytes) => {
+    const bytes = seededBytes('slow', 24 * pieceBytes + 1);
+    const pieces: Buffer[] = [];
+    const slow = net.createServer((socket) => {
+      socket.on('error', () => {});
+      let head = '';
+      socket.on('data', (data) => {
+        if (!head.includes('\r\n\r\n')) {
+          head += data.toString('latin1');
+          const end = head.indexOf('\r\n\r\n') + 4;
+          if (end > 3) pieces.push(Buffer.from(head.slice(end), 'latin1'));
+        } else pieces.push(data);
+        socket.pause();
+        setImmediate(() => socket.resume());
+        if (pieces.reduce((sum, piece) => sum + piece.length, 0) === bytes.length)
+          socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+      });
+    });
+    slow.listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const { port } = slow.address() as net.AddressInfo;
+    const answer = await client.send({
+      ...{ what: 'test', method: 'PUT' as const, url: `http://127.0.0.1:${port}` },
+      body: {
+        ...{ open: () => lentRuns(bytes, pieceBytes), chunked: false },
+        meter: new BodyMeter(bytes.length, 'x'),
+      },
+    });
+    discard(answer);
+    expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+    slow.close();
+  },
+);
+
+test('an answer that comes before the body is sent ends the body, and is no fault of it', async () => {
+  const early = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.pause();
+      socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n');
+    });
+  });
+  early.listen(0, '127.0.0.1');
+  await once(early, 'listening');
+  const { port } = early.address() as net.AddressInfo;
+  let isEnded = false;
+  const open = async function* () {
+    try {
+      for (;;) yield Buffer.alloc(256 * 1024);
+    } finally {
+      isEnded = true;
+    }
+  };
+  const meter = new BodyMeter(1 << 30, 'x');
+  const answer = await client.send({
+    ...{ what: 'test', method: 'PUT' as const, url: `http://127.0.0.1:${port}` },
+    body: { open, meter, chunked: false },
+  });
+  expect(answer.status).toBe(413);
+  discard(answer);
+  await until('the body is ended', async () => isEnded);
+  expect([meter.sourceError, meter.isWhole]).toEqual([undefined, false]);
+  early.close();
 });
 
 test('an error of the stream is what the caller gets', async () => {

@@ -1,0 +1,27 @@
+import { open } from 'node:fs/promises';
+import { readInto } from '../disk/durable.js';
+import type { BlockPool } from './block-pool.js';
+
+/**
+ * The bytes of a file in blocks of this size, each lent until the next one is asked for. Whoever ends the walk early
+ * may still have the last one: it is not used again.
+ */
+export async function* fileBlocks(
+  path: string,
+  blockBytes: number,
+  blocks: BlockPool,
+): AsyncGenerator<Uint8Array> {
+  const handle = await open(path, 'r');
+  try {
+    for (let at = 0; ;) {
+      const block = blocks.borrow(blockBytes);
+      const bytes = await readInto(block, handle, at);
+      if (bytes.length > 0) yield bytes;
+      blocks.giveBack(block);
+      at += bytes.length;
+      if (bytes.length < blockBytes) return;
+    }
+  } finally {
+    await handle.close();
+  }
+}
