@@ -1,5 +1,4 @@
-import { createServer } from 'node:http';
-import type { Express } from 'express';
+import { createServer, type RequestListener } from 'node:http';
 import { prepareS3Server } from '../s3/endpoint.js';
 import { HttpListener } from './http-listener.js';
 
@@ -8,7 +7,7 @@ const HEADER_MAX_BYTES = 32 * 1024;
 
 /** The HTTP server of the S3 endpoint. */
 export class S3Listener extends HttpListener {
-  constructor(app: Express, place: { readonly host: string; readonly port: number }) {
+  constructor(app: RequestListener, place: { readonly host: string; readonly port: number }) {
     const server = createServer({ maxHeaderSize: HEADER_MAX_BYTES }, app);
     prepareS3Server(server);
     super(server, place, 'S3');
