@@ -270,7 +270,8 @@ step_result lint "$LINTED"
 OTHER_NODE="$(other_node)/bin/node"
 step other-node "$OTHER_NODE" --version
 jest_begin unit-other-node low "${UNIT_ENV[@]}" "$OTHER_NODE" --experimental-vm-modules --disable-warning=ExperimentalWarning \
-  --max-semi-space-size=64 node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
+  --min-semi-space-size=64 --max-semi-space-size=64 --single-threaded-gc \
+  node_modules/jest/bin/jest.js --selectProjects unit --maxWorkers=2
 UNIT_OTHER_NODE=$!
 if $LONG; then export LONG_TESTS=1; fi
 jest_step integration npm run --silent test:integration --
