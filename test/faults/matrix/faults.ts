@@ -3,6 +3,7 @@
  * or an operation that nobody thought about has no row and fails a test (test/unit/support/fault-matrix.test.ts).
  */
 import { FAULT_NAMES, type FaultName } from '../../../src/local-gitee/faults.js';
+import { OTHERWISE } from './operator.js';
 import { hasBody, wellAnswer, type Group, type MatrixOperation } from './operations.js';
 
 /** What a client is told, and what is there after the fault is over and all has landed. */
@@ -43,6 +44,8 @@ const notFetched: Expected = { told: [503], after: 'told', within: 'patience' };
 const brokenOff: Expected = { told: ['cut'], after: 'told', within: 'patience' };
 /** What a command could do, or says that it could not. */
 const tried: Expected = { told: ['well', 503], after: 'told', within: 'patience' };
+/** It says that it could not. */
+const failed: Expected = { told: [503], after: 'told', within: 'patience' };
 /** Refused while the bucket may not be written to. */
 const frozen: Expected = { told: ['well', 503], after: 'told', within: 'hold' };
 const ACCEPTED: Cell = { never: 'it would take the deletion for the truth, which is what it is for' };
@@ -51,6 +54,10 @@ const GONE: Cell = { never: 'what an operator did is of the state that is gone' 
 const notDone: Expected = { told: [503], after: 'not done', within: 'hold' };
 
 type Cells = Readonly<Record<Group, Cell>>;
+
+const asksGitee = (cell: Cell) => ({
+  ...{ 'asks for the branch': cell, 'asks for LFS objects': cell, 'asks for both': cell },
+});
 
 /** All well but for what is said. */
 const cells = (but: Partial<Cells> = {}): Cells => ({
@@ -62,7 +69,7 @@ const cells = (but: Partial<Cells> = {}): Cells => ({
   'removes buckets': asked,
   waits: landed,
   operates: done,
-  'operates on Gitee': read,
+  ...asksGitee(read),
   ...but,
 });
 
@@ -143,57 +150,68 @@ const NO_DOWNLOAD = { 'reads from Gitee': notFetched };
 const API_UNMET = 'no operation asks API v5';
 /** A new bucket begins with what its branch's repository has, and what is pushed from here is there already. */
 const FETCH_UNMET = 'no operation fetches what this gateway has pushed';
-const NO_FETCH = { waits: putOff, 'makes buckets': notDone, 'removes buckets': notDone };
+const NO_FETCH = {
+  ...{ waits: putOff, 'makes buckets': notDone, 'removes buckets': notDone },
+  ...{ 'asks for the branch': failed, 'asks for both': failed },
+};
+/** Nothing is told of any object. */
+const NO_BATCH = { ...NO_LFS, ...NO_DOWNLOAD, 'asks for LFS objects': failed, 'asks for both': failed };
+
+/** What commands ask of Gitee may take its time. */
+const onGitee = (but: Partial<Cells> = {}): Cells => cells({ ...asksGitee(fetched), ...but });
 
 const GITEE: Readonly<Record<FaultName, Omit<GiteeFault, 'kind' | 'name'>>> = {
-  'git-refuse-push': { cells: cells({ waits: putOff }) },
-  'git-stall': { cells: cells(NO_FETCH) },
-  'git-stall-info-refs': { unmet: FETCH_UNMET, cells: cells({ waits: landed }) },
-  'git-stall-receive-pack': { cells: cells({ waits: putOff }) },
-  'git-cut-mid-body': { cells: cells(NO_FETCH) },
-  'git-lose-after-accept': { cells: cells() },
+  'git-refuse-push': { cells: onGitee({ waits: putOff }) },
+  'git-stall': { cells: onGitee(NO_FETCH) },
+  'git-stall-info-refs': { unmet: FETCH_UNMET, cells: onGitee({ waits: landed }) },
+  'git-stall-receive-pack': { cells: onGitee({ waits: putOff }) },
+  'git-cut-mid-body': { cells: onGitee(NO_FETCH) },
+  'git-lose-after-accept': { cells: onGitee() },
   // Sent again, it lands at the first of its comings, and is then found.
-  'git-late-push': { options: { ms: 1_000 }, cells: cells({ waits: { ...landed, orLate: 503 } }) },
-  'git-slow-after-push': { options: { ms: 200 }, cells: cells() },
+  'git-late-push': { options: { ms: 1_000 }, cells: onGitee({ waits: { ...landed, orLate: 503 } }) },
+  'git-slow-after-push': { options: { ms: 200 }, cells: onGitee() },
   'git-move-branch-before-push': {
-    cells: cells({ waits: landsOrPutOff }),
+    cells: onGitee({ waits: landsOrPutOff }),
   },
-  // It shows what it had shown before, or lacks what was pushed just now: nobody is told of that.
-  'git-lagging-copy': { options: { ms: 3_000, every: 2 }, cells: cells() },
-  'git-garbage': { cells: cells(NO_FETCH) },
-  'git-hook-refuse': { cells: cells({ waits: putOff }) },
-  'git-ge007': { cells: cells({ waits: putOff }) },
-  'lfs-stall': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
-  'lfs-batch-status': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
-  'lfs-batch-garbage': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
-  'lfs-object-status': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  // It shows what it had shown before, or lacks what was pushed just now: nobody is told of that, but who would take it
+  // for the truth.
+  'git-lagging-copy': { options: { ms: 3_000, every: 2 }, cells: onGitee({ 'asks for both': tried }) },
+  'git-garbage': { cells: onGitee(NO_FETCH) },
+  'git-hook-refuse': { cells: onGitee({ waits: putOff }) },
+  'git-ge007': { cells: onGitee({ waits: putOff }) },
+  'lfs-stall': { cells: onGitee(NO_BATCH) },
+  'lfs-batch-status': { cells: onGitee(NO_BATCH) },
+  'lfs-batch-garbage': { cells: onGitee(NO_BATCH) },
+  'lfs-object-status': { cells: onGitee(NO_BATCH) },
   // It is there, as the next question shows.
-  'lfs-verify-status': { cells: cells() },
-  'lfs-upload-status': { cells: cells(NO_LFS) },
-  'lfs-upload-cut': { cells: cells(NO_LFS) },
-  'lfs-upload-slow': { options: { ms: 10 }, cells: cells() },
-  'lfs-upload-lose-after-accept': { cells: cells() },
-  'lfs-download-status': { cells: cells(NO_DOWNLOAD) },
+  'lfs-verify-status': { cells: onGitee() },
+  'lfs-upload-status': { cells: onGitee(NO_LFS) },
+  'lfs-upload-cut': { cells: onGitee(NO_LFS) },
+  'lfs-upload-slow': { options: { ms: 10 }, cells: onGitee() },
+  'lfs-upload-lose-after-accept': { cells: onGitee() },
+  'lfs-download-status': { cells: onGitee(NO_DOWNLOAD) },
   // It goes on from there, twice.
-  'lfs-download-cut': { options: { afterBytes: 30_000 }, cells: cells() },
-  'lfs-download-corrupt': { cells: cells({ 'reads from Gitee': brokenOff }) },
-  'lfs-download-slow': { options: { ms: 10 }, cells: cells() },
-  'lfs-no-range': { cells: cells(), unmet: 'a whole download asks for no range' },
-  'lfs-link-expired': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
-  'lfs-quota-full': { cells: cells(NO_LFS) },
-  'lfs-no-verify': { cells: cells() },
-  'lfs-present-with-download-action': { cells: cells() },
-  'lfs-forget': { cells: cells(NO_LFS) },
-  'lfs-chunked-header': { cells: cells() },
-  'api-status': { cells: cells(), unmet: API_UNMET },
-  'api-stall': { cells: cells(), unmet: API_UNMET },
-  'rate-limit': { cells: cells({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-download-cut': { options: { afterBytes: 30_000 }, cells: onGitee() },
+  'lfs-download-corrupt': { cells: onGitee({ 'reads from Gitee': brokenOff }) },
+  'lfs-download-slow': { options: { ms: 10 }, cells: onGitee() },
+  'lfs-no-range': { cells: onGitee(), unmet: 'a whole download asks for no range' },
+  'lfs-link-expired': { cells: onGitee({ ...NO_LFS, ...NO_DOWNLOAD }) },
+  'lfs-quota-full': { cells: onGitee(NO_LFS) },
+  'lfs-no-verify': { cells: onGitee() },
+  'lfs-present-with-download-action': { cells: onGitee() },
+  'lfs-forget': { cells: onGitee(NO_LFS) },
+  'lfs-chunked-header': { cells: onGitee() },
+  'api-status': { cells: onGitee(), unmet: API_UNMET },
+  'api-stall': { cells: onGitee(), unmet: API_UNMET },
+  'rate-limit': { cells: onGitee(NO_BATCH) },
 };
 
 /** Any moment of it: answered, cut, or nobody there. */
 const interrupted: Expected = { told: ['well', 503, 'cut'], after: 'told', within: 'hold' };
-const all = (cell: Cell): Cells => ({
-  ...{ operates: cell, 'operates on Gitee': cell },
+const all = (cell: Expected): Cells => ({
+  // A start tries again what was set aside: there may be nothing to list, or to try again.
+  operates: { ...cell, told: [...cell.told, OTHERWISE] },
+  ...asksGitee(cell),
   ...{ looks: cell, 'reads here': cell, 'reads from Gitee': cell },
   ...{ writes: cell, 'makes buckets': cell, 'removes buckets': cell, waits: cell },
 });
@@ -212,24 +230,20 @@ const LOCAL: Readonly<Record<LocalFaultName, Cells>> = {
   'clock: set forward': cells(),
   // It ends at once, and the first one goes on.
   'lease: a second gateway is started': cells(),
-  'writer: another gateway on the branch': cells({ waits: landsOrPutOff, 'operates on Gitee': tried }),
+  'writer: another gateway on the branch': cells({ waits: landsOrPutOff, ...asksGitee(tried) }),
   // The bucket is frozen, and nothing is taken for done; those of the registry's bucket go on.
   'branch: others delete most of it': cells({
-    ...{ writes: frozen, waits: frozen, operates: tried, 'operates on Gitee': ACCEPTED },
+    ...{ writes: frozen, waits: frozen, operates: tried, ...asksGitee(ACCEPTED) },
   }),
   // All had landed. What operators did before is of the state that is gone.
-  'state: an older copy is put back': cells({ operates: GONE, 'operates on Gitee': read }),
+  'state: an older copy is put back': cells({ operates: GONE }),
   'client: cuts its body': all({ told: ['cut'], after: 'not done', within: 'soon' }),
   'client: stops in its body': all({ told: [400], after: 'not done', within: 'hold' }),
   'client: leaves before the answer': all({ told: ['cut'], after: 'told', within: 'hold' }),
 };
 
 export const FAULTS: readonly Fault[] = [
-  ...FAULT_NAMES.map((name): GiteeFault => {
-    const { cells: known, ...more } = GITEE[name];
-    // Whatever of Gitee fails, they may say that they could not; nothing is changed by that.
-    return { kind: 'gitee', name, ...more, cells: { ...known, 'operates on Gitee': tried } };
-  }),
+  ...FAULT_NAMES.map((name): GiteeFault => ({ kind: 'gitee', name, ...GITEE[name] })),
   ...LOCAL_FAULTS.map((name): LocalFault => ({ kind: 'local', name, cells: LOCAL[name] })),
 ];
 

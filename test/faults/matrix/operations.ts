@@ -29,8 +29,10 @@ export type Group =
   | 'waits'
   /** An operator's command about what is on this disk. */
   | 'operates'
-  /** One that asks Gitee for the branch, or for LFS objects. */
-  | 'operates on Gitee';
+  /** One that asks Gitee for what it needs, and changes nothing there. */
+  | 'asks for the branch'
+  | 'asks for LFS objects'
+  | 'asks for both';
 
 /** Larger than what stands in git itself (inline_limit of the world): in LFS. */
 export const CHUNKED_BYTES = 70_000;

@@ -5,9 +5,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
+import { EXIT } from '../../../src/cli/exit-codes.js';
 import type { RunResult } from '../../support/child.js';
 import { ABSENT, valueOf } from '../../support/history/history.js';
-import type { Effect, MatrixOperation } from './operations.js';
+import type { Effect, Group, MatrixOperation } from './operations.js';
 
 /** What a command is run on. */
 interface Desk {
@@ -20,13 +21,13 @@ interface Desk {
 
 interface Command {
   readonly effects: readonly Effect[];
-  /** 200 where it did what it says, 503 where it said that it could not. */
+  /** 200 where it ends as it should, 503 where it says that it could not, else OTHERWISE. */
   readonly run: () => Promise<number>;
 }
 
 const BUCKET = ['--bucket', 'files'];
-/** Of src/cli/exit-codes.ts: done; done, and there is something to look at. */
-const DONE = [0, 1];
+/** It ended with another exit code than the one for this outcome, or without saying what it should. */
+export const OTHERWISE = 207;
 
 interface OperatorOperation extends MatrixOperation {
   readonly command: (desk: Desk) => Promise<Command>;
@@ -47,8 +48,8 @@ function ofChange(
   };
 }
 
-const ofBucket = (name: string, args: readonly string[]): OperatorOperation => ({
-  ...{ name, s3: undefined, group: 'operates on Gitee' },
+const ofBucket = (name: string, group: Group, args: readonly string[]): OperatorOperation => ({
+  ...{ name, s3: undefined, group },
   command: async (desk) => ({
     effects: [],
     run: async () => statusOf(await desk.cli(...args, ...BUCKET)),
@@ -58,7 +59,7 @@ const ofBucket = (name: string, args: readonly string[]): OperatorOperation => (
 export const OPERATOR_OPERATIONS: readonly OperatorOperation[] = [
   ofChange('list', (desk, key) => ({
     effects: [],
-    run: async () => statusOf(await desk.cli('quarantine', 'list', key, ...BUCKET), key),
+    run: async () => statusOf(await desk.cli('quarantine', 'list', key, ...BUCKET), key, EXIT.found),
   })),
   ofChange('retry', (desk, key, body) => ({
     // It waits for Gitee again, and lands; so it does where the command was never heard of, once it is tried again.
@@ -87,13 +88,15 @@ export const OPERATOR_OPERATIONS: readonly OperatorOperation[] = [
     run: async () =>
       statusOf(await desk.cli('quarantine', 'drop', key, '--confirm', key, ...BUCKET), 'is given up'),
   })),
-  ofBucket('fsck', ['fsck']),
-  ofBucket('accept-remote --preview', ['accept-remote', '--preview']),
-  ofBucket('accept-remote', ['accept-remote']),
+  ofBucket('fsck', 'asks for LFS objects', ['fsck']),
+  ofBucket('accept-remote --preview', 'asks for the branch', ['accept-remote', '--preview']),
+  ofBucket('accept-remote', 'asks for both', ['accept-remote']),
 ];
 
-function statusOf({ code, stdout }: RunResult, says = ''): number {
-  return DONE.includes(code) && stdout.includes(says) ? 200 : 503;
+/** @param done what it ends with where all is as it should be */
+function statusOf({ code, stdout }: RunResult, says = '', done: number = EXIT.ok): number {
+  if (code === done && stdout.includes(says)) return 200;
+  return code === EXIT.failed ? 503 : OTHERWISE;
 }
 
 export const commandOf = ({ name }: MatrixOperation): OperatorOperation['command'] | undefined =>
