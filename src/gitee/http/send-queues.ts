@@ -7,7 +7,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 
-const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
+/** By the family of the socket, which is IPv6 also of one to an IPv4 address that is written as IPv6. */
+const TABLES: Tables = { IPv4: '/proc/self/net/tcp', IPv6: '/proc/self/net/tcp6' };
+type Tables = Readonly<Partial<Record<'IPv4' | 'IPv6', string>>>;
 const ESTABLISHED = '01';
 /** The kernel waits for an acknowledgement, and not for room at a reader that is slow. */
 const RETRANSMITS = '01';
@@ -42,7 +44,7 @@ export interface Connection extends Omit<Row, 'port'> {
 export class SendQueues {
   readonly #sockets = new Set<Socket>();
 
-  constructor(private readonly tables: readonly string[] = TABLES) {}
+  constructor(private readonly tables: Tables = TABLES) {}
 
   /** A connection was made; it is forgotten when it closes. */
   add(socket: Socket): void {
@@ -55,7 +57,9 @@ export class SendQueues {
     const byPort = new Map([...this.#sockets].map((socket) => [socket.localPort, socket]));
     if (byPort.size === 0) return undefined;
     const found: Connection[] = [];
-    for (const table of this.tables) {
+    for (const [family, table] of Object.entries(this.tables)) {
+      // For each table the kernel walks over all that it could have of connections, which takes a millisecond.
+      if (![...byPort.values()].some(({ localFamily }) => (localFamily ?? family) === family)) continue;
       const text = await readFile(table, 'latin1').catch(() => '');
       for (const line of text.split('\n').slice(1)) {
         const row = established(line);

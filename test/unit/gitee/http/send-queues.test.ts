@@ -52,6 +52,25 @@ test('bytes that a reader does not take are counted, until they have left', asyn
   server.close();
 });
 
+test.each([
+  ['127.0.0.1', 'IPv4', 1],
+  ['127.0.0.1', 'IPv6', 0],
+  ['::ffff:127.0.0.1', 'IPv4', 0],
+  ['::ffff:127.0.0.1', 'IPv6', 1],
+] as const)('a connection to %s is looked for in the table of %s: %i times', async (host, family, times) => {
+  const server = createServer((socket) => socket.on('error', () => {}));
+  const socket = connect(await listen(server), host);
+  await once(socket, 'connect');
+  const table = join(directory, 'table');
+  const row = `0: 0100007F:${socket.localPort!.toString(16)} 0100007F:0050 01 00000007:00000000 00:0 0`;
+  await writeFile(table, `heading\n${row}\n`);
+  const queues = new SendQueues({ [family]: table });
+  queues.add(socket);
+  expect((await bytesOf(queues)) ?? []).toEqual(Array<number>(times).fill(7));
+  socket.destroy();
+  server.close();
+});
+
 describe('connections to Gitee', () => {
   /** Reads no body until it is told to. */
   let gitee: Server;
@@ -127,7 +146,7 @@ describe('connections to Gitee', () => {
 
 test('a system that has no such table says nothing', async () => {
   await writeFile(join(directory, 'other'), 'sl local_address\nnonsense\n');
-  const queues = new SendQueues([join(directory, 'none'), join(directory, 'other')]);
+  const queues = new SendQueues({ IPv4: join(directory, 'none'), IPv6: join(directory, 'other') });
   queues.add({ localPort: 5, once: () => {} } as unknown as Socket);
   expect(await queues.look()).toBeUndefined();
 });
@@ -148,7 +167,7 @@ test.each([
 ])('of what was not acknowledged, this is on its way: %s', async (_, remoteAddress, columns, bytes) => {
   const row = `0: 0201A8C0:0005 0301A8C0:2454 01 ${(100_000).toString(16)}:00000000 00:00000000 00000000`;
   await writeFile(join(directory, 'tcp'), `sl\n   ${row}     0        0 8421 2 0000 ${columns}\n`);
-  const queues = new SendQueues([join(directory, 'tcp')]);
+  const queues = new SendQueues({ IPv4: join(directory, 'tcp') });
   queues.add({ localPort: 5, remoteAddress, writableLength: 0, once: () => {} } as unknown as Socket);
   const [connection] = (await queues.look())!;
   expect([waitingBytes(connection!), onItsWayBytes(connection!)]).toEqual([100_000, bytes]);

@@ -24,7 +24,7 @@ describe('a connection of which nothing is acknowledged', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'queues-'));
     nowMs = 5_000;
-    queues = new SendQueues([join(directory, 'tcp')]);
+    queues = new SendQueues({ IPv4: join(directory, 'tcp') });
     standing = new StandingConnections(() => nowMs);
     const socket = (localPort: number) => ({
       ...{ localPort, writableLength: 0, once: () => {} },
