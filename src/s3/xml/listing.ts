@@ -2,7 +2,7 @@
 import { S3Error } from '../errors.js';
 import type { Query } from '../request-target.js';
 import { encodeRfc3986 } from '../sigv4/canonical-request.js';
-import { element, escapeText, isoTime, optional, type Xml } from './write.js';
+import { element, escapeText, isoTime, isoTimes, optional, type Xml } from './write.js';
 import type { ObjectRecord, ListResult } from '../../objects/api.js';
 
 /** All objects belong to one owner; clients want to see some id. */
@@ -30,9 +30,10 @@ export function readKeyEncoding(query: Query): KeyEncoding {
 /** Contents and CommonPrefixes in the order that the objects layer gave (byte order of keys). */
 export function listItems(result: ListResult, encoding: KeyEncoding, withOwner: boolean): Xml[] {
   const pieces: string[] = [];
+  const timeText = isoTimes();
   for (const { key, record } of result.objects) {
     pieces.push('<Contents><Key>', escapeText(encoding.write(key)), '</Key>');
-    pushObjectElements(pieces, record, withOwner);
+    pushObjectElements(pieces, record, withOwner, timeText);
     pieces.push('</Contents>');
   }
   return [pieces.join('') as Xml, ...prefixElements(result, encoding)];
@@ -47,14 +48,19 @@ export function prefixElements(result: ListResult, encoding: KeyEncoding): Xml[]
 /** What every list tells of an object. */
 export function objectElements(record: ObjectRecord, withOwner: boolean): Xml {
   const pieces: string[] = [];
-  pushObjectElements(pieces, record, withOwner);
+  pushObjectElements(pieces, record, withOwner, isoTime);
   return pieces.join('') as Xml;
 }
 
 /** As pieces of one text that is put together at its end: a page has a thousand of these, with six elements each. */
-function pushObjectElements(pieces: string[], record: ObjectRecord, withOwner: boolean): void {
+function pushObjectElements(
+  pieces: string[],
+  record: ObjectRecord,
+  withOwner: boolean,
+  timeText: (ms: number) => string,
+): void {
   const { checksum, etag, lastModifiedMs, meta, sizeBytes } = record;
-  pieces.push('<LastModified>', isoTime(lastModifiedMs), '</LastModified>');
+  pieces.push('<LastModified>', timeText(lastModifiedMs), '</LastModified>');
   pieces.push('<ETag>&quot;', escapeText(etag), '&quot;</ETag>');
   if (checksum) {
     pieces.push('<ChecksumAlgorithm>', checksum.algorithm, '</ChecksumAlgorithm>');
