@@ -29,7 +29,7 @@ import { JournaledBucket } from './journaled-bucket.js';
 import { Landings } from './landings.js';
 import type { QuarantineRow } from './overlay-rows.js';
 import type { Admits } from './room.js';
-import { restingOn } from './rests-on-it.js';
+import { refuseResting, restingOn } from './rests-on-it.js';
 import { SeqSet } from './seq-set.js';
 import { SetAsideAgain } from './set-aside-again.js';
 import { checkBinding, readBinding, writeBinding } from './state-binding.js';
@@ -130,9 +130,6 @@ export interface OpenBucket {
   keyCount(): number;
 }
 
-/** By name, of what rests on a change that can't be dropped for that. */
-const RESTING_TOLD = 5;
-
 interface SetAsideAccess {
   rows(): AsyncIterable<QuarantineRow>;
   row(key: ObjectKey): Promise<QuarantineRow | undefined>;
@@ -230,11 +227,15 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     ...{ journal, state, condition, clock, log },
     registryRoot: bucket.layout.registryRoot,
   });
-  const locked = <T>(run: () => Promise<T>) =>
-    headLock.run(async () => {
+  /** For an operator, who looks on. @throws RemoteError */
+  const locked = async <T>(run: () => Promise<T>) => {
+    // Behind those who wait for a Gitee that does not answer it would be minutes until that is said.
+    await remote.readHead();
+    return headLock.run(async () => {
       await repository.prepare();
       return run();
     });
+  };
   return {
     ...{ state, committer, follower },
     start: () => {
@@ -285,15 +286,6 @@ export async function openBucket(deps: OpenBucketDeps): Promise<OpenBucket> {
     check: (options) =>
       checkBucket({ journal, chunks, bases, remote, rules: bucket.layout, headLock, clock, log }, options),
   };
-}
-
-/** @throws RangeError */
-function refuseResting(key: ObjectKey, resting: readonly ObjectKey[]): void {
-  if (resting.length === 0) return;
-  const more = resting.length > RESTING_TOLD ? ` and ${resting.length - RESTING_TOLD} more` : '';
-  throw new RangeError(
-    `${resting.length} changes rest on ${key} and would land without it: drop them first (${resting.slice(0, RESTING_TOLD).join(', ')}${more}), or delete what they belong to`,
-  );
 }
 
 async function openBase(

@@ -11,6 +11,9 @@ import type { ChangeLog } from './change-log.js';
 import type { JournalEntry } from './overlay-rows.js';
 import { Closure, type Base } from './rests-on.js';
 
+/** By name, of what rests on a change that can't be dropped for that. */
+const RESTING_TOLD = 5;
+
 /** Of what waits: what was written after a change that was set aside stands with it before long. */
 const PENDING_LOOKED_AT_MAX = 20_000;
 
@@ -56,4 +59,13 @@ async function* others(journal: ChangeLog, key: ObjectKey): AsyncGenerator<Journ
     if (lookedAt > PENDING_LOOKED_AT_MAX) return;
     if (entry.key !== key) yield entry;
   }
+}
+
+/** @throws RangeError if anything rests on it */
+export function refuseResting(key: ObjectKey, resting: readonly ObjectKey[]): void {
+  if (resting.length === 0) return;
+  const more = resting.length > RESTING_TOLD ? ` and ${resting.length - RESTING_TOLD} more` : '';
+  throw new RangeError(
+    `${resting.length} changes rest on ${key} and would land without it: drop them first (${resting.slice(0, RESTING_TOLD).join(', ')}${more}), or delete what they belong to`,
+  );
 }

@@ -105,4 +105,24 @@ describe('what accept-remote would do', () => {
     b.remote.fail('fetch', new RemoteError('unreachable', 'no answer'));
     await expect(b.bucket.previewAccept()).rejects.toMatchObject({ code: 'unreachable' });
   });
+
+  test('where Gitee stands still that is said at once, whoever waits for it already', async () => {
+    let over = () => {};
+    const push = new Promise<void>((resolve) => (over = resolve));
+    const begun = new Promise<void>((resolve) => {
+      b.remote.beforePush = () => {
+        resolve();
+        return push;
+      };
+    });
+    const seq = await b.put('waits', 'here');
+    b.bucket.committer.flush();
+    await begun;
+    b.remote.fail('fetch', new RemoteError('timeout', 'stands still'), Infinity);
+    for (const command of ['previewAccept', 'acceptRemote', 'rebuild'] as const)
+      await expect(b.bucket[command]()).rejects.toMatchObject({ code: 'timeout' });
+    b.remote.heal();
+    over();
+    await b.landed(seq);
+  });
 });
