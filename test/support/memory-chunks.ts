@@ -11,6 +11,7 @@ import {
   type KeptState,
   type WaitedClass,
 } from '../../src/chunks/api.js';
+import { abortable } from '../../src/async/abort.js';
 import { abortedBy } from '../../src/chunks/aborted.js';
 import { BodyDigests } from '../../src/chunks/digests.js';
 import { ChunkHolds } from '../../src/chunks/holds.js';
@@ -242,14 +243,10 @@ export class MemoryChunks implements ChunksApi {
 
 /** Reads it to its end, or until the signal fires, even while it stalls. */
 async function readBody(body: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Buffer> {
-  const aborted = new Promise<never>((_resolve, reject) => {
-    if (signal?.aborted) reject(abortedBy(signal));
-    signal?.addEventListener('abort', () => reject(abortedBy(signal)), { once: true });
-  });
   const pieces: Uint8Array[] = [];
   const read = async () => {
     for await (const piece of body) pieces.push(Buffer.from(piece));
   };
-  await Promise.race([read(), aborted]);
+  await abortable<void>(signal, (resolve, reject) => void read().then(resolve, reject), abortedBy);
   return Buffer.concat(pieces);
 }
