@@ -106,6 +106,11 @@ export class BatchBuilder {
     return this.#net.has(key);
   }
 
+  /** Whether the object is there once the batch has landed, by what is in it. */
+  writes(key: ObjectKey): boolean {
+    return this.#net.get(key)?.record !== undefined;
+  }
+
   /** An entry between the last one and the next is not in the batch. */
   leaveOut(): void {
     this.#seqs.leaveOut();

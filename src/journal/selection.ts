@@ -102,11 +102,15 @@ export class Selection {
       let looked = await lookAt(source, entry, isDoubtful, named);
       // While it was looked at, something that had been set aside was tried again, or written anew.
       if (!isDoubtful && mayBeBehindLater()) looked = await lookAt(source, entry, true, named);
-      const { restsOn, refused, isUnsent, namedUntil } = looked;
-      if (refused !== undefined) doomed.push({ entry, key: refused });
+      const { restsOn, isUnsent, namedUntil } = looked;
       const keys = typeof restsOn === 'string' ? [] : restsOn;
       const before = seqsOf(heldKeys, [entry.key, ...keys]);
-      const later = mayBeBehindLater() ? await laterOf(source, entry, keys, batch) : [];
+      const isHeldKey = (key: ObjectKey) => heldKeys.has(key);
+      const { later, gone } = mayBeBehindLater()
+        ? await laterOf(source, entry, keys, batch, isHeldKey)
+        : NO_LATER;
+      const refused = looked.refused ?? gone;
+      if (refused !== undefined) doomed.push({ entry, key: refused });
       const behind = [...before, ...later, ...namedUntil];
       const isBehindAll = restsOn === 'everything';
       const isHeldForItself = refused !== undefined || isUnsent || restsOn === 'unknown';
@@ -263,24 +267,38 @@ function seqsOf(heldKeys: ReadonlyMap<ObjectKey, number>, keys: readonly ObjectK
   return keys.flatMap((key) => heldKeys.get(key) ?? []);
 }
 
+interface Later {
+  /** Changes after this one that write what it rests on. */
+  readonly later: readonly number[];
+  /** Of what it rests on, what does not come any more. */
+  readonly gone: ObjectKey | undefined;
+}
+const NO_LATER: Later = { later: [], gone: undefined };
+
 /**
- * Changes after this one that write what it rests on, where that is not on the branch: what was set aside is tried again
- * as the newest of its key, behind a tag that had been pushed again before.
+ * What comes of what a change rests on, if neither the branch nor the batch has it. What was set aside is tried again as
+ * the newest of its key, behind a tag that had been pushed again before. And what was refused is not set aside but leaves
+ * the log where a newer change of its key replaces it: if that one is a deletion, nothing writes it any more.
  */
 async function laterOf(
   { base, journal }: SelectionSource,
   { seq }: JournalEntry,
   keys: readonly ObjectKey[],
   batch: BatchBuilder,
-): Promise<number[]> {
+  isHeldKey: (key: ObjectKey) => boolean,
+): Promise<Later> {
   const later: number[] = [];
+  let gone: ObjectKey | undefined;
   for (const key of keys) {
-    if (batch.has(key)) continue;
+    if (batch.writes(key)) continue;
     const row = await journal.newest(key);
-    if (row?.state === 'pending' && row.record && row.seq > seq && !(await base.get(key)))
-      later.push(row.seq);
+    if (row?.state !== 'pending' || row.seq < seq) continue;
+    // What the batch deletes is not there after it. Asked for last: what has landed meanwhile is there.
+    if (!batch.has(key) && (await base.get(key))) continue;
+    if (row.record) later.push(row.seq);
+    else if (!isHeldKey(key)) gone ??= key;
   }
-  return later;
+  return { later, gone };
 }
 
 /** Those of the changes that rest on what was set aside. */

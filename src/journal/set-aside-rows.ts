@@ -234,12 +234,15 @@ export class SetAsideRows {
     return { code, message, base, key, seq, sinceMs: this.clock.nowMs(), record, shown };
   }
 
-  /** That nothing changes of what was set aside of a key; undefined where that is not its newest change. */
+  /**
+   * That nothing changes of what was set aside of a key, or of the deletion that replaced what was refused; undefined if
+   * its newest change is neither.
+   */
   async #asItIs(key: ObjectKey): Promise<Precondition[] | undefined> {
     const at = this.table.quarantineKey(key);
     const newest = await this.table.newestRow(key);
     const value = await this.table.store.get(at);
-    if (!value || newest.row?.state === 'pending') return undefined;
-    return [{ key: at, value }, newest];
+    if (newest.row?.state === 'pending') return newest.row.record ? undefined : [newest];
+    return value && [{ key: at, value }, newest];
   }
 }

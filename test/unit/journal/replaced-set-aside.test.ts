@@ -43,6 +43,39 @@ test.each(['the same tag', 'another tag'])(
   },
 );
 
+test('a link that Gitee refuses and that is deleted by now: no tag that needed it lands, the newer one neither', async () => {
+  const b = await JournalBucket.open({
+    rules: { ...REGISTRY, inlineLimitBytes: 80 },
+    timings: { maxAgeMs: 600_000 },
+  });
+  try {
+    await b.start();
+    const refusal = new RemoteError('content-refused', 'as was asked for');
+    b.remote.refuse = (path) => (path.includes('/revisions/') ? refusal : undefined);
+    const { digest } = await pushImage(b, 'a', 'v1', ['one']);
+    const newer = await pushImage(b, 'a', 'v1', ['two']);
+    // As a registry's collection does. Refused, the link leaves the log: what was written after it stands for it.
+    await b.delete(revisionPath('a', digest));
+    b.bucket.committer.flush();
+    await until('nothing waits', () => b.state.status().pendingChanges === 0);
+    expect(openImages(b)).toEqual([]);
+    expect(b.tree().has(tagPath('a', 'v1'))).toBe(false);
+    expect(await b.read(tagPath('a', 'v1'))).toBe(`sha256:${newer.digest}`);
+    b.remote.refuse = () => undefined;
+    b.bucket.kick();
+    await until('all has landed', () => {
+      b.bucket.committer.flush();
+      const { pendingChanges, quarantinedChanges } = b.state.status();
+      return pendingChanges + quarantinedChanges === 0;
+    });
+    expect(openImages(b)).toEqual([]);
+    expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${newer.digest}`);
+    expect(b.fatal).toEqual([]);
+  } finally {
+    await b.remove();
+  }
+});
+
 test.each([
   { closableSeq: 9, batch: [7] },
   // Another change before it is being written.
