@@ -2,7 +2,8 @@
  * The S3 endpoint. A request goes: target → signature → operation → rights → operation. Nothing of its body is
  * read before the first four are right.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import express from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
@@ -85,13 +86,17 @@ interface Progress {
 }
 
 /**
- * What answers requests of the S3 listener. It parses no body and decodes no path: everything is read from `req.url` as
- * it was sent. Use prepareS3Server on the http.Server that it is given to. No Express: it would give each request and
- * answer another prototype, which makes all that is asked of them slower, to find the one route that there is.
+ * The Express application of the S3 listener. It parses no body and decodes no path: everything is read from
+ * `req.url` as it was sent. Use prepareS3Server on the http.Server that it is given to.
  */
-export function createS3App(deps: S3AppDeps): RequestListener {
+export function createS3App(deps: S3AppDeps): express.Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', false);
   const endpoint = new S3Endpoint(deps);
-  return (req, res) => void endpoint.handle(req, res);
+  app.use((req, res) => endpoint.handle(req, res));
+  return app;
 }
 
 /** A request as far as its line and headers tell. */
