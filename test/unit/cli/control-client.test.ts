@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ControlClient } from '../../../src/cli/control-client.js';
+import { until } from '../../support/child.js';
 
 let directory: string;
 let server: Server;
@@ -23,16 +24,18 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
+/** The connection is let go of, so that the command can end; a busy server meets it after that only. */
+const letGo = () => until('the connection is closed', () => sockets[0]?.destroyed === true);
+
 test('a gateway that does not answer is an error that says so, and not one that is away', async () => {
   await expect(ControlClient.connect(directory, 50)).rejects.toThrow(
     /^the gateway of .* runs, but has not answered for 0.05 s/,
   );
-  // The connection is let go of, so that the command can end.
-  if (!sockets[0]!.destroyed) await once(sockets[0]!, 'close');
+  await letGo();
 });
 
 test('one that begins an answer and stands still in it, too', async () => {
   server.on('connection', (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{'));
   await expect(ControlClient.connect(directory, 50)).rejects.toThrow(/has not answered/);
-  if (!sockets[0]!.destroyed) await once(sockets[0]!, 'close');
+  await letGo();
 });

@@ -338,12 +338,13 @@ describe('a kept connection', () => {
   });
 });
 
-test('all requests of one question together have its time', async () => {
-  // The first answer says nothing, and takes all of it; so does one that is sent once more.
-  for (const first of [
-    (response: ServerResponse) => tell(response, 'result', ''),
-    (response: ServerResponse) => response.destroy(),
-  ]) {
+// A server each: what is asked too late may come when the question is over.
+test.each([
+  ['says nothing', (response: ServerResponse) => tell(response, 'result', '')],
+  ['does not come, so that it is asked once more', (response: ServerResponse) => response.destroy()],
+])(
+  'all requests of one question together have its time: the first answer takes all of it and %s',
+  async (_, first) => {
     server.script = (_request, response) => {
       passedMs += 60_000;
       server.script = () => {};
@@ -352,8 +353,8 @@ test('all requests of one question together have its time', async () => {
     expect((await failure(readHead(60_000))).code).toBe('timeout');
     // What comes then may be ended before it is there.
     expect(asked()[0]).toBe(LS_REFS);
-  }
-});
+  },
+);
 
 test('whoever does not want to wait gets his own reason', async () => {
   const stop = new AbortController();
