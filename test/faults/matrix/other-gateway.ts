@@ -105,9 +105,16 @@ export class OtherGateway {
   /** A gateway reads what others have written once it has looked at the branch. */
   async #hasFollowed(history: History, view: View, keys: ReadonlySet<string>): Promise<void> {
     history.serverEnded();
+    let wrong: string[] = [];
     await until('it shows what is on Gitee', async () => {
       const shown = await Promise.all([...keys].map(async (key) => [key, await view(key)] as const));
-      return shown.every(([key, value]) => history.possible(key).includes(value));
+      wrong = shown.flatMap(([key, value]) => {
+        const possible = history.possible(key);
+        return possible.includes(value) ? [] : `${key}: ${value}, and not ${possible.join(' or ')}`;
+      });
+      return wrong.length === 0;
+    }).catch((error: unknown) => {
+      throw new Error(`not for long: ${wrong.join('\n')}`, { cause: error });
     });
     const problems = await history.problems(view, 'local', keys);
     if (problems.length > 0) throw new Error(problems.join('\n'));
