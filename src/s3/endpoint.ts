@@ -2,7 +2,7 @@
  * The S3 endpoint. A request goes: target → signature → operation → rights → operation. Nothing of its body is
  * read before the first four are right.
  */
-import express from 'express';
+import express, { type Request } from 'express';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../async/clock.js';
@@ -30,7 +30,7 @@ import { openBody } from './request-body.js';
 import { checkKey, parseRequestTarget, withLiteralPlus, type RequestTarget } from './request-target.js';
 import { allows, type CredentialStore } from './sigv4/credentials.js';
 import { headersMeant } from './sigv4/hoisted.js';
-import { clientAddress, trustedProxies, trustedRequestId, type IsTrustedProxy } from './trusted-proxies.js';
+import { trustedRequestId } from './upstream-request-id.js';
 import { SigningKeys } from './sigv4/signing.js';
 import { verifyRequest, type Identity } from './sigv4/verify.js';
 
@@ -94,6 +94,7 @@ export function createS3App(deps: S3AppDeps): express.Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', false);
+  app.set('trust proxy', [...(deps.trustedProxies ?? [])]);
   const endpoint = new S3Endpoint(deps);
   app.use((req, res) => endpoint.handle(req, res));
   return app;
@@ -119,16 +120,14 @@ class S3Endpoint {
   readonly #drain: DrainLimits;
   readonly #settings: BucketSettings;
   readonly #signingKeys = new SigningKeys();
-  readonly #isTrustedProxy: IsTrustedProxy;
 
   constructor(private readonly deps: S3AppDeps) {
     this.#drain = { ...DRAIN_DEFAULTS, ...deps.drain };
     this.#settings = deps.settings ?? PRIVATE;
-    this.#isTrustedProxy = trustedProxies(deps.trustedProxies ?? []);
   }
 
   /** Never rejects. */
-  async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  async handle(req: Request, res: ServerResponse): Promise<void> {
     const { clock } = this.deps;
     const startedMs = clock.steadyMs();
     const requestId = newRequestId();
@@ -285,7 +284,7 @@ class S3Endpoint {
   }
 
   #record(
-    req: IncomingMessage,
+    req: Request,
     res: ServerResponse,
     requestId: string,
     progress: Progress,
@@ -295,7 +294,7 @@ class S3Endpoint {
     const { clock, log, metrics } = this.deps;
     const record: AccessRecord = {
       requestId,
-      upstreamRequestId: trustedRequestId(req, this.#isTrustedProxy),
+      upstreamRequestId: trustedRequestId(req),
       method: req.method ?? '',
       url: req.url ?? '',
       operation: progress.operation?.name ?? 'unknown',
@@ -311,7 +310,7 @@ class S3Endpoint {
       bytesOut: progress.bytesOut,
       durationMs: clock.steadyMs() - startedMs,
       remoteAddress: req.socket.remoteAddress,
-      clientAddress: clientAddress(req, this.#isTrustedProxy),
+      clientAddress: req.ip,
       userAgent: req.headers['user-agent'],
       isWhole,
     };

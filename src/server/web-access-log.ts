@@ -7,7 +7,7 @@ import type { Request, RequestHandler } from 'express';
 import type { Clock } from '../async/clock.js';
 import type { Log } from '../async/log.js';
 import type { Metrics } from '../async/metrics.js';
-import { trustedRequestId, type IsTrustedProxy } from '../s3/trusted-proxies.js';
+import { trustedRequestId } from '../s3/upstream-request-id.js';
 
 /**
  * The first of the web listener's routers. Later ones read the id from `response.locals.requestId` or from the
@@ -20,8 +20,7 @@ export function webAccessLog(parts: {
 }): RequestHandler {
   return (request, response, next) => {
     const startedMs = parts.clock.steadyMs();
-    const isTrusted = request.app.get('trust proxy fn') as IsTrustedProxy;
-    const requestId = trustedRequestId(request, isTrusted) ?? randomBytes(16).toString('hex');
+    const requestId = trustedRequestId(request) ?? randomBytes(16).toString('hex');
     request.headers['x-request-id'] = requestId;
     response.locals.requestId = requestId;
     response.set('X-Request-Id', requestId);
