@@ -80,7 +80,8 @@ export interface ChunksApi {
   demandSpace(bytes: number): void;
   /**
    * Cuts, hashes and stores a body, read at the pace of the line where somebody will wait for Gitee; its chunks
-   * go to Gitee meanwhile. A run of the body is lent until the next one is asked for. ChunkError `spool-full` also where the line makes no progress for minutes.
+   * go to Gitee meanwhile. A run of the body is lent until the next one is asked for. ChunkError `spool-full` also where
+   * the line makes no progress for minutes.
    */
   ingest(body: AsyncIterable<Uint8Array>, room: Reservation, options: IngestOptions): Promise<Ingested>;
   /** Stores bytes that are already in memory (at most chunk_size) as one chunk. */

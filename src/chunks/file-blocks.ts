@@ -3,9 +3,9 @@ import { readInto } from '../disk/durable.js';
 import type { BlockPool } from './block-pool.js';
 
 /**
- * The bytes of a file in blocks of this size, each lent until the next one is asked for; but a shorter one, at the end, is
- * the reader's: a connection asks for more than a small piece before the system has it. Whoever ends the walk early may
- * still have the last one, too: it is not used again.
+ * The bytes of a file in blocks of this size, each lent until the next one is asked for. But a shorter one, at the end,
+ * is the reader's: a connection asks for more than a small piece before the system has it. Whoever ends the walk early
+ * may still have the last one, too: it is not used again.
  */
 export async function* fileBlocks(
   path: string,

@@ -53,7 +53,7 @@ export class UnnamedChunk {
     return this.#sizeBytes;
   }
 
-  /** Takes the bytes; afterwards they are the caller's again. On failure the file is gone. @throws ChunkError `disk-full` */
+  /** Takes the bytes; then they are the caller's again. On failure the file is gone. @throws ChunkError `disk-full` */
   async write(bytes: Uint8Array): Promise<void> {
     this.#sizeBytes += bytes.length;
     for (let at = 0; at < bytes.length;) {

@@ -10,33 +10,49 @@ import { until } from '../../support/child.js';
 import { JournalBucket, key, REGISTRY } from '../../support/journal-bucket.js';
 import { openImages, pushImage, revisionPath, tagPath } from '../../support/journal-images.js';
 
+/** A bucket of small images whose commits are asked for, and a Gitee that takes no link of a revision. */
+async function refusingLinks(): Promise<JournalBucket> {
+  const b = await JournalBucket.open({
+    rules: { ...REGISTRY, inlineLimitBytes: 80 },
+    timings: { maxAgeMs: 600_000 },
+  });
+  await b.start();
+  const refusal = new RemoteError('content-refused', 'as was asked for');
+  b.remote.refuse = (path) => (path.includes('/revisions/') ? refusal : undefined);
+  return b;
+}
+
+/** What can't land is set aside, and no commit has an image that is not whole. */
+async function settled(b: JournalBucket): Promise<void> {
+  b.bucket.committer.flush();
+  await until('nothing waits', () => b.state.status().pendingChanges === 0);
+  expect(openImages(b)).toEqual([]);
+}
+
+/** Gitee takes all of it, and it is tried again. */
+async function healed(b: JournalBucket): Promise<void> {
+  b.remote.refuse = () => undefined;
+  b.bucket.kick();
+  await until('all has landed', () => {
+    b.bucket.committer.flush();
+    const { pendingChanges, quarantinedChanges } = b.state.status();
+    return pendingChanges + quarantinedChanges === 0;
+  });
+  expect(openImages(b)).toEqual([]);
+  expect(b.fatal).toEqual([]);
+}
+
 test.each(['the same tag', 'another tag'])(
   'an image that was pushed twice, to %s, and whose link Gitee refused: no tag lands before the link',
   async (which) => {
-    const b = await JournalBucket.open({
-      rules: { ...REGISTRY, inlineLimitBytes: 80 },
-      timings: { maxAgeMs: 600_000 },
-    });
+    const b = await refusingLinks();
     try {
-      await b.start();
-      const refusal = new RemoteError('content-refused', 'as was asked for');
-      b.remote.refuse = (path) => (path.includes('/revisions/') ? refusal : undefined);
       await pushImage(b, 'a', 'v1', ['one']);
       // The same manifest: its link is written once more, and neither was sent.
       await pushImage(b, 'a', which === 'the same tag' ? 'v1' : 'v2', ['one']);
-      b.bucket.committer.flush();
-      await until('nothing waits', () => b.state.status().pendingChanges === 0);
-      expect(openImages(b)).toEqual([]);
-      b.remote.refuse = () => undefined;
-      b.bucket.kick();
-      await until('all has landed', () => {
-        b.bucket.committer.flush();
-        const { pendingChanges, quarantinedChanges } = b.state.status();
-        return pendingChanges + quarantinedChanges === 0;
-      });
-      expect(openImages(b)).toEqual([]);
+      await settled(b);
+      await healed(b);
       expect(b.tree().has(tagPath('a', 'v1'))).toBe(true);
-      expect(b.fatal).toEqual([]);
     } finally {
       await b.remove();
     }
@@ -44,33 +60,17 @@ test.each(['the same tag', 'another tag'])(
 );
 
 test('a link that Gitee refuses and that is deleted by now: no tag that needed it lands, the newer one neither', async () => {
-  const b = await JournalBucket.open({
-    rules: { ...REGISTRY, inlineLimitBytes: 80 },
-    timings: { maxAgeMs: 600_000 },
-  });
+  const b = await refusingLinks();
   try {
-    await b.start();
-    const refusal = new RemoteError('content-refused', 'as was asked for');
-    b.remote.refuse = (path) => (path.includes('/revisions/') ? refusal : undefined);
     const { digest } = await pushImage(b, 'a', 'v1', ['one']);
     const newer = await pushImage(b, 'a', 'v1', ['two']);
     // As a registry's collection does. Refused, the link leaves the log: what was written after it stands for it.
     await b.delete(revisionPath('a', digest));
-    b.bucket.committer.flush();
-    await until('nothing waits', () => b.state.status().pendingChanges === 0);
-    expect(openImages(b)).toEqual([]);
+    await settled(b);
     expect(b.tree().has(tagPath('a', 'v1'))).toBe(false);
     expect(await b.read(tagPath('a', 'v1'))).toBe(`sha256:${newer.digest}`);
-    b.remote.refuse = () => undefined;
-    b.bucket.kick();
-    await until('all has landed', () => {
-      b.bucket.committer.flush();
-      const { pendingChanges, quarantinedChanges } = b.state.status();
-      return pendingChanges + quarantinedChanges === 0;
-    });
-    expect(openImages(b)).toEqual([]);
+    await healed(b);
     expect(b.tree().get(tagPath('a', 'v1'))).toBe(`sha256:${newer.digest}`);
-    expect(b.fatal).toEqual([]);
   } finally {
     await b.remove();
   }
